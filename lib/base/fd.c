@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+int safe_close(int fd) {
+        if (fd >= 0) {
+                int saved = errno;
+
+                (void) close(fd);
+                errno = saved;
+        }
+        return -EBADF;
+}
+
+ssize_t read_full(int fd, void *buf, size_t n) {
+        size_t done = 0;
+
+        assert(fd >= 0);
+        assert(buf || n == 0);
+
+        while (done < n) {
+                ssize_t k = read(fd, (char *) buf + done, n - done);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return -errno;
+                if (k == 0)
+                        break;
+                done += (size_t) k;
+        }
+        return (ssize_t) done;
+}
+
+ssize_t pread_full(int fd, void *buf, size_t n, off_t offset) {
+        size_t done = 0;
+
+        assert(fd >= 0);
+        assert(buf || n == 0);
+
+        while (done < n) {
+                ssize_t k = pread(fd, (char *) buf + done, n - done, offset + (off_t) done);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return -errno;
+                if (k == 0)
+                        break;
+                done += (size_t) k;
+        }
+        return (ssize_t) done;
+}
+
+int write_full(int fd, const void *buf, size_t n) {
+        const char *p = buf;
+
+        assert(fd >= 0);
+        assert(buf || n == 0);
+
+        while (n > 0) {
+                ssize_t k = write(fd, p, n);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return -errno;
+                p += k;
+                n -= (size_t) k;
+        }
+        return 0;
+}
+
+int fd_set_nonblock(int fd, bool nonblock) {
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags < 0)
+                return -errno;
+        flags = nonblock ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+        return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+int fd_set_cloexec(int fd, bool cloexec) {
+        int flags = fcntl(fd, F_GETFD);
+
+        if (flags < 0)
+                return -errno;
+        flags = cloexec ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC;
+        return fcntl(fd, F_SETFD, flags) < 0 ? -errno : 0;
+}
