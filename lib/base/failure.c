@@ -14,7 +14,7 @@ void failure_done(Failure *f) {
         *f = FAILURE_NULL;
 }
 
-static void set(Failure *f, int error, const char *code, const char *format, va_list ap) {
+_printf_(4, 0) static void set(Failure *f, int error, const char *code, const char *format, va_list ap) {
         assert(strlen(code) < FAILURE_CODE_MAX);
 
         errno = error < 0 ? -error : 0;
