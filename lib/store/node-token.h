@@ -1,0 +1,37 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Tokens that agents show, as SHA-256. Several may be valid at once: rotation adds one and lets the older
+ * ones live for a day. Written by the API. */
+
+#include "store/api-key.h"
+#include "store/node.h"
+
+#define NODE_TOKEN_GRACE_USEC USEC_PER_DAY
+
+typedef struct NodeToken {
+        uint64_t id;
+        uint64_t node_id;
+        usec_t created;
+        usec_t first_used;
+        usec_t last_used;
+        usec_t valid_until; /* 0: it is the newest; else it was replaced */
+} NodeToken;
+
+/* Adds the newest token; older ones that are still valid end after the grace time (replace_now: at once).
+ * sealed is the token, sealed to the node's key, for hand-over; or NULL. */
+int node_token_add(Store *s, uint64_t node_id, const uint8_t hash[static TOKEN_HASH_SIZE],
+                   const char *sealed, usec_t now, bool replace_now) _warn_unused_;
+/* The token that is valid at now; else STORE_E_NOT_FOUND. */
+int node_token_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t now, NodeToken *ret)
+                _warn_unused_;
+/* Marks use; the first one drops the sealed copy of this token. */
+int node_token_used(Store *s, uint64_t token_id, usec_t now) _warn_unused_;
+/* The sealed newest token, for an agent that showed an older one and while the newest was never used; else
+ * STORE_E_NOT_FOUND. */
+int node_token_handover(Store *s, uint64_t node_id, uint64_t shown_token_id, char **ret_sealed)
+                _warn_unused_;
+int node_tokens_revoke(Store *s, uint64_t node_id) _warn_unused_;
+/* Node 1, whose token is made on the machine: makes this the only token unless it is there already (positive
+ * 1 when something changed). */
+int node_token_set_local(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t now) _warn_unused_;

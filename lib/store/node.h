@@ -1,0 +1,147 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Servers. Node 1 is `local`, the master's own, made with the database; it cannot be deleted or renamed.
+ *
+ * The API writes: settings (name, description), what the heartbeat said (NodeContact), the operator's leave
+ * to pin a new key. The dispatcher writes: state, health, drain, the pinned public key and the archive
+ * identity. Nobody else. */
+
+#include "store/stamp.h"
+
+#define NODE_LOCAL UINT64_C(1)
+
+typedef enum NodeState {
+        NODE_PENDING, /* made, never heard */
+        NODE_ONLINE,
+        NODE_OFFLINE,
+        _NODE_STATE_MAX,
+        _NODE_STATE_INVALID = -EINVAL,
+} NodeState;
+
+typedef enum NodeHealth {
+        HEALTH_HEALTHY,
+        HEALTH_DEGRADED,
+        HEALTH_OFFLINE,
+        _NODE_HEALTH_MAX,
+        _NODE_HEALTH_INVALID = -EINVAL,
+} NodeHealth;
+
+DECLARE_STRING_TABLE(node_state, NodeState);
+DECLARE_STRING_TABLE(node_health, NodeHealth);
+
+enum {
+        NODE_E_KEY_MISMATCH = _STORE_E_MAX + 100, /* another key is pinned */
+        NODE_E_LOCAL,                             /* the master's own node cannot be deleted or renamed */
+};
+
+typedef struct Node {
+        uint64_t id;
+        char *name;
+        char *description;
+        usec_t created;
+        uint64_t revision; /* of the settings */
+
+        /* by the dispatcher */
+        NodeState state;
+        NodeHealth health;
+        char *health_reason;
+        bool draining;
+        char *public_key;        /* pinned age recipient; NULL: none yet */
+        char *archive_recipient; /* NULL: no identity made yet */
+
+        /* by the API */
+        bool pin_open; /* the operator allowed the next enrolment to pin another key */
+        Stamp heard;
+        usec_t last_seen; /* wall clock, for people */
+        char *agent_id;
+        char *duplicate; /* the other agent_id that was refused, NULL: none */
+        char *boot_id;
+        char *version;
+        char *os;
+        char *arch;
+        char *hostname;
+        char *addresses;   /* JSON */
+        char *tools;       /* JSON */
+        char *offered_key; /* the public key that the agent last spoke of */
+        uint32_t capacity;
+        uint64_t free_bytes;
+        int64_t clock_skew_usec; /* the node's clock minus ours */
+} Node;
+
+#define NODE_NULL ((Node){})
+
+void node_done(Node *n);
+
+typedef struct NodeList {
+        Node *items;
+        size_t n;
+} NodeList;
+
+#define NODE_LIST_NULL ((NodeList){})
+
+void node_list_done(NodeList *l);
+
+/* --- reading --- */
+
+/* STORE_E_NOT_FOUND. */
+int node_get(Store *s, uint64_t id, Node *ret) _warn_unused_;
+int node_find(Store *s, const char *name, Node *ret) _warn_unused_;
+int nodes_list(Store *s, uint64_t after_id, size_t limit, NodeList *ret) _warn_unused_;
+
+/* --- the API --- */
+
+/* STORE_E_EXISTS. */
+int node_add(Store *s, const char *name, const char *description, usec_t now, uint64_t *ret_id)
+                _warn_unused_;
+/* STORE_E_NOT_FOUND, STORE_E_EXISTS, NODE_E_LOCAL (another name for node 1). */
+int node_update(Store *s, uint64_t id, const char *name, const char *description) _warn_unused_;
+/* Its tokens and ended commands go too; its archive identity stays, for the archives it wrote.
+ * STORE_E_IN_USE: tasks or open commands name it. NODE_E_LOCAL. */
+int node_delete(Store *s, uint64_t id) _warn_unused_;
+/* The operator's leave (making an install link, resetting the identity): the next enrolment may pin another
+ * key. */
+int node_open_pin(Store *s, uint64_t id) _warn_unused_;
+
+/* What a heartbeat said, kept in memory by the API and flushed once a second. Also renews leases, see
+ * queue.h. NULL texts leave what is there. */
+typedef struct NodeContact {
+        uint64_t node_id;
+        Stamp heard;
+        usec_t last_seen;
+        const char *agent_id;
+        const char *duplicate; /* "" clears it */
+        const char *boot_id;
+        const char *version;
+        const char *os;
+        const char *arch;
+        const char *hostname;
+        const char *addresses;
+        const char *tools;
+        const char *offered_key;
+        uint32_t capacity;
+        uint64_t free_bytes;
+        int64_t clock_skew_usec;
+} NodeContact;
+
+/* STORE_E_NOT_FOUND. */
+int node_contact(Store *s, const NodeContact *c) _warn_unused_;
+/* Only the stamp: a waiting claim is a sign of life, too. */
+int node_heard(Store *s, uint64_t id, const Stamp *heard, usec_t last_seen) _warn_unused_;
+
+/* --- the dispatcher --- */
+
+/* from must be the state now: else STORE_E_STATE. Sets health and its reason along. */
+int node_set_state(Store *s, uint64_t id, NodeState from, NodeState to, NodeHealth health,
+                   const char *reason) _warn_unused_;
+int node_set_health(Store *s, uint64_t id, NodeHealth health, const char *reason) _warn_unused_;
+int node_set_draining(Store *s, uint64_t id, bool draining) _warn_unused_;
+/* Pins the key when none is, when it is the same, or when the pin is open (which closes it); else
+ * NODE_E_KEY_MISMATCH. STORE_E_NOT_FOUND. */
+int node_pin_key(Store *s, uint64_t id, const char *public_key) _warn_unused_;
+/* Keeps the identity of this node's archives, sealed to the dispatcher; STORE_E_EXISTS when it has one: an
+ * identity is never replaced. Works for deleted nodes' readers too: node_identity_get() needs the id
+ * alone. */
+int node_identity_set(Store *s, uint64_t id, const char *recipient, const char *sealed) _warn_unused_;
+/* STORE_E_NOT_FOUND. Dispatcher only. */
+int node_identity_get(Store *s, uint64_t id, char **ret_recipient, char **ret_sealed) _warn_unused_;

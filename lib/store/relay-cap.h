@@ -1,0 +1,37 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Capabilities that open the relay for one job: a target, a prefix, some verbs. Written by the dispatcher,
+ * as SHA-256; read by the API. One is alive while its command is out (dispatched or accepted) and, where it
+ * names an attempt, while that is the current one: it dies with the attempt, by that condition and not by a
+ * deletion that could be late. */
+
+#include "store/api-key.h"
+
+#define RELAY_VERB_GET (1U << 0)    /* read, stat, list */
+#define RELAY_VERB_PUT (1U << 1)    /* new objects */
+#define RELAY_VERB_DELETE (1U << 2) /* remove: prune jobs alone */
+
+typedef struct RelayCap {
+        uint64_t command_id;
+        uint32_t attempt; /* made for this one; 0: for whichever is current */
+        uint64_t target_id;
+        char *prefix; /* ends in / or in the - that the attempt is to follow */
+        uint32_t verbs;
+        /* read only */
+        uint64_t node_id;
+        uint64_t run_id;
+        uint32_t current_attempt;
+        char *target_type;
+        char *target_config; /* JSON */
+} RelayCap;
+
+#define RELAY_CAP_NULL ((RelayCap){})
+
+void relay_cap_done(RelayCap *c);
+
+/* STORE_E_NOT_FOUND: no such command or target. */
+int relay_cap_add(Store *s, const RelayCap *c, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t now)
+                _warn_unused_;
+/* STORE_E_NOT_FOUND: unknown, or its attempt has ended. */
+int relay_cap_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], RelayCap *ret) _warn_unused_;
