@@ -1,0 +1,18 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Secrets sealed to whom they are for: an age file in standard base64, fit for a column or a JSON string. Who
+ * sealed it is not proved. */
+
+#include "crypto/age.h"
+
+/* Sealed secrets are small: credentials, never data. */
+#define SEAL_PLAIN_MAX (256U << 10)
+
+/* -EFBIG beyond SEAL_PLAIN_MAX. */
+int seal(const AgeRecipient *recipient, const void *p, size_t n, char **ret_base64) _warn_unused_;
+
+/* Errors as in crypto/age.h, -EBADMSG also for text that is not base64. Give the buffer back with
+ * unseal_buffer_done(), which wipes it. */
+int unseal(const AgeIdentity *identity, const char *base64, Buffer *ret) _warn_unused_;
+void unseal_buffer_done(Buffer *b);
