@@ -1,0 +1,152 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The backup of files into an archive: one pass over the sources, a pipeline of threads with bounded
+ * buffers, several targets at once. Memory does not depend on the sources; there are no temporary files.
+ *
+ * A target that fails or stalls is dropped and the others go on. Nothing is left under a final name on a
+ * target that failed; the manifest is committed last. What could not be read is named, and makes the
+ * outcome partial. */
+
+#include <stdatomic.h>
+
+#include "base/failure.h"
+#include "base/times.h"
+#include "crypto/age.h"
+#include "crypto/digest.h"
+#include "storage/storage.h"
+
+#define BACKUP_ERRORS_MAX 100 /* named in the result; the rest is counted */
+#define BACKUP_TARGETS_MAX 8  /* each holds buffers */
+#define BACKUP_LEVEL_MIN 1
+#define BACKUP_LEVEL_MAX 19
+/* A source on a network or FUSE file system that does not answer for this long is given up, by name. */
+#define BACKUP_SOURCE_STALL (30 * USEC_PER_SEC)
+/* A target that takes no byte for this long while others wait is dropped. */
+#define BACKUP_TARGET_STALL (5 * USEC_PER_MINUTE)
+
+typedef enum BackupState {
+        BACKUP_SUCCEEDED,
+        BACKUP_PARTIAL,   /* something is missing, and at least one target holds a committed archive */
+        BACKUP_FAILED,    /* no target holds one */
+        BACKUP_CANCELLED, /* nor then */
+        _BACKUP_STATE_MAX,
+        _BACKUP_STATE_INVALID = -22, /* -EINVAL */
+} BackupState;
+
+/* "succeeded", "partial", "failed", "cancelled". */
+DECLARE_STRING_TABLE(backup_state, BackupState);
+
+typedef enum BackupPhase {
+        BACKUP_READING,
+        BACKUP_COMMITTING,
+        _BACKUP_PHASE_MAX,
+        _BACKUP_PHASE_INVALID = -22, /* -EINVAL */
+} BackupPhase;
+
+/* "reading", "committing". */
+DECLARE_STRING_TABLE(backup_phase, BackupPhase);
+
+typedef enum BackupLogLevel {
+        BACKUP_LOG_INFO,
+        BACKUP_LOG_WARNING,
+        BACKUP_LOG_ERROR,
+        _BACKUP_LOG_LEVEL_MAX,
+        _BACKUP_LOG_LEVEL_INVALID = -22, /* -EINVAL */
+} BackupLogLevel;
+
+/* "info", "warning", "error". */
+DECLARE_STRING_TABLE(backup_log_level, BackupLogLevel);
+
+typedef struct BackupProgress {
+        BackupPhase phase;
+        uint64_t bytes_read;    /* content of files */
+        uint64_t bytes_written; /* to the target that is furthest */
+        uint64_t files_done;    /* everything but directories */
+        char *current;          /* absolute path, raw bytes; NULL before the first */
+} BackupProgress;
+
+typedef struct BackupTarget {
+        Storage *storage;
+        const char *key; /* "web-1/etc/20261122T221501.123Z-12-1/", attempt and '/' included */
+} BackupTarget;
+
+typedef struct BackupArgs {
+        char *const *paths; /* sources: absolute, NULL-terminated, raw bytes */
+        char *const *excludes;
+        bool one_file_system;
+        bool follow_symlinks;
+        int level;
+        const AgeRecipient *recipients; /* none: not encrypted */
+        size_t n_recipients;
+        const BackupTarget *targets;
+        size_t n_targets;
+        const atomic_bool *cancel; /* the storages should have the same */
+        /* For the manifest. */
+        uint64_t run, attempt, node_id, task_id;
+        const char *node, *task;
+        /* Callbacks, all with userdata, any may be NULL. Progress and log come from the calling thread
+         * alone, progress twice a second and when the phase changes. allowed is asked for every path before
+         * it is opened, from another thread: 0 or negative errno. */
+        void *userdata;
+        void (*on_progress)(void *userdata, const BackupProgress *p);
+        void (*on_log)(void *userdata, BackupLogLevel level, const char *text);
+        int (*allowed)(void *userdata, const char *path);
+        /* Limits; 0: the defaults above. */
+        usec_t source_stall, target_stall;
+} BackupArgs;
+
+/* Something that is not, or not wholly, in the archive; or that changed while it was read. */
+typedef struct BackupError {
+        char *path; /* raw bytes */
+        char *code; /* "UNREADABLE", "VANISHED", "SHRANK", … (docs/formats.md) */
+        char *message;
+        bool lost; /* content is missing: the run is partial */
+} BackupError;
+
+typedef struct BackupObject {
+        char *name;
+        uint64_t size;
+        uint8_t sha256[SHA256_SIZE];
+        void *age_header; /* NULL: not encrypted */
+        size_t age_header_size;
+} BackupObject;
+
+enum {
+        BACKUP_DATA,
+        BACKUP_ENTRIES,
+        BACKUP_MANIFEST,
+        _BACKUP_OBJECTS
+};
+
+typedef struct BackupTargetResult {
+        uint64_t id;
+        bool succeeded;
+        uint64_t size; /* of all objects; 0 when it failed */
+        Failure failure;
+} BackupTargetResult;
+
+typedef struct BackupResult {
+        BackupState state;
+        Failure failure; /* of failed, cancelled: why; of partial: the first reason */
+        uint64_t bytes_read, bytes_written;
+        uint64_t files; /* stored, everything but directories */
+        uint64_t directories;
+        uint64_t skipped;  /* sockets, and what vanished */
+        usec_t first_read; /* wall clock of the first byte read; 0: none */
+        BackupError *errors;
+        size_t n_errors;
+        uint64_t errors_total; /* lost or changed; errors has the first of them */
+        uint64_t lost_total;
+        BackupObject objects[_BACKUP_OBJECTS]; /* names are NULL unless a target committed */
+        BackupTargetResult *targets;           /* as args->targets */
+        size_t n_targets;
+} BackupResult;
+
+#define BACKUP_RESULT_NULL ((BackupResult){ .state = BACKUP_FAILED })
+
+void backup_result_done(BackupResult *r);
+
+/* Blocks until done. Negative errno only for what is wrong with the arguments (with a failure) or when
+ * memory ended before anything began; every other outcome is in *ret. */
+int archive_backup(const BackupArgs *args, BackupResult *ret, Failure *reterr_failure) _warn_unused_;

@@ -1,0 +1,97 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Storage: objects under keys, behind one vtable. Blocking; a Storage may be used by several threads at
+ * once, a StoragePut by one.
+ *
+ * A key is a relative path of names joined by '/': never empty, no name is empty, "." or "..", no NUL, at
+ * most STORAGE_KEY_MAX bytes. A prefix is a key with a '/' at its end, or "" for everything.
+ *
+ * What is put appears under its key at the commit, whole and durable, or not at all, and never replaces
+ * another object. A listing that failed is an error, never an empty list. Storage is not trusted: what is
+ * read is checked by whoever reads it.
+ *
+ * Errors: -ENOENT: no such object; -EEXIST: the key is taken; -EINVAL: not a key, or a bad configuration;
+ * -ENOSPC, -EDQUOT: full; -EROFS, -EACCES, -EPERM: not allowed, and the failure says how to allow it;
+ * -ECANCELED: the cancel flag; -ETIMEDOUT: no progress for longer than the stall limit; anything else as
+ * the system gave it. */
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "base/failure.h"
+#include "base/macros.h"
+#include "base/times.h"
+
+#define STORAGE_KEY_MAX 3072
+
+/* No byte moved for this long: the operation failed. A slow line that moves is not a failure. */
+#define STORAGE_STALL_DEFAULT (2 * USEC_PER_MINUTE)
+
+struct json_t;
+
+typedef struct Storage Storage;
+typedef struct StoragePut StoragePut;
+
+/* How to reach the master, for what goes through it. */
+typedef struct StorageContext {
+        const char *master_url; /* "https://backup.example.com:8340" */
+        const char *ca_cert;    /* a file, or NULL for the system's */
+        const char *pin;        /* "sha256//…": then the pin alone decides; or NULL */
+        const char *proxy_url;  /* or NULL */
+        bool insecure_tls;
+} StorageContext;
+
+typedef struct StorageConfig {
+        uint64_t id;                  /* the target's */
+        const char *name;             /* for messages; may be NULL */
+        const char *type;             /* "local", "relay" */
+        const struct json_t *config;  /* an object, or NULL */
+        const struct json_t *secrets; /* an object, or NULL */
+        StorageContext context;
+        const atomic_bool *cancel; /* ends waits and retries; may be NULL */
+        usec_t stall;              /* 0: STORAGE_STALL_DEFAULT */
+} StorageConfig;
+
+typedef struct StorageUsage {
+        uint64_t free_bytes;
+        uint64_t total_bytes; /* 0: the storage does not say */
+} StorageUsage;
+
+/* One object of a listing. Gives 0 to go on; anything else ends the listing, which gives it back. */
+typedef int (*StorageListFunc)(void *userdata, const char *key, uint64_t size);
+
+/* The types this build knows, NULL-terminated. */
+const char *const *storage_types(void);
+
+/* Checks the configuration without touching the storage. */
+int storage_open(const StorageConfig *config, Storage **ret, Failure *reterr_failure) _warn_unused_;
+Storage *storage_free(Storage *s);
+
+uint64_t storage_id(const Storage *s);
+const char *storage_name(const Storage *s); /* "disk" or "local target 5" */
+
+/* Starts an object. -EEXIST here or at the commit. Freeing a put that was not committed leaves nothing. */
+int storage_put_new(Storage *s, const char *key, StoragePut **ret, Failure *reterr_failure) _warn_unused_;
+int storage_put_write(StoragePut *p, const void *data, size_t n, Failure *reterr_failure) _warn_unused_;
+/* The digest is of all that was written. After success the object is there. */
+int storage_put_commit(StoragePut *p, const uint8_t sha256[static 32],
+                       Failure *reterr_failure) _warn_unused_;
+StoragePut *storage_put_free(StoragePut *p);
+
+/* Reads n bytes at offset, fewer only at the end of the object; gives the count. */
+ssize_t storage_read_at(Storage *s, const char *key, uint64_t offset, void *buf, size_t n,
+                        Failure *reterr_failure) _warn_unused_;
+int storage_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *reterr_failure) _warn_unused_;
+/* Every committed object under prefix, sorted by the bytes of the key. */
+int storage_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
+                 Failure *reterr_failure) _warn_unused_;
+int storage_remove(Storage *s, const char *key, Failure *reterr_failure) _warn_unused_;
+/* Writes, reads back and removes a small object where that is allowed, so that a target that cannot be
+ * written fails here and not at night. */
+int storage_probe(Storage *s, StorageUsage *ret, Failure *reterr_failure) _warn_unused_;
+
+bool storage_key_is_valid(const char *key);
+
+DEFINE_CLEANUP(Storage *, storage_free);
+DEFINE_CLEANUP(StoragePut *, storage_put_free);
