@@ -1,0 +1,44 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The frame of a daemon: main(), the service manager, sockets that were handed over, places. */
+
+#include <sys/types.h>
+
+#include "base/macros.h"
+
+/* run() gives a negative errno (it has logged why) or the exit status. */
+#define DEFINE_MAIN(run) \
+        int main(int argc, char *argv[]) { \
+                int r = run(argc, argv); \
+\
+                return r < 0 ? 1 : r; \
+        } \
+        struct _swallow_semicolon_
+
+/* Tells the service manager that the daemon serves. Gives true, for
+ * _cleanup_(notify_stopping) bool ready = false; … ready = notify_ready(); */
+bool notify_ready(void);
+void notify_stopping(bool *ready);
+/* The STATUS= line of systemctl status. */
+void notify_status(const char *format, ...) _printf_(1, 2);
+
+/* The socket that the service manager handed over under this name (FileDescriptorName=), close-on-exec;
+ * -ENOENT when there is none. The caller owns it. Several of one name: index counts them from 0. */
+int daemon_listen_fd(const char *name, unsigned index) _warn_unused_;
+
+/* A listening, non-blocking stream socket. An old socket file of a dead server is replaced; -EADDRINUSE when
+ * one lives there. */
+int daemon_bind_unix(const char *path, mode_t mode) _warn_unused_;
+/* The same for "127.0.0.1:8340", "[::1]:8340" or "*:8340" (every address); numeric. -EINVAL: not of the form.
+ * Port 0 lets the system choose. */
+int daemon_bind_tcp(const char *address) _warn_unused_;
+
+/* BACKUPX_STATE_DIR, else STATE_DIRECTORY, else /var/lib/backupx; and BACKUPX_RUNTIME_DIR, else
+ * /run/backupx. Never NULL; from the environment, not to be freed. */
+const char *daemon_state_directory(void);
+const char *daemon_runtime_directory(void);
+
+/* This boot, 32 hexadecimal digits and a NUL. */
+#define BOOT_ID_MAX 33
+int daemon_boot_id(char ret[static BOOT_ID_MAX]) _warn_unused_;

@@ -1,0 +1,152 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a command asks of a node: its kind, its spec (nothing secret is in it) and what a job answers. One
+ * struct per kind, each with parse (JSON → struct, for the node) and build (struct → JSON, for the master).
+ * Parsing ignores unknown fields: master and node may be of different versions. */
+
+#include "base/failure.h"
+#include "wire/json.h"
+
+typedef enum CommandKind {
+        COMMAND_BACKUP,
+        COMMAND_RESTORE,
+        COMMAND_VERIFY,
+        COMMAND_PRUNE,
+        COMMAND_LIST_DIR,
+        COMMAND_DISCOVER_DATABASES,
+        COMMAND_TEST_STORAGE,
+        COMMAND_BROWSE,
+        COMMAND_SELF_CHECK,
+        _COMMAND_KIND_MAX,
+        _COMMAND_KIND_INVALID = -EINVAL,
+} CommandKind;
+
+DECLARE_STRING_TABLE(command_kind, CommandKind);
+
+/* Limits of specs, so that a row of the queue stays small. */
+#define SPEC_PATHS_MAX 1024
+#define SPEC_EXCLUDES_MAX 1024
+#define SPEC_TARGETS_MAX 16
+#define SPEC_RECIPIENTS_MAX 16
+#define SPEC_COPIES_MAX 16
+#define SPEC_SIZE_MAX (1U << 20)
+
+/* Where something is stored. prefix is used by backups alone: the job appends "<attempt>/". */
+typedef struct SpecTarget {
+        uint64_t id;
+        char *name;
+        char *type;
+        json_t *config; /* an object */
+        char *prefix;   /* may be NULL */
+} SpecTarget;
+
+#define SPEC_TARGET_NULL ((SpecTarget){})
+void spec_target_done(SpecTarget *t);
+int spec_target_build(const SpecTarget *t, json_t **ret) _warn_unused_;
+int spec_target_read(JsonReader *r, SpecTarget *ret) _warn_unused_;
+
+typedef struct BackupSpec {
+        uint64_t run;
+        uint64_t task_id;
+        char *task_name;
+        uint64_t node_id;
+        char *node_name;
+        char **paths;
+        char **excludes;
+        bool one_file_system;
+        bool follow_symlinks;
+        char *format;      /* "archive" */
+        char *compression; /* "zstd" */
+        uint32_t level;
+        char **recipients; /* none: not encrypted */
+        SpecTarget *targets;
+        size_t n_targets;
+} BackupSpec;
+
+#define BACKUP_SPEC_NULL ((BackupSpec){})
+void backup_spec_done(BackupSpec *s);
+int backup_spec_build(const BackupSpec *s, json_t **ret) _warn_unused_;
+int backup_spec_parse(const json_t *json, BackupSpec *ret, Failure *reterr_failure) _warn_unused_;
+
+/* One stored archive: the target and key to read first, and copies of the same bytes. */
+typedef struct ArchiveCopy {
+        SpecTarget target;
+        char *key; /* ends in '/' */
+} ArchiveCopy;
+
+typedef struct ArchiveRef {
+        ArchiveCopy primary;
+        uint8_t manifest_sha256[32];
+        bool encrypted;
+        ArchiveCopy *copies;
+        size_t n_copies;
+} ArchiveRef;
+
+#define ARCHIVE_REF_NULL ((ArchiveRef){})
+void archive_ref_done(ArchiveRef *a);
+int archive_ref_build(const ArchiveRef *a, json_t **ret) _warn_unused_;
+
+typedef enum RestoreConflict {
+        RESTORE_CONFLICT_FAIL,
+        RESTORE_CONFLICT_OVERWRITE,
+        RESTORE_CONFLICT_SKIP,
+        _RESTORE_CONFLICT_MAX,
+        _RESTORE_CONFLICT_INVALID = -EINVAL,
+} RestoreConflict;
+
+DECLARE_STRING_TABLE(restore_conflict, RestoreConflict);
+
+typedef struct RestoreSpec {
+        uint64_t run;
+        uint64_t source_run;
+        ArchiveRef archive;
+        char *destination; /* NULL: in place */
+        bool in_place;     /* asked for by name, never a default */
+        char **paths;      /* none: everything */
+        RestoreConflict conflict;
+} RestoreSpec;
+
+#define RESTORE_SPEC_NULL ((RestoreSpec){})
+void restore_spec_done(RestoreSpec *s);
+int restore_spec_build(const RestoreSpec *s, json_t **ret) _warn_unused_;
+int restore_spec_parse(const json_t *json, RestoreSpec *ret, Failure *reterr_failure) _warn_unused_;
+
+#define LISTING_LIMIT_DEFAULT 1000
+#define LISTING_LIMIT_MAX 5000 /* entries of one page: 5,000 of the longest names stay under a job frame */
+#define LISTING_CURSOR_MAX 8192
+
+/* browse (one level of an archive) and list_dir (one directory of the node): archive is used by browse. */
+typedef struct ListingSpec {
+        ArchiveRef archive;
+        char *path; /* "" for the roots of an archive */
+        uint32_t limit;
+        char *cursor; /* "" at the start */
+} ListingSpec;
+
+#define LISTING_SPEC_NULL ((ListingSpec){})
+void listing_spec_done(ListingSpec *s);
+int listing_spec_build(const ListingSpec *s, CommandKind kind, json_t **ret) _warn_unused_;
+int listing_spec_parse(const json_t *json, CommandKind kind, ListingSpec *ret, Failure *reterr_failure)
+                _warn_unused_;
+
+/* test_storage: {"target":{…}} */
+int test_storage_spec_build(const SpecTarget *target, json_t **ret) _warn_unused_;
+int test_storage_spec_parse(const json_t *json, SpecTarget *ret, Failure *reterr_failure) _warn_unused_;
+
+/* The plain text of a command's "secrets". targets: id → object; file_keys: 16 bytes each. */
+typedef struct CommandSecrets {
+        json_t *targets; /* object by decimal id; may be NULL */
+        bool has_file_keys;
+        uint8_t key_data[16];
+        uint8_t key_entries[16];
+        uint8_t key_manifest[16];
+} CommandSecrets;
+
+#define COMMAND_SECRETS_NULL ((CommandSecrets){})
+/* Wipes the keys. */
+void command_secrets_done(CommandSecrets *s);
+int command_secrets_build(const CommandSecrets *s, json_t **ret) _warn_unused_;
+int command_secrets_parse(const json_t *json, CommandSecrets *ret, Failure *reterr_failure) _warn_unused_;
+/* Borrowed; NULL when the target has none. */
+const json_t *command_secrets_target(const CommandSecrets *s, uint64_t id);
