@@ -4,8 +4,8 @@
 /* The age file format, version 1 (age-encryption.org/v1): a text header with the file key wrapped for each
  * recipient, then the payload in ChaCha20-Poly1305 chunks of 64 KiB (the STREAM construction).
  *
- * Keys here are X25519; a passphrase (scrypt) can be read, not written. Headers are parsed strictly: one text
- * for one header. Stanzas of unknown kinds are skipped. No armor.
+ * Keys here are X25519; a passphrase (scrypt) can be read, not written. Headers are parsed strictly: one
+ * text for one header. Stanzas of unknown kinds are skipped. No armor.
  *
  * Errors of this module: -EBADMSG: not a well-formed header, or a payload that was changed, cut or extended;
  * -EKEYREJECTED: the file key was found, but the header's MAC is wrong; -ENOKEY: none of the keys opens it.
@@ -19,7 +19,8 @@
 #define AGE_KEY_SIZE 32
 #define AGE_FILE_KEY_SIZE 16
 
-/* Payload geometry: plain offset i * AGE_CHUNK_SIZE is at header + AGE_NONCE_SIZE + i * AGE_SEALED_CHUNK_SIZE. */
+/* Payload geometry: plain offset i * AGE_CHUNK_SIZE is at header + AGE_NONCE_SIZE + i *
+ * AGE_SEALED_CHUNK_SIZE. */
 #define AGE_NONCE_SIZE 16
 #define AGE_TAG_SIZE 16
 #define AGE_CHUNK_SIZE (64U << 10)
@@ -79,8 +80,8 @@ char *age_recipient_format(const AgeRecipient *recipient, char buf[static AGE_RE
 int age_header_make(const AgeRecipient *recipients, size_t n_recipients,
                     const uint8_t file_key[static AGE_FILE_KEY_SIZE], Buffer *out) _warn_unused_;
 
-/* The length of the header at the start of data. -EAGAIN: its end is not within the n bytes; -EBADMSG: it does
- * not begin like one, or is larger than AGE_HEADER_MAX. */
+/* The length of the header at the start of data. -EAGAIN: its end is not within the n bytes; -EBADMSG: it
+ * does not begin like one, or is larger than AGE_HEADER_MAX. */
 int age_header_length(const void *data, size_t n, size_t *ret) _warn_unused_;
 
 /* Opens the header that the n bytes are, exactly. */
@@ -103,8 +104,8 @@ DEFINE_CLEANUP(AgeWriter *, age_writer_free);
 
 /* --- Reading at any place ------------------------------------------------------------------------------ */
 
-/* Opens a file of size bytes. The last chunk is read and checked here: a file that was cut or extended at any
- * place is refused before anything of it is used. */
+/* Opens a file of size bytes. The last chunk is read and checked here: a file that was cut or extended at
+ * any place is refused before anything of it is used. */
 int age_reader_new(AgeReadAt read_at, void *userdata, uint64_t size, const AgeKeys *keys,
                    AgeReader **ret) _warn_unused_;
 AgeReader *age_reader_free(AgeReader *r);

@@ -9,9 +9,9 @@
 
 #define PASSWORD_SCHEME "$y$"
 
-/* What an unknown user's password is compared with, so that the answer takes as long as for a known one. It has
- * the parameters that crypt_gensalt() chooses by default (a test compares the times), and came from 256 random bits
- * that nobody kept. */
+/* What an unknown user's password is compared with, so that the answer takes as long as for a known one. It
+ * has the parameters that crypt_gensalt() chooses by default (a test compares the times), and came from 256
+ * random bits that nobody kept. */
 #define PASSWORD_DUMMY "$y$j9T$fjBppg1ko6FIa34v6xW3n.$eo1lf9Vwtryw/Get0.micMUzPaisuBPviSoUD0pBTWB"
 
 static void *erase_and_free_crypt(struct crypt_data *data) {

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Secrets sealed to whom they are for: an age file in standard base64, fit for a column or a JSON string. Who
- * sealed it is not proved. */
+/* Secrets sealed to whom they are for: an age file in standard base64, fit for a column or a JSON string.
+ * Who sealed it is not proved. */
 
 #include "crypto/age.h"
 

@@ -10,6 +10,7 @@
 #include "crypto/token.h"
 
 #define TOKEN_SECRET_SIZE 32
+#define TOKEN_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 int token_new(const char *prefix, char **ret) {
         _cleanup_(erase_and_freep) char *digits = NULL;
@@ -38,7 +39,7 @@ bool token_is_valid(const char *s, const char *prefix) {
         if (!s || strnlen(s, TOKEN_LENGTH + 1) != TOKEN_LENGTH)
                 return false;
         digits = startswith(s, prefix);
-        return digits && strspn(digits, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == TOKEN_LENGTH - TOKEN_PREFIX_SIZE;
+        return digits && strspn(digits, TOKEN_DIGITS) == TOKEN_LENGTH - TOKEN_PREFIX_SIZE;
 }
 
 int token_hash(const char *token, uint8_t ret[static TOKEN_HASH_SIZE]) {

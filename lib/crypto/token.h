@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Bearer tokens: a prefix that says what it opens and 256 random bits. Only their SHA-256 is ever stored: with
- * that much entropy a slow hash would add nothing. */
+/* Bearer tokens: a prefix that says what it opens and 256 random bits. Only their SHA-256 is ever stored:
+ * with that much entropy a slow hash would add nothing. */
 
 #include "base/macros.h"
 
