@@ -31,8 +31,9 @@ typedef enum BusRight {
         BUS_CHANGE,
 } BusRight;
 
-/* Whether the sender of this method call has the right: root, the daemons' users and our own user may change;
- * members of backupx-read may read. Gives 0, or -EACCES with *reterr set; handlers return it as it is:
+/* Whether the sender of this method call has the right: root, the daemons' users and our own user may
+ * change; members of backupx-read may read. Gives 0, or -EACCES with *reterr set; handlers return it as it
+ * is:
  *
  *         r = bus_sender_may(m, BUS_CHANGE, error);
  *         if (r < 0)
@@ -56,12 +57,18 @@ DEFINE_CLEANUP(BusDoors *, bus_doors_free);
 int bus_doors_add_vtable(BusDoors *doors, const char *interface, const sd_bus_vtable *vtable, void *userdata)
                 _warn_unused_;
 
-/* Opens the doors; org.freedesktop.LogControl1 is exported with them. No system bus is no error: it is tried
- * again from time to time. */
+/* Opens the doors; org.freedesktop.LogControl1 is exported with them. No system bus, or one that does not
+ * let us own the name, is the outcome BUS_DOORS_E_NO_SYSTEM, which the daemon tells once: all goes on
+ * without that door, and it is tried again from time to time. */
+enum {
+        _BUS_DOORS_E_SUCCESS,
+        BUS_DOORS_E_NO_SYSTEM,
+};
+
 int bus_doors_start(BusDoors *doors) _warn_unused_;
 
-/* Whether our name is owned on the system bus. */
-bool bus_doors_on_system_bus(BusDoors *doors);
+/* 0 while our name is owned on the system bus, else why it is not. */
+int bus_doors_system_error(const BusDoors *doors);
 
 /* Sends a signal of the object through every open door. A door that does not take it is closed: its client
  * connects again and looks at the store. */
@@ -88,8 +95,8 @@ BusPeer *bus_peer_free(BusPeer *peer);
 DEFINE_CLEANUP(BusPeer *, bus_peer_free);
 
 /* Calls handler for each such signal, over all connections. Before bus_peer_start(). Strings are kept. */
-int bus_peer_match(BusPeer *peer, const char *interface, const char *member, sd_bus_message_handler_t handler,
-                   void *userdata) _warn_unused_;
+int bus_peer_match(BusPeer *peer, const char *interface, const char *member,
+                   sd_bus_message_handler_t handler, void *userdata) _warn_unused_;
 
 /* Starts connecting; a sibling that is not there yet is no error. */
 int bus_peer_start(BusPeer *peer) _warn_unused_;
@@ -99,8 +106,9 @@ bool bus_peer_is_connected(const BusPeer *peer);
 /* No answer for this long is the error org.freedesktop.DBus.Error.NoReply; under half of WatchdogSec=. */
 #define BUS_PEER_TIMEOUT_USEC (10 * USEC_PER_SEC)
 
-/* Calls a method; handler gets the reply or an error message (sd_bus_message_is_method_error()), exactly once
- * when this gives 0: a lost connection is answered as an error too. So userdata has to live until then.
+/* Calls a method; handler gets the reply or an error message (sd_bus_message_is_method_error()), exactly
+ * once when this gives 0: a lost connection is answered as an error too. So userdata has to live until then.
  * -ENOTCONN: no connection now. handler NULL: no reply is wanted. */
 int bus_peer_call_async(BusPeer *peer, const char *interface, const char *member,
-                        sd_bus_message_handler_t handler, void *userdata, const char *types, ...) _warn_unused_;
+                        sd_bus_message_handler_t handler, void *userdata, const char *types,
+                        ...) _warn_unused_;

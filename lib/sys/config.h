@@ -1,10 +1,10 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Configuration: a YAML file, its drop-ins (those in FILE.d that end in .yaml, in the order of their names) and the environment,
- * read into a struct by a constant table. The later one wins. An unknown key or a bad value is an error that
- * names file and line. A document is a mapping of sections, a section a mapping of keys, a value a scalar or
- * a list of scalars. */
+/* Configuration: a YAML file, its drop-ins (those in FILE.d that end in .yaml, in the order of their names)
+ * and the environment, read into a struct by a constant table. The later one wins. An unknown key or a bad
+ * value is an error that names file and line. A document is a mapping of sections, a section a mapping of
+ * keys, a value a scalar or a list of scalars. */
 
 #include "base/failure.h"
 #include "base/macros.h"
@@ -13,6 +13,7 @@ typedef struct ConfigValue {
         const char *const *items; /* NULL-terminated; one item for a scalar */
         size_t n;
         bool is_list;
+        bool from_environment; /* one item; parsers of lists split it at colons */
 } ConfigValue;
 
 /* Stores value into field. A negative errno and a sentence without a place in *reterr (the loader puts file
@@ -26,9 +27,12 @@ typedef struct ConfigItem {
         size_t offset; /* of the field in the struct */
 } ConfigItem;
 
+#define CONFIG_ITEMS_MAX 64
+#define CONFIG_FILE_MAX (1U << 20)
+
 typedef struct ConfigArgs {
         const ConfigItem *items;
-        size_t n_items;
+        size_t n_items;          /* at most CONFIG_ITEMS_MAX */
         const char *environment; /* prefix of variables, "BACKUPX": BACKUPX_SECTION_KEY. NULL: none */
         const char *path;        /* NULL: the environment alone */
         bool required;           /* a missing file is an error */
@@ -38,8 +42,8 @@ typedef struct ConfigArgs {
 int config_load(const ConfigArgs *args, Failure *reterr_failure) _warn_unused_;
 
 /* One document from memory; name is what messages call it. */
-int config_parse(const ConfigArgs *args, const char *name, const char *data, size_t n, Failure *reterr_failure)
-                _warn_unused_;
+int config_parse(const ConfigArgs *args, const char *name, const char *data, size_t n,
+                 Failure *reterr_failure) _warn_unused_;
 
 /* Parsers: char *, char ** (in a variable a list is split at colons), bool, uint32_t, uint64_t in bytes,
  * usec_t, int (a log level), char * that is an absolute path, char ** of absolute paths. */

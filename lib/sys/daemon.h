@@ -30,8 +30,8 @@ int daemon_listen_fd(const char *name, unsigned index) _warn_unused_;
 /* A listening, non-blocking stream socket. An old socket file of a dead server is replaced; -EADDRINUSE when
  * one lives there. */
 int daemon_bind_unix(const char *path, mode_t mode) _warn_unused_;
-/* The same for "127.0.0.1:8340", "[::1]:8340" or "*:8340" (every address); numeric. -EINVAL: not of the form.
- * Port 0 lets the system choose. */
+/* The same for "127.0.0.1:8340", "[::1]:8340" or "*:8340" (every address); numeric. -EINVAL: not of the
+ * form. Port 0 lets the system choose. */
 int daemon_bind_tcp(const char *address) _warn_unused_;
 
 /* BACKUPX_STATE_DIR, else STATE_DIRECTORY, else /var/lib/backupx; and BACKUPX_RUNTIME_DIR, else
@@ -39,6 +39,6 @@ int daemon_bind_tcp(const char *address) _warn_unused_;
 const char *daemon_state_directory(void);
 const char *daemon_runtime_directory(void);
 
-/* This boot, 32 hexadecimal digits and a NUL. */
-#define BOOT_ID_MAX 33
-int daemon_boot_id(char ret[static BOOT_ID_MAX]) _warn_unused_;
+/* This boot as the kernel writes it, 8-4-4-4-12 hexadecimal digits, and a NUL. */
+#define BOOT_ID_TEXT_MAX 37
+int daemon_boot_id(char ret[static BOOT_ID_TEXT_MAX]) _warn_unused_;

@@ -37,8 +37,8 @@ typedef struct LogField {
         { .name = "BACKUPX_STATE", .text = (state) }
 #define LOG_FIELDS(...) ((const LogField[]){ __VA_ARGS__, {} })
 
-/* Chooses the target and sets the name that lines carry; identifier is kept, not copied. The level comes from
- * BACKUPX_LOG_LEVEL where that is set. */
+/* Chooses the target and sets the name that lines carry; identifier is kept, not copied. The level comes
+ * from BACKUPX_LOG_LEVEL where that is set. */
 void log_open(const char *identifier);
 
 /* LOG_ERR … LOG_DEBUG; messages above it are not written. */
@@ -56,8 +56,8 @@ const char *log_identifier(void);
 /* Writes one message. error (its sign does not matter, 0: none) is what %m prints and becomes ERRNO=.
  * message_id may be NULL, fields may be NULL, else they end with a field without a name.
  * Gives -|error|. errno is kept. */
-int log_internal(int level, int error, const char *message_id, const LogField *fields, const char *format, ...)
-                _printf_(5, 6);
+int log_internal(int level, int error, const char *message_id, const LogField *fields, const char *format,
+                 ...) _printf_(5, 6);
 
 #define log_full(level, error, message_id, fields, ...) \
         ({ \

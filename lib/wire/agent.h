@@ -52,8 +52,9 @@ typedef struct HeartbeatBody {
         char *arch;
         char *hostname;
         char **addresses;
-        char *public_key; /* NULL: none yet */
-        uint32_t capacity;
+        char *public_key;  /* NULL: none yet */
+        uint32_t capacity; /* in all */
+        uint32_t probes;   /* in all */
         HeldCommand *running;
         size_t n_running;
         uint64_t free_bytes; /* of the agent's temporary directory */
@@ -66,7 +67,8 @@ int heartbeat_body_parse(const json_t *json, HeartbeatBody *ret, Failure *reterr
 
 typedef struct ClaimBody {
         char *agent_id;
-        uint32_t capacity; /* how many more commands it takes now */
+        uint32_t capacity; /* how many more backups, restores, verifications and prunings it takes now */
+        uint32_t probes;   /* how many more of the other kinds: browsing works while backups run */
         HeldCommand *holding;
         size_t n_holding;
 } ClaimBody;
@@ -77,6 +79,7 @@ int claim_body_parse(const json_t *json, ClaimBody *ret, Failure *reterr_failure
 int accept_body_parse(const json_t *json, uint64_t *ret_attempt, Failure *reterr_failure) _warn_unused_;
 
 typedef struct AgentLogLine {
+        uint64_t sequence; /* of the attempt, from 1, rising: a repeat is not stored twice */
         usec_t time;
         int level;        /* LOG_ERR … LOG_DEBUG */
         const char *text; /* borrowed */
@@ -87,7 +90,6 @@ typedef struct ProgressBody {
         uint64_t attempt;
         bool has_progress; /* a batch of log lines alone has none */
         JobProgress progress;
-        uint64_t log_first; /* sequence of lines[0] within the attempt, from 1: a repeat is not stored twice */
         AgentLogLine *lines;
         size_t n_lines;
         json_t *json; /* keeps the lines' texts */
@@ -102,10 +104,13 @@ typedef struct ResultBody {
         char *error_code;    /* NULL: none */
         char *error_message; /* NULL: none */
         json_t *result;      /* an object; NULL: none */
+        AgentLogLine *lines; /* the last ones, not yet stored */
+        size_t n_lines;
+        json_t *json; /* keeps the lines' texts */
 } ResultBody;
 
 void result_body_done(ResultBody *b);
-int result_body_parse(const json_t *json, ResultBody *ret, Failure *reterr_failure) _warn_unused_;
+int result_body_parse(json_t *json, ResultBody *ret, Failure *reterr_failure) _warn_unused_;
 
 /* A command as the claim answers it. spec is JSON text as the queue holds it. */
 int command_body_build(const HeldCommand *id, CommandKind kind, usec_t deadline, const char *spec,

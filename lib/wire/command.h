@@ -5,6 +5,8 @@
  * struct per kind, each with parse (JSON → struct, for the node) and build (struct → JSON, for the master).
  * Parsing ignores unknown fields: master and node may be of different versions. */
 
+#include <errno.h>
+
 #include "base/failure.h"
 #include "wire/json.h"
 

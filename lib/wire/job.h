@@ -4,10 +4,14 @@
 /* The line between agent and job, a unix stream: frames of a 32 bit big-endian length and one JSON object.
  *
  * job → agent   hello {protocol, version, pid}, then progress, log, and one result {status, error, result}
- * agent → job   start {command, attempt, kind, deadline, spec, secrets, context}, cancel, ack
+ * agent → job   start {command, attempt, kind, deadline, spec, secrets, context}, cancel, ack, sync {token}
  *
  * Hello comes first: a connection that ends before it means that the job was not started. The job waits for
- * the ack of its result for a while and ends. */
+ * the ack of its result for a while and ends. A restarted agent, which cannot know where in a frame it
+ * stands, sends a sync with a random token, skips all bytes up to the same frame coming back, and is in step
+ * again. */
+
+#include <errno.h>
 
 #include "base/buffer.h"
 #include "wire/json.h"
@@ -23,6 +27,7 @@ typedef enum JobMessage {
         JOB_PROGRESS,
         JOB_LOG,
         JOB_RESULT,
+        JOB_SYNC,
         _JOB_MESSAGE_MAX,
         _JOB_MESSAGE_INVALID = -EINVAL,
 } JobMessage;

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Strict JSON, and a reader that checks every field by name. The one includer of jansson; others include this
- * header. */
+/* Strict JSON, and a reader that checks every field by name. The one includer of jansson; others include
+ * this header. */
 
 #include <jansson.h>
 
@@ -23,7 +23,8 @@ int json_parse_strict(const void *data, size_t n, size_t depth, json_t **ret, Fa
 /* Compact text; allocated, NUL-terminated. ret_size may be NULL. -EINVAL: holds what JSON cannot. */
 int json_format(const json_t *json, char **ret, size_t *ret_size) _warn_unused_;
 
-/* Sets object[key], taking over value even on failure; NULL for value is -ENOMEM, so that constructors nest. */
+/* Sets object[key], taking over value even on failure; NULL for value is -ENOMEM, so that constructors nest.
+ */
 int json_set(json_t *object, const char *key, json_t *value) _warn_unused_;
 /* The same at the end of an array. */
 int json_append(json_t *array, json_t *value) _warn_unused_;
@@ -38,9 +39,9 @@ json_t *json_from_u64(uint64_t v);
 /* --- Reading ----------------------------------------------------------------------------------------- */
 
 /* Walks one object. Getters give 1 when the field was there, 0 when it was absent or null (outputs stay as
- * they are), or -EBADMSG with a Failure that names the field with its full path ("source.paths[3]"). The first
- * error sticks: later getters of this reader and of its parents give it again and do nothing, so a codec is a
- * list of getters whose results may be ignored and one json_reader_finish(). */
+ * they are), or -EBADMSG with a Failure that names the field with its full path ("source.paths[3]"). The
+ * first error sticks: later getters of this reader and of its parents give it again and do nothing, so a
+ * codec is a list of getters whose results may be ignored and one json_reader_finish(). */
 #define JSON_READER_FIELDS_MAX 40 /* more fields than any object of ours has */
 
 typedef struct JsonReader {
@@ -64,7 +65,8 @@ int json_reader_init(JsonReader *r, const json_t *object, Failure *reterr_failur
 /* A reader of the object in field key; 0 (and a reader of nothing) when absent. */
 int json_reader_object(JsonReader *r, const char *key, JsonPresence presence, JsonReader *ret);
 /* A reader of element index, which is an object, of the array in field key. */
-int json_reader_element(JsonReader *r, const char *key, size_t index, const json_t *element, JsonReader *ret);
+int json_reader_element(JsonReader *r, const char *key, size_t index, const json_t *element,
+                        JsonReader *ret);
 
 /* Names are literals or outlive the reader. Borrowed outputs live as long as the document. */
 int json_reader_string(JsonReader *r, const char *key, JsonPresence presence, size_t max, const char **ret);
@@ -78,12 +80,13 @@ int json_reader_time(JsonReader *r, const char *key, JsonPresence presence, usec
 int json_reader_value(JsonReader *r, const char *key, JsonPresence presence, const json_t **ret);
 int json_reader_array(JsonReader *r, const char *key, JsonPresence presence, size_t max, const json_t **ret);
 /* Strings, each of 1 … max_length bytes. */
-int json_reader_strv(JsonReader *r, const char *key, JsonPresence presence, size_t max_items, size_t max_length,
-                     char ***ret);
+int json_reader_strv(JsonReader *r, const char *key, JsonPresence presence, size_t max_items,
+                     size_t max_length, char ***ret);
 /* 2 n hexadecimal digits. */
 int json_reader_hex(JsonReader *r, const char *key, JsonPresence presence, void *ret, size_t n);
 /* The value of a string table: lookup gives a negative errno for an unknown text. */
-int json_reader_enum(JsonReader *r, const char *key, JsonPresence presence, int (*lookup)(const char *), int *ret);
+typedef int (*JsonLookup)(const char *text);
+int json_reader_enum(JsonReader *r, const char *key, JsonPresence presence, JsonLookup lookup, int *ret);
 
 /* Makes field key (NULL: the object itself) the one that failed; for checks beyond those above. */
 int json_reader_fail(JsonReader *r, const char *key, const char *format, ...) _printf_(3, 4);

@@ -117,4 +117,5 @@ json_t *listing_entry_build(const ListingEntry *e);
 int listing_build(json_t *entries, const char *next_cursor, json_t **ret) _warn_unused_;
 
 /* test_storage: {"writable","free_bytes","total_bytes"}; UINT64_MAX: unknown, null. */
-int storage_usage_build(bool writable, uint64_t free_bytes, uint64_t total_bytes, json_t **ret) _warn_unused_;
+int storage_usage_build(bool writable, uint64_t free_bytes, uint64_t total_bytes,
+                        json_t **ret) _warn_unused_;
