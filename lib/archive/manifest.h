@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The manifest of an archive: the object that is written last and makes it one, and the root of trust of a
- * restore, which knows its digest. Its form is docs/formats.md. Parsing treats it as hostile all the same. */
+ * restore, which knows its digest. Its form is docs/formats.md. Parsing treats it as hostile all the
+ * same. */
 
 #include "archive/frames.h"
 #include "base/buffer.h"
@@ -10,7 +11,8 @@
 #include "base/times.h"
 
 #define MANIFEST_VERSION 1
-/* A manifest is refused beyond this, compressed and not: an archive of 100 million files has about 10 MiB. */
+/* A manifest is refused beyond this, compressed and not: an archive of 100 million files has about 10
+ * MiB. */
 #define MANIFEST_MAX (4U << 20)
 #define MANIFEST_PLAIN_MAX (64U << 20)
 
