@@ -26,6 +26,9 @@ typedef enum CommandKind {
 
 DECLARE_STRING_TABLE(command_kind, CommandKind);
 
+/* Short questions, which have slots of their own on a node so that they are answered while backups run. */
+bool command_kind_is_probe(CommandKind kind);
+
 /* Limits of specs, so that a row of the queue stays small. */
 #define SPEC_PATHS_MAX 1024
 #define SPEC_EXCLUDES_MAX 1024
@@ -46,7 +49,8 @@ typedef struct SpecTarget {
 #define SPEC_TARGET_NULL ((SpecTarget){})
 void spec_target_done(SpecTarget *t);
 int spec_target_build(const SpecTarget *t, json_t **ret) _warn_unused_;
-int spec_target_read(JsonReader *r, SpecTarget *ret) _warn_unused_;
+/* The error sticks in r. */
+int spec_target_read(JsonReader *r, SpecTarget *ret);
 
 typedef struct BackupSpec {
         uint64_t run;
@@ -88,6 +92,7 @@ typedef struct ArchiveRef {
 #define ARCHIVE_REF_NULL ((ArchiveRef){})
 void archive_ref_done(ArchiveRef *a);
 int archive_ref_build(const ArchiveRef *a, json_t **ret) _warn_unused_;
+int archive_ref_read(JsonReader *r, ArchiveRef *ret) _warn_unused_;
 
 typedef enum RestoreConflict {
         RESTORE_CONFLICT_FAIL,

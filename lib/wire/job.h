@@ -68,4 +68,5 @@ typedef struct JobProgress {
 void job_progress_done(JobProgress *p);
 /* Sets the fields in an object (a job's frame or an agent's body). */
 int job_progress_put(const JobProgress *p, json_t *object) _warn_unused_;
-int job_progress_read(JsonReader *r, JobProgress *ret) _warn_unused_;
+/* The error sticks in r. */
+int job_progress_read(JsonReader *r, JobProgress *ret);
