@@ -152,7 +152,6 @@ typedef struct RunNew {
         const char *request;
         const char *error_code; /* of a missed one: why */
         const char *error;
-        bool encrypted;
 } RunNew;
 
 /* A queued backup of a task that has an open one is RUN_E_OVERLAP; a second run for the same (task,
@@ -205,6 +204,8 @@ int run_set_command(Store *s, uint64_t id, uint64_t command_id, const char *spec
 /* Back to queued, without a command: for a run whose command was given up before any agent accepted it, or
  * that is tried again. From dispatched or running, or queued with a command. STORE_E_STATE. */
 int run_requeue(Store *s, uint64_t id) _warn_unused_;
+/* dispatched -> queued, with its command: that is pending again. STORE_E_STATE. */
+int run_set_queued(Store *s, uint64_t id) _warn_unused_;
 /* queued -> dispatched. STORE_E_STATE. */
 int run_set_dispatched(Store *s, uint64_t id, usec_t at) _warn_unused_;
 /* queued or dispatched -> running. STORE_E_STATE. */

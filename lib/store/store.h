@@ -33,7 +33,7 @@ enum {
         STORE_E_NOT_FOUND = 1, /* no such row */
         STORE_E_EXISTS,        /* the name (or the unique key) is taken */
         STORE_E_IN_USE,        /* another row needs this one: it cannot be deleted */
-        STORE_E_STATE,         /* the row is not in the state that this change starts from: nothing was done */
+        STORE_E_STATE,         /* the row is not in the state that this change starts from */
         _STORE_E_MAX = 100,    /* the entities' own outcomes start here, a hundred each */
 };
 

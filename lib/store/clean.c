@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <time.h>
+
+#include "store/rows.h"
+
+/* One statement deletes at most so many rows; measured far under the slice even on a slow disk. */
+#define CLEAN_ROWS 100
+/* No statement is begun after this. */
+#define CLEAN_SLICE_USEC (5 * USEC_PER_MSEC)
+
+typedef struct Sweep {
+        Sql sql;
+        StoreRole role;
+        size_t retention; /* offset of the span in StoreRetention, or SIZE_MAX: what names its own end */
+} Sweep;
+
+static const Sweep sweeps[] = {
+        { SQL_SESSIONS_CLEAN, STORE_API, SIZE_MAX },
+        { SQL_NODE_TOKENS_CLEAN, STORE_API, SIZE_MAX },
+        { SQL_ENROLLMENTS_CLEAN, STORE_API, SIZE_MAX },
+        { SQL_PROBES_CLEAN, STORE_DISPATCHER, offsetof(StoreRetention, probe_results) },
+        { SQL_RUN_LOGS_CLEAN, STORE_DISPATCHER, offsetof(StoreRetention, run_logs) },
+        { SQL_RUNS_CLEAN, STORE_DISPATCHER, offsetof(StoreRetention, runs) },
+        { SQL_AUDIT_CLEAN, STORE_DISPATCHER, offsetof(StoreRetention, audit) },
+};
+
+/* 0 when the sweep is not to run at all: kept for ever, or nothing can be that old. */
+static usec_t sweep_before(const Sweep *sweep, const StoreRetention *keep, usec_t now) {
+        usec_t span;
+
+        if (sweep->retention == SIZE_MAX)
+                return now;
+        span = *(const usec_t *) ((const char *) keep + sweep->retention);
+        return span == 0 ? 0 : usec_sub(now, span);
+}
+
+static int sweep_run(Store *s, const Sweep *sweep, usec_t before, uint64_t *ret_rows) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        query_start(&q, s, sweep->sql);
+        bind_u64(&q, before);
+        bind_i64(&q, CLEAN_ROWS);
+        r = query_exec(&q);
+        if (r == 0)
+                *ret_rows = query_changes(&q);
+        return r;
+}
+
+int store_clean(Store *s, const StoreRetention *keep, usec_t now, bool *ret_more) {
+        usec_t begun = now_usec(CLOCK_MONOTONIC);
+        bool more = false;
+
+        assert(s);
+        assert(keep);
+        assert(ret_more);
+
+        for (size_t i = 0; i < ELEMENTSOF(sweeps); i++) {
+                uint64_t rows = 0;
+                usec_t before;
+                int r;
+
+                before = sweep_before(&sweeps[i], keep, now);
+                if (sweeps[i].role != s->role || before == 0)
+                        continue;
+                if (usec_sub(now_usec(CLOCK_MONOTONIC), begun) > CLEAN_SLICE_USEC) {
+                        more = true;
+                        break;
+                }
+                r = sweep_run(s, &sweeps[i], before, &rows);
+                if (r != 0)
+                        return r;
+                if (rows >= CLEAN_ROWS)
+                        more = true;
+        }
+        *ret_more = more;
+        return 0;
+}

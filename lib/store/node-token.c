@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/node-token.h"
+#include "store/rows.h"
+
+static void node_token_read(Query *q, void *item) {
+        NodeToken *t = item;
+
+        t->id = column_u64(q);
+        t->node_id = column_u64(q);
+        t->created = column_u64(q);
+        t->first_used = column_u64(q);
+        t->last_used = column_u64(q);
+        t->valid_until = column_u64(q);
+}
+
+static void node_token_done(void *item) {
+}
+
+static const RowType node_token_type = { sizeof(NodeToken), node_token_read, node_token_done };
+
+static int tokens_replace(Store *s, uint64_t node_id, usec_t until) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        query_start(&q, s, SQL_NODE_TOKENS_REPLACE);
+        bind_u64(&q, node_id);
+        bind_u64(&q, until);
+        return query_exec(&q);
+}
+
+int node_token_add(Store *s, uint64_t node_id, const uint8_t hash[static TOKEN_HASH_SIZE],
+                   const char *sealed, usec_t now, bool replace_now) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        assert(s);
+        assert(hash);
+
+        r = store_begin(s, &tx);
+        if (r < 0)
+                return r;
+        r = replace_now ? node_tokens_revoke(s, node_id) :
+                          tokens_replace(s, node_id, usec_add(now, NODE_TOKEN_GRACE_USEC));
+        if (r != 0)
+                return r;
+
+        query_start(&q, s, SQL_NODE_TOKEN_ADD);
+        bind_u64(&q, node_id);
+        bind_blob(&q, hash, TOKEN_HASH_SIZE);
+        bind_u64(&q, now);
+        bind_text(&q, sealed);
+        r = query_exec(&q);
+        if (r != 0)
+                return r == STORE_E_IN_USE ? STORE_E_NOT_FOUND : r;
+        return store_commit(&tx);
+}
+
+int node_token_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t now, NodeToken *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(hash);
+        assert(ret);
+
+        query_start(&q, s, SQL_NODE_TOKEN_FIND);
+        bind_blob(&q, hash, TOKEN_HASH_SIZE);
+        bind_u64(&q, now);
+        return query_row(&q, &node_token_type, ret);
+}
+
+int node_token_used(Store *s, uint64_t token_id, usec_t now) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_NODE_TOKEN_USED);
+        bind_u64(&q, token_id);
+        bind_u64(&q, now);
+        return query_exec_one(&q);
+}
+
+int node_token_handover(Store *s, uint64_t node_id, uint64_t shown_token_id, char **ret_sealed) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret_sealed);
+
+        query_start(&q, s, SQL_NODE_TOKEN_HANDOVER);
+        bind_u64(&q, node_id);
+        bind_u64(&q, shown_token_id);
+        return query_text(&q, ret_sealed);
+}
+
+int node_tokens_revoke(Store *s, uint64_t node_id) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_NODE_TOKENS_END);
+        bind_u64(&q, node_id);
+        return query_exec(&q);
+}
+
+int node_token_set_local(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t now) {
+        NodeToken token;
+        int r;
+
+        assert(s);
+        assert(hash);
+
+        r = node_token_find(s, hash, now, &token);
+        if (r < 0)
+                return r;
+        if (r == 0 && token.node_id == NODE_LOCAL && token.valid_until == 0)
+                return 0;
+        r = node_token_add(s, NODE_LOCAL, hash, NULL, now, true);
+        return r == 0 ? 1 : r;
+}
