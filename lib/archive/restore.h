@@ -19,20 +19,10 @@
 #include "crypto/age.h"
 #include "crypto/digest.h"
 #include "storage/storage.h"
+#include "wire/command.h"
 
 #define RESTORE_ERRORS_MAX 100 /* named in the result; the rest is counted */
 #define RESTORE_PATHS_MAX 1000 /* chosen paths */
-
-typedef enum RestoreConflict {
-        RESTORE_FAIL,      /* nothing is restored when anything is in the way */
-        RESTORE_OVERWRITE, /* what is in the way is replaced; directories are merged */
-        RESTORE_SKIP,      /* what is in the way stays, and is counted; directories are merged */
-        _RESTORE_CONFLICT_MAX,
-        _RESTORE_CONFLICT_INVALID = -22, /* -EINVAL */
-} RestoreConflict;
-
-/* "fail", "overwrite", "skip". */
-DECLARE_STRING_TABLE(restore_conflict, RestoreConflict);
 
 typedef enum RestoreState {
         RESTORE_SUCCEEDED,
@@ -79,14 +69,14 @@ typedef struct RestoreProgress {
 } RestoreProgress;
 
 /* Where an archive lies. */
-typedef struct ArchiveCopy {
+typedef struct ArchivePlace {
         Storage *storage;
         const char *key; /* "web-1/etc/20261122T221501.123Z-12-1/", with its '/' */
-} ArchiveCopy;
+} ArchivePlace;
 
 /* An archive in one or several storages, and what opens it. */
 typedef struct ArchiveSource {
-        const ArchiveCopy *copies; /* in the order in which they are tried; at least one */
+        const ArchivePlace *copies; /* in the order in which they are tried; at least one */
         size_t n_copies;
         const uint8_t *manifest_sha256; /* SHA256_SIZE bytes; NULL: not known, nothing is authenticated */
         bool encrypted;
@@ -100,6 +90,8 @@ typedef struct RestoreArgs {
         const char *destination;
         bool in_place;
         char *const *paths; /* absolute, NULL-terminated, raw bytes; NULL or empty: everything */
+        /* fail: nothing is restored when anything is in the way. overwrite: what is in the way is replaced.
+         * skip: it stays, and is counted. Directories are merged. */
         RestoreConflict conflict;
         const atomic_bool *cancel; /* may be NULL; the storages should have the same */
         /* Callbacks, all with userdata, any may be NULL, called by the calling thread. Progress comes twice

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "archive/restore-check.h"
+#include "archive/restore-object.h"
+#include "archive/restore-run.h"
+#include "archive/restore-stream.h"
+#include "archive/restore-tree.h"
+#include "base/alloc.h"
+#include "base/text.h"
+
+static void run_done(RestoreRun *r) {
+        restore_tree_free(r->tree);
+        restore_links_free(r->links);
+        places_done(&r->places);
+        for (size_t i = 0; i < r->n_selections; i++)
+                free(r->selections[i].path);
+        free(r->selections);
+        strv_free(r->sources);
+        copies_free(r->copies);
+        buffer_done(&r->current);
+        free(r->buf);
+}
+
+/* What is wrong with the arguments; NULL: nothing. */
+static const char *find_mistake(const RestoreArgs *args) {
+        const ArchiveSource *s = &args->source;
+
+        if (s->n_copies == 0 || !s->copies)
+                return "The restore names no storage that holds the archive";
+        if ((args->destination != NULL) == args->in_place)
+                return "A restore goes either to a directory or in place";
+        if (args->destination && args->destination[0] != '/')
+                return "The destination is not an absolute path";
+        if (args->conflict < 0 || args->conflict >= _RESTORE_CONFLICT_MAX)
+                return "The conflict rule is none of fail, overwrite, skip";
+        if (strv_length(args->paths) > RESTORE_PATHS_MAX)
+                return "More than 1000 paths are chosen; choose the directories that hold them";
+        if (s->encrypted && (!s->data_key || !s->entries_key || !s->manifest_key))
+                return "The archive is encrypted, and its file keys are missing";
+        return NULL;
+}
+
+static void log_copies(void *userdata, const char *text) {
+        restore_log(ASSERT_PTR(userdata), RESTORE_LOG_WARNING, "%s", text);
+}
+
+static int set_current(RestoreRun *r, const char *path) {
+        int k;
+
+        buffer_clear(&r->current);
+        k = buffer_add(&r->current, "/", 1);
+        return k < 0 ? k : buffer_add_string(&r->current, path);
+}
+
+static int restore_member(RestoreRun *r, Member *m, PaxReader *reader) {
+        bool directory = m->type == MEMBER_DIRECTORY;
+        int k;
+
+        if (!places_find(&r->places, m->path))
+                return 0; /* a directory that only leads to a source: it is there */
+        k = set_current(r, m->path);
+        if (k < 0)
+                return k;
+        k = restore_tick(r);
+        if (k < 0)
+                return k;
+        k = directory ? restore_tree_directory(r->tree, m) : restore_object(r, m, reader);
+        if (k < 0)
+                return k;
+        if (k == RESTORE_E_SKIPPED)
+                r->result->skipped++;
+        else if (k == 0 && directory)
+                r->result->directories++;
+        else if (k == 0)
+                r->result->files++;
+        r->progress.files_done += !directory;
+        return 0;
+}
+
+static int restore_selection(RestoreRun *r, const Selection *s) {
+        RestoreCursor cursor = { .run = r, .position = s->start, .counts = true };
+        _cleanup_(pax_reader_freep) PaxReader *reader = NULL;
+        int k;
+
+        k = restore_cursor_open(&cursor, &reader);
+        if (k < 0)
+                return k;
+        while (s->start + pax_reader_position(reader) < s->end) {
+                _cleanup_(member_done) Member m = MEMBER_NULL;
+
+                k = restore_cursor_next(&cursor, reader, &m);
+                if (k <= 0)
+                        return k;
+                if (!path_is_within(m.path, s->path))
+                        return 0;
+                k = restore_member(r, &m, reader);
+                if (k < 0)
+                        return k;
+        }
+        return 0;
+}
+
+static int check(RestoreRun *r) {
+        int k;
+
+        restore_tell_phase(r, RESTORE_CHECKING);
+        k = copies_open(&r->args->source, log_copies, r, &r->copies, &r->result->failure);
+        if (k < 0)
+                return k;
+        if (copies_manifest(r->copies)->errors > 0)
+                restore_log(r, RESTORE_LOG_WARNING,
+                            "The archive was made with %" PRIu64 " errors: not everything is in it",
+                            copies_manifest(r->copies)->errors);
+        k = restore_check_selections(r);
+        if (k < 0)
+                return k;
+        k = restore_check_places(r);
+        if (k < 0)
+                return k;
+        k = restore_check_space(r);
+        if (k < 0)
+                return k;
+        return restore_check_conflicts(r);
+}
+
+static int write_all(RestoreRun *r) {
+        int k, left;
+
+        restore_tell_phase(r, RESTORE_WRITING);
+        for (size_t i = 0; i < r->places.n; i++) {
+                k = place_make(r->places.items + i, &r->result->failure);
+                if (k < 0)
+                        return k;
+        }
+        k = restore_links_new(&r->links);
+        if (k < 0)
+                return k;
+        k = restore_tree_new(r, &r->tree);
+        if (k < 0)
+                return k;
+        for (size_t i = 0; i < r->n_selections && k >= 0; i++)
+                k = restore_selection(r, r->selections + i);
+        /* Directories get their own modes and times also where the rest did not come. */
+        left = restore_tree_finish(r->tree);
+        return k < 0 ? k : left;
+}
+
+/* Success is said only of what is on the disk. */
+static int sync_all(RestoreRun *r) {
+        restore_tell_phase(r, RESTORE_SYNCING);
+        for (size_t i = 0; i < r->places.n; i++)
+                if (syncfs(r->places.items[i].fd) < 0)
+                        return failure_set(&r->result->failure, -errno, "SYNC",
+                                           "What was restored into %s could not be written to disk: %m",
+                                           r->places.items[i].path);
+        return 0;
+}
+
+static void conclude(RestoreRun *r, int error) {
+        RestoreResult *result = r->result;
+
+        result->bytes_read = r->progress.bytes_read;
+        result->bytes_written = r->progress.bytes_written;
+        if (error == -ECANCELED) {
+                failure_done(&result->failure);
+                (void) failure_set(&result->failure, error, "CANCELLED", "The restore was cancelled");
+                result->state = RESTORE_CANCELLED;
+                return;
+        }
+        if (error < 0) {
+                (void) failure_set(&result->failure, error, "FAILED", "The restore failed: %m");
+                result->state = RESTORE_FAILED;
+                return;
+        }
+        result->state = RESTORE_SUCCEEDED;
+        if (result->errors_total == 0)
+                return;
+        result->state = result->files + result->directories > 0 ? RESTORE_PARTIAL : RESTORE_FAILED;
+        if (result->n_errors > 0)
+                (void) failure_set(&result->failure, -EIO, result->errors[0].code, "%s",
+                                   strempty(result->errors[0].message));
+}
+
+int archive_restore(const RestoreArgs *args, RestoreResult *ret, Failure *reterr_failure) {
+        _cleanup_(restore_result_done) RestoreResult result = RESTORE_RESULT_NULL;
+        _cleanup_(run_done) RestoreRun run = { .args = args, .result = &result };
+        const char *mistake;
+        int r;
+
+        assert(args);
+        assert(ret);
+
+        mistake = find_mistake(args);
+        if (mistake)
+                return failure_set(reterr_failure, -EINVAL, "RESTORE_INVALID", "%s", mistake);
+        run.buf = malloc(RESTORE_BUFFER_SIZE);
+        if (!run.buf)
+                return -ENOMEM;
+
+        r = check(&run);
+        if (r >= 0)
+                r = write_all(&run);
+        if (r >= 0)
+                r = sync_all(&run);
+        conclude(&run, r);
+        *ret = result;
+        result = RESTORE_RESULT_NULL;
+        return 0;
+}
