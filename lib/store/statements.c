@@ -62,13 +62,13 @@ const Statement statement_table[_SQL_MAX] = {
 
         STATEMENT(DATA_VERSION, ALL, "PRAGMA data_version"),
         STATEMENT(SETTING_SET, DAEMONS,
-                  "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET"
-                  " value = excluded.value"),
+                  "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE"
+                  " SET value = excluded.value"),
         STATEMENT(SETTING_DELETE, DAEMONS, "DELETE FROM settings WHERE name = ?1"),
         STATEMENT(SETTING_GET, ALL, "SELECT value FROM settings WHERE name = ?1"),
         STATEMENT(STAMP_SET, API,
-                  "INSERT INTO api_stamp (one, boot_id, mono, listening_since) VALUES (1, ?1, ?2, ?3) ON"
-                  " CONFLICT (one) DO UPDATE SET boot_id = excluded.boot_id, mono = excluded.mono,"
+                  "INSERT INTO api_stamp (one, boot_id, mono, listening_since) VALUES (1, ?1, ?2, ?3)"
+                  " ON CONFLICT (one) DO UPDATE SET boot_id = excluded.boot_id, mono = excluded.mono,"
                   " listening_since = excluded.listening_since"),
         STATEMENT(STAMP_GET, ALL, "SELECT boot_id, mono, listening_since FROM api_stamp WHERE one = 1"),
 
@@ -88,8 +88,8 @@ const Statement statement_table[_SQL_MAX] = {
         /* ?3 role, ?4 enabled, ?5 the admin role: what stays an enabled admin needs no other one. */
         STATEMENT(USER_UPDATE, API,
                   "UPDATE users SET username = ?2, role = ?3, enabled = ?4 WHERE id = ?1 AND ((?3 = ?5"
-                  " AND ?4 = 1) OR role <> ?5 OR enabled = 0 OR EXISTS (SELECT 1 FROM users o WHERE"
-                  " o.role = ?5 AND o.enabled = 1 AND o.id <> ?1))"),
+                  " AND ?4 = 1) OR role <> ?5 OR enabled = 0 OR EXISTS (SELECT 1 FROM users o"
+                  " WHERE o.role = ?5 AND o.enabled = 1 AND o.id <> ?1))"),
         STATEMENT(USER_SET_PASSWORD, API,
                   "UPDATE users SET password_hash = ?2, password_changed = ?3 WHERE id = ?1"),
         STATEMENT(USER_LOGGED_IN, API, "UPDATE users SET last_login = ?2 WHERE id = ?1"),
@@ -97,35 +97,35 @@ const Statement statement_table[_SQL_MAX] = {
                   "DELETE FROM users WHERE id = ?1 AND (role <> ?2 OR enabled = 0 OR EXISTS (SELECT 1"
                   " FROM users o WHERE o.role = ?2 AND o.enabled = 1 AND o.id <> ?1))"),
         STATEMENT(SESSION_ADD, API,
-                  "INSERT INTO sessions (jti, user_id, created, expires, address, user_agent) VALUES (?1,"
-                  " ?2, ?3, ?4, ?5, ?6)"),
+                  "INSERT INTO sessions (jti, user_id, created, expires, address, user_agent)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
         /* Keeps the newest ?2. */
         STATEMENT(SESSIONS_TRIM, API,
-                  "DELETE FROM sessions WHERE jti IN (SELECT jti FROM sessions WHERE user_id = ?1 ORDER"
-                  " BY created DESC, jti LIMIT -1 OFFSET ?2)"),
+                  "DELETE FROM sessions WHERE jti IN (SELECT jti FROM sessions WHERE user_id = ?1"
+                  " ORDER BY created DESC, jti LIMIT -1 OFFSET ?2)"),
         STATEMENT(SESSION_GET, ALL,
                   "SELECT s.jti, s.user_id, s.created, s.expires, s.address, s.user_agent FROM sessions s"
                   " WHERE s.jti = ?1 AND s.expires > ?2"),
         STATEMENT(SESSION_USER, ALL,
-                  "SELECT " USER_COLUMNS " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.jti ="
-                  " ?1 AND s.expires > ?2 AND u.enabled = 1"),
+                  "SELECT " USER_COLUMNS " FROM sessions s JOIN users u ON u.id = s.user_id"
+                  " WHERE s.jti = ?1 AND s.expires > ?2 AND u.enabled = 1"),
         STATEMENT(SESSION_DELETE, API, "DELETE FROM sessions WHERE jti = ?1"),
         STATEMENT(SESSIONS_DELETE_OF_USER, API, "DELETE FROM sessions WHERE user_id = ?1 AND jti IS NOT ?2"),
         STATEMENT(SESSIONS_CLEAN, API,
-                  "DELETE FROM sessions WHERE jti IN (SELECT jti FROM sessions WHERE expires <= ?1 LIMIT"
-                  " ?2)"),
+                  "DELETE FROM sessions WHERE jti IN (SELECT jti FROM sessions WHERE expires <= ?1"
+                  " LIMIT ?2)"),
         STATEMENT(API_KEY_ADD, API,
-                  "INSERT INTO api_keys (user_id, name, hash, role, created, expires) VALUES (?1, ?2, ?3,"
-                  " ?4, ?5, ?6)"),
+                  "INSERT INTO api_keys (user_id, name, hash, role, created, expires)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
         STATEMENT(API_KEY_FIND, ALL,
-                  "SELECT " API_KEY_COLUMNS " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE"
-                  " k.hash = ?1 AND u.enabled = 1 AND (k.expires = 0 OR k.expires > ?2)"),
+                  "SELECT " API_KEY_COLUMNS " FROM api_keys k JOIN users u ON u.id = k.user_id"
+                  " WHERE k.hash = ?1 AND u.enabled = 1 AND (k.expires = 0 OR k.expires > ?2)"),
         STATEMENT(API_KEY_GET, ALL,
-                  "SELECT " API_KEY_COLUMNS " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id"
-                  " = ?1"),
+                  "SELECT " API_KEY_COLUMNS " FROM api_keys k JOIN users u ON u.id = k.user_id"
+                  " WHERE k.id = ?1"),
         STATEMENT(API_KEYS_LIST, ALL,
-                  "SELECT " API_KEY_COLUMNS " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id"
-                  " > ?1 AND (?2 = 0 OR k.user_id = ?2) ORDER BY k.id LIMIT ?3"),
+                  "SELECT " API_KEY_COLUMNS " FROM api_keys k JOIN users u ON u.id = k.user_id"
+                  " WHERE k.id > ?1 AND (?2 = 0 OR k.user_id = ?2) ORDER BY k.id LIMIT ?3"),
         STATEMENT(API_KEY_USED, API, "UPDATE api_keys SET last_used = ?2 WHERE id = ?1"),
         STATEMENT(API_KEY_DELETE, API, "DELETE FROM api_keys WHERE id = ?1"),
         STATEMENT(AUDIT_ADD, DAEMONS,
@@ -133,9 +133,9 @@ const Statement statement_table[_SQL_MAX] = {
                   " object_name, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"),
         STATEMENT(AUDIT_LIST, ALL,
                   "SELECT id, at, user_id, username, address, action, object_type, object_id,"
-                  " object_name, detail FROM audit WHERE id < ?1 AND (?2 = 0 OR user_id = ?2) AND (?3 IS"
-                  " NULL OR object_type = ?3) AND (?4 = 0 OR object_id = ?4) AND (?5 IS NULL OR action ="
-                  " ?5) ORDER BY id DESC LIMIT ?6"),
+                  " object_name, detail FROM audit WHERE id < ?1 AND (?2 = 0 OR user_id = ?2)"
+                  " AND (?3 IS NULL OR object_type = ?3) AND (?4 = 0 OR object_id = ?4) AND (?5 IS NULL"
+                  " OR action = ?5) ORDER BY id DESC LIMIT ?6"),
         STATEMENT(AUDIT_CLEAN, DISPATCHER,
                   "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT ?2) AND at < ?1"),
 
@@ -154,17 +154,18 @@ const Statement statement_table[_SQL_MAX] = {
                   " WHERE c.node_id = ?1 AND c.state < 3)"),
         STATEMENT(NODE_OPEN_PIN, API, "UPDATE nodes SET pin_open = 1 WHERE id = ?1"),
         STATEMENT(NODE_CONTACT, API,
-                  "UPDATE nodes SET heard_boot = ?2, heard_mono = ?3, last_seen = ?4, agent_id ="
-                  " coalesce(?5, agent_id), duplicate = nullif(coalesce(?6, duplicate), ''), boot_id ="
-                  " coalesce(?7, boot_id), version = coalesce(?8, version), os = coalesce(?9, os), arch ="
-                  " coalesce(?10, arch), hostname = coalesce(?11, hostname), addresses = coalesce(?12,"
-                  " addresses), tools = coalesce(?13, tools), offered_key = coalesce(?14, offered_key),"
-                  " capacity = ?15, free_bytes = ?16, clock_skew = ?17 WHERE id = ?1"),
+                  "UPDATE nodes SET heard_boot = ?2, heard_mono = ?3, last_seen = ?4,"
+                  " agent_id = coalesce(?5, agent_id), duplicate = nullif(coalesce(?6, duplicate), ''),"
+                  " boot_id = coalesce(?7, boot_id), version = coalesce(?8, version), os = coalesce(?9,"
+                  " os), arch = coalesce(?10, arch), hostname = coalesce(?11, hostname),"
+                  " addresses = coalesce(?12, addresses), tools = coalesce(?13, tools),"
+                  " offered_key = coalesce(?14, offered_key), capacity = ?15, free_bytes = ?16,"
+                  " clock_skew = ?17 WHERE id = ?1"),
         STATEMENT(NODE_HEARD, API,
                   "UPDATE nodes SET heard_boot = ?2, heard_mono = ?3, last_seen = ?4 WHERE id = ?1"),
         STATEMENT(NODE_SET_STATE, DISPATCHER,
-                  "UPDATE nodes SET state = ?3, health = ?4, health_reason = ?5 WHERE id = ?1 AND state ="
-                  " ?2"),
+                  "UPDATE nodes SET state = ?3, health = ?4, health_reason = ?5 WHERE id = ?1"
+                  " AND state = ?2"),
         STATEMENT(NODE_SET_HEALTH, DISPATCHER,
                   "UPDATE nodes SET health = ?2, health_reason = ?3 WHERE id = ?1"),
         STATEMENT(NODE_SET_DRAINING, DISPATCHER, "UPDATE nodes SET draining = ?2 WHERE id = ?1"),
@@ -177,37 +178,37 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(NODE_IDENTITY_GET, DISPATCHER,
                   "SELECT recipient, sealed FROM node_identities WHERE node_id = ?1"),
         STATEMENT(NODE_TOKENS_REPLACE, API,
-                  "UPDATE node_tokens SET valid_until = ?2, sealed = NULL WHERE node_id = ?1 AND"
-                  " valid_until = 0"),
+                  "UPDATE node_tokens SET valid_until = ?2, sealed = NULL WHERE node_id = ?1"
+                  " AND valid_until = 0"),
         STATEMENT(NODE_TOKENS_END, API, "DELETE FROM node_tokens WHERE node_id = ?1"),
         STATEMENT(NODE_TOKEN_ADD, API,
                   "INSERT INTO node_tokens (node_id, hash, created, sealed) VALUES (?1, ?2, ?3, ?4)"),
         STATEMENT(NODE_TOKEN_FIND, ALL,
-                  "SELECT " NODE_TOKEN_COLUMNS " FROM node_tokens WHERE hash = ?1 AND (valid_until = 0 OR"
-                  " valid_until > ?2)"),
+                  "SELECT " NODE_TOKEN_COLUMNS " FROM node_tokens WHERE hash = ?1 AND (valid_until = 0"
+                  " OR valid_until > ?2)"),
         STATEMENT(NODE_TOKEN_USED, API,
                   "UPDATE node_tokens SET first_used = CASE first_used WHEN 0 THEN ?2 ELSE first_used"
                   " END, last_used = ?2, sealed = NULL WHERE id = ?1"),
         STATEMENT(NODE_TOKEN_HANDOVER, ALL,
-                  "SELECT sealed FROM node_tokens WHERE node_id = ?1 AND id <> ?2 AND valid_until = 0 AND"
-                  " first_used = 0 AND sealed IS NOT NULL ORDER BY id DESC LIMIT 1"),
+                  "SELECT sealed FROM node_tokens WHERE node_id = ?1 AND id <> ?2 AND valid_until = 0"
+                  " AND first_used = 0 AND sealed IS NOT NULL ORDER BY id DESC LIMIT 1"),
         STATEMENT(NODE_TOKENS_CLEAN, API,
                   "DELETE FROM node_tokens WHERE id IN (SELECT id FROM node_tokens WHERE valid_until <> 0"
                   " AND valid_until <= ?1 LIMIT ?2)"),
         STATEMENT(ENROLLMENT_ADD, API,
-                  "INSERT INTO enrollments (hash, node_id, created, expires, created_by) VALUES (?1, ?2,"
-                  " ?3, ?4, ?5)"),
+                  "INSERT INTO enrollments (hash, node_id, created, expires, created_by)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5)"),
         STATEMENT(ENROLLMENT_FIND, ALL,
                   "SELECT node_id, expires, used, used_key FROM enrollments WHERE hash = ?1"),
         /* Once; and once more for the same key, until a token that came of it was used. */
         STATEMENT(ENROLLMENT_USE, API,
                   "UPDATE enrollments SET used = CASE used WHEN 0 THEN ?3 ELSE used END, used_key = ?2"
-                  " WHERE hash = ?1 AND expires > ?3 AND (used = 0 OR (used_key = ?2 AND NOT EXISTS"
-                  " (SELECT 1 FROM node_tokens k WHERE k.node_id = enrollments.node_id AND k.created >="
-                  " enrollments.used AND k.first_used <> 0)))"),
+                  " WHERE hash = ?1 AND expires > ?3 AND (used = 0 OR (used_key = ?2"
+                  " AND NOT EXISTS (SELECT 1 FROM node_tokens k WHERE k.node_id = enrollments.node_id"
+                  " AND k.created >= enrollments.used AND k.first_used <> 0)))"),
         STATEMENT(ENROLLMENTS_CLEAN, API,
-                  "DELETE FROM enrollments WHERE hash IN (SELECT hash FROM enrollments WHERE expires <="
-                  " ?1 LIMIT ?2)"),
+                  "DELETE FROM enrollments WHERE hash IN (SELECT hash FROM enrollments"
+                  " WHERE expires <= ?1 LIMIT ?2)"),
 
         /* --- targets and tasks --- */
 
@@ -219,15 +220,16 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(TARGETS_LIST, ALL,
                   "SELECT " TARGET_COLUMNS " FROM targets WHERE id > ?1 ORDER BY id LIMIT ?2"),
         STATEMENT(TARGET_UPDATE, API,
-                  "UPDATE targets SET name = ?2, type = ?3, config = ?4, updated = ?5, revision ="
-                  " revision + 1, secrets = nullif(coalesce(?6, secrets), ''), secret_names = CASE WHEN"
-                  " ?6 IS NULL THEN secret_names ELSE ?7 END, tested = 0, test_ok = 0, test_result = NULL"
-                  " WHERE id = ?1"),
+                  "UPDATE targets SET name = ?2, type = ?3, config = ?4, updated = ?5,"
+                  " revision = revision + 1, secrets = nullif(coalesce(?6, secrets), ''), secret_names ="
+                  " CASE WHEN ?6 IS NULL THEN secret_names ELSE ?7 END, tested = 0, test_ok = 0,"
+                  " test_result = NULL WHERE id = ?1"),
         STATEMENT(TARGET_SET_TESTED, API,
                   "UPDATE targets SET tested = ?4, test_ok = ?2, test_result = ?3 WHERE id = ?1"),
         STATEMENT(TARGET_DELETE, API,
-                  "DELETE FROM targets WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM run_targets x JOIN"
-                  " runs r ON r.id = x.run_id WHERE x.target_id = ?1 AND x.state = 0 AND r.state < 3)"),
+                  "DELETE FROM targets WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM run_targets x"
+                  " JOIN runs r ON r.id = x.run_id WHERE x.target_id = ?1 AND x.state = 0"
+                  " AND r.state < 3)"),
         STATEMENT(TARGET_EXISTS, ALL, "SELECT 1 FROM targets WHERE id = ?1"),
         STATEMENT(TARGET_SECRETS, DISPATCHER, "SELECT secrets FROM targets WHERE id = ?1"),
         STATEMENT(TASK_ADD, API,
@@ -236,14 +238,14 @@ const Statement statement_table[_SQL_MAX] = {
                   " updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)"),
         STATEMENT(TASK_UPDATE, API,
                   "UPDATE tasks SET name = ?1, type = ?2, node_id = ?3, source = ?4, format = ?5,"
-                  " compression = ?6, encryption = ?7, options = ?8, enabled = ?9, schedule_expression ="
-                  " ?10, schedule_timezone = ?11, schedule_catch_up = ?12, updated = ?13, revision ="
-                  " revision + 1 WHERE id = ?14"),
+                  " compression = ?6, encryption = ?7, options = ?8, enabled = ?9,"
+                  " schedule_expression = ?10, schedule_timezone = ?11, schedule_catch_up = ?12,"
+                  " updated = ?13, revision = revision + 1 WHERE id = ?14"),
         STATEMENT(TASK_SET_ENABLED, API,
                   "UPDATE tasks SET enabled = ?2, updated = ?3, revision = revision + 1 WHERE id = ?1"),
         STATEMENT(TASK_DELETE, API,
-                  "DELETE FROM tasks WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.task_id ="
-                  " ?1 AND r.state < 3)"),
+                  "DELETE FROM tasks WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM runs r"
+                  " WHERE r.task_id = ?1 AND r.state < 3)"),
         STATEMENT(TASK_EXISTS, ALL, "SELECT 1 FROM tasks WHERE id = ?1"),
         STATEMENT(TASK_TARGETS_CLEAR, API, "DELETE FROM task_targets WHERE task_id = ?1"),
         STATEMENT(TASK_TARGET_ADD, API,
@@ -257,23 +259,24 @@ const Statement statement_table[_SQL_MAX] = {
                   " LIMIT ?3"),
         STATEMENT(TASK_SUMMARIES, ALL,
                   "SELECT t.id, t.name, n.name, l.id, l.state, e.finished, s.finished, e.bytes_written,"
-                  " CASE WHEN e.started = 0 THEN 0 ELSE e.finished - e.started END FROM tasks t JOIN"
-                  " nodes n ON n.id = t.node_id LEFT JOIN runs l ON l.id =  (SELECT max(r.id) FROM runs r"
-                  " WHERE r.task_id = t.id AND r.kind = 0) LEFT JOIN runs e ON e.id =  (SELECT r.id FROM"
-                  " runs r WHERE r.task_id = t.id AND r.kind = 0 AND r.state >= 3   ORDER BY r.id DESC"
-                  " LIMIT 1) LEFT JOIN runs s ON s.id =  (SELECT r.id FROM runs r WHERE r.task_id = t.id"
-                  " AND r.kind = 0 AND r.state = 3   ORDER BY r.id DESC LIMIT 1) WHERE t.id > ?1 ORDER BY"
-                  " t.id LIMIT ?2"),
+                  " CASE WHEN e.started = 0 THEN 0 ELSE e.finished - e.started END FROM tasks t"
+                  " JOIN nodes n ON n.id = t.node_id LEFT JOIN runs l ON l.id =  (SELECT max(r.id)"
+                  " FROM runs r WHERE r.task_id = t.id AND r.kind = 0) LEFT JOIN runs e"
+                  " ON e.id =  (SELECT r.id FROM runs r WHERE r.task_id = t.id AND r.kind = 0"
+                  " AND r.state >= 3   ORDER BY r.id DESC LIMIT 1) LEFT JOIN runs s"
+                  " ON s.id =  (SELECT r.id FROM runs r WHERE r.task_id = t.id AND r.kind = 0"
+                  " AND r.state = 3   ORDER BY r.id DESC LIMIT 1) WHERE t.id > ?1 ORDER BY t.id LIMIT ?2"),
         STATEMENT(SCHEDULES_LIST, ALL,
-                  "SELECT " SCHEDULE_COLUMNS SCHEDULE_FROM "WHERE t.id > ?1 AND t.schedule_expression IS"
-                  " NOT NULL ORDER BY t.id LIMIT ?2"),
+                  "SELECT " SCHEDULE_COLUMNS SCHEDULE_FROM "WHERE t.id > ?1"
+                  " AND t.schedule_expression IS NOT NULL ORDER BY t.id LIMIT ?2"),
         STATEMENT(SCHEDULE_GET, ALL,
-                  "SELECT " SCHEDULE_COLUMNS SCHEDULE_FROM "WHERE t.id = ?1 AND t.schedule_expression IS"
-                  " NOT NULL"),
+                  "SELECT " SCHEDULE_COLUMNS SCHEDULE_FROM "WHERE t.id = ?1"
+                  " AND t.schedule_expression IS NOT NULL"),
         STATEMENT(SCHEDULE_PUT, SCHEDULER,
-                  "INSERT INTO schedules (task_id, revision, next, last, error) SELECT t.id, ?2, ?3, ?4,"
-                  " ?5 FROM tasks t WHERE t.id = ?1 ON CONFLICT (task_id) DO UPDATE SET revision ="
-                  " excluded.revision, next = excluded.next, last = excluded.last, error = excluded.error"),
+                  "INSERT INTO schedules (task_id, revision, next, last, error)"
+                  " SELECT t.id, ?2, ?3, ?4, ?5 FROM tasks t WHERE t.id = ?1 ON CONFLICT (task_id) DO"
+                  " UPDATE SET revision = excluded.revision, next = excluded.next, last = excluded.last,"
+                  " error = excluded.error"),
 
         /* --- runs --- */
 
@@ -283,30 +286,30 @@ const Statement statement_table[_SQL_MAX] = {
                   "INSERT INTO runs (kind, state, task_id, task_name, node_id, node_name, origin,"
                   " user_id, username, scheduled_for, deadline, request, error_code, error, queued,"
                   " finished, encrypted) SELECT ?1, ?2, t.id, t.name, n.id, n.name, ?5, ?6, ?7, ?8, ?9,"
-                  " ?10, ?11, ?12, ?13, CASE ?2 WHEN 0 THEN 0 ELSE ?13 END, t.encryption <> 'none' FROM"
-                  " tasks t JOIN nodes n ON n.id = CASE ?4 WHEN 0 THEN t.node_id ELSE ?4 END WHERE t.id ="
-                  " ?3 AND (?2 <> 0 OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.task_id = ?3 AND o.kind ="
-                  " ?1 AND o.state < 3))"),
+                  " ?10, ?11, ?12, ?13, CASE ?2 WHEN 0 THEN 0 ELSE ?13 END, t.encryption <> 'none'"
+                  " FROM tasks t JOIN nodes n ON n.id = CASE ?4 WHEN 0 THEN t.node_id ELSE ?4 END"
+                  " WHERE t.id = ?3 AND (?2 <> 0 OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.task_id = ?3"
+                  " AND o.kind = ?1 AND o.state < 3))"),
         /* ?1 kind, ?2 state, ?3 source run, ?4 node, the others as above */
         STATEMENT(RUN_ADD_FROM_RUN, SCHEDULER,
                   "INSERT INTO runs (kind, state, task_id, task_name, node_id, node_name, origin,"
                   " user_id, username, scheduled_for, deadline, request, error_code, error, queued,"
                   " finished, encrypted, source_run) SELECT ?1, ?2, x.task_id, x.task_name, n.id, n.name,"
-                  " ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, CASE ?2 WHEN 0 THEN 0 ELSE ?13 END,"
-                  " x.encrypted, x.id FROM runs x JOIN nodes n ON n.id = CASE ?4 WHEN 0 THEN x.node_id"
-                  " ELSE ?4 END WHERE x.id = ?3"),
+                  " ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+                  " CASE ?2 WHEN 0 THEN 0 ELSE ?13 END, x.encrypted, x.id FROM runs x JOIN nodes n"
+                  " ON n.id = CASE ?4 WHEN 0 THEN x.node_id ELSE ?4 END WHERE x.id = ?3"),
         STATEMENT(RUN_OF_ELAPSE, ALL, "SELECT 1 FROM runs WHERE task_id = ?1 AND scheduled_for = ?2"),
         STATEMENT(RUN_EXISTS, ALL, "SELECT 1 FROM runs WHERE id = ?1"),
         STATEMENT(RUN_OPEN_OF_TASK, ALL,
                   "SELECT 1 FROM runs WHERE task_id = ?1 AND kind = ?2 AND state < 3"),
         STATEMENT(RUN_TARGETS_COPY, SCHEDULER,
-                  "INSERT INTO run_targets (run_id, position, target_id, target_name) SELECT ?1,"
-                  " x.position, x.target_id, g.name FROM task_targets x JOIN targets g ON g.id ="
-                  " x.target_id WHERE x.task_id = ?2"),
+                  "INSERT INTO run_targets (run_id, position, target_id, target_name)"
+                  " SELECT ?1, x.position, x.target_id, g.name FROM task_targets x JOIN targets g"
+                  " ON g.id = x.target_id WHERE x.task_id = ?2"),
         STATEMENT(RUN_GET, ALL, "SELECT " RUN_COLUMNS RUN_FROM "WHERE r.id = ?1"),
         STATEMENT(RUN_TARGETS_GET, ALL,
-                  "SELECT target_id, target_name, state, key, size, sha256, error_code, error FROM"
-                  " run_targets WHERE run_id = ?1 ORDER BY position"),
+                  "SELECT target_id, target_name, state, key, size, sha256, error_code, error"
+                  " FROM run_targets WHERE run_id = ?1 ORDER BY position"),
         /* ?1 before, ?2 states, ?3 kind or -1, ?4 node or 0, ?5 limit, ?6 task or 0 */
         STATEMENT(RUNS_LIST, ALL,
                   "SELECT " RUN_COLUMNS RUN_FROM "WHERE " RUN_FILTER_WHERE
@@ -321,23 +324,23 @@ const Statement statement_table[_SQL_MAX] = {
                   "SELECT " RUN_COLUMNS RUN_FROM "WHERE r.task_id = ?6 AND " RUN_FILTER_WHERE
                   " AND (?4 = 0 OR r.node_id = ?4)" RUN_FILTER_ORDER),
         STATEMENT(RUNS_LIST_WORK, ALL,
-                  "SELECT " RUN_COLUMNS ", c.state" RUN_FROM "WHERE r.state < 3 AND r.id > ?1 AND (c.id"
-                  " IS NULL OR c.state >= 3 OR (c.state = 0 AND r.state = 1) OR (c.state = 1 AND r.state"
-                  " = 0) OR (c.state = 2 AND r.state < 2) OR (r.cancel = 1 AND c.cancel = 0)) ORDER BY"
-                  " r.id LIMIT ?2"),
+                  "SELECT " RUN_COLUMNS ", c.state" RUN_FROM "WHERE r.state < 3 AND r.id > ?1"
+                  " AND (c.id IS NULL OR c.state >= 3 OR (c.state = 0 AND r.state = 1) OR (c.state = 1"
+                  " AND r.state = 0) OR (c.state = 2 AND r.state < 2) OR (r.cancel = 1 AND c.cancel = 0))"
+                  " ORDER BY r.id LIMIT ?2"),
         STATEMENT(RUN_SET_COMMAND, DISPATCHER,
                   "UPDATE runs SET command_id = ?2, spec = coalesce(?3, spec) WHERE id = ?1 AND state = 0"
                   " AND command_id IS NULL"),
         STATEMENT(RUN_REQUEUE, DISPATCHER,
-                  "UPDATE runs SET state = 0, command_id = NULL, dispatched = 0, started = 0 WHERE id ="
-                  " ?1 AND state < 3 AND command_id IS NOT NULL"),
+                  "UPDATE runs SET state = 0, command_id = NULL, dispatched = 0, started = 0"
+                  " WHERE id = ?1 AND state < 3 AND command_id IS NOT NULL"),
         STATEMENT(RUN_SET_QUEUED, DISPATCHER,
                   "UPDATE runs SET state = 0, dispatched = 0 WHERE id = ?1 AND state = 1"),
         STATEMENT(RUN_SET_DISPATCHED, DISPATCHER,
                   "UPDATE runs SET state = 1, dispatched = ?2 WHERE id = ?1 AND state = 0"),
         STATEMENT(RUN_SET_RUNNING, DISPATCHER,
-                  "UPDATE runs SET state = 2, started = ?2, dispatched = CASE dispatched WHEN 0 THEN ?2"
-                  " ELSE dispatched END WHERE id = ?1 AND state < 2"),
+                  "UPDATE runs SET state = 2, started = ?2, dispatched ="
+                  " CASE dispatched WHEN 0 THEN ?2 ELSE dispatched END WHERE id = ?1 AND state < 2"),
         STATEMENT(RUN_SET_CANCEL, DISPATCHER, "UPDATE runs SET cancel = 1 WHERE id = ?1 AND state < 3"),
         STATEMENT(RUN_FINISH, DISPATCHER,
                   "UPDATE runs SET state = ?2, error_code = ?3, error = ?4, bytes_read = ?5,"
@@ -352,70 +355,71 @@ const Statement statement_table[_SQL_MAX] = {
                   " WHERE run_id = ?1 AND state = 0"),
         STATEMENT(RUNS_COUNT, ALL, "SELECT state, count(*) FROM runs WHERE state < 3 GROUP BY state"),
         STATEMENT(RUN_LOG_HEAD, ALL,
-                  "SELECT seq, bytes, attempt, source_seq, cut_seq, cut_lines, cut_bytes FROM"
-                  " run_log_heads WHERE run_id = ?1"),
+                  "SELECT seq, bytes, attempt, source_seq, cut_seq, cut_lines, cut_bytes"
+                  " FROM run_log_heads WHERE run_id = ?1"),
         STATEMENT(RUN_LOG_HEAD_PUT, (API | DISPATCHER),
                   "INSERT INTO run_log_heads (run_id, seq, bytes, attempt, source_seq, cut_seq,"
                   " cut_lines, cut_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (run_id) DO"
                   " UPDATE SET seq = excluded.seq, bytes = excluded.bytes, attempt = excluded.attempt,"
-                  " source_seq = excluded.source_seq, cut_seq = excluded.cut_seq, cut_lines ="
-                  " excluded.cut_lines, cut_bytes = excluded.cut_bytes"),
+                  " source_seq = excluded.source_seq, cut_seq = excluded.cut_seq,"
+                  " cut_lines = excluded.cut_lines, cut_bytes = excluded.cut_bytes"),
         STATEMENT(RUN_LOG_PUT, (API | DISPATCHER),
-                  "INSERT INTO run_logs (run_id, seq, at, level, text) VALUES (?1, ?2, ?3, ?4, ?5) ON"
-                  " CONFLICT (run_id, seq) DO UPDATE SET text = excluded.text"),
+                  "INSERT INTO run_logs (run_id, seq, at, level, text) VALUES (?1, ?2, ?3, ?4, ?5)"
+                  " ON CONFLICT (run_id, seq) DO UPDATE SET text = excluded.text"),
         STATEMENT(RUN_LOG_LIST, ALL,
                   "SELECT seq, at, level, text FROM run_logs WHERE run_id = ?1 AND seq > ?2 ORDER BY seq"
                   " LIMIT ?3"),
         STATEMENT(RUN_LOGS_CLEAN, DISPATCHER,
                   "DELETE FROM run_logs WHERE (run_id, seq) IN (SELECT l.run_id, l.seq FROM run_logs l"
                   " WHERE l.run_id = (SELECT h.run_id FROM run_log_heads h JOIN runs r ON r.id = h.run_id"
-                  " WHERE r.state >= 3 AND r.finished < ?1 AND h.seq > 0 AND EXISTS (SELECT 1 FROM"
-                  " run_logs y WHERE y.run_id = h.run_id) ORDER BY h.run_id LIMIT 1) LIMIT ?2)"),
+                  " WHERE r.state >= 3 AND r.finished < ?1 AND h.seq > 0 AND EXISTS (SELECT 1"
+                  " FROM run_logs y WHERE y.run_id = h.run_id) ORDER BY h.run_id LIMIT 1) LIMIT ?2)"),
         /* Only runs whose log went before: its lines would cascade, and take longer than a slice may. */
         STATEMENT(RUNS_CLEAN, DISPATCHER,
-                  "DELETE FROM runs WHERE id IN (SELECT r.id FROM runs r WHERE r.state >= 3 AND"
-                  " r.finished < ?1 AND NOT EXISTS (SELECT 1 FROM run_targets x WHERE x.run_id = r.id AND"
-                  " x.state = 1) AND NOT EXISTS (SELECT 1 FROM run_logs y WHERE y.run_id = r.id) LIMIT"
-                  " ?2)"),
+                  "DELETE FROM runs WHERE id IN (SELECT r.id FROM runs r WHERE r.state >= 3"
+                  " AND r.finished < ?1 AND NOT EXISTS (SELECT 1 FROM run_targets x WHERE x.run_id = r.id"
+                  " AND x.state = 1) AND NOT EXISTS (SELECT 1 FROM run_logs y WHERE y.run_id = r.id)"
+                  " LIMIT ?2)"),
 
         /* --- the queue --- */
 
         STATEMENT(QUEUE_ADD, DISPATCHER,
                   "INSERT INTO commands (run_id, node_id, kind, attempt, created, deadline, spec,"
-                  " secrets) SELECT ?1, ?2, ?3, (SELECT coalesce(max(attempt), 0) FROM commands WHERE"
-                  " run_id = ?1), ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM commands WHERE node_id = ?2"
-                  " AND state < 3) < ?8"),
+                  " secrets) SELECT ?1, ?2, ?3, (SELECT coalesce(max(attempt), 0) FROM commands"
+                  " WHERE run_id = ?1), ?4, ?5, ?6, ?7 WHERE (SELECT count(*) FROM commands"
+                  " WHERE node_id = ?2 AND state < 3) < ?8"),
         STATEMENT(QUEUE_SET_SECRETS, DISPATCHER,
                   "UPDATE commands SET secrets = ?3 WHERE id = ?1 AND attempt = ?2 AND state = 0"),
         STATEMENT(QUEUE_CANCEL_PENDING, DISPATCHER,
-                  "UPDATE commands SET state = 7, cancel = 1, finished = ?2, secrets = NULL, error_code ="
-                  " 'CANCELLED' WHERE id = ?1 AND state = 0"),
+                  "UPDATE commands SET state = 7, cancel = 1, finished = ?2, secrets = NULL,"
+                  " error_code = 'CANCELLED' WHERE id = ?1 AND state = 0"),
         STATEMENT(QUEUE_CANCEL_OUT, DISPATCHER,
                   "UPDATE commands SET cancel = 1 WHERE id = ?1 AND state IN (1, 2)"),
         STATEMENT(QUEUE_ABANDON, DISPATCHER,
-                  "UPDATE commands SET state = ?2, error_code = ?3, error = ?4, finished = ?5, secrets ="
-                  " NULL WHERE id = ?1 AND state < 3"),
+                  "UPDATE commands SET state = ?2, error_code = ?3, error = ?4, finished = ?5,"
+                  " secrets = NULL WHERE id = ?1 AND state < 3"),
         /* What is out, for expiry. */
         STATEMENT(QUEUE_OUT, DISPATCHER,
-                  "SELECT id, run_id, node_id, state, attempt, heard_boot, heard_mono FROM commands WHERE"
-                  " state < 3 AND state IN (1, 2) ORDER BY id"),
+                  "SELECT id, run_id, node_id, state, attempt, heard_boot, heard_mono FROM commands"
+                  " WHERE state < 3 AND state IN (1, 2) ORDER BY id"),
         STATEMENT(QUEUE_OVERDUE, DISPATCHER,
-                  "SELECT id, run_id, node_id, state, attempt, heard_boot, heard_mono FROM commands WHERE"
-                  " state < 3 AND state = 0 AND deadline <> 0 AND deadline <= ?1 ORDER BY id"),
+                  "SELECT id, run_id, node_id, state, attempt, heard_boot, heard_mono FROM commands"
+                  " WHERE state < 3 AND state = 0 AND deadline <> 0 AND deadline <= ?1 ORDER BY id"),
         /* Delivered, not accepted: back, or ended when that was asked for. ?2 attempt */
         STATEMENT(QUEUE_RETURN, (API | DISPATCHER),
-                  "UPDATE commands SET state = CASE cancel WHEN 1 THEN 7 ELSE 0 END, error_code = CASE"
-                  " cancel WHEN 1 THEN 'CANCELLED' END, finished = CASE cancel WHEN 1 THEN ?3 ELSE 0 END,"
-                  " secrets = CASE cancel WHEN 1 THEN NULL ELSE secrets END WHERE id = ?1 AND attempt ="
-                  " ?2 AND state = 1"),
+                  "UPDATE commands SET state = CASE cancel WHEN 1 THEN 7 ELSE 0 END, error_code ="
+                  " CASE cancel WHEN 1 THEN 'CANCELLED' END, finished ="
+                  " CASE cancel WHEN 1 THEN ?3 ELSE 0 END, secrets ="
+                  " CASE cancel WHEN 1 THEN NULL ELSE secrets END WHERE id = ?1 AND attempt = ?2"
+                  " AND state = 1"),
         /* ?3, ?4: the last sign of life that the decision was made from */
         STATEMENT(QUEUE_TIMEOUT, DISPATCHER,
-                  "UPDATE commands SET state = 6, error_code = 'COMMAND_TIMEOUT', finished = ?5, secrets"
-                  " = NULL WHERE id = ?1 AND attempt = ?2 AND state = 2 AND heard_boot IS ?3 AND"
-                  " heard_mono = ?4"),
+                  "UPDATE commands SET state = 6, error_code = 'COMMAND_TIMEOUT', finished = ?5,"
+                  " secrets = NULL WHERE id = ?1 AND attempt = ?2 AND state = 2 AND heard_boot IS ?3"
+                  " AND heard_mono = ?4"),
         STATEMENT(QUEUE_DEADLINE, DISPATCHER,
-                  "UPDATE commands SET state = 7, error_code = 'DEADLINE_PASSED', finished = ?2, secrets"
-                  " = NULL WHERE id = ?1 AND state = 0"),
+                  "UPDATE commands SET state = 7, error_code = 'DEADLINE_PASSED', finished = ?2,"
+                  " secrets = NULL WHERE id = ?1 AND state = 0"),
         STATEMENT(QUEUE_COUNT_TIMEOUT, DISPATCHER,
                   "UPDATE counters SET value = value + 1 WHERE name = 'timeouts'"),
         STATEMENT(QUEUE_STATE, ALL, "SELECT state FROM commands WHERE id = ?1"),
@@ -429,58 +433,58 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(QUEUE_HAS_WORK, ALL,
                   "SELECT 1 FROM commands WHERE node_id = ?1 AND state < 3 AND state IN (0, 1) LIMIT 1"),
         STATEMENT(QUEUE_DELIVERED, ALL,
-                  "SELECT id, run_id, node_id, state, attempt, heard_boot, heard_mono FROM commands WHERE"
-                  " node_id = ?1 AND state < 3 AND state = 1"),
+                  "SELECT id, run_id, node_id, state, attempt, heard_boot, heard_mono FROM commands"
+                  " WHERE node_id = ?1 AND state < 3 AND state = 1"),
         STATEMENT(QUEUE_CLAIM, API,
                   "UPDATE commands SET state = 1, attempt = attempt + 1, dispatched = ?2, agent_id = ?3,"
-                  " heard_boot = ?4, heard_mono = ?5, progress = NULL WHERE state = 0 AND (id IN (SELECT"
-                  " id FROM commands WHERE " CLAIMABLE " AND run_id IS NOT NULL ORDER BY id LIMIT ?6) OR"
-                  " id IN (SELECT id FROM commands WHERE " CLAIMABLE " AND run_id IS NULL ORDER BY id"
-                  " LIMIT ?7)) RETURNING " COMMAND_COLUMNS),
+                  " heard_boot = ?4, heard_mono = ?5, progress = NULL WHERE state = 0"
+                  " AND (id IN (SELECT id FROM commands WHERE " CLAIMABLE " AND run_id IS NOT NULL"
+                  " ORDER BY id LIMIT ?6) OR id IN (SELECT id FROM commands WHERE " CLAIMABLE
+                  " AND run_id IS NULL ORDER BY id LIMIT ?7)) RETURNING " COMMAND_COLUMNS),
         STATEMENT(QUEUE_ACCEPT, API,
-                  "UPDATE commands SET state = 2, accepted = ?4, heard_boot = ?5, heard_mono = ?6 WHERE"
-                  " id = ?1 AND attempt = ?2 AND node_id = ?3 AND state = 1"),
+                  "UPDATE commands SET state = 2, accepted = ?4, heard_boot = ?5, heard_mono = ?6"
+                  " WHERE id = ?1 AND attempt = ?2 AND node_id = ?3 AND state = 1"),
         STATEMENT(QUEUE_RENEW, API,
                   "UPDATE commands SET heard_boot = ?4, heard_mono = ?5 WHERE id = ?1 AND attempt = ?2"
                   " AND node_id = ?3 AND state = 2"),
         STATEMENT(QUEUE_PROGRESS, API,
-                  "UPDATE commands SET progress = coalesce(?4, progress), heard_boot = ?5, heard_mono ="
-                  " ?6 WHERE id = ?1 AND attempt = ?2 AND node_id = ?3 AND state = 2"),
+                  "UPDATE commands SET progress = coalesce(?4, progress), heard_boot = ?5,"
+                  " heard_mono = ?6 WHERE id = ?1 AND attempt = ?2 AND node_id = ?3 AND state = 2"),
         STATEMENT(QUEUE_FINISH, API,
-                  "UPDATE commands SET state = ?4, error_code = ?5, error = ?6, result = ?7, finished ="
-                  " ?8, secrets = NULL WHERE id = ?1 AND attempt = ?2 AND node_id = ?3 AND state IN (1,"
-                  " 2)"),
+                  "UPDATE commands SET state = ?4, error_code = ?5, error = ?6, result = ?7,"
+                  " finished = ?8, secrets = NULL WHERE id = ?1 AND attempt = ?2 AND node_id = ?3"
+                  " AND state IN (1, 2)"),
         STATEMENT(QUEUE_WHERE, ALL, "SELECT node_id, state, attempt, cancel FROM commands WHERE id = ?1"),
         STATEMENT(QUEUE_CANCELS, ALL,
                   "SELECT id FROM commands WHERE node_id = ?1 AND state < 3 AND cancel = 1 ORDER BY id"
                   " LIMIT ?2"),
         STATEMENT(QUEUE_NODES_WAITING, ALL,
-                  "SELECT DISTINCT node_id FROM commands WHERE state < 3 AND state IN (0, 1) AND node_id"
-                  " > ?1 ORDER BY node_id LIMIT ?2"),
+                  "SELECT DISTINCT node_id FROM commands WHERE state < 3 AND state IN (0, 1)"
+                  " AND node_id > ?1 ORDER BY node_id LIMIT ?2"),
         STATEMENT(COMMAND_GET, ALL, "SELECT " COMMAND_COLUMNS " FROM commands WHERE id = ?1"),
         /* ?1 after, ?2 node or 0, ?3 run or 0, ?4 limit */
         STATEMENT(QUEUE_LIST, ALL,
-                  "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE id > ?1 AND (?2 = 0 OR node_id ="
-                  " ?2) AND (?3 = 0 OR run_id = ?3) ORDER BY id LIMIT ?4"),
+                  "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE id > ?1 AND (?2 = 0"
+                  " OR node_id = ?2) AND (?3 = 0 OR run_id = ?3) ORDER BY id LIMIT ?4"),
         STATEMENT(QUEUE_LIST_OPEN, ALL,
                   "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE state < 3 AND id > ?1 AND (?2 = 0"
                   " OR node_id = ?2) AND (?3 = 0 OR run_id = ?3) ORDER BY id LIMIT ?4"),
         STATEMENT(QUEUE_LIST_OF_RUN, ALL,
-                  "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE run_id = ?3 AND id > ?1 AND (?2 ="
-                  " 0 OR node_id = ?2) ORDER BY id LIMIT ?4"),
+                  "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE run_id = ?3 AND id > ?1"
+                  " AND (?2 = 0 OR node_id = ?2) ORDER BY id LIMIT ?4"),
         STATEMENT(QUEUE_COUNTS, ALL,
                   "SELECT count(CASE state WHEN 0 THEN 1 END), count(CASE state WHEN 1 THEN 1 END),"
-                  " count(CASE state WHEN 2 THEN 1 END), (SELECT value FROM counters WHERE name ="
-                  " 'timeouts') FROM commands WHERE state < 3 AND (?1 = 0 OR node_id = ?1)"),
+                  " count(CASE state WHEN 2 THEN 1 END), (SELECT value FROM counters"
+                  " WHERE name = 'timeouts') FROM commands WHERE state < 3 AND (?1 = 0 OR node_id = ?1)"),
         STATEMENT(PROBES_CLEAN, DISPATCHER,
-                  "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE run_id IS NULL AND"
-                  " state >= 3 AND finished < ?1 AND settled = 1 LIMIT ?2)"),
+                  "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE run_id IS NULL"
+                  " AND state >= 3 AND finished < ?1 AND settled = 1 LIMIT ?2)"),
         STATEMENT(RELAY_CAP_ADD, DISPATCHER,
                   "INSERT INTO relay_caps (hash, command_id, attempt, target_id, prefix, verbs, created)"
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
         STATEMENT(RELAY_CAP_FIND, ALL,
                   "SELECT p.command_id, p.attempt, p.target_id, p.prefix, p.verbs, c.node_id, c.run_id,"
                   " c.attempt, g.type, g.config FROM relay_caps p JOIN commands c ON c.id = p.command_id"
-                  " JOIN targets g ON g.id = p.target_id WHERE p.hash = ?1 AND c.state IN (1, 2) AND"
-                  " (p.attempt = 0 OR p.attempt = c.attempt)"),
+                  " JOIN targets g ON g.id = p.target_id WHERE p.hash = ?1 AND c.state IN (1, 2)"
+                  " AND (p.attempt = 0 OR p.attempt = c.attempt)"),
 };

@@ -73,12 +73,14 @@ int store_begin(Store *s, StoreTx *tx) {
 }
 
 static void store_undo(Store *s) {
+        const char *sql;
+
         s->depth--;
         /* Some failures have undone everything already. */
         if (sqlite3_get_autocommit(s->db))
                 return;
-        (void) sqlite3_exec(s->db, s->depth > 0 ? "ROLLBACK TO nested; RELEASE nested" : "ROLLBACK", NULL, NULL,
-                            NULL);
+        sql = s->depth > 0 ? "ROLLBACK TO nested; RELEASE nested" : "ROLLBACK";
+        (void) sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 }
 
 int store_commit(StoreTx *tx) {

@@ -19,6 +19,7 @@ SUITES = {
     'static': 'static code checks',
     'unit': 'unit tests',
     'fuzz': 'fuzzers over their corpora',
+    'store': 'the queue under SIGKILL',
     'bus': 'D-Bus interfaces of the daemons',
     'http': 'HTTP API',
     'agent': 'end to end from the build tree',

@@ -39,7 +39,9 @@ uint64_t fixture_node(Fixture *f, const char *name) {
 }
 
 uint64_t fixture_target(Fixture *f, const char *name) {
-        Target t = { .name = (char *) name, .type = (char *) "local", .config = (char *) "{}", .created = T0 };
+        Target t = {
+                .name = (char *) name, .type = (char *) "local", .config = (char *) "{}", .created = T0
+        };
         uint64_t id = 0;
 
         CHECK_INT(target_add(f->api, &t, NULL, &id), 0);
