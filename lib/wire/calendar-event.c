@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Calendar events as systemd.time(7) has them: "Mon..Fri *-*-* 02:30:00 Europe/Berlin", where everything but one
- * of weekday, date and time may be missing, and words like "daily". Fractions of a second are refused. */
+/* Calendar events as systemd.time(7) has them: "Mon..Fri *-*-* 02:30:00 Europe/Berlin", where everything
+ * but one of weekday, date and time may be missing, and words like "daily". Fractions of a second are
+ * refused. */
 
 #include <errno.h>
 #include <strings.h>
@@ -15,7 +16,9 @@ static const CalendarField field_year = {
 static const CalendarField field_month = { .name = "month", .min = 1, .max = 12, .range = ".." };
 static const CalendarField field_day = { .name = "day", .min = 1, .max = 31, .range = ".." };
 /* Every month has 28 days to count back from its end. */
-static const CalendarField field_day_back = { .name = "day before the end", .min = 1, .max = 28, .range = ".." };
+static const CalendarField field_day_back = {
+        .name = "day before the end", .min = 1, .max = 28, .range = ".."
+};
 static const CalendarField field_hour = { .name = "hour", .max = 23, .range = ".." };
 static const CalendarField field_minute = { .name = "minute", .max = 59, .range = ".." };
 static const CalendarField field_second = { .name = "second", .max = 59, .range = ".." };
@@ -240,8 +243,9 @@ static int scan_zone(CalendarScan *s, CalendarSpec *spec) {
         memcpy(spec->zone, s->text + start, n);
         spec->zone[n] = 0;
         if (!zone_name_is_valid(spec->zone))
-                return calendar_scan_fail(s, start, "a weekday, a date, a time, a word like 'daily' or a time zone is"
-                                                    " expected here");
+                return calendar_scan_fail(s, start,
+                                          "a weekday, a date, a time, a word like 'daily' or a time zone is"
+                                          " expected here");
         s->at += n;
         return 0;
 }
@@ -305,7 +309,9 @@ int calendar_parse_event(CalendarScan *s, CalendarSpec *ret) {
 
         skip_blanks(s);
         if (s->text[s->at] && (n == 0 || !is_letter(s->text[s->at])))
-                return calendar_scan_fail(s, s->at, "a weekday, a date, a time or a word like 'daily' is expected here");
+                return calendar_scan_fail(
+                                s, s->at,
+                                "a weekday, a date, a time or a word like 'daily' is expected here");
         if (s->text[s->at]) {
                 r = scan_zone(s, &spec);
                 if (r < 0)

@@ -90,7 +90,8 @@ static int scan_value(CalendarScan *s, const CalendarField *field, unsigned *ret
                 if (c == 0 || c == ' ' || c == '\t')
                         return calendar_scan_fail(s, start, "the %s is missing here", field->name);
                 if ((unsigned char) c < 0x20 || (unsigned char) c >= 0x7f)
-                        return calendar_scan_fail(s, start, "this character cannot be in the %s", field->name);
+                        return calendar_scan_fail(s, start, "this character cannot be in the %s",
+                                                  field->name);
                 return calendar_scan_fail(s, start, "'%c' cannot be in the %s", c, field->name);
         }
         r = scan_number(s, field, field->max, &n);

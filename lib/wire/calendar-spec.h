@@ -1,9 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The two languages of calendar expressions and what they share: scanning a field with errors that point at
- * the character, and finding local times that match. Local times are seconds since 1970-01-01 as a clock on the
- * wall shows them. */
+/* The two languages of calendar expressions and what they share: scanning a field with errors that point
+ * at the character, and finding local times that match. Local times are seconds since 1970-01-01 as a
+ * clock on the wall shows them. */
 
 #include <stdlib.h>
 

@@ -39,13 +39,15 @@ int calendar_parse(const char *text, CalendarSpec *ret, Failure *reterr_failure)
 
         n = count_fields(text);
         if (n == 0)
-                return calendar_scan_fail(&s, 0, "an expression is missing; '0 2 * * *' and 'daily' are some");
+                return calendar_scan_fail(&s, 0,
+                                          "an expression is missing; '0 2 * * *' and 'daily' are some");
         if (strlen(text) > CALENDAR_TEXT_MAX)
                 return calendar_scan_fail(&s, CALENDAR_TEXT_MAX, "expressions are not longer than this");
         if (text[strspn(text, " \t")] == '@' || n == 5 || n == 6)
                 r = calendar_parse_cron(&s, &spec);
         else if (n > 4 || (n > 1 && looks_like_cron(text)))
-                return calendar_scan_fail(&s, strlen(text), "a cron expression has 5 or 6 fields, this has %zu", n);
+                return calendar_scan_fail(&s, strlen(text),
+                                          "a cron expression has 5 or 6 fields, this has %zu", n);
         else
                 r = calendar_parse_event(&s, &spec);
         if (r < 0)
@@ -74,7 +76,8 @@ static int next_in_segment(const CalendarSpec *spec, ZoneSegment segment, int64_
 
 /* The wall clock: shown is the highest time that it has shown before this stretch. What lies below was there
  * already, and what lies between shown and the start of the stretch was left out. */
-static int next_on_wall(const CalendarSpec *spec, ZoneSegment segment, int64_t shown, int64_t from, int64_t *ret) {
+static int next_on_wall(const CalendarSpec *spec, ZoneSegment segment, int64_t shown, int64_t from,
+                        int64_t *ret) {
         int64_t left_out;
 
         if (segment.start != INT64_MIN && segment.start >= from && segment.start < END_OF_TIME &&

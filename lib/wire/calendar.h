@@ -3,18 +3,19 @@
 
 /* When something is to happen: cron expressions of five and six fields and systemd's calendar events, both
  * parsed into one value, and the pure function that finds the next time. Nothing here reads a clock; only
- * timetable_new() reads a file (of the time zone database). No expression can make the search run for ever: years
- * end with CALENDAR_YEAR_MAX, and a date that no year has (30 February) is refused when it is parsed.
+ * timetable_new() reads a file (of the time zone database). No expression can make the search run for
+ * ever: years end with CALENDAR_YEAR_MAX, and a date that no year has (30 February) is refused when it is
+ * parsed.
  *
  * What happens when clocks are changed:
  *
- *   - An expression that names its hours follows the wall clock. A time that does not exist, since clocks went
- *     forward over it, happens at the first instant after the gap: once, however many of its times were in the
- *     gap, and once together with a time that falls on that instant anyway. A time that exists twice, since
- *     clocks went back, happens once: the first time.
- *   - An expression that leaves the hour open ('*': hourly, every ten minutes) follows real time. It happens in
- *     the hour that exists twice both times, and nothing is moved out of a gap: an hour that does not exist takes
- *     no time. */
+ *   - An expression that names its hours follows the wall clock. A time that does not exist, since clocks
+ *     went forward over it, happens at the first instant after the gap: once, however many of its times
+ *     were in the gap, and once together with a time that falls on that instant anyway. A time that exists
+ *     twice, since clocks went back, happens once: the first time.
+ *   - An expression that leaves the hour open ('*': hourly, every ten minutes) follows real time. It
+ *     happens in the hour that exists twice both times, and nothing is moved out of a gap: an hour that
+ *     does not exist takes no time. */
 
 #include "base/failure.h"
 #include "base/times.h"
@@ -53,9 +54,10 @@ int calendar_next(const CalendarSpec *spec, usec_t after, const Zone *zone, usec
 /* An expression together with its zone. */
 typedef struct Timetable Timetable;
 
-/* The zone named in the expression wins over timezone; where that is empty or NULL too, times are those of this
- * machine (/etc/localtime, else UTC). -EINVAL with the failure SCHEDULE_INVALID or TIMEZONE_INVALID. */
-int timetable_new(const char *expression, const char *timezone, Timetable **ret, Failure *reterr_failure) _warn_unused_;
+/* The zone named in the expression wins over timezone; where that is empty or NULL too, times are those of
+ * this machine (/etc/localtime, else UTC). -EINVAL with the failure SCHEDULE_INVALID or TIMEZONE_INVALID. */
+int timetable_new(const char *expression, const char *timezone, Timetable **ret,
+                  Failure *reterr_failure) _warn_unused_;
 Timetable *timetable_free(Timetable *s);
 int timetable_next(const Timetable *s, usec_t after, usec_t *ret) _warn_unused_;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Cron: "minute hour day-of-month month day-of-week", with a field of seconds before them where there are six.
- * As in Vixie's cron a day matches when either of the two day fields does, if both are restricted; a field that
- * begins with '*' is not restricted. */
+/* Cron: "minute hour day-of-month month day-of-week", with a field of seconds before them where there are
+ * six. As in Vixie's cron a day matches when either of the two day fields does, if both are restricted; a
+ * field that begins with '*' is not restricted. */
 
 #include <errno.h>
 
@@ -123,10 +123,12 @@ static int parse_word(CalendarScan *s, CalendarSpec *ret) {
                 return parse_fields(&inner, ret);
         }
         if (startswith(word, "@reboot") || startswith(word, "@every"))
-                return calendar_scan_fail(s, s->at, "@reboot and @every are not times of a calendar; for every ten"
-                                                    " minutes use */10 * * * *");
-        return calendar_scan_fail(s, s->at, "there are @yearly, @annually, @monthly, @weekly, @daily, @midnight and"
-                                            " @hourly");
+                return calendar_scan_fail(s, s->at,
+                                          "@reboot and @every are not times of a calendar; for every ten"
+                                          " minutes use */10 * * * *");
+        return calendar_scan_fail(s, s->at,
+                                  "there are @yearly, @annually, @monthly, @weekly, @daily, @midnight and"
+                                  " @hourly");
 }
 
 int calendar_parse_cron(CalendarScan *s, CalendarSpec *ret) {

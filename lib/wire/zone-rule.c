@@ -53,7 +53,8 @@ static int skip_name(Cursor *c) {
         const char *start = c->p;
         bool quoted = take(c, '<');
 
-        while (c->p < c->end && (is_letter(*c->p) || (quoted && (is_digit(*c->p) || *c->p == '+' || *c->p == '-'))))
+        while (c->p < c->end &&
+               (is_letter(*c->p) || (quoted && (is_digit(*c->p) || *c->p == '+' || *c->p == '-'))))
                 c->p++;
         if (c->p - start < 3)
                 return -EBADMSG;

@@ -70,8 +70,8 @@ static int header_parse(const uint8_t *p, size_t n, size_t time_size, TzHeader *
         h.type_count = read_be32(p + 36);
         h.char_count = read_be32(p + 40);
         if (h.type_count == 0 || h.type_count > ZONE_TYPES_MAX || h.time_count > ZONE_CHANGES_MAX ||
-            h.char_count > ZONE_FILE_MAX || h.leap_count > ZONE_CHANGES_MAX || h.utc_count > ZONE_TYPES_MAX ||
-            h.std_count > ZONE_TYPES_MAX)
+            h.char_count > ZONE_FILE_MAX || h.leap_count > ZONE_CHANGES_MAX ||
+            h.utc_count > ZONE_TYPES_MAX || h.std_count > ZONE_TYPES_MAX)
                 return -EBADMSG;
         *ret = h;
         return 0;
@@ -80,7 +80,8 @@ static int header_parse(const uint8_t *p, size_t n, size_t time_size, TzHeader *
 /* Of the header and what follows it, up to the next header or the footer. */
 static size_t block_size(const TzHeader *h) {
         return TZ_HEADER_SIZE + (size_t) h->time_count * (h->time_size + 1) + (size_t) h->type_count * 6 +
-                        h->char_count + (size_t) h->leap_count * (h->time_size + 4) + h->std_count + h->utc_count;
+                        h->char_count + (size_t) h->leap_count * (h->time_size + 4) + h->std_count +
+                        h->utc_count;
 }
 
 static int read_offset(const uint8_t *types, size_t i, int32_t *ret) {
@@ -224,8 +225,9 @@ int zone_open_at(const char *directory, const char *name, Zone **ret, Failure *r
         assert(ret);
 
         if (!zone_name_is_valid(name))
-                return failure_set_field(reterr_failure, -EINVAL, "TIMEZONE_INVALID", "schedule.timezone",
-                                         "This is not the name of a time zone; use one like Europe/Berlin or UTC");
+                return failure_set_field(
+                                reterr_failure, -EINVAL, "TIMEZONE_INVALID", "schedule.timezone",
+                                "This is not the name of a time zone; use one like Europe/Berlin or UTC");
         r = asprintf_safe(&path, "%s/%s", directory, name);
         if (r < 0)
                 return r;
@@ -235,13 +237,15 @@ int zone_open_at(const char *directory, const char *name, Zone **ret, Failure *r
         if (r == -ENOMEM)
                 return r;
         if (r == -ENOENT || r == -ENOTDIR || r == -EISDIR)
-                return failure_set_field(reterr_failure, -EINVAL, "TIMEZONE_INVALID", "schedule.timezone",
-                                         "There is no time zone '%s' on this machine; 'timedatectl list-timezones'"
-                                         " shows them",
-                                         name);
+                return failure_set_field(
+                                reterr_failure, -EINVAL, "TIMEZONE_INVALID", "schedule.timezone",
+                                "There is no time zone '%s' on this machine; 'timedatectl list-timezones'"
+                                " shows them",
+                                name);
         if (r < 0)
                 return failure_set_field(reterr_failure, -EINVAL, "TIMEZONE_INVALID", "schedule.timezone",
-                                         "The time zone '%s' cannot be read from %s: %s", name, path, strerror(-r));
+                                         "The time zone '%s' cannot be read from %s: %s", name, path,
+                                         strerror(-r));
         return 0;
 }
 

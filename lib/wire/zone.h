@@ -1,10 +1,10 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Time zones, read from the system's database in the TZif format (RFC 8536, versions 1 to 4) with the rule in the
- * footer for the years behind the table. Our own reader, since the C library knows one zone per process, in the
- * environment: two tasks in two zones would have to change it under each other's feet. All but zone_open() is
- * pure. */
+/* Time zones, read from the system's database in the TZif format (RFC 8536, versions 1 to 4) with the rule
+ * in the footer for the years behind the table. Our own reader, since the C library knows one zone per
+ * process, in the environment: two tasks in two zones would have to change it under each other's feet. All
+ * but zone_open() is pure. */
 
 #include "base/failure.h"
 #include "base/macros.h"
@@ -13,9 +13,9 @@
 
 typedef struct Zone Zone;
 
-/* Opens a zone by its name, "Europe/Berlin"; "UTC" works on machines without a database. Names cannot leave the
- * database's directory. NULL or "": the zone of this machine, or UTC when it has none. -EINVAL with the failure
- * TIMEZONE_INVALID. */
+/* Opens a zone by its name, "Europe/Berlin"; "UTC" works on machines without a database. Names cannot
+ * leave the database's directory. NULL or "": the zone of this machine, or UTC when it has none. -EINVAL
+ * with the failure TIMEZONE_INVALID. */
 int zone_open(const char *name, Zone **ret, Failure *reterr_failure) _warn_unused_;
 
 /* The same from a database elsewhere. */

@@ -11,7 +11,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static const char *const zones[] = { "UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/Santiago" };
+        static const char *const zones[] = { "UTC", "Europe/Berlin", "Australia/Lord_Howe",
+                                             "America/Santiago" };
         _cleanup_(freep) char *text = memdup0(data, size);
 
         if (!text)

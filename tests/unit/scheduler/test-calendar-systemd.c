@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Our reading of calendar events against the one of systemd-analyze, over expressions made at random. The seed is
- * fixed, so that a failure comes again. */
+/* Our reading of calendar events against the one of systemd-analyze, over expressions made at random. The
+ * seed is fixed, so that a failure comes again. */
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,12 +28,14 @@ static const char *pick(uint32_t *state, const char *const *items, size_t n) {
         return items[draw(state, (uint32_t) n)];
 }
 
-#define PICK(...) pick(state, (const char *const[]){ __VA_ARGS__ }, ELEMENTSOF(((const char *const[]){ __VA_ARGS__ })))
+#define PICK(...) \
+        pick(state, (const char *const[]){ __VA_ARGS__ }, ELEMENTSOF(((const char *const[]){ __VA_ARGS__ })))
 
 static char *make_expression(uint32_t *state) {
         const char *weekday = PICK("", "", "Mon..Fri ", "Sat,Sun ", "Wed ", "Mon,Wed..Fri ", "Tuesday ");
-        const char *date = PICK("", "*-*-* ", "*-*-1 ", "*-02-29 ", "*-*~1 ", "*-*~07/1 ", "*-*~1..4 ", "2027-*-* ",
-                                "2026..2030-1,7-2..9/2 ", "*-1/3-5 ", "12-24 ", "*-02~3 ", "27-3-1/10 ", "*-*-31 ");
+        const char *date = PICK("", "*-*-* ", "*-*-1 ", "*-02-29 ", "*-*~1 ", "*-*~07/1 ", "*-*~1..4 ",
+                                "2027-*-* ", "2026..2030-1,7-2..9/2 ", "*-1/3-5 ", "12-24 ", "*-02~3 ",
+                                "27-3-1/10 ", "*-*-31 ");
         const char *hour = PICK("*", "0", "02", "0/6", "8..17", "1..20/3", "22,23", "0..4,20");
         const char *minute = PICK("*", "0", "30", "0/15", "5..50/5", "7,11", "59");
         const char *second = PICK("", "", ":00", ":30", ":0/20", ":1..3");
@@ -125,8 +127,8 @@ static char *compare(const char *expression, char *output) {
                 if (s && timetable_next(s, t, &ours) == 0)
                         t = ours;
                 if (ours != theirs)
-                        TEST_FAIL("'%s', number %u: ours is %" PRIu64 ", theirs %" PRIu64, expression, n, ours,
-                                  theirs);
+                        TEST_FAIL("'%s', number %u: ours is %" PRIu64 ", theirs %" PRIu64, expression, n,
+                                  ours, theirs);
         }
         CHECK(n > 0);
         return rest;

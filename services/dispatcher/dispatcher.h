@@ -1,0 +1,118 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The dispatcher: WHO and WHETHER. Queued runs become commands for nodes, ends of commands become ends of runs,
+ * silence becomes a state. It alone opens stored secrets. Whatever it does begins with reading the store and ends
+ * with one commit, so that it may be killed at any instant; signals only make it look sooner. */
+
+#include "crypto/age.h"
+#include "services/dispatcher/order.h"
+#include "store/queue.h"
+#include "sys/bus.h"
+
+/* How often all is looked at when nobody rings. Also the grain of leases and node states. */
+#define DISPATCHER_TICK_USEC (1 * USEC_PER_SEC)
+/* A person waits for a probe: after this nobody does any more. */
+#define DISPATCHER_PROBE_USEC (15 * USEC_PER_SEC)
+/* An agent that was told to cancel a probe and does not answer. */
+#define DISPATCHER_PROBE_GRACE_USEC (15 * USEC_PER_SEC)
+/* Clean-up begins so often, and goes on in slices this far apart. */
+#define DISPATCHER_CLEAN_USEC (10 * USEC_PER_MINUTE)
+#define DISPATCHER_SLICE_USEC (100 * USEC_PER_MSEC)
+/* Rows of one page when the store is looked through. */
+#define DISPATCHER_PAGE 200U
+
+/* A node that the API has just heard; the store learns it within a second. */
+typedef struct Seen {
+        uint64_t node_id;
+        usec_t mono;
+} Seen;
+
+typedef struct Dispatcher {
+        sd_event *event;
+        Store *store;
+        BusDoors *doors;
+        BusPeer *scheduler;
+        AgeIdentity identity;
+        AgeRecipient recipient;
+
+        sd_event_source *look; /* runs once, after the messages that are waiting now */
+        sd_event_source *tick;
+        sd_event_source *clean;
+        Seen *seen;
+        size_t n_seen;
+        unsigned nodes_online;
+        bool blind; /* the API was not listening when silence was looked at last */
+} Dispatcher;
+
+/* Opens the store and the identity and binds the objects; nothing runs before dispatcher_start(). Logs. */
+int dispatcher_new(sd_event *event, Dispatcher **ret) _warn_unused_;
+Dispatcher *dispatcher_free(Dispatcher *d);
+int dispatcher_start(Dispatcher *d) _warn_unused_;
+
+DEFINE_CLEANUP(Dispatcher *, dispatcher_free);
+
+/* Looks at everything in this turn of the loop or the next. */
+void dispatcher_kick(Dispatcher *d);
+
+static inline OrderContext dispatcher_order_context(Dispatcher *d) {
+        return (OrderContext){ .store = d->store, .identity = &d->identity, .recipient = &d->recipient };
+}
+
+/* Who asks, for the audit. */
+typedef struct Actor {
+        uint64_t user_id;
+        char *username;
+        char *address;
+} Actor;
+
+#define ACTOR_NULL ((Actor){})
+
+void actor_done(Actor *a);
+/* {"user_id","username","address"}; -EBADMSG. */
+int actor_parse(const char *text, Actor *ret, Failure *reterr_failure) _warn_unused_;
+
+/* --- issue.c: runs that wait ---------------------------------------------------------------------------- */
+
+/* Makes commands of queued runs, follows those that are out, carries out cancellations. */
+int dispatcher_issue(Dispatcher *d) _warn_unused_;
+/* STORE_E_NOT_FOUND; STORE_E_STATE: it had ended. */
+int dispatcher_cancel(Dispatcher *d, uint64_t run, const Actor *by) _warn_unused_;
+
+/* --- settle.c: commands that ended ----------------------------------------------------------------------- */
+
+int dispatcher_settle(Dispatcher *d) _warn_unused_;
+/* Ends a run and tells it: the log, the journal, the bus. In the transaction of the caller, who commits and then
+ * calls the second. */
+int dispatcher_end_run(Dispatcher *d, const Run *run, const RunEnd *end, usec_t now) _warn_unused_;
+void dispatcher_tell_end(Dispatcher *d, const Run *run, const RunEnd *end);
+
+/* --- watch.c: silence, nodes, clean-up --------------------------------------------------------------------- */
+
+int dispatcher_watch(Dispatcher *d) _warn_unused_;
+/* The API heard this node just now. */
+int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) _warn_unused_;
+/* Pins a key, as the store allows: NODE_E_KEY_MISMATCH, STORE_E_NOT_FOUND, -EINVAL (not a recipient). What waits
+ * sealed to the key before is made anew. */
+int dispatcher_pin_key(Dispatcher *d, uint64_t node_id, const char *recipient) _warn_unused_;
+int dispatcher_set_draining(Dispatcher *d, uint64_t node_id, bool draining, const Actor *by) _warn_unused_;
+
+/* --- probe.c ----------------------------------------------------------------------------------------------- */
+
+/* Queues a probe. ORDER_E_NO_KEY, ORDER_E_REFUSED, QUEUE_E_FULL; with a failure. */
+int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_command, Failure *reterr_failure)
+                _warn_unused_;
+/* Cancels probes that nobody waits for any more, and gives up those whose agents do not answer. */
+int dispatcher_sweep_probes(Dispatcher *d) _warn_unused_;
+/* In the transaction of the caller: the command with its capabilities. */
+int dispatcher_queue_order(Dispatcher *d, const Order *order, uint64_t run, usec_t deadline, uint64_t *ret_command)
+                _warn_unused_;
+
+/* --- dispatcher-bus.c ---------------------------------------------------------------------------------------- */
+
+int dispatcher_bus_add(Dispatcher *d) _warn_unused_;
+void dispatcher_bus_emit_queued(Dispatcher *d, uint64_t node);
+void dispatcher_bus_emit_finished(Dispatcher *d, uint64_t command, CommandState state);
+void dispatcher_bus_emit_run(Dispatcher *d, uint64_t run, RunState state);
+void dispatcher_bus_emit_node(Dispatcher *d, uint64_t node, NodeState state);
+int dispatcher_bus_watch_scheduler(Dispatcher *d) _warn_unused_;

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "services/dispatcher/dispatcher.h"
+#include "store/audit.h"
+#include "store/run-log.h"
+#include "sys/log.h"
+#include "wire/names.h"
+
+static usec_t now_wall(void) {
+        return now_usec(CLOCK_REALTIME);
+}
+
+static int make_order(Dispatcher *d, const Run *run, Order *ret, Failure *reterr_failure) {
+        const OrderContext x = dispatcher_order_context(d);
+
+        switch (run->kind) {
+        case RUN_BACKUP:
+                return order_backup(&x, run, now_wall(), ret, reterr_failure);
+        case RUN_RESTORE:
+                return order_restore(&x, run, ret, reterr_failure);
+        case RUN_VERIFY:
+        case RUN_PRUNE:
+        case _RUN_KIND_MAX:
+        case _RUN_KIND_INVALID:
+                break;
+        }
+        order_init(ret);
+        failure_set(reterr_failure, 0, "RUN_UNKNOWN", "This version does not know such runs");
+        return ORDER_E_REFUSED;
+}
+
+int dispatcher_queue_order(Dispatcher *d, const Order *order, uint64_t run, usec_t deadline, uint64_t *ret_command) {
+        usec_t now = now_wall();
+        const CommandNew command = {
+                .run_id = run,
+                .node_id = order->node_id,
+                .kind = command_kind_to_string(order->kind),
+                .spec = order->spec,
+                .secrets = order->secrets,
+                .deadline = deadline,
+        };
+        uint64_t id;
+        int r;
+
+        assert(d);
+        assert(order);
+        assert(ret_command);
+
+        r = queue_add(d->store, &command, now, &id);
+        if (r != 0)
+                return r;
+        for (size_t i = 0; i < order->n_caps; i++) {
+                const RelayCap cap = {
+                        .command_id = id,
+                        .target_id = order->caps[i].target_id,
+                        .prefix = order->caps[i].prefix,
+                        .verbs = order->caps[i].verbs,
+                };
+
+                r = relay_cap_add(d->store, &cap, order->caps[i].hash, now);
+                if (r != 0)
+                        return r;
+        }
+        *ret_command = id;
+        return 0;
+}
+
+static int finish(Dispatcher *d, const Run *run, RunState state, const char *code, const char *text) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        const RunEnd end = { .state = state, .error_code = code, .error = text };
+        int r;
+
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
+        r = dispatcher_end_run(d, run, &end, now_wall());
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        dispatcher_tell_end(d, run, &end);
+        return 0;
+}
+
+static void log_issued(const Run *run, const Order *order, uint64_t command) {
+        log_struct(LOG_INFO, NULL,
+                   LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(order->node_id), LOG_COMMAND(command)),
+                   "Run %" PRIu64 " of task '%s' is command %" PRIu64 " for node '%s'", run->id,
+                   strempty(run->task_name), command, strempty(run->node_name));
+}
+
+/* From a queued run to a pending command, in one commit. */
+static int issue(Dispatcher *d, const Run *run) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(order_done) Order order = {};
+        uint64_t command;
+        int r;
+
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
+        r = make_order(d, run, &order, &failure);
+        if (r == ORDER_E_NO_KEY)
+                return 0;
+        if (r == -ENOMEM || r == -EBUSY || r == -EIO || r == -ENOSPC)
+                return r;
+        if (r != 0) {
+                store_tx_done(&tx);
+                return finish(d, run, RUN_FAILED, failure_is_set(&failure) ? failure.code : "RUN_NOT_POSSIBLE",
+                              failure_message(&failure, r < 0 ? r : 0));
+        }
+        r = dispatcher_queue_order(d, &order, run->id, run->deadline, &command);
+        if (r == 0)
+                r = run_set_command(d->store, run->id, command, order.kind == COMMAND_BACKUP ? order.spec : NULL);
+        if (r == QUEUE_E_FULL)
+                return log_warning_errno(0, "Node '%s' has too many commands waiting, run %" PRIu64 " waits too",
+                                         strempty(run->node_name), run->id);
+        if (r != 0)
+                return r < 0 ? r : 0; /* somebody was faster: the next look tells */
+        r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        log_issued(run, &order, command);
+        dispatcher_bus_emit_queued(d, order.node_id);
+        return 0;
+}
+
+/* --- Following ---------------------------------------------------------------------------------------------- */
+
+static int set_running(Dispatcher *d, const Run *run) {
+        _cleanup_(command_done) Command command = COMMAND_NULL;
+        int r;
+
+        r = command_get(d->store, run->command_id, &command);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = run_set_running(d->store, run->id, command.accepted > 0 ? command.accepted : now_wall());
+        if (r != 0)
+                return r < 0 ? r : 0;
+        log_struct(LOG_INFO, MESSAGE_RUN_STARTED,
+                   LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(run->node_id),
+                              LOG_COMMAND(run->command_id), LOG_ATTEMPT(command.attempt)),
+                   "Run %" PRIu64 " of task '%s' runs on node '%s'", run->id, strempty(run->task_name),
+                   strempty(run->node_name));
+        dispatcher_bus_emit_run(d, run->id, RUN_RUNNING);
+        return 0;
+}
+
+static int set_dispatched(Dispatcher *d, const Run *run) {
+        int r;
+
+        r = run_set_dispatched(d->store, run->id, now_wall());
+        if (r != 0)
+                return r < 0 ? r : 0;
+        dispatcher_bus_emit_run(d, run->id, RUN_DISPATCHED);
+        return 0;
+}
+
+static int cancel_command(Dispatcher *d, const Run *run) {
+        bool ended;
+        int r;
+
+        r = queue_cancel(d->store, run->command_id, now_wall(), &ended);
+        /* Wakes a waiting agent's API, which has the list of what to cancel. */
+        if (r == 0 && !ended)
+                dispatcher_bus_emit_queued(d, run->node_id);
+        if (r == 0 && ended)
+                return dispatcher_settle(d);
+        return r < 0 ? r : 0;
+}
+
+static int follow(Dispatcher *d, const Run *run, int state) {
+        int r = 0;
+
+        if (state == COMMAND_DISPATCHED && run->state == RUN_QUEUED)
+                r = set_dispatched(d, run);
+        else if (state == COMMAND_ACCEPTED && run->state != RUN_RUNNING)
+                r = set_running(d, run);
+        if (r < 0)
+                return r;
+        return run->cancel && !command_state_is_final((CommandState) state) ? cancel_command(d, run) : 0;
+}
+
+static int work(Dispatcher *d, const RunWork *w) {
+        if (w->command_state >= 0)
+                return follow(d, &w->run, w->command_state);
+        if (w->run.cancel)
+                return finish(d, &w->run, RUN_CANCELLED, "CANCELLED", "Cancelled before it started");
+        if (w->run.deadline > 0 && w->run.deadline <= now_wall())
+                return finish(d, &w->run, RUN_MISSED, "DEADLINE_PASSED",
+                              "The run waited for its node until its time was over; was the agent offline?");
+        return issue(d, &w->run);
+}
+
+int dispatcher_issue(Dispatcher *d) {
+        uint64_t after = 0;
+
+        assert(d);
+
+        for (;;) {
+                _cleanup_(run_work_list_done) RunWorkList list = RUN_WORK_LIST_NULL;
+                int r;
+
+                r = runs_list_work(d->store, after, DISPATCHER_PAGE, &list);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < list.n; i++) {
+                        after = list.items[i].run.id;
+                        r = work(d, list.items + i);
+                        if (r < 0)
+                                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, LOG_FIELDS(LOG_RUN(after)),
+                                                 "Failed to work on run %" PRIu64 ", trying again: %m", after);
+                }
+                if (list.n < DISPATCHER_PAGE)
+                        return 0;
+        }
+}
+
+int dispatcher_cancel(Dispatcher *d, uint64_t id, const Actor *by) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(run_done) Run run = RUN_NULL;
+        AuditEntry audit = {
+                .at = now_wall(),
+                .user_id = by->user_id,
+                .username = by->username,
+                .address = by->address,
+                .action = (char *) "run.cancel",
+                .object_type = (char *) "run",
+                .object_id = id,
+        };
+        int r;
+
+        assert(d);
+        assert(by);
+
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
+        r = run_get(d->store, id, &run);
+        if (r == 0)
+                r = run_set_cancel(d->store, id);
+        if (r != 0)
+                return r;
+        audit.object_name = run.task_name;
+        r = audit_add(d->store, &audit);
+        if (r == 0)
+                r = run_log_add(d->store, id, audit.at, "notice", "Cancellation was asked for");
+        if (r < 0)
+                return r;
+        r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        dispatcher_kick(d);
+        return 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "services/dispatcher/dispatcher.h"
+#include "sys/daemon.h"
+#include "sys/event.h"
+#include "sys/log.h"
+
+static int parse_argv(int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                {},
+        };
+
+        switch (getopt_long(argc, argv, "h", options, NULL)) {
+        case -1:
+                break;
+        case 'h':
+                puts("backupx-dispatcher [OPTIONS...]\n\n"
+                     "Sends work to nodes and takes its results.\n\n"
+                     "  -h --help     Show this help\n"
+                     "     --version  Show the version");
+                return 0;
+        case 'V':
+                puts("backupx-dispatcher " BACKUPX_VERSION);
+                return 0;
+        default:
+                return -EINVAL;
+        }
+        if (optind < argc) {
+                fprintf(stderr, "backupx-dispatcher: unexpected argument '%s'\n", argv[optind]);
+                return -EINVAL;
+        }
+        return 1;
+}
+
+static int run(int argc, char *argv[]) {
+        _cleanup_(dispatcher_freep) Dispatcher *d = NULL;
+        _cleanup_event_ sd_event *event = NULL;
+        _cleanup_(notify_stopping) bool ready = false;
+        int r;
+
+        log_open("backupx-dispatcher");
+
+        r = parse_argv(argc, argv);
+        if (r <= 0)
+                return r;
+
+        r = event_new(&event);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the event loop: %m");
+
+        r = dispatcher_new(event, &d); /* logs: key, store, sockets, bus */
+        if (r < 0)
+                return r;
+
+        r = dispatcher_start(d); /* logs: timers, doors */
+        if (r < 0)
+                return r;
+
+        ready = notify_ready();
+        r = sd_event_loop(event);
+        return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
+}
+
+DEFINE_MAIN(run);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "services/dispatcher/order.h"
+#include "wire/path.h"
+
+#define PROBE_REQUEST_MAX (64U << 10)
+/* Where a test writes in a relay directory, so that it can be told from archives and swept. */
+#define TEST_PREFIX "backupx-probe/"
+
+void probe_request_done(ProbeRequest *p) {
+        assert(p);
+
+        free(p->path);
+        free(p->cursor);
+        *p = PROBE_REQUEST_NULL;
+}
+
+static int lookup_kind(const char *s) {
+        CommandKind kind = command_kind_from_string(s);
+
+        return kind == COMMAND_LIST_DIR || kind == COMMAND_BROWSE || kind == COMMAND_TEST_STORAGE ? (int) kind :
+                                                                                                    -EINVAL;
+}
+
+/* An empty path is the roots of an archive, and the root of a node. */
+static void read_path(JsonReader *spec, ProbeRequest *p) {
+        const json_t *path = NULL;
+
+        json_reader_value(spec, "path", JSON_OPTIONAL, &path);
+        if (!path || (json_is_string(path) && json_string_length(path) == 0))
+                return;
+        if (json_to_path(path, &p->path) < 0)
+                (void) json_reader_fail(spec, "path", "is not a path");
+}
+
+static void read_spec(JsonReader *reader, ProbeRequest *p) {
+        JsonReader spec;
+
+        if (json_reader_object(reader, "spec", JSON_OPTIONAL, &spec) <= 0)
+                return;
+        read_path(&spec, p);
+        json_reader_u32(&spec, "limit", JSON_OPTIONAL, LISTING_LIMIT_MAX, &p->limit);
+        json_reader_strdup(&spec, "cursor", JSON_OPTIONAL, LISTING_CURSOR_MAX, &p->cursor);
+        (void) json_reader_finish_lenient(&spec);
+}
+
+static void read_targets(JsonReader *reader, ProbeRequest *p) {
+        const json_t *ids = NULL;
+
+        if (json_reader_array(reader, "target_ids", JSON_OPTIONAL, SPEC_TARGETS_MAX, &ids) <= 0)
+                return;
+        if (json_array_size(ids) > 1 || !json_is_integer(json_array_get(ids, 0)) ||
+            json_integer_value(json_array_get(ids, 0)) <= 0) {
+                if (json_array_size(ids) > 0)
+                        (void) json_reader_fail(reader, "target_ids", "has to name one target");
+                return;
+        }
+        p->target_id = (uint64_t) json_integer_value(json_array_get(ids, 0));
+}
+
+int probe_request_parse(const char *text, ProbeRequest *ret, Failure *reterr_failure) {
+        _cleanup_(probe_request_done) ProbeRequest p = PROBE_REQUEST_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        int kind = COMMAND_LIST_DIR, r;
+        JsonReader reader;
+
+        assert(text);
+        assert(ret);
+
+        if (strlen(text) > PROBE_REQUEST_MAX)
+                return failure_set(reterr_failure, -EBADMSG, "REQUEST_TOO_LARGE", "The request is too large");
+        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        if (r < 0)
+                return r;
+        p.limit = LISTING_LIMIT_DEFAULT;
+        json_reader_init(&reader, json, reterr_failure);
+        json_reader_enum(&reader, "kind", JSON_REQUIRED, lookup_kind, &kind);
+        p.kind = (CommandKind) kind;
+        json_reader_u64(&reader, "node_id", JSON_OPTIONAL, INT64_MAX, &p.node_id);
+        json_reader_u64(&reader, "source_run", JSON_OPTIONAL, INT64_MAX, &p.source_run);
+        read_targets(&reader, &p);
+        read_spec(&reader, &p);
+        r = json_reader_finish_lenient(&reader);
+        if (r < 0)
+                return r;
+        if (!p.path)
+                p.path = strdup(p.kind == COMMAND_LIST_DIR ? "/" : "");
+        if (!p.cursor)
+                p.cursor = strdup("");
+        if (!p.path || !p.cursor)
+                return -ENOMEM;
+        p.limit = MAX(p.limit, 1U);
+        *ret = p;
+        p = PROBE_REQUEST_NULL;
+        return 0;
+}
+
+static int build_listing(const ProbeRequest *p, ListingSpec *spec, Order *o) {
+        _cleanup_json_ json_t *json = NULL;
+        int r;
+
+        spec->path = strdup(p->path);
+        spec->cursor = strdup(p->cursor);
+        spec->limit = p->limit;
+        if (!spec->path || !spec->cursor)
+                return -ENOMEM;
+        r = listing_spec_build(spec, p->kind, &json);
+        return r < 0 ? r : json_format(json, &o->spec, NULL);
+}
+
+static int order_browse(const OrderContext *x, const ProbeRequest *p, const Run *source, Order *o,
+                        CommandSecrets *secrets, Failure *reterr_failure) {
+        _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
+        int r;
+
+        r = order_archive(x, source, o->node_id, o, secrets, &spec.archive, reterr_failure);
+        return r != 0 ? r : build_listing(p, &spec, o);
+}
+
+static int order_test(const OrderContext *x, const ProbeRequest *p, Order *o, CommandSecrets *secrets,
+                      Failure *reterr_failure) {
+        _cleanup_(spec_target_done) SpecTarget spec = SPEC_TARGET_NULL;
+        _cleanup_(target_done) Target target = TARGET_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        int r;
+
+        r = target_get(x->store, p->target_id, &target);
+        if (r < 0)
+                return r;
+        if (r == STORE_E_NOT_FOUND) {
+                failure_set(reterr_failure, 0, "TARGET_NOT_FOUND", "There is no target %" PRIu64, p->target_id);
+                return ORDER_E_REFUSED;
+        }
+        r = order_spec_target(&target, NULL, &spec);
+        if (r < 0)
+                return r;
+        r = order_add_target(x, o, secrets, &target, TEST_PREFIX,
+                             RELAY_VERB_PUT | RELAY_VERB_GET | RELAY_VERB_DELETE, reterr_failure);
+        if (r != 0)
+                return r;
+        r = test_storage_spec_build(&spec, &json);
+        return r < 0 ? r : json_format(json, &o->spec, NULL);
+}
+
+/* Nobody waits for a node that is not there. */
+static int get_online_node(const OrderContext *x, uint64_t id, Node *ret, Failure *reterr_failure) {
+        int r;
+
+        r = node_get(x->store, id, ret);
+        if (r < 0)
+                return r;
+        if (r == STORE_E_NOT_FOUND)
+                failure_set(reterr_failure, 0, "NODE_NOT_FOUND", "There is no node %" PRIu64, id);
+        else if (ret->state != NODE_ONLINE)
+                failure_set(reterr_failure, 0, "NODE_OFFLINE", "The node '%s' is not online", strempty(ret->name));
+        else
+                return ret->public_key ? 0 : ORDER_E_NO_KEY;
+        return ORDER_E_REFUSED;
+}
+
+static int choose_node(const OrderContext *x, const ProbeRequest *p, Run *source, uint64_t *ret,
+                       Failure *reterr_failure) {
+        int r;
+
+        *ret = p->node_id == 0 ? NODE_LOCAL : p->node_id;
+        if (p->kind != COMMAND_BROWSE)
+                return 0;
+        r = run_get(x->store, p->source_run, source);
+        if (r < 0)
+                return r;
+        if (r == STORE_E_NOT_FOUND) {
+                failure_set(reterr_failure, 0, "RUN_NOT_FOUND", "There is no run %" PRIu64, p->source_run);
+                return ORDER_E_REFUSED;
+        }
+        return p->node_id == 0 ? order_archive_reader(x, source, ret, reterr_failure) : 0;
+}
+
+int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failure *reterr_failure) {
+        _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
+        _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
+        _cleanup_(node_done) Node node = NODE_NULL;
+        _cleanup_(run_done) Run source = RUN_NULL;
+        int r;
+
+        assert(x);
+        assert(p);
+        assert(ret);
+
+        order_init(ret);
+        ret->kind = p->kind;
+        r = choose_node(x, p, &source, &ret->node_id, reterr_failure);
+        if (r == 0)
+                r = get_online_node(x, ret->node_id, &node, reterr_failure);
+        if (r != 0)
+                return r;
+        if (p->kind == COMMAND_BROWSE)
+                r = order_browse(x, p, &source, ret, &secrets, reterr_failure);
+        else if (p->kind == COMMAND_TEST_STORAGE)
+                r = order_test(x, p, ret, &secrets, reterr_failure);
+        else
+                r = build_listing(p, &spec, ret);
+        return r != 0 ? r : order_seal(ret, &secrets, &node, reterr_failure);
+}

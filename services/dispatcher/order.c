@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "services/dispatcher/order.h"
+#include "wire/path.h"
+
+void order_init(Order *o) {
+        assert(o);
+
+        memset(o, 0, sizeof *o);
+}
+
+void order_done(Order *o) {
+        assert(o);
+
+        free(o->spec);
+        free(o->secrets);
+        for (size_t i = 0; i < o->n_caps; i++)
+                free(o->caps[i].prefix);
+        order_init(o);
+}
+
+static int refuse(Failure *reterr_failure, const char *code, const char *text) {
+        failure_set(reterr_failure, 0, code, "%s", text);
+        return ORDER_E_REFUSED;
+}
+
+static int take_spec(Order *o, const json_t *json) {
+        return json_format(json, &o->spec, NULL);
+}
+
+/* --- Backups ---------------------------------------------------------------------------------------------- */
+
+/* The columns are the API's; what it checked at save is checked again where it is used. */
+static int read_source(const Task *task, BackupSpec *spec, Failure *reterr_failure) {
+        _cleanup_json_ json_t *json = NULL;
+        JsonReader reader;
+        int r;
+
+        r = json_parse_strict(strempty(task->source), strlen(strempty(task->source)), JSON_DEPTH_DEFAULT, &json,
+                              reterr_failure);
+        if (r < 0)
+                return r;
+        json_reader_init(&reader, json, reterr_failure);
+        json_reader_paths(&reader, "paths", JSON_REQUIRED, SPEC_PATHS_MAX, &spec->paths);
+        json_reader_strv(&reader, "excludes", JSON_OPTIONAL, SPEC_EXCLUDES_MAX, WIRE_PATH_MAX, &spec->excludes);
+        json_reader_bool(&reader, "one_file_system", JSON_OPTIONAL, &spec->one_file_system);
+        json_reader_bool(&reader, "follow_symlinks", JSON_OPTIONAL, &spec->follow_symlinks);
+        return json_reader_finish_lenient(&reader);
+}
+
+static int read_compression(const Task *task, BackupSpec *spec, Failure *reterr_failure) {
+        _cleanup_json_ json_t *json = NULL;
+        JsonReader reader;
+        int r;
+
+        spec->compression = strdup("zstd");
+        if (!spec->compression)
+                return -ENOMEM;
+        spec->level = 3;
+        if (isempty(task->compression))
+                return 0;
+        r = json_parse_strict(task->compression, strlen(task->compression), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        if (r < 0)
+                return r;
+        json_reader_init(&reader, json, reterr_failure);
+        json_reader_strdup(&reader, "algorithm", JSON_OPTIONAL, 16, &spec->compression);
+        json_reader_u32(&reader, "level", JSON_OPTIONAL, 22, &spec->level);
+        return json_reader_finish_lenient(&reader);
+}
+
+static int name_backup(const Run *run, const Task *task, const Node *node, BackupSpec *spec) {
+        spec->run = run->id;
+        spec->task_id = task->id;
+        spec->node_id = node->id;
+        spec->task_name = strdup(strempty(task->name));
+        spec->node_name = strdup(strempty(node->name));
+        spec->format = strdup(isempty(task->format) ? "archive" : task->format);
+        return spec->task_name && spec->node_name && spec->format ? 0 : -ENOMEM;
+}
+
+/* "web-1/etc/20261122T221501.123Z-12-": the job puts its attempt behind it. */
+static int make_prefix(const Run *run, const BackupSpec *spec, usec_t now, char **ret) {
+        char node[CHOOSE_PART_MAX + 1], task[CHOOSE_PART_MAX + 1], date[CHOOSE_TIME_MAX];
+
+        return asprintf_safe(ret, "%s/%s/%s-%" PRIu64 "-", choose_key_part(spec->node_name, node),
+                             choose_key_part(spec->task_name, task), choose_key_time(now, date), run->id);
+}
+
+static int add_backup_targets(const OrderContext *x, const RunTargetList *targets, const char *prefix, Order *o,
+                              BackupSpec *spec, CommandSecrets *secrets, Failure *reterr_failure) {
+        spec->targets = new0(SpecTarget, MAX(targets->n, (size_t) 1));
+        if (!spec->targets)
+                return -ENOMEM;
+        for (size_t i = 0; i < targets->n && i < SPEC_TARGETS_MAX; i++) {
+                _cleanup_(target_done) Target target = TARGET_NULL;
+                int r;
+
+                r = target_get(x->store, targets->items[i].target_id, &target);
+                if (r < 0)
+                        return r;
+                /* Deleted behind our back: the run tells that it was not written. */
+                if (r > 0)
+                        continue;
+                r = order_spec_target(&target, prefix, spec->targets + spec->n_targets);
+                if (r < 0)
+                        return r;
+                spec->n_targets++;
+                r = order_add_target(x, o, secrets, &target, prefix, RELAY_VERB_PUT | RELAY_VERB_GET, reterr_failure);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int add_recipients(const OrderContext *x, const Task *task, const Node *node, BackupSpec *spec,
+                          Failure *reterr_failure) {
+        _cleanup_(freep) char *recipient = NULL;
+        int r;
+
+        if (streq(strempty(task->encryption), "none"))
+                return 0;
+        r = order_archive_recipient(x, node->id, &recipient, reterr_failure);
+        if (r != 0)
+                return r;
+        return strv_extend(&spec->recipients, recipient);
+}
+
+static int fill_backup(const OrderContext *x, const Run *run, const Task *task, const Node *node, BackupSpec *spec,
+                       Failure *reterr_failure) {
+        int r;
+
+        r = name_backup(run, task, node, spec);
+        if (r >= 0)
+                r = read_source(task, spec, reterr_failure);
+        if (r >= 0)
+                r = read_compression(task, spec, reterr_failure);
+        if (r == -EBADMSG)
+                return ORDER_E_REFUSED;
+        if (r < 0)
+                return r;
+        return add_recipients(x, task, node, spec, reterr_failure);
+}
+
+int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, Failure *reterr_failure) {
+        _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
+        _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
+        _cleanup_(backup_spec_done) BackupSpec spec = BACKUP_SPEC_NULL;
+        _cleanup_(node_done) Node node = NODE_NULL;
+        _cleanup_(task_done) Task task = TASK_NULL;
+        _cleanup_(freep) char *prefix = NULL;
+        _cleanup_json_ json_t *json = NULL;
+        int r;
+
+        assert(x);
+        assert(run);
+        assert(ret);
+
+        order_init(ret);
+        r = task_get(x->store, run->task_id, &task);
+        if (r == STORE_E_NOT_FOUND)
+                return refuse(reterr_failure, "TASK_NOT_FOUND", "The task was deleted before the run could start");
+        if (r == 0)
+                r = node_get(x->store, run->node_id, &node);
+        if (r == STORE_E_NOT_FOUND)
+                return refuse(reterr_failure, "NODE_NOT_FOUND", "The node was deleted before the run could start");
+        if (r == 0)
+                r = run_targets_get(x->store, run->id, &targets);
+        if (r < 0)
+                return r;
+        if (!node.public_key)
+                return ORDER_E_NO_KEY;
+        ret->node_id = node.id;
+        ret->kind = COMMAND_BACKUP;
+        r = fill_backup(x, run, &task, &node, &spec, reterr_failure);
+        if (r == 0)
+                r = make_prefix(run, &spec, now, &prefix);
+        if (r == 0)
+                r = add_backup_targets(x, &targets, prefix, ret, &spec, &secrets, reterr_failure);
+        if (r != 0)
+                return r;
+        if (spec.n_targets == 0)
+                return refuse(reterr_failure, "TARGET_NOT_FOUND", "None of the task's targets exists any more");
+        r = backup_spec_build(&spec, &json);
+        if (r >= 0)
+                r = take_spec(ret, json);
+        if (r < 0)
+                return r;
+        return order_seal(ret, &secrets, &node, reterr_failure);
+}
+
+/* --- Restores --------------------------------------------------------------------------------------------- */
+
+static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failure) {
+        _cleanup_json_ json_t *json = NULL;
+        int conflict = RESTORE_CONFLICT_FAIL, r;
+        JsonReader reader, destination;
+
+        r = json_parse_strict(strempty(run->request), strlen(strempty(run->request)), JSON_DEPTH_DEFAULT, &json,
+                              reterr_failure);
+        if (r < 0)
+                return r;
+        json_reader_init(&reader, json, reterr_failure);
+        json_reader_paths(&reader, "paths", JSON_OPTIONAL, SPEC_PATHS_MAX, &spec->paths);
+        json_reader_enum(&reader, "conflict", JSON_OPTIONAL, (int (*)(const char *)) restore_conflict_from_string,
+                         &conflict);
+        if (json_reader_object(&reader, "destination", JSON_REQUIRED, &destination) > 0) {
+                json_reader_path(&destination, "path", JSON_OPTIONAL, &spec->destination);
+                json_reader_bool(&destination, "in_place", JSON_OPTIONAL, &spec->in_place);
+                (void) json_reader_finish_lenient(&destination);
+        }
+        r = json_reader_finish_lenient(&reader);
+        if (r < 0)
+                return r;
+        spec->conflict = (RestoreConflict) conflict;
+        /* In place is a choice that was made by name, never what is left of a broken request. */
+        if (spec->in_place == (spec->destination != NULL))
+                return failure_set_field(reterr_failure, -EBADMSG, "FIELD_INVALID", "restore.destination",
+                                         "The destination is either a path or in_place");
+        return 0;
+}
+
+int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) {
+        _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
+        _cleanup_(restore_spec_done) RestoreSpec spec = RESTORE_SPEC_NULL;
+        _cleanup_(node_done) Node node = NODE_NULL;
+        _cleanup_(run_done) Run source = RUN_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        int r;
+
+        assert(x);
+        assert(run);
+        assert(ret);
+
+        order_init(ret);
+        r = run_get(x->store, run->source_run, &source);
+        if (r == STORE_E_NOT_FOUND)
+                return refuse(reterr_failure, "RUN_NOT_FOUND", "The run to restore from is gone");
+        if (r == 0)
+                r = node_get(x->store, run->node_id, &node);
+        if (r == STORE_E_NOT_FOUND)
+                return refuse(reterr_failure, "NODE_NOT_FOUND", "The node was deleted before the run could start");
+        if (r < 0)
+                return r;
+        if (!node.public_key)
+                return ORDER_E_NO_KEY;
+        ret->node_id = node.id;
+        ret->kind = COMMAND_RESTORE;
+        spec.run = run->id;
+        spec.source_run = source.id;
+        r = read_request(run, &spec, reterr_failure);
+        if (r == -EBADMSG)
+                return ORDER_E_REFUSED;
+        if (r == 0)
+                r = order_archive(x, &source, node.id, ret, &secrets, &spec.archive, reterr_failure);
+        if (r != 0)
+                return r;
+        r = restore_spec_build(&spec, &json);
+        if (r >= 0)
+                r = take_spec(ret, json);
+        if (r < 0)
+                return r;
+        return order_seal(ret, &secrets, &node, reterr_failure);
+}

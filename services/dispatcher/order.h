@@ -1,0 +1,94 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* From a run to what its node is told to do: the spec, which anybody may read, and the secrets, sealed to the node.
+ * Only here are stored secrets opened, and only for the one job that needs them. */
+
+#include "crypto/age.h"
+#include "crypto/token.h"
+#include "services/dispatcher/choose.h"
+#include "store/relay-cap.h"
+#include "store/target.h"
+#include "store/task.h"
+#include "wire/command.h"
+
+/* What a job may do through the relay. */
+typedef struct OrderCap {
+        uint64_t target_id;
+        char *prefix;
+        uint32_t verbs;
+        uint8_t hash[TOKEN_HASH_SIZE];
+} OrderCap;
+
+typedef struct Order {
+        uint64_t node_id;
+        CommandKind kind;
+        char *spec;
+        char *secrets; /* sealed; NULL: none */
+        OrderCap caps[TASK_TARGETS_MAX];
+        size_t n_caps;
+} Order;
+
+void order_init(Order *o);
+void order_done(Order *o);
+
+enum {
+        /* Positive outcomes. */
+        ORDER_E_NO_KEY = 1, /* the node has not offered a key: nothing can be sealed to it yet */
+        ORDER_E_REFUSED,    /* this can never become a command; the failure says why */
+};
+
+typedef struct OrderContext {
+        Store *store;
+        const AgeIdentity *identity; /* the dispatcher's */
+        const AgeRecipient *recipient;
+} OrderContext;
+
+/* Reads the task and its targets as they are now. */
+int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, Failure *reterr_failure)
+                _warn_unused_;
+/* Chooses copies that the run's node can reach, and hands out the file keys of that one archive. */
+int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) _warn_unused_;
+
+/* A look at something, for a person who waits. */
+typedef struct ProbeRequest {
+        uint64_t node_id; /* 0: the dispatcher chooses */
+        CommandKind kind; /* list_dir, browse, test_storage */
+        char *path;
+        uint32_t limit;
+        char *cursor;
+        uint64_t target_id;
+        uint64_t source_run;
+} ProbeRequest;
+
+#define PROBE_REQUEST_NULL ((ProbeRequest){})
+
+void probe_request_done(ProbeRequest *p);
+/* The argument of Probe(): -EBADMSG with a failure that names the field. */
+int probe_request_parse(const char *text, ProbeRequest *ret, Failure *reterr_failure) _warn_unused_;
+int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failure *reterr_failure) _warn_unused_;
+
+/* --- order-secrets.c: shared by the kinds --- */
+
+/* Opens the target's own secrets, or makes a capability for the relay (noted in the order), under this prefix. */
+int order_add_target(const OrderContext *x, Order *o, CommandSecrets *secrets, const Target *target,
+                     const char *prefix, uint32_t verbs, Failure *reterr_failure) _warn_unused_;
+/* ORDER_E_NO_KEY. */
+int order_seal(Order *o, const CommandSecrets *secrets, const Node *node, Failure *reterr_failure) _warn_unused_;
+/* The recipient of this node's archives; its identity is made at the first call. Allocates. */
+int order_archive_recipient(const OrderContext *x, uint64_t node_id, char **ret, Failure *reterr_failure)
+                _warn_unused_;
+/* The file keys of one run's objects, with the identity of the node that wrote it. */
+int order_file_keys(const OrderContext *x, const Run *source, CommandSecrets *secrets, bool *ret_encrypted,
+                    Failure *reterr_failure) _warn_unused_;
+
+/* --- order-archive.c --- */
+
+/* Where the archive of a run lies, as far as reader can reach it; capabilities to read go into the order. */
+int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o, CommandSecrets *secrets,
+                  ArchiveRef *ret, Failure *reterr_failure) _warn_unused_;
+/* Who can look into it: choose_reader() with what the store knows. */
+int order_archive_reader(const OrderContext *x, const Run *source, uint64_t *ret, Failure *reterr_failure)
+                _warn_unused_;
+/* A target as specs have it. */
+int order_spec_target(const Target *target, const char *prefix, SpecTarget *ret) _warn_unused_;

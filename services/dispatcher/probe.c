@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "services/dispatcher/dispatcher.h"
+#include "sys/log.h"
+
+static usec_t now_wall(void) {
+        return now_usec(CLOCK_REALTIME);
+}
+
+int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_command, Failure *reterr_failure) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        const OrderContext x = dispatcher_order_context(d);
+        _cleanup_(order_done) Order order = {};
+        uint64_t command;
+        int r;
+
+        assert(d);
+        assert(ret_command);
+
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
+        r = order_probe(&x, request, &order, reterr_failure);
+        if (r == ORDER_E_NO_KEY)
+                failure_set(reterr_failure, 0, "NODE_KEY_MISSING",
+                            "The agent of this node has not offered its key yet; wait for its next heartbeat");
+        if (r != 0)
+                return r;
+        r = dispatcher_queue_order(d, &order, /* run= */ 0, usec_add(now_wall(), DISPATCHER_PROBE_USEC), &command);
+        if (r == QUEUE_E_FULL)
+                failure_set(reterr_failure, 0, "QUEUE_FULL", "This node has too many commands waiting");
+        if (r != 0)
+                return r;
+        r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        dispatcher_bus_emit_queued(d, order.node_id);
+        *ret_command = command;
+        return 0;
+}
+
+static int sweep(Dispatcher *d, const Command *c, usec_t now) {
+        bool ended;
+        int r;
+
+        if (c->deadline == 0 || c->deadline > now)
+                return 0;
+        /* The wall clock may jump: an agent then hears of the end of a probe that somebody waits for, no more. */
+        if (now - c->deadline > DISPATCHER_PROBE_GRACE_USEC)
+                r = queue_abandon(d->store, c->id, COMMAND_TIMEOUT, "PROBE_TIMEOUT",
+                                  "The agent did not answer in time", now);
+        else if (!c->cancel)
+                r = queue_cancel(d->store, c->id, now, &ended);
+        else
+                return 0;
+        return r < 0 ? r : 0;
+}
+
+int dispatcher_sweep_probes(Dispatcher *d) {
+        const CommandFilter filter = { .open = true };
+        usec_t now = now_wall();
+        uint64_t after = 0;
+
+        assert(d);
+
+        for (;;) {
+                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
+                int r;
+
+                r = queue_list(d->store, &filter, after, DISPATCHER_PAGE, &list);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < list.n; i++) {
+                        after = list.items[i].id;
+                        if (list.items[i].run_id > 0)
+                                continue;
+                        r = sweep(d, list.items + i, now);
+                        if (r < 0)
+                                return r;
+                }
+                if (list.n < DISPATCHER_PAGE)
+                        return 0;
+        }
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "services/dispatcher/dispatcher.h"
+#include "services/dispatcher/outcome.h"
+#include "store/run-log.h"
+#include "sys/log.h"
+#include "wire/names.h"
+
+static usec_t now_wall(void) {
+        return now_usec(CLOCK_REALTIME);
+}
+
+/* How the journal and the run's log speak of an end. */
+typedef struct EndWords {
+        int level;
+        const char *message_id;
+        const char *log_level;
+} EndWords;
+
+static EndWords end_words(RunState state) {
+        switch (state) {
+        case RUN_SUCCEEDED:
+                return (EndWords){ LOG_INFO, MESSAGE_RUN_SUCCEEDED, "info" };
+        case RUN_PARTIAL:
+                return (EndWords){ LOG_WARNING, MESSAGE_RUN_PARTIAL, "warning" };
+        case RUN_CANCELLED:
+                return (EndWords){ LOG_NOTICE, MESSAGE_RUN_CANCELLED, "notice" };
+        case RUN_MISSED:
+                return (EndWords){ LOG_WARNING, MESSAGE_RUN_MISSED, "warning" };
+        case RUN_INTERRUPTED:
+                return (EndWords){ LOG_WARNING, MESSAGE_RUN_INTERRUPTED, "error" };
+        case RUN_FAILED:
+        case RUN_QUEUED:
+        case RUN_DISPATCHED:
+        case RUN_RUNNING:
+        case _RUN_STATE_MAX:
+        case _RUN_STATE_INVALID:
+                break;
+        }
+        return (EndWords){ LOG_ERR, MESSAGE_RUN_FAILED, "error" };
+}
+
+int dispatcher_end_run(Dispatcher *d, const Run *run, const RunEnd *end, usec_t now) {
+        const char *state = run_state_to_string(end->state);
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        assert(d);
+        assert(run);
+
+        r = run_finish(d->store, run->id, end, now);
+        if (r != 0)
+                return r;
+        r = asprintf_safe(&text, end->error ? "The run is %s: %s" : "The run is %s", state, end->error);
+        if (r < 0)
+                return r;
+        r = run_log_add(d->store, run->id, now, end_words(end->state).log_level, text);
+        return r < 0 ? r : 0;
+}
+
+void dispatcher_tell_end(Dispatcher *d, const Run *run, const RunEnd *end) {
+        EndWords words = end_words(end->state);
+
+        assert(d);
+        assert(run);
+
+        log_struct(words.level, words.message_id,
+                   LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(run->node_id),
+                              LOG_STATE(run_state_to_string(end->state))),
+                   "Run %" PRIu64 " of task '%s' on node '%s' is %s%s%s", run->id, strempty(run->task_name),
+                   strempty(run->node_name), run_state_to_string(end->state), end->error ? ": " : "",
+                   strempty(end->error));
+        dispatcher_bus_emit_run(d, run->id, end->state);
+}
+
+/* The command's run ends as the command did. Gives 1 when the run had ended before, which is fine. */
+static int settle_run(Dispatcher *d, const Run *run, const Command *c, Outcome *ret) {
+        _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
+        int r;
+
+        r = run_targets_get(d->store, run->id, &targets);
+        if (r < 0)
+                return r;
+        r = outcome_judge(run, &targets, c, ret);
+        if (r < 0)
+                return r;
+        return dispatcher_end_run(d, run, &ret->end, c->finished > 0 ? c->finished : now_wall());
+}
+
+/* A command that is not the run's newest says nothing about the run. */
+static bool is_current(const Run *run, const Command *c) {
+        return !run_state_is_final(run->state) && run->command_id == c->id;
+}
+
+static int settle(Dispatcher *d, const Command *c) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(outcome_done) Outcome outcome = {};
+        _cleanup_(run_done) Run run = RUN_NULL;
+        bool ended = false;
+        int r;
+
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
+        if (c->run_id > 0) {
+                r = run_get(d->store, c->run_id, &run);
+                if (r < 0)
+                        return r;
+                if (r == 0 && is_current(&run, c)) {
+                        r = settle_run(d, &run, c, &outcome);
+                        if (r < 0)
+                                return r;
+                        ended = r == 0;
+                }
+        }
+        r = queue_settle(d->store, c->id);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        if (c->state == COMMAND_TIMEOUT)
+                log_struct(LOG_WARNING, MESSAGE_COMMAND_TIMEOUT,
+                           LOG_FIELDS(LOG_COMMAND(c->id), LOG_RUN(c->run_id), LOG_NODE(c->node_id)),
+                           "Command %" PRIu64 " was given up: its agent was not heard for ten minutes", c->id);
+        dispatcher_bus_emit_finished(d, c->id, c->state);
+        if (ended)
+                dispatcher_tell_end(d, &run, &outcome.end);
+        return 0;
+}
+
+int dispatcher_settle(Dispatcher *d) {
+        uint64_t after = 0;
+
+        assert(d);
+
+        for (;;) {
+                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
+                int r;
+
+                r = queue_list_unsettled(d->store, after, DISPATCHER_PAGE, &list);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < list.n; i++) {
+                        after = list.items[i].id;
+                        r = settle(d, list.items + i);
+                        if (r < 0)
+                                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, LOG_FIELDS(LOG_COMMAND(after)),
+                                                 "Failed to settle command %" PRIu64 ", trying again: %m", after);
+                }
+                if (list.n < DISPATCHER_PAGE)
+                        return 0;
+        }
+}

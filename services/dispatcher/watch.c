@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "services/dispatcher/dispatcher.h"
+#include "store/audit.h"
+#include "sys/log.h"
+#include "wire/names.h"
+
+static usec_t now_wall(void) {
+        return now_usec(CLOCK_REALTIME);
+}
+
+/* --- Leases ------------------------------------------------------------------------------------------------- */
+
+static void tell_expired(Dispatcher *d, const QueueExpired *e) {
+        if (e->state != COMMAND_PENDING)
+                return; /* ended: settling tells it */
+        log_struct(LOG_NOTICE, MESSAGE_COMMAND_REDELIVERED,
+                   LOG_FIELDS(LOG_COMMAND(e->id), LOG_RUN(e->run_id), LOG_NODE(e->node_id)),
+                   "Command %" PRIu64 " was not accepted in time and is delivered again", e->id);
+        dispatcher_bus_emit_queued(d, e->node_id);
+}
+
+static int expire(Dispatcher *d, const Stamp *stamp) {
+        _cleanup_(queue_expired_list_done) QueueExpiredList list = QUEUE_EXPIRED_LIST_NULL;
+        bool blind;
+        int r;
+
+        r = queue_expire(d->store, stamp, now_wall(), &list);
+        if (r < 0)
+                return r;
+        blind = r == QUEUE_E_BLIND;
+        if (blind != d->blind)
+                log_info("%s", blind ? "The API is not listening: no silence counts until it does" : "The API is listening");
+        d->blind = blind;
+        for (size_t i = 0; i < list.n; i++)
+                tell_expired(d, list.items + i);
+        return 0;
+}
+
+/* --- Nodes --------------------------------------------------------------------------------------------------- */
+
+static usec_t seen_at(const Dispatcher *d, uint64_t node_id) {
+        for (size_t i = 0; i < d->n_seen; i++)
+                if (d->seen[i].node_id == node_id)
+                        return d->seen[i].mono;
+        return 0;
+}
+
+static void forget_seen(Dispatcher *d, usec_t now) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < d->n_seen; i++)
+                if (now - d->seen[i].mono < NODE_OFFLINE_USEC)
+                        d->seen[kept++] = d->seen[i];
+        d->n_seen = kept;
+}
+
+static int remember_seen(Dispatcher *d, uint64_t node_id, usec_t now) {
+        Seen *grown;
+
+        for (size_t i = 0; i < d->n_seen; i++)
+                if (d->seen[i].node_id == node_id) {
+                        d->seen[i].mono = now;
+                        return 0;
+                }
+        grown = reallocarray(d->seen, d->n_seen + 1, sizeof *grown);
+        if (!grown)
+                return -ENOMEM;
+        d->seen = grown;
+        d->seen[d->n_seen++] = (Seen){ node_id, now };
+        return 0;
+}
+
+static NodeView view_node(const Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now) {
+        Stamp heard = node->heard;
+        usec_t seen = seen_at(d, node->id);
+        bool this_boot;
+
+        if (seen > 0 && (!streq(heard.boot_id, now->boot_id) || seen > heard.mono)) {
+                heard = *now;
+                heard.mono = seen;
+        }
+        this_boot = streq(heard.boot_id, now->boot_id);
+        return (NodeView){
+                .state = node->state,
+                .heard = this_boot && heard.mono > 0 && usec_sub(now->mono, heard.mono) < NODE_OFFLINE_USEC,
+                .listening = api_stamp_is_fresh(api, now),
+                .silence = stamp_silence(&heard, api, now),
+                .duplicate = !isempty(node->duplicate),
+                .has_key = node->public_key,
+                .key_differs = node->public_key && node->offered_key && !streq(node->public_key, node->offered_key),
+                .clock_skew_usec = node->clock_skew_usec,
+        };
+}
+
+static void tell_node(Dispatcher *d, const Node *node, const NodeVerdict *v) {
+        bool online = v->state == NODE_ONLINE;
+
+        log_struct(online ? LOG_INFO : LOG_WARNING, online ? MESSAGE_NODE_ONLINE : MESSAGE_NODE_OFFLINE,
+                   LOG_FIELDS(LOG_NODE(node->id), LOG_STATE(node_state_to_string(v->state))), "Node '%s' is %s",
+                   strempty(node->name), node_state_to_string(v->state));
+        dispatcher_bus_emit_node(d, node->id, v->state);
+}
+
+static int judge_node(Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now, NodeState *ret) {
+        NodeView view = view_node(d, node, api, now);
+        NodeVerdict v = choose_node_state(&view);
+        int r;
+
+        *ret = v.state;
+        if (v.state != node->state) {
+                r = node_set_state(d->store, node->id, node->state, v.state, v.health, v.reason);
+                if (r == 0)
+                        tell_node(d, node, &v);
+                return r < 0 ? r : 0;
+        }
+        if (v.health == node->health && streq_ptr(v.reason, node->health_reason))
+                return 0;
+        r = node_set_health(d->store, node->id, v.health, v.reason);
+        if (r == 0 && v.health == HEALTH_DEGRADED)
+                log_struct(LOG_WARNING, view.duplicate ? MESSAGE_NODE_DUPLICATE : NULL, LOG_FIELDS(LOG_NODE(node->id)),
+                           "Node '%s' is degraded: %s", strempty(node->name), strempty(v.reason));
+        if (r == 0)
+                dispatcher_bus_emit_node(d, node->id, v.state);
+        return r < 0 ? r : 0;
+}
+
+static int judge_nodes(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
+        uint64_t after = 0;
+        unsigned online = 0;
+
+        for (;;) {
+                _cleanup_(node_list_done) NodeList list = NODE_LIST_NULL;
+                int r;
+
+                r = nodes_list(d->store, after, DISPATCHER_PAGE, &list);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < list.n; i++) {
+                        NodeState state;
+
+                        after = list.items[i].id;
+                        r = judge_node(d, list.items + i, api, now, &state);
+                        if (r < 0)
+                                return r;
+                        online += state == NODE_ONLINE;
+                }
+                if (list.n < DISPATCHER_PAGE)
+                        break;
+        }
+        d->nodes_online = online;
+        return 0;
+}
+
+static int read_stamps(Dispatcher *d, ApiStamp *ret_api, Stamp *ret_now) {
+        int r;
+
+        r = stamp_now(ret_now);
+        if (r < 0)
+                return r;
+        r = api_stamp_get(d->store, ret_api);
+        if (r > 0)
+                *ret_api = (ApiStamp){};
+        return r < 0 ? r : 0;
+}
+
+int dispatcher_watch(Dispatcher *d) {
+        ApiStamp api;
+        Stamp now;
+        int r;
+
+        assert(d);
+
+        r = read_stamps(d, &api, &now);
+        if (r < 0)
+                return r;
+        r = expire(d, &now);
+        if (r < 0)
+                return r;
+        forget_seen(d, now.mono);
+        r = judge_nodes(d, &api, &now);
+        if (r < 0)
+                return r;
+        return dispatcher_sweep_probes(d);
+}
+
+int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) {
+        _cleanup_(node_done) Node node = NODE_NULL;
+        NodeState state;
+        ApiStamp api;
+        Stamp now;
+        int r;
+
+        assert(d);
+
+        r = read_stamps(d, &api, &now);
+        if (r >= 0)
+                r = node_get(d->store, node_id, &node);
+        if (r != 0)
+                return r;
+        r = remember_seen(d, node_id, now.mono);
+        if (r < 0)
+                return r;
+        return judge_node(d, &node, &api, &now, &state);
+}
+
+/* --- Keys ------------------------------------------------------------------------------------------------------ */
+
+/* What waits was sealed to the key before: the run gets a new command, a probe ends. */
+static int renew_command(Dispatcher *d, const Command *c, usec_t now) {
+        int r;
+
+        r = queue_abandon(d->store, c->id, COMMAND_CANCELLED, "NODE_KEY_CHANGED",
+                          "The node has a new key; what was sealed to the old one is of no use", now);
+        if (r == 0)
+                r = queue_settle(d->store, c->id);
+        if (r == 0 && c->run_id > 0)
+                r = run_requeue(d->store, c->run_id);
+        return r < 0 ? r : 0;
+}
+
+static int renew_commands(Dispatcher *d, uint64_t node_id) {
+        const CommandFilter filter = { .node_id = node_id, .open = true };
+        usec_t now = now_wall();
+        uint64_t after = 0;
+
+        for (;;) {
+                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
+                int r;
+
+                r = queue_list(d->store, &filter, after, DISPATCHER_PAGE, &list);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < list.n; i++) {
+                        after = list.items[i].id;
+                        if (list.items[i].state != COMMAND_PENDING)
+                                continue;
+                        r = renew_command(d, list.items + i, now);
+                        if (r < 0)
+                                return r;
+                }
+                if (list.n < DISPATCHER_PAGE)
+                        return 0;
+        }
+}
+
+int dispatcher_pin_key(Dispatcher *d, uint64_t node_id, const char *recipient) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(node_done) Node node = NODE_NULL;
+        AgeRecipient parsed;
+        int r;
+
+        assert(d);
+        assert(recipient);
+
+        r = age_recipient_parse(recipient, &parsed);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EINVAL;
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
+        r = node_get(d->store, node_id, &node);
+        if (r != 0)
+                return r;
+        r = node_pin_key(d->store, node_id, recipient);
+        if (r == 0 && node.public_key && !streq(node.public_key, recipient))
+                r = renew_commands(d, node_id);
+        if (r == NODE_E_KEY_MISMATCH)
+                log_struct(LOG_WARNING, MESSAGE_NODE_KEY_MISMATCH, LOG_FIELDS(LOG_NODE(node_id)),
+                           "The agent of node '%s' offers another key than the one that is pinned", node.name);
+        if (r != 0)
+                return r;
+        r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        if (!streq_ptr(node.public_key, recipient))
+                log_struct(LOG_NOTICE, NULL, LOG_FIELDS(LOG_NODE(node_id)), "The key of node '%s' is pinned", node.name);
+        dispatcher_kick(d);
+        return 0;
+}
+
+int dispatcher_set_draining(Dispatcher *d, uint64_t node_id, bool draining, const Actor *by) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        const AuditEntry audit = {
+                .at = now_wall(),
+                .user_id = by->user_id,
+                .username = by->username,
+                .address = by->address,
+                .action = (char *) (draining ? "node.drain" : "node.undrain"),
+                .object_type = (char *) "node",
+                .object_id = node_id,
+        };
+        int r;
+
+        assert(d);
+        assert(by);
+
+        r = store_begin(d->store, &tx);
+        if (r == 0)
+                r = node_set_draining(d->store, node_id, draining);
+        if (r == 0)
+                r = audit_add(d->store, &audit);
+        if (r == 0)
+                r = store_commit(&tx);
+        if (r != 0)
+                return r;
+        log_struct(LOG_NOTICE, NULL, LOG_FIELDS(LOG_NODE(node_id)), "Node %" PRIu64 " %s", node_id,
+                   draining ? "drains: it gets no new command" : "gets commands again");
+        dispatcher_bus_emit_queued(d, node_id);
+        return 0;
+}

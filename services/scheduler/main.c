@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "services/scheduler/scheduler.h"
+#include "sys/daemon.h"
+#include "sys/event.h"
+#include "sys/log.h"
+
+static int parse_argv(int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                {},
+        };
+
+        switch (getopt_long(argc, argv, "h", options, NULL)) {
+        case -1:
+                break;
+        case 'h':
+                puts("backupx-scheduler [OPTIONS...]\n\n"
+                     "Decides when tasks run.\n\n"
+                     "  -h --help     Show this help\n"
+                     "     --version  Show the version");
+                return 0;
+        case 'V':
+                puts("backupx-scheduler " BACKUPX_VERSION);
+                return 0;
+        default:
+                return -EINVAL;
+        }
+        if (optind < argc) {
+                fprintf(stderr, "backupx-scheduler: unexpected argument '%s'\n", argv[optind]);
+                return -EINVAL;
+        }
+        return 1;
+}
+
+static int run(int argc, char *argv[]) {
+        _cleanup_(scheduler_freep) Scheduler *s = NULL;
+        _cleanup_event_ sd_event *event = NULL;
+        _cleanup_(notify_stopping) bool ready = false;
+        int r;
+
+        log_open("backupx-scheduler");
+
+        r = parse_argv(argc, argv);
+        if (r <= 0)
+                return r;
+
+        r = event_new(&event);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the event loop: %m");
+
+        r = scheduler_new(event, &s); /* logs: store, sockets, bus */
+        if (r < 0)
+                return r;
+
+        r = scheduler_start(s); /* logs: timers, doors */
+        if (r < 0)
+                return r;
+
+        ready = notify_ready();
+        r = sd_event_loop(event);
+        return r < 0 ? log_error_errno(r, "The event loop failed: %m") : r;
+}
+
+DEFINE_MAIN(run);

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "services/scheduler/decide.h"
+#include "services/scheduler/scheduler.h"
+#include "store/audit.h"
+#include "store/setting.h"
+#include "sys/daemon.h"
+#include "sys/event.h"
+#include "sys/log.h"
+#include "wire/names.h"
+
+#define SETTING_PAUSED "scheduler.paused"
+/* The clocks drift apart by less than this between two looks. */
+#define CLOCK_STEP_USEC USEC_PER_SEC
+
+#ifndef TFD_TIMER_CANCEL_ON_SET
+#        define TFD_TIMER_CANCEL_ON_SET (1 << 1)
+#endif
+
+static usec_t now_wall(void) {
+        return now_usec(CLOCK_REALTIME);
+}
+
+/* --- Runs --- */
+
+static void log_queued(const RunNew *n, uint64_t run) {
+        log_struct(LOG_INFO, MESSAGE_RUN_QUEUED, LOG_FIELDS(LOG_RUN(run), LOG_TASK(n->task_id)),
+                   "Run %" PRIu64 " is queued (%s, %s)", run, run_kind_to_string(n->kind), n->origin);
+}
+
+static void log_missed(const Entry *e, const char *text, uint64_t run) {
+        log_struct(LOG_WARNING, MESSAGE_RUN_MISSED, LOG_FIELDS(LOG_RUN(run), LOG_TASK(e->row.task_id)),
+                   "Task '%s': %s", strempty(e->row.task_name), text);
+}
+
+/* Records an elapse that no run was started for. */
+static int add_missed(Scheduler *s, const Entry *e, usec_t scheduled_for, const char *code,
+                      const char *text) {
+        const RunNew n = {
+                .kind = RUN_BACKUP,
+                .state = RUN_MISSED,
+                .task_id = e->row.task_id,
+                .origin = "schedule",
+                .scheduled_for = scheduled_for,
+                .error_code = code,
+                .error = text,
+        };
+        uint64_t run;
+        int r;
+
+        r = run_add(s->store, &n, now_wall(), &run);
+        if (r == 0)
+                log_missed(e, text, run);
+        return r < 0 ? r : 0;
+}
+
+static int add_elapse(Scheduler *s, const Entry *e, const Decision *d, uint64_t *ret_run) {
+        const RunNew n = {
+                .kind = RUN_BACKUP,
+                .state = RUN_QUEUED,
+                .task_id = e->row.task_id,
+                .origin = d->caught_up ? "catch_up" : "schedule",
+                .scheduled_for = d->run_for,
+                .deadline = d->deadline,
+        };
+        uint64_t run;
+        int r;
+
+        r = run_add(s->store, &n, now_wall(), &run);
+        if (r == RUN_E_OVERLAP)
+                return add_missed(s, e, d->run_for, "OVERLAP",
+                                  "The elapse was skipped, since the run before it has not ended");
+        if (r == 0) {
+                log_queued(&n, run);
+                *ret_run = run;
+        }
+        return r < 0 ? r : 0;
+}
+
+static int add_unstarted(Scheduler *s, const Entry *e, const Decision *d) {
+        char first[RFC3339_MAX], last[RFC3339_MAX];
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        format_rfc3339(first, d->missed_first);
+        format_rfc3339(last, d->missed_for);
+        if (d->n_missed > 1)
+                r = asprintf_safe(
+                                &text,
+                                "%s%u elapses from %s to %s passed while the scheduler was paused or not"
+                                " running, and the task does not catch up",
+                                d->n_missed >= DECIDE_COUNT_MAX ? "At least " : "", d->n_missed, first,
+                                last);
+        else
+                r = asprintf_safe(
+                                &text,
+                                "The elapse at %s passed while the scheduler was paused or not running, and"
+                                " the task does not catch up",
+                                last);
+        if (r < 0)
+                return r;
+        return add_missed(s, e, d->missed_for, "NOT_RUNNING", text);
+}
+
+/* One elapse is decided in one commit: the runs and the schedule's next time. */
+static int decide_entry(Scheduler *s, Entry *e, usec_t now) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        Schedule row = e->row; /* borrows the texts */
+        uint64_t run = 0;
+        Decision d;
+        int r;
+
+        r = decide(e->timetable, e->row.next, e->row.catch_up, now, &d);
+        if (r < 0)
+                return r;
+        if (!d.run && !d.missed)
+                return 0;
+        r = store_begin(s->store, &tx);
+        if (r < 0)
+                return r;
+        if (d.missed) {
+                r = add_unstarted(s, e, &d);
+                if (r < 0)
+                        return r;
+        }
+        if (d.run) {
+                r = add_elapse(s, e, &d, &run);
+                if (r < 0)
+                        return r;
+        }
+        row.next = d.next;
+        row.last = d.last;
+        r = schedule_put(s->store, &row);
+        if (r < 0)
+                return r;
+        r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        e->row.next = d.next;
+        e->row.last = d.last;
+        if (run > 0)
+                scheduler_bus_emit_queued(s, run);
+        return 0;
+}
+
+/* --- Looking --- */
+
+static void say_status(Scheduler *s, usec_t earliest, unsigned active) {
+        char text[RFC3339_MAX];
+
+        if (s->paused)
+                notify_status("Paused, %u schedules wait", active);
+        else if (earliest == USEC_INFINITY)
+                notify_status("No schedule is active");
+        else
+                notify_status("%u schedules, the next one at %s", active, format_rfc3339(text, earliest));
+}
+
+static void set_timer(Scheduler *s, usec_t at) {
+        int r;
+
+        if (!s->elapse)
+                return;
+        if (at != USEC_INFINITY) {
+                r = sd_event_source_set_time(s->elapse, at);
+                if (r >= 0)
+                        r = sd_event_source_set_enabled(s->elapse, SD_EVENT_ONESHOT);
+        } else
+                r = sd_event_source_set_enabled(s->elapse, SD_EVENT_OFF);
+        if (r < 0)
+                log_error_errno(r, "Failed to set the timer, ignoring: %m");
+}
+
+static void look_at_due(Scheduler *s) {
+        usec_t now = now_wall(), at;
+        bool failed = false;
+        unsigned active;
+
+        for (size_t i = 0; i < s->schedules.n && !s->paused; i++) {
+                Entry *e = s->schedules.items + i;
+                int r;
+
+                if (!entry_is_active(e) || e->row.next > now)
+                        continue;
+                r = decide_entry(s, e, now);
+                if (r < 0) {
+                        failed = true;
+                        log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
+                                         LOG_FIELDS(LOG_TASK(e->row.task_id)),
+                                         "Failed to start task '%s', trying again: %m",
+                                         strempty(e->row.task_name));
+                }
+        }
+        at = schedules_earliest(&s->schedules, &active);
+        say_status(s, at, active);
+        if (failed)
+                at = usec_add(now, SCHEDULER_RETRY_USEC);
+        set_timer(s, s->paused ? USEC_INFINITY : at);
+}
+
+void scheduler_look(Scheduler *s, bool force) {
+        uint64_t version = 0;
+        int r;
+
+        assert(s);
+
+        r = store_data_version(s->store, &version);
+        if (r < 0 || force || version != s->data_version) {
+                r = schedules_refresh(&s->schedules, s->store, now_wall());
+                if (r < 0)
+                        log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL,
+                                         "Failed to read the schedules, trying again: %m");
+                else
+                        s->data_version = version;
+        }
+        look_at_due(s);
+}
+
+/* --- The clock --- */
+
+/* Asks to be woken when the wall clock is set, by somebody or by a network. */
+static int arm_clock(Scheduler *s) {
+        static const struct itimerspec never = { .it_value.tv_sec = INT64_MAX };
+
+        if (timerfd_settime(s->clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0)
+                return -errno;
+        return 0;
+}
+
+static usec_t clock_offset(void) {
+        return now_usec(CLOCK_REALTIME) - now_usec(CLOCK_MONOTONIC);
+}
+
+static void take_clock(Scheduler *s) {
+        int r;
+
+        s->clock_offset = clock_offset();
+        r = schedules_step(&s->schedules, now_wall());
+        if (r < 0)
+                log_error_errno(r, "Failed to follow the clock, ignoring: %m");
+}
+
+static int on_clock(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Scheduler *s = ASSERT_PTR(userdata);
+        uint64_t ticks;
+        int r;
+
+        if (read(fd, &ticks, sizeof ticks) < 0 && errno == EAGAIN)
+                return 0;
+        log_notice("The clock was set; looking at all schedules again");
+        r = arm_clock(s);
+        if (r < 0)
+                log_error_errno(r, "Failed to watch the clock, ignoring: %m");
+        take_clock(s);
+        scheduler_look(s, false);
+        return 0;
+}
+
+static int on_elapse(sd_event_source *source, uint64_t usec, void *userdata) {
+        Scheduler *s = ASSERT_PTR(userdata);
+
+        look_at_due(s);
+        return 0;
+}
+
+static int on_poll(sd_event_source *source, uint64_t usec, void *userdata) {
+        Scheduler *s = ASSERT_PTR(userdata);
+        usec_t offset = clock_offset(),
+               moved = offset > s->clock_offset ? offset - s->clock_offset : s->clock_offset - offset;
+        int r;
+
+        if (moved > CLOCK_STEP_USEC)
+                take_clock(s);
+        scheduler_look(s, false);
+        r = event_rearm(source, SCHEDULER_POLL_USEC);
+        return r < 0 ? log_error_errno(r, "Failed to set the poll timer: %m") : 0;
+}
+
+/* --- Requests --- */
+
+static int check_source(Scheduler *s, RunRequest *request, Failure *reterr_failure) {
+        _cleanup_(run_done) Run source = RUN_NULL;
+        int r;
+
+        r = run_get(s->store, request->source_run, &source);
+        if (r < 0)
+                return r;
+        if (r == STORE_E_NOT_FOUND) {
+                failure_set(reterr_failure, 0, "RUN_NOT_FOUND", "There is no run %" PRIu64,
+                            request->source_run);
+                return RUN_E_SOURCE;
+        }
+        if (source.kind != RUN_BACKUP || (source.state != RUN_SUCCEEDED && source.state != RUN_PARTIAL)) {
+                failure_set(reterr_failure, 0, "RUN_NOT_RESTORABLE",
+                            "Run %" PRIu64 " left no archive that could be restored: it is a %s that is %s",
+                            source.id, run_kind_to_string(source.kind), run_state_to_string(source.state));
+                return STORE_E_STATE;
+        }
+        if (request->node_id == 0)
+                request->node_id = source.node_id;
+        return 0;
+}
+
+static int explain_refusal(int outcome, const RunRequest *request, Failure *reterr_failure) {
+        if (outcome == RUN_E_OVERLAP)
+                failure_set(reterr_failure, 0, "RUN_ACTIVE",
+                            "A run of task %" PRIu64 " has not ended; wait for it or cancel it",
+                            request->task_id);
+        else if (outcome == RUN_E_TASK)
+                failure_set(reterr_failure, 0, "TASK_NOT_FOUND", "There is no task %" PRIu64,
+                            request->task_id);
+        else if (outcome == RUN_E_SOURCE)
+                failure_set(reterr_failure, 0, "RUN_NOT_FOUND", "There is no run %" PRIu64,
+                            request->source_run);
+        else if (outcome == STORE_E_NOT_FOUND)
+                failure_set(reterr_failure, 0, "NODE_NOT_FOUND", "There is no node %" PRIu64,
+                            request->node_id);
+        else
+                failure_set(reterr_failure, 0, "RUN_REFUSED", "The run cannot be queued");
+        return outcome;
+}
+
+static int audit_request(Scheduler *s, const RunRequest *request, uint64_t run, usec_t now) {
+        bool backup = request->kind == RUN_BACKUP;
+        AuditEntry entry = {
+                .at = now,
+                .user_id = request->by.user_id,
+                .username = request->by.username,
+                .address = request->by.address,
+                .action = (char *) (backup ? "task.run" : "run.restore"),
+                .object_type = (char *) (backup ? "task" : "run"),
+                .object_id = backup ? request->task_id : request->source_run,
+        };
+        _cleanup_(freep) char *detail = NULL;
+        int r;
+
+        r = asprintf_safe(&detail, "{\"run_id\":%" PRIu64 "}", run);
+        if (r < 0)
+                return r;
+        entry.detail = detail;
+        return audit_add(s->store, &entry);
+}
+
+int scheduler_queue(Scheduler *s, const RunRequest *request, uint64_t *ret_run, Failure *reterr_failure) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        RunRequest asked = *request; /* borrows */
+        usec_t now = now_wall();
+        RunNew n = {
+                .kind = asked.kind,
+                .state = RUN_QUEUED,
+                .origin = "manual",
+                .user_id = asked.by.user_id,
+                .username = asked.by.username,
+                .deadline = decide_deadline(0, now),
+        };
+        uint64_t run;
+        int r;
+
+        assert(s);
+        assert(ret_run);
+
+        r = store_begin(s->store, &tx);
+        if (r < 0)
+                return r;
+        if (asked.kind == RUN_RESTORE) {
+                r = check_source(s, &asked, reterr_failure);
+                if (r != 0)
+                        return r;
+                n.source_run = asked.source_run;
+                n.node_id = asked.node_id;
+                n.request = asked.restore;
+        } else
+                n.task_id = asked.task_id;
+        r = run_add(s->store, &n, now, &run);
+        if (r > 0)
+                return explain_refusal(r, &asked, reterr_failure);
+        if (r < 0)
+                return r;
+        r = audit_request(s, &asked, run, now);
+        if (r < 0)
+                return r;
+        r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        log_queued(&n, run);
+        scheduler_bus_emit_queued(s, run);
+        *ret_run = run;
+        return 0;
+}
+
+int scheduler_set_paused(Scheduler *s, bool paused) {
+        int r;
+
+        assert(s);
+
+        r = setting_set(s->store, SETTING_PAUSED, paused ? "yes" : NULL);
+        if (r < 0)
+                return r;
+        if (s->paused != paused)
+                log_notice("The schedules are %s", paused ? "paused" : "resumed");
+        s->paused = paused;
+        look_at_due(s);
+        return 0;
+}
+
+/* --- Life --- */
+
+Scheduler *scheduler_free(Scheduler *s) {
+        if (!s)
+                return NULL;
+        sd_event_source_disable_unref(s->elapse);
+        sd_event_source_disable_unref(s->poll);
+        sd_event_source_disable_unref(s->clock);
+        safe_close(s->clock_fd);
+        bus_doors_free(s->doors);
+        schedules_done(&s->schedules);
+        store_close(s->store);
+        sd_event_unref(s->event);
+        return mfree(s);
+}
+
+static int open_store(Scheduler *s) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(freep) char *path = NULL, *paused = NULL;
+        int r;
+
+        r = asprintf_safe(&path, "%s/" FILE_DATABASE, daemon_state_directory());
+        if (r < 0)
+                return log_error_errno(r, "Out of memory");
+        r = store_open(path, STORE_SCHEDULER, &s->store, &failure);
+        if (r < 0)
+                return log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL, "%s",
+                                        failure_message(&failure, r));
+        r = setting_get(s->store, SETTING_PAUSED, &paused);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read whether the schedules are paused: %m");
+        s->paused = r == 0;
+        return 0;
+}
+
+static int open_door(Scheduler *s) {
+        _cleanup_(freep) char *path = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        fd = daemon_listen_fd("scheduler", 0);
+        if (fd == -ENOENT) {
+                r = asprintf_safe(&path, "%s/scheduler.sock", daemon_runtime_directory());
+                if (r < 0)
+                        return log_error_errno(r, "Out of memory");
+                fd = daemon_bind_unix(path, 0660);
+                if (fd < 0)
+                        return log_error_errno(fd, "Failed to listen at %s: %m", path);
+        }
+        if (fd < 0)
+                return log_error_errno(fd, "Failed to take the socket: %m");
+        r = bus_doors_new(s->event, BUS_SCHEDULER_NAME, BUS_SCHEDULER_PATH, TAKE_FD(fd), &s->doors);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the bus: %m");
+        r = scheduler_bus_add(s);
+        if (r < 0)
+                return log_error_errno(r, "Failed to export the object: %m");
+        return 0;
+}
+
+int scheduler_new(sd_event *event, Scheduler **ret) {
+        _cleanup_(scheduler_freep) Scheduler *s = NULL;
+        int r;
+
+        assert(event);
+        assert(ret);
+
+        s = new0(Scheduler, 1);
+        if (!s)
+                return log_error_errno(-ENOMEM, "Out of memory");
+        s->clock_fd = -EBADF;
+        s->event = sd_event_ref(event);
+        r = open_store(s);
+        if (r < 0)
+                return r;
+        r = open_door(s);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+static int start_timers(Scheduler *s) {
+        int r;
+
+        r = sd_event_add_time(s->event, &s->elapse, CLOCK_REALTIME, 0, 1, on_elapse, s);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(s->elapse, SD_EVENT_OFF);
+        if (r >= 0)
+                r = event_add_timer(s->event, &s->poll, SCHEDULER_POLL_USEC, on_poll, s);
+        if (r < 0)
+                return r;
+        s->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+        if (s->clock_fd < 0)
+                return -errno;
+        r = sd_event_add_io(s->event, &s->clock, s->clock_fd, EPOLLIN, on_clock, s);
+        if (r >= 0)
+                r = arm_clock(s);
+        s->clock_offset = clock_offset();
+        return r;
+}
+
+int scheduler_start(Scheduler *s) {
+        int r;
+
+        assert(s);
+
+        r = start_timers(s);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the timers: %m");
+        r = bus_doors_start(s->doors);
+        if (r < 0)
+                return log_error_errno(r, "Failed to open the bus: %m");
+        scheduler_look(s, true);
+        return 0;
+}
