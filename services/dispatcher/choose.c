@@ -12,8 +12,9 @@ static NodeVerdict judge_online(const NodeView *v) {
         if (v->duplicate)
                 verdict.reason = "A second agent uses the token of this node";
         else if (v->key_differs)
-                verdict.reason = "The agent has another key than the one that is pinned; reset the node's identity or make"
-                                 " a new install link";
+                verdict.reason =
+                                "The agent has another key than the one that is pinned; reset the node's"
+                                " identity or make a new install link";
         else if (!v->has_key)
                 verdict.reason = "The agent has not offered its key yet, so no job can be sent to it";
         else if (v->clock_skew_usec > NODE_SKEW_MAX_USEC || v->clock_skew_usec < -NODE_SKEW_MAX_USEC)
@@ -61,7 +62,8 @@ size_t choose_copies(const CopyView *copies, size_t n, uint64_t writer, uint64_t
 
         for (unsigned pass = 0; pass < 2; pass++)
                 for (size_t i = 0; i < n; i++)
-                        if (reaches(copies + i, writer, reader) && streq(copies[i].type, TYPE_LOCAL) == (pass == 0))
+                        if (reaches(copies + i, writer, reader) &&
+                            streq(copies[i].type, TYPE_LOCAL) == (pass == 0))
                                 order[found++] = i;
         return found;
 }
@@ -73,7 +75,8 @@ static bool reaches_any(const CopyView *copies, size_t n, uint64_t writer, uint6
         return false;
 }
 
-uint64_t choose_reader(const CopyView *copies, size_t n, uint64_t writer, bool writer_online, bool local_online) {
+uint64_t choose_reader(const CopyView *copies, size_t n, uint64_t writer, bool writer_online,
+                       bool local_online) {
         assert(copies || n == 0);
 
         if (writer_online && reaches_any(copies, n, writer, writer))

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The dispatcher's choices as functions of their arguments: what state a node is in, who reads an archive and from
- * where, what a name becomes in a key. */
+/* The dispatcher's choices as functions of their arguments: what state a node is in, who reads an archive
+ * and from where, what a name becomes in a key. */
 
 #include "store/node.h"
 #include "store/run.h"
@@ -37,13 +37,14 @@ typedef struct CopyView {
         const char *type; /* of the target; NULL: the target is gone */
 } CopyView;
 
-/* Which copies a node can read, the nearest first; gives their number. A local target is a directory of the node
- * that wrote it. order has room for n. */
+/* Which copies a node can read, the nearest first; gives their number. A local target is a directory of
+ * the node that wrote it. order has room for n. */
 size_t choose_copies(const CopyView *copies, size_t n, uint64_t writer, uint64_t reader, size_t *order);
 
-/* Who looks into an archive: the node that wrote it while it is online, else the master's own where it can reach
- * a copy. 0: nobody can. */
-uint64_t choose_reader(const CopyView *copies, size_t n, uint64_t writer, bool writer_online, bool local_online);
+/* Who looks into an archive: the node that wrote it while it is online, else the master's own where it can
+ * reach a copy. 0: nobody can. */
+uint64_t choose_reader(const CopyView *copies, size_t n, uint64_t writer, bool writer_online,
+                       bool local_online);
 
 /* A name as one part of a key: no slash, nothing that hides or climbs, at most CHOOSE_PART_MAX bytes. */
 #define CHOOSE_PART_MAX 64

@@ -59,10 +59,11 @@ static int name_caller(sd_bus_message *m, Actor *ret) {
                 r = sd_bus_creds_get_euid(creds, &uid);
         if (r < 0)
                 return asprintf_safe(&ret->username, "bus");
-        return uid == 0 ? asprintf_safe(&ret->username, "root") : asprintf_safe(&ret->username, "uid %u", uid);
+        return uid == 0 ? asprintf_safe(&ret->username, "root") :
+                          asprintf_safe(&ret->username, "uid %u", uid);
 }
 
-/* --- Reading ------------------------------------------------------------------------------------------------------ */
+/* --- Reading --- */
 
 static int append_command(sd_bus_message *reply, Dispatcher *d, const Command *c) {
         _cleanup_(node_done) Node node = NODE_NULL;
@@ -71,8 +72,9 @@ static int append_command(sd_bus_message *reply, Dispatcher *d, const Command *c
         r = node_get(d->store, c->node_id, &node);
         if (r < 0)
                 return r;
-        return sd_bus_message_append(reply, "(ttsssut)", c->id, c->run_id, strempty(node.name), strempty(c->kind),
-                                     command_state_to_string(c->state), c->attempt, c->created);
+        return sd_bus_message_append(reply, "(ttsssut)", c->id, c->run_id, strempty(node.name),
+                                     strempty(c->kind), command_state_to_string(c->state), c->attempt,
+                                     c->created);
 }
 
 static int append_queue(sd_bus_message *reply, Dispatcher *d) {
@@ -124,8 +126,10 @@ static int append_nodes(sd_bus_message *reply, Dispatcher *d) {
         return 0;
 }
 
-static int reply_list(sd_bus_message *m, Dispatcher *d, const char *type,
-                      int (*append)(sd_bus_message *, Dispatcher *), sd_bus_error *error) {
+typedef int (*AppendFunc)(sd_bus_message *reply, Dispatcher *d);
+
+static int reply_list(sd_bus_message *m, Dispatcher *d, const char *type, AppendFunc append,
+                      sd_bus_error *error) {
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         int r;
 
@@ -150,7 +154,7 @@ static int method_list_nodes(sd_bus_message *m, void *userdata, sd_bus_error *er
         return reply_list(m, ASSERT_PTR(userdata), "(tssst)", append_nodes, error);
 }
 
-/* --- Changing ------------------------------------------------------------------------------------------------------ */
+/* --- Changing --- */
 
 static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_(actor_done) Actor by = ACTOR_NULL;
@@ -294,7 +298,7 @@ static int method_node_seen(sd_bus_message *m, void *userdata, sd_bus_error *err
         return sd_bus_reply_method_return(m, "");
 }
 
-/* --- Properties ------------------------------------------------------------------------------------------------------ */
+/* --- Properties --- */
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
                        sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -333,7 +337,7 @@ static int get_online(sd_bus *bus, const char *path, const char *interface, cons
         return sd_bus_message_append(reply, "u", d->nodes_online);
 }
 
-/* --- The scheduler's bell ---------------------------------------------------------------------------------------------- */
+/* --- The scheduler's bell --- */
 
 static int on_run_queued(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         dispatcher_kick(ASSERT_PTR(userdata));
@@ -369,7 +373,7 @@ int dispatcher_bus_watch_scheduler(Dispatcher *d) {
         return r;
 }
 
-/* --- Tables ------------------------------------------------------------------------------------------------------------- */
+/* --- Tables --- */
 
 static const sd_bus_vtable dispatcher_vtable[] = {
         SD_BUS_VTABLE_START(0),
@@ -378,13 +382,14 @@ static const sd_bus_vtable dispatcher_vtable[] = {
         SD_BUS_PROPERTY("Running", "u", get_running, 0, 0),
         SD_BUS_PROPERTY("TimeoutsTotal", "t", get_timeouts, 0, 0),
         SD_BUS_PROPERTY("NodesOnline", "u", get_online, 0, 0),
-        SD_BUS_METHOD_WITH_ARGS("ListQueue", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ttsssut)", commands), method_list_queue,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ListNodes", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tssst)", nodes), method_list_nodes,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListQueue", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ttsssut)", commands),
+                                method_list_queue, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListNodes", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tssst)", nodes),
+                                method_list_nodes, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("t", run), SD_BUS_NO_RESULT, method_cancel,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Kick", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_kick, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Kick", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_kick,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("t", node), SD_BUS_NO_RESULT, method_drain,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Undrain", SD_BUS_ARGS("t", node), SD_BUS_NO_RESULT, method_undrain,
@@ -398,8 +403,8 @@ static const sd_bus_vtable dispatcher_vtable[] = {
 
 static const sd_bus_vtable internal_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("CancelRun", SD_BUS_ARGS("t", run, "s", by), SD_BUS_NO_RESULT, method_cancel_run,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CancelRun", SD_BUS_ARGS("t", run, "s", by), SD_BUS_NO_RESULT,
+                                method_cancel_run, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Probe", SD_BUS_ARGS("s", json), SD_BUS_RESULT("t", command), method_probe,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PinKey", SD_BUS_ARGS("t", node, "s", recipient), SD_BUS_RESULT("b", pinned),
@@ -436,7 +441,8 @@ void dispatcher_bus_emit_finished(Dispatcher *d, uint64_t command, CommandState 
 void dispatcher_bus_emit_run(Dispatcher *d, uint64_t run, RunState state) {
         assert(d);
 
-        bus_doors_emit(d->doors, BUS_DISPATCHER_INTERFACE, "RunChanged", "ts", run, run_state_to_string(state));
+        bus_doors_emit(d->doors, BUS_DISPATCHER_INTERFACE, "RunChanged", "ts", run,
+                       run_state_to_string(state));
 }
 
 void dispatcher_bus_emit_node(Dispatcher *d, uint64_t node, NodeState state) {

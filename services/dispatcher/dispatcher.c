@@ -15,14 +15,14 @@
 #define CREDENTIAL_MAX 1024
 #define ACTOR_TEXT_MAX 255
 
-/* --- Looking ---------------------------------------------------------------------------------------------------- */
+/* --- Looking --- */
 
 static void say_status(Dispatcher *d) {
         QueueCounts counts;
 
         if (queue_counts(d->store, /* node_id= */ 0, &counts) == 0)
-                notify_status("%" PRIu64 " commands wait, %" PRIu64 " are out, %u nodes are online", counts.pending,
-                              counts.dispatched + counts.accepted, d->nodes_online);
+                notify_status("%" PRIu64 " commands wait, %" PRIu64 " are out, %u nodes are online",
+                              counts.pending, counts.dispatched + counts.accepted, d->nodes_online);
 }
 
 /* Ends first, so that a run that is over frees its task before the next one is looked at. */
@@ -33,7 +33,8 @@ static void look(Dispatcher *d) {
         if (r >= 0)
                 r = dispatcher_issue(d);
         if (r < 0)
-                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL, "Failed to read the queue, trying again: %m");
+                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL,
+                                 "Failed to read the queue, trying again: %m");
 }
 
 static int on_look(sd_event_source *source, void *userdata) {
@@ -82,7 +83,7 @@ static int on_clean(sd_event_source *source, uint64_t usec, void *userdata) {
         return r < 0 ? log_error_errno(r, "Failed to set the timer: %m") : 0;
 }
 
-/* --- Who asks ----------------------------------------------------------------------------------------------------- */
+/* --- Who asks --- */
 
 void actor_done(Actor *a) {
         assert(a);
@@ -116,7 +117,7 @@ int actor_parse(const char *text, Actor *ret, Failure *reterr_failure) {
         return 0;
 }
 
-/* --- Life ---------------------------------------------------------------------------------------------------------- */
+/* --- Life --- */
 
 Dispatcher *dispatcher_free(Dispatcher *d) {
         if (!d)
@@ -139,13 +140,15 @@ static int open_identity(Dispatcher *d) {
 
         r = credential_read(CREDENTIAL_DISPATCHER, CREDENTIAL_MAX, &text, NULL);
         if (r < 0)
-                return log_error_errno(r, "Failed to read the credential %s, which backupx-keys.service makes: %m",
-                                       CREDENTIAL_DISPATCHER);
+                return log_error_errno(
+                                r, "Failed to read the credential %s, which backupx-keys.service makes: %m",
+                                CREDENTIAL_DISPATCHER);
         r = age_identity_parse(text, &d->identity);
         if (r >= 0)
                 r = age_identity_recipient(&d->identity, &d->recipient);
         if (r < 0)
-                return log_error_errno(r, "The credential %s is not an age identity: %m", CREDENTIAL_DISPATCHER);
+                return log_error_errno(r, "The credential %s is not an age identity: %m",
+                                       CREDENTIAL_DISPATCHER);
         return 0;
 }
 
@@ -159,7 +162,8 @@ static int open_store(Dispatcher *d) {
                 return log_error_errno(r, "Out of memory");
         r = store_open(path, STORE_DISPATCHER, &d->store, &failure);
         if (r < 0)
-                return log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL, "%s", failure_message(&failure, r));
+                return log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL, "%s",
+                                        failure_message(&failure, r));
         return 0;
 }
 

@@ -1,9 +1,10 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The dispatcher: WHO and WHETHER. Queued runs become commands for nodes, ends of commands become ends of runs,
- * silence becomes a state. It alone opens stored secrets. Whatever it does begins with reading the store and ends
- * with one commit, so that it may be killed at any instant; signals only make it look sooner. */
+/* The dispatcher: WHO and WHETHER. Queued runs become commands for nodes, ends of commands become ends of
+ * runs, silence becomes a state. It alone opens stored secrets. Whatever it does begins with reading the
+ * store and ends with one commit, so that it may be killed at any instant; signals only make it look
+ * sooner. */
 
 #include "crypto/age.h"
 #include "services/dispatcher/order.h"
@@ -72,43 +73,43 @@ void actor_done(Actor *a);
 /* {"user_id","username","address"}; -EBADMSG. */
 int actor_parse(const char *text, Actor *ret, Failure *reterr_failure) _warn_unused_;
 
-/* --- issue.c: runs that wait ---------------------------------------------------------------------------- */
+/* --- issue.c: runs that wait --- */
 
 /* Makes commands of queued runs, follows those that are out, carries out cancellations. */
 int dispatcher_issue(Dispatcher *d) _warn_unused_;
 /* STORE_E_NOT_FOUND; STORE_E_STATE: it had ended. */
 int dispatcher_cancel(Dispatcher *d, uint64_t run, const Actor *by) _warn_unused_;
 
-/* --- settle.c: commands that ended ----------------------------------------------------------------------- */
+/* --- settle.c: commands that ended --- */
 
 int dispatcher_settle(Dispatcher *d) _warn_unused_;
-/* Ends a run and tells it: the log, the journal, the bus. In the transaction of the caller, who commits and then
- * calls the second. */
+/* Ends a run and tells it: the log, the journal, the bus. In the transaction of the caller, who commits
+ * and then calls the second. */
 int dispatcher_end_run(Dispatcher *d, const Run *run, const RunEnd *end, usec_t now) _warn_unused_;
 void dispatcher_tell_end(Dispatcher *d, const Run *run, const RunEnd *end);
 
-/* --- watch.c: silence, nodes, clean-up --------------------------------------------------------------------- */
+/* --- watch.c: silence, nodes, clean-up --- */
 
 int dispatcher_watch(Dispatcher *d) _warn_unused_;
 /* The API heard this node just now. */
 int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) _warn_unused_;
-/* Pins a key, as the store allows: NODE_E_KEY_MISMATCH, STORE_E_NOT_FOUND, -EINVAL (not a recipient). What waits
- * sealed to the key before is made anew. */
+/* Pins a key, as the store allows: NODE_E_KEY_MISMATCH, STORE_E_NOT_FOUND, -EINVAL (not a recipient). What
+ * waits sealed to the key before is made anew. */
 int dispatcher_pin_key(Dispatcher *d, uint64_t node_id, const char *recipient) _warn_unused_;
 int dispatcher_set_draining(Dispatcher *d, uint64_t node_id, bool draining, const Actor *by) _warn_unused_;
 
-/* --- probe.c ----------------------------------------------------------------------------------------------- */
+/* --- probe.c --- */
 
 /* Queues a probe. ORDER_E_NO_KEY, ORDER_E_REFUSED, QUEUE_E_FULL; with a failure. */
-int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_command, Failure *reterr_failure)
-                _warn_unused_;
+int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_command,
+                     Failure *reterr_failure) _warn_unused_;
 /* Cancels probes that nobody waits for any more, and gives up those whose agents do not answer. */
 int dispatcher_sweep_probes(Dispatcher *d) _warn_unused_;
 /* In the transaction of the caller: the command with its capabilities. */
-int dispatcher_queue_order(Dispatcher *d, const Order *order, uint64_t run, usec_t deadline, uint64_t *ret_command)
-                _warn_unused_;
+int dispatcher_queue_order(Dispatcher *d, const Order *order, uint64_t run, usec_t deadline,
+                           uint64_t *ret_command) _warn_unused_;
 
-/* --- dispatcher-bus.c ---------------------------------------------------------------------------------------- */
+/* --- dispatcher-bus.c --- */
 
 int dispatcher_bus_add(Dispatcher *d) _warn_unused_;
 void dispatcher_bus_emit_queued(Dispatcher *d, uint64_t node);

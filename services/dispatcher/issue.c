@@ -32,7 +32,8 @@ static int make_order(Dispatcher *d, const Run *run, Order *ret, Failure *reterr
         return ORDER_E_REFUSED;
 }
 
-int dispatcher_queue_order(Dispatcher *d, const Order *order, uint64_t run, usec_t deadline, uint64_t *ret_command) {
+int dispatcher_queue_order(Dispatcher *d, const Order *order, uint64_t run, usec_t deadline,
+                           uint64_t *ret_command) {
         usec_t now = now_wall();
         const CommandNew command = {
                 .run_id = run,
@@ -88,7 +89,8 @@ static int finish(Dispatcher *d, const Run *run, RunState state, const char *cod
 
 static void log_issued(const Run *run, const Order *order, uint64_t command) {
         log_struct(LOG_INFO, NULL,
-                   LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(order->node_id), LOG_COMMAND(command)),
+                   LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(order->node_id),
+                              LOG_COMMAND(command)),
                    "Run %" PRIu64 " of task '%s' is command %" PRIu64 " for node '%s'", run->id,
                    strempty(run->task_name), command, strempty(run->node_name));
 }
@@ -111,17 +113,17 @@ static int issue(Dispatcher *d, const Run *run) {
                 return r;
         if (r != 0) {
                 store_tx_done(&tx);
-                return finish(d, run, RUN_FAILED, failure_is_set(&failure) ? failure.code : "RUN_NOT_POSSIBLE",
+                return finish(d, run, RUN_FAILED,
+                              failure_is_set(&failure) ? failure.code : "RUN_NOT_POSSIBLE",
                               failure_message(&failure, r < 0 ? r : 0));
         }
         r = dispatcher_queue_order(d, &order, run->id, run->deadline, &command);
         if (r == 0)
-                r = run_set_command(d->store, run->id, command, order.kind == COMMAND_BACKUP ? order.spec : NULL);
-        if (r == QUEUE_E_FULL)
-                return log_warning_errno(0, "Node '%s' has too many commands waiting, run %" PRIu64 " waits too",
-                                         strempty(run->node_name), run->id);
+                r = run_set_command(d->store, run->id, command,
+                                    order.kind == COMMAND_BACKUP ? order.spec : NULL);
         if (r != 0)
-                return r < 0 ? r : 0; /* somebody was faster: the next look tells */
+                return r < 0 ? r :
+                               0; /* the node's queue is full, or somebody was faster: the next look tells */
         r = store_commit(&tx);
         if (r < 0)
                 return r;
@@ -130,7 +132,7 @@ static int issue(Dispatcher *d, const Run *run) {
         return 0;
 }
 
-/* --- Following ---------------------------------------------------------------------------------------------- */
+/* --- Following --- */
 
 static int set_running(Dispatcher *d, const Run *run) {
         _cleanup_(command_done) Command command = COMMAND_NULL;
@@ -213,8 +215,10 @@ int dispatcher_issue(Dispatcher *d) {
                         after = list.items[i].run.id;
                         r = work(d, list.items + i);
                         if (r < 0)
-                                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, LOG_FIELDS(LOG_RUN(after)),
-                                                 "Failed to work on run %" PRIu64 ", trying again: %m", after);
+                                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
+                                                 LOG_FIELDS(LOG_RUN(after)),
+                                                 "Failed to work on run %" PRIu64 ", trying again: %m",
+                                                 after);
                 }
                 if (list.n < DISPATCHER_PAGE)
                         return 0;

@@ -62,7 +62,8 @@ int order_spec_target(const Target *target, const char *prefix, SpecTarget *ret)
                 if (!t.config)
                         return -ENOMEM;
         } else {
-                r = json_parse_strict(target->config, strlen(target->config), JSON_DEPTH_DEFAULT, &t.config, NULL);
+                r = json_parse_strict(target->config, strlen(target->config), JSON_DEPTH_DEFAULT, &t.config,
+                                      NULL);
                 if (r < 0)
                         return r;
         }
@@ -86,7 +87,8 @@ static int add_copy(const OrderContext *x, const Copies *c, size_t i, Order *o, 
 
 static int refuse_unreachable(const Run *source, const char *whom, Failure *reterr_failure) {
         failure_set(reterr_failure, 0, "ARCHIVE_UNREACHABLE",
-                    "No copy of the archive of run %" PRIu64 " can be reached from %s; a target of type 'local' is a"
+                    "No copy of the archive of run %" PRIu64
+                    " can be reached from %s; a target of type 'local' is a"
                     " directory of the node that wrote it ('%s')",
                     source->id, whom, strempty(source->node_name));
         return ORDER_E_REFUSED;
@@ -111,8 +113,8 @@ static int add_copies(const OrderContext *x, const Copies *c, const size_t *orde
         return 0;
 }
 
-int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o, CommandSecrets *secrets,
-                  ArchiveRef *ret, Failure *reterr_failure) {
+int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o,
+                  CommandSecrets *secrets, ArchiveRef *ret, Failure *reterr_failure) {
         _cleanup_(archive_ref_done) ArchiveRef archive = ARCHIVE_REF_NULL;
         _cleanup_(copies_done) Copies copies = {};
         size_t order[TASK_TARGETS_MAX], n;
@@ -123,8 +125,10 @@ int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Ord
         assert(ret);
 
         if (!source->manifest_sha256 ||
-            hex_decode(source->manifest_sha256, archive.manifest_sha256, sizeof archive.manifest_sha256) < 0) {
-                failure_set(reterr_failure, 0, "RUN_NOT_RESTORABLE", "Run %" PRIu64 " left no archive", source->id);
+            hex_decode(source->manifest_sha256, archive.manifest_sha256, sizeof archive.manifest_sha256) <
+                            0) {
+                failure_set(reterr_failure, 0, "RUN_NOT_RESTORABLE", "Run %" PRIu64 " left no archive",
+                            source->id);
                 return ORDER_E_REFUSED;
         }
         r = copies_load(x, source, &copies);

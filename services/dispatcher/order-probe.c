@@ -22,8 +22,9 @@ void probe_request_done(ProbeRequest *p) {
 static int lookup_kind(const char *s) {
         CommandKind kind = command_kind_from_string(s);
 
-        return kind == COMMAND_LIST_DIR || kind == COMMAND_BROWSE || kind == COMMAND_TEST_STORAGE ? (int) kind :
-                                                                                                    -EINVAL;
+        return kind == COMMAND_LIST_DIR || kind == COMMAND_BROWSE || kind == COMMAND_TEST_STORAGE ?
+                        (int) kind :
+                        -EINVAL;
 }
 
 /* An empty path is the roots of an archive, and the root of a node. */
@@ -45,7 +46,8 @@ static void read_spec(JsonReader *reader, ProbeRequest *p) {
         read_path(&spec, p);
         json_reader_u32(&spec, "limit", JSON_OPTIONAL, LISTING_LIMIT_MAX, &p->limit);
         json_reader_strdup(&spec, "cursor", JSON_OPTIONAL, LISTING_CURSOR_MAX, &p->cursor);
-        (void) json_reader_finish_lenient(&spec);
+        if (json_reader_finish_lenient(&spec) < 0)
+                return; /* it sticks to the parent */
 }
 
 static void read_targets(JsonReader *reader, ProbeRequest *p) {
@@ -72,7 +74,8 @@ int probe_request_parse(const char *text, ProbeRequest *ret, Failure *reterr_fai
         assert(ret);
 
         if (strlen(text) > PROBE_REQUEST_MAX)
-                return failure_set(reterr_failure, -EBADMSG, "REQUEST_TOO_LARGE", "The request is too large");
+                return failure_set(reterr_failure, -EBADMSG, "REQUEST_TOO_LARGE",
+                                   "The request is too large");
         r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
         if (r < 0)
                 return r;
@@ -132,7 +135,8 @@ static int order_test(const OrderContext *x, const ProbeRequest *p, Order *o, Co
         if (r < 0)
                 return r;
         if (r == STORE_E_NOT_FOUND) {
-                failure_set(reterr_failure, 0, "TARGET_NOT_FOUND", "There is no target %" PRIu64, p->target_id);
+                failure_set(reterr_failure, 0, "TARGET_NOT_FOUND", "There is no target %" PRIu64,
+                            p->target_id);
                 return ORDER_E_REFUSED;
         }
         r = order_spec_target(&target, NULL, &spec);
@@ -156,7 +160,8 @@ static int get_online_node(const OrderContext *x, uint64_t id, Node *ret, Failur
         if (r == STORE_E_NOT_FOUND)
                 failure_set(reterr_failure, 0, "NODE_NOT_FOUND", "There is no node %" PRIu64, id);
         else if (ret->state != NODE_ONLINE)
-                failure_set(reterr_failure, 0, "NODE_OFFLINE", "The node '%s' is not online", strempty(ret->name));
+                failure_set(reterr_failure, 0, "NODE_OFFLINE", "The node '%s' is not online",
+                            strempty(ret->name));
         else
                 return ret->public_key ? 0 : ORDER_E_NO_KEY;
         return ORDER_E_REFUSED;

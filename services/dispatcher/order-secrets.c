@@ -13,8 +13,9 @@
 
 static int unreadable(Failure *reterr_failure, const char *what, const char *name) {
         failure_set(reterr_failure, 0, "SECRETS_UNREADABLE",
-                    "%s '%s' cannot be opened with the dispatcher's key; was the key replaced? Enter them again", what,
-                    name);
+                    "%s '%s' cannot be opened with the dispatcher's key; was the key replaced? Enter"
+                    " them again",
+                    what, name);
         return ORDER_E_REFUSED;
 }
 
@@ -32,7 +33,8 @@ static int set_target_secrets(CommandSecrets *secrets, uint64_t id, json_t *valu
 }
 
 /* A capability of its own for this job: a stolen one opens nothing else, and it dies with the command. */
-static int add_cap(Order *o, CommandSecrets *secrets, uint64_t target_id, const char *prefix, uint32_t verbs) {
+static int add_cap(Order *o, CommandSecrets *secrets, uint64_t target_id, const char *prefix,
+                   uint32_t verbs) {
         _cleanup_(erase_and_freep) char *token = NULL;
         json_t *object;
         OrderCap *cap;
@@ -110,7 +112,7 @@ int order_seal(Order *o, const CommandSecrets *secrets, const Node *node, Failur
         return r;
 }
 
-/* --- Archive identities ----------------------------------------------------------------------------------- */
+/* --- Archive identities --- */
 
 static int make_identity(const OrderContext *x, uint64_t node_id) {
         _cleanup_(age_identity_erase) AgeIdentity identity = {};
@@ -129,7 +131,8 @@ static int make_identity(const OrderContext *x, uint64_t node_id) {
         r = seal(x->recipient, text, strlen(text), &sealed);
         if (r < 0)
                 return r;
-        return node_identity_set(x->store, node_id, age_recipient_format(&recipient, recipient_text), sealed);
+        return node_identity_set(x->store, node_id, age_recipient_format(&recipient, recipient_text),
+                                 sealed);
 }
 
 int order_archive_recipient(const OrderContext *x, uint64_t node_id, char **ret, Failure *reterr_failure) {
@@ -157,7 +160,8 @@ int order_archive_recipient(const OrderContext *x, uint64_t node_id, char **ret,
         return 0;
 }
 
-static int open_identity(const OrderContext *x, const Run *source, AgeIdentity *ret, Failure *reterr_failure) {
+static int open_identity(const OrderContext *x, const Run *source, AgeIdentity *ret,
+                         Failure *reterr_failure) {
         _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
         _cleanup_(freep) char *recipient = NULL, *sealed = NULL;
         int r;
@@ -175,7 +179,8 @@ static int open_identity(const OrderContext *x, const Run *source, AgeIdentity *
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || age_identity_parse(plain.data, ret) < 0)
-                return unreadable(reterr_failure, "The archive identity of node", strempty(source->node_name));
+                return unreadable(reterr_failure, "The archive identity of node",
+                                  strempty(source->node_name));
         return 0;
 }
 
@@ -190,8 +195,8 @@ static int unwrap_key(const json_t *object, const AgeIdentity *identity, uint8_t
         return r < 0 ? r : age_header_unwrap(header, n, &keys, ret_key);
 }
 
-/* data.tar.zst.age, entries.zst.age, manifest.json.zst.age: told by the first part of the name. Of volumes the
- * first one has the header. */
+/* data.tar.zst.age, entries.zst.age, manifest.json.zst.age: told by the first part of the name. Of volumes
+ * the first one has the header. */
 static int unwrap_objects(const json_t *objects, const AgeIdentity *identity, CommandSecrets *secrets,
                           unsigned *ret_found) {
         struct {
@@ -230,7 +235,8 @@ static bool any_header(const json_t *objects) {
         const json_t *object;
         size_t i;
 
-        json_array_foreach((json_t *) objects, i, object) if (json_is_string(json_object_get(object, "age_header"))) return true;
+        json_array_foreach((json_t *) objects, i,
+                           object) if (json_is_string(json_object_get(object, "age_header"))) return true;
         return false;
 }
 
@@ -262,7 +268,8 @@ int order_file_keys(const OrderContext *x, const Run *source, CommandSecrets *se
                 return r;
         if (r < 0 || found < 3) {
                 failure_set(reterr_failure, 0, "KEYS_UNREADABLE",
-                            "The keys of run %" PRIu64 " cannot be opened with the archive identity of node '%s'",
+                            "The keys of run %" PRIu64
+                            " cannot be opened with the archive identity of node '%s'",
                             source->id, strempty(source->node_name));
                 return ORDER_E_REFUSED;
         }

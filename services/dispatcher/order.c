@@ -32,7 +32,7 @@ static int take_spec(Order *o, const json_t *json) {
         return json_format(json, &o->spec, NULL);
 }
 
-/* --- Backups ---------------------------------------------------------------------------------------------- */
+/* --- Backups --- */
 
 /* The columns are the API's; what it checked at save is checked again where it is used. */
 static int read_source(const Task *task, BackupSpec *spec, Failure *reterr_failure) {
@@ -40,13 +40,14 @@ static int read_source(const Task *task, BackupSpec *spec, Failure *reterr_failu
         JsonReader reader;
         int r;
 
-        r = json_parse_strict(strempty(task->source), strlen(strempty(task->source)), JSON_DEPTH_DEFAULT, &json,
-                              reterr_failure);
+        r = json_parse_strict(strempty(task->source), strlen(strempty(task->source)), JSON_DEPTH_DEFAULT,
+                              &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
         json_reader_paths(&reader, "paths", JSON_REQUIRED, SPEC_PATHS_MAX, &spec->paths);
-        json_reader_strv(&reader, "excludes", JSON_OPTIONAL, SPEC_EXCLUDES_MAX, WIRE_PATH_MAX, &spec->excludes);
+        json_reader_strv(&reader, "excludes", JSON_OPTIONAL, SPEC_EXCLUDES_MAX, WIRE_PATH_MAX,
+                         &spec->excludes);
         json_reader_bool(&reader, "one_file_system", JSON_OPTIONAL, &spec->one_file_system);
         json_reader_bool(&reader, "follow_symlinks", JSON_OPTIONAL, &spec->follow_symlinks);
         return json_reader_finish_lenient(&reader);
@@ -63,7 +64,8 @@ static int read_compression(const Task *task, BackupSpec *spec, Failure *reterr_
         spec->level = 3;
         if (isempty(task->compression))
                 return 0;
-        r = json_parse_strict(task->compression, strlen(task->compression), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        r = json_parse_strict(task->compression, strlen(task->compression), JSON_DEPTH_DEFAULT, &json,
+                              reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
@@ -90,8 +92,8 @@ static int make_prefix(const Run *run, const BackupSpec *spec, usec_t now, char 
                              choose_key_part(spec->task_name, task), choose_key_time(now, date), run->id);
 }
 
-static int add_backup_targets(const OrderContext *x, const RunTargetList *targets, const char *prefix, Order *o,
-                              BackupSpec *spec, CommandSecrets *secrets, Failure *reterr_failure) {
+static int add_backup_targets(const OrderContext *x, const RunTargetList *targets, const char *prefix,
+                              Order *o, BackupSpec *spec, CommandSecrets *secrets, Failure *reterr_failure) {
         spec->targets = new0(SpecTarget, MAX(targets->n, (size_t) 1));
         if (!spec->targets)
                 return -ENOMEM;
@@ -109,7 +111,8 @@ static int add_backup_targets(const OrderContext *x, const RunTargetList *target
                 if (r < 0)
                         return r;
                 spec->n_targets++;
-                r = order_add_target(x, o, secrets, &target, prefix, RELAY_VERB_PUT | RELAY_VERB_GET, reterr_failure);
+                r = order_add_target(x, o, secrets, &target, prefix, RELAY_VERB_PUT | RELAY_VERB_GET,
+                                     reterr_failure);
                 if (r != 0)
                         return r;
         }
@@ -129,8 +132,8 @@ static int add_recipients(const OrderContext *x, const Task *task, const Node *n
         return strv_extend(&spec->recipients, recipient);
 }
 
-static int fill_backup(const OrderContext *x, const Run *run, const Task *task, const Node *node, BackupSpec *spec,
-                       Failure *reterr_failure) {
+static int fill_backup(const OrderContext *x, const Run *run, const Task *task, const Node *node,
+                       BackupSpec *spec, Failure *reterr_failure) {
         int r;
 
         r = name_backup(run, task, node, spec);
@@ -162,11 +165,13 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
         order_init(ret);
         r = task_get(x->store, run->task_id, &task);
         if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "TASK_NOT_FOUND", "The task was deleted before the run could start");
+                return refuse(reterr_failure, "TASK_NOT_FOUND",
+                              "The task was deleted before the run could start");
         if (r == 0)
                 r = node_get(x->store, run->node_id, &node);
         if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "NODE_NOT_FOUND", "The node was deleted before the run could start");
+                return refuse(reterr_failure, "NODE_NOT_FOUND",
+                              "The node was deleted before the run could start");
         if (r == 0)
                 r = run_targets_get(x->store, run->id, &targets);
         if (r < 0)
@@ -183,7 +188,8 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
         if (r != 0)
                 return r;
         if (spec.n_targets == 0)
-                return refuse(reterr_failure, "TARGET_NOT_FOUND", "None of the task's targets exists any more");
+                return refuse(reterr_failure, "TARGET_NOT_FOUND",
+                              "None of the task's targets exists any more");
         r = backup_spec_build(&spec, &json);
         if (r >= 0)
                 r = take_spec(ret, json);
@@ -192,25 +198,27 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
         return order_seal(ret, &secrets, &node, reterr_failure);
 }
 
-/* --- Restores --------------------------------------------------------------------------------------------- */
+/* --- Restores --- */
 
 static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failure) {
         _cleanup_json_ json_t *json = NULL;
         int conflict = RESTORE_CONFLICT_FAIL, r;
         JsonReader reader, destination;
 
-        r = json_parse_strict(strempty(run->request), strlen(strempty(run->request)), JSON_DEPTH_DEFAULT, &json,
-                              reterr_failure);
+        r = json_parse_strict(strempty(run->request), strlen(strempty(run->request)), JSON_DEPTH_DEFAULT,
+                              &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
         json_reader_paths(&reader, "paths", JSON_OPTIONAL, SPEC_PATHS_MAX, &spec->paths);
-        json_reader_enum(&reader, "conflict", JSON_OPTIONAL, (int (*)(const char *)) restore_conflict_from_string,
-                         &conflict);
+        json_reader_enum(&reader, "conflict", JSON_OPTIONAL,
+                         (int (*)(const char *)) restore_conflict_from_string, &conflict);
         if (json_reader_object(&reader, "destination", JSON_REQUIRED, &destination) > 0) {
                 json_reader_path(&destination, "path", JSON_OPTIONAL, &spec->destination);
                 json_reader_bool(&destination, "in_place", JSON_OPTIONAL, &spec->in_place);
-                (void) json_reader_finish_lenient(&destination);
+                r = json_reader_finish_lenient(&destination);
+                if (r < 0)
+                        return r;
         }
         r = json_reader_finish_lenient(&reader);
         if (r < 0)
@@ -242,7 +250,8 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
         if (r == 0)
                 r = node_get(x->store, run->node_id, &node);
         if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "NODE_NOT_FOUND", "The node was deleted before the run could start");
+                return refuse(reterr_failure, "NODE_NOT_FOUND",
+                              "The node was deleted before the run could start");
         if (r < 0)
                 return r;
         if (!node.public_key)

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* From a run to what its node is told to do: the spec, which anybody may read, and the secrets, sealed to the node.
- * Only here are stored secrets opened, and only for the one job that needs them. */
+/* From a run to what its node is told to do: the spec, which anybody may read, and the secrets, sealed to
+ * the node. Only here are stored secrets opened, and only for the one job that needs them. */
 
 #include "crypto/age.h"
 #include "crypto/token.h"
@@ -66,15 +66,18 @@ typedef struct ProbeRequest {
 void probe_request_done(ProbeRequest *p);
 /* The argument of Probe(): -EBADMSG with a failure that names the field. */
 int probe_request_parse(const char *text, ProbeRequest *ret, Failure *reterr_failure) _warn_unused_;
-int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failure *reterr_failure) _warn_unused_;
+int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret,
+                Failure *reterr_failure) _warn_unused_;
 
 /* --- order-secrets.c: shared by the kinds --- */
 
-/* Opens the target's own secrets, or makes a capability for the relay (noted in the order), under this prefix. */
+/* Opens the target's own secrets, or makes a capability for the relay (noted in the order), under this
+ * prefix. */
 int order_add_target(const OrderContext *x, Order *o, CommandSecrets *secrets, const Target *target,
                      const char *prefix, uint32_t verbs, Failure *reterr_failure) _warn_unused_;
 /* ORDER_E_NO_KEY. */
-int order_seal(Order *o, const CommandSecrets *secrets, const Node *node, Failure *reterr_failure) _warn_unused_;
+int order_seal(Order *o, const CommandSecrets *secrets, const Node *node,
+               Failure *reterr_failure) _warn_unused_;
 /* The recipient of this node's archives; its identity is made at the first call. Allocates. */
 int order_archive_recipient(const OrderContext *x, uint64_t node_id, char **ret, Failure *reterr_failure)
                 _warn_unused_;
@@ -85,8 +88,8 @@ int order_file_keys(const OrderContext *x, const Run *source, CommandSecrets *se
 /* --- order-archive.c --- */
 
 /* Where the archive of a run lies, as far as reader can reach it; capabilities to read go into the order. */
-int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o, CommandSecrets *secrets,
-                  ArchiveRef *ret, Failure *reterr_failure) _warn_unused_;
+int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o,
+                  CommandSecrets *secrets, ArchiveRef *ret, Failure *reterr_failure) _warn_unused_;
 /* Who can look into it: choose_reader() with what the store knows. */
 int order_archive_reader(const OrderContext *x, const Run *source, uint64_t *ret, Failure *reterr_failure)
                 _warn_unused_;

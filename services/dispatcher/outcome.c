@@ -57,14 +57,16 @@ static int conclude_invalid(Outcome *o, const Command *c, const char *why) {
         return ended_badly(c) ? conclude_as_told(o, c) : conclude(o, RUN_FAILED, "RESULT_INVALID", why);
 }
 
-/* --- Backups ---------------------------------------------------------------------------------------------- */
+/* --- Backups --- */
 
 /* The prefix that the spec gave this target; NULL: it is not in the spec. */
 static const char *spec_prefix(const json_t *spec, uint64_t target_id) {
         const json_t *targets = json_object_get(spec, "targets"), *t;
         size_t i;
 
-        json_array_foreach((json_t *) targets, i, t) if ((uint64_t) json_integer_value(json_object_get(t, "id")) == target_id) return json_string_value(json_object_get(t, "prefix"));
+        json_array_foreach((json_t *) targets, i,
+                           t) if ((uint64_t) json_integer_value(json_object_get(t, "id")) ==
+                                  target_id) return json_string_value(json_object_get(t, "prefix"));
         return NULL;
 }
 
@@ -99,7 +101,8 @@ static int judge_target(const json_t *spec, const Command *c, const BackupOutcom
         if (!found)
                 return fail_target(t, "TARGET_NOT_WRITTEN", "The job did not report about this target");
         if (!found->succeeded)
-                return fail_target(t, "TARGET_FAILED", found->error ? found->error : "The job did not say why");
+                return fail_target(t, "TARGET_FAILED",
+                                   found->error ? found->error : "The job did not say why");
         if (!b->has_manifest || memcmp(found->sha256, b->manifest_sha256, sizeof found->sha256) != 0)
                 return fail_target(t, "RESULT_INVALID", "The job reported another manifest for this target");
         if (!key_is_ours(spec, found, c->attempt))
@@ -111,8 +114,8 @@ static int judge_target(const json_t *spec, const Command *c, const BackupOutcom
         return t->key && t->sha256 ? 0 : -ENOMEM;
 }
 
-static int judge_targets(const json_t *spec, const RunTargetList *targets, const Command *c, const BackupOutcome *b,
-                         Outcome *o, size_t *ret_committed) {
+static int judge_targets(const json_t *spec, const RunTargetList *targets, const Command *c,
+                         const BackupOutcome *b, Outcome *o, size_t *ret_committed) {
         size_t n = MIN(targets->n, ELEMENTSOF(o->targets)), committed = 0;
 
         o->end.targets = o->targets;
@@ -138,7 +141,8 @@ static int format_part(json_t *result, const char *key, char **ret) {
 }
 
 /* What every kind of result has. */
-static int explain_errors(Outcome *o, const ResultError *errors, size_t n, uint64_t total, const char *what) {
+static int explain_errors(Outcome *o, const ResultError *errors, size_t n, uint64_t total,
+                          const char *what) {
         _cleanup_(freep) char *path = NULL, *text = NULL;
         int r;
 
@@ -185,7 +189,8 @@ static int judge_backup_state(const Command *c, const BackupOutcome *b, size_t c
         return conclude(o, RUN_SUCCEEDED, NULL, NULL);
 }
 
-static int judge_backup(const Run *run, const RunTargetList *targets, const Command *c, json_t *result, Outcome *o) {
+static int judge_backup(const Run *run, const RunTargetList *targets, const Command *c, json_t *result,
+                        Outcome *o) {
         _cleanup_(backup_outcome_done) BackupOutcome b = BACKUP_OUTCOME_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *spec = NULL;
@@ -226,7 +231,7 @@ static int judge_backup(const Run *run, const RunTargetList *targets, const Comm
         return judge_backup_state(c, &b, committed, o);
 }
 
-/* --- Restores --------------------------------------------------------------------------------------------- */
+/* --- Restores --- */
 
 static int judge_restore(const Command *c, json_t *result, Outcome *o) {
         _cleanup_(restore_outcome_done) RestoreOutcome x = RESTORE_OUTCOME_NULL;
@@ -259,7 +264,7 @@ static int judge_restore(const Command *c, json_t *result, Outcome *o) {
         return conclude(o, RUN_SUCCEEDED, NULL, NULL);
 }
 
-/* --- All -------------------------------------------------------------------------------------------------- */
+/* --- All --- */
 
 static bool code_is_lost(const char *code) {
         for (size_t i = 0; i < ELEMENTSOF(lost_codes); i++)
@@ -275,11 +280,13 @@ static int judge_without_result(const Run *run, const Command *c, Outcome *o) {
         if (c->state == COMMAND_TIMEOUT)
                 r = conclude(o, RUN_INTERRUPTED, "AGENT_SILENT",
                              "The agent was not heard for ten minutes while the run was on it");
-        else if (c->state == COMMAND_CANCELLED && streq_ptr(c->error_code, "DEADLINE_PASSED") && !run->cancel)
+        else if (c->state == COMMAND_CANCELLED && streq_ptr(c->error_code, "DEADLINE_PASSED") &&
+                 !run->cancel)
                 r = conclude(o, RUN_MISSED, "DEADLINE_PASSED",
                              "The run waited for its node until its time was over; was the agent offline?");
         else if (c->state == COMMAND_FAILED && code_is_lost(c->error_code))
-                r = conclude(o, RUN_INTERRUPTED, c->error_code, c->error ? c->error : "The agent lost the job");
+                r = conclude(o, RUN_INTERRUPTED, c->error_code,
+                             c->error ? c->error : "The agent lost the job");
         else if (c->result)
                 return 0;
         else

@@ -1,9 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* From the end of a command to the end of its run: a function of its arguments. What an agent sends is hostile: it
- * may make its own run look worse than it was, never better. A green run has every target committed under the very
- * key that this attempt was given, and nothing missing. */
+/* From the end of a command to the end of its run: a function of its arguments. What an agent sends is
+ * hostile: it may make its own run look worse than it was, never better. A green run has every target
+ * committed under the very key that this attempt was given, and nothing missing. */
 
 #include "store/queue.h"
 #include "store/run.h"
@@ -22,4 +22,5 @@ void outcome_init(Outcome *o);
 void outcome_done(Outcome *o);
 
 /* targets are the run's own. Only -ENOMEM is an error: whatever cannot be understood is a failed run. */
-int outcome_judge(const Run *run, const RunTargetList *targets, const Command *command, Outcome *ret) _warn_unused_;
+int outcome_judge(const Run *run, const RunTargetList *targets, const Command *command,
+                  Outcome *ret) _warn_unused_;

@@ -9,7 +9,8 @@ static usec_t now_wall(void) {
         return now_usec(CLOCK_REALTIME);
 }
 
-int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_command, Failure *reterr_failure) {
+int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_command,
+                     Failure *reterr_failure) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         const OrderContext x = dispatcher_order_context(d);
         _cleanup_(order_done) Order order = {};
@@ -25,10 +26,11 @@ int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_c
         r = order_probe(&x, request, &order, reterr_failure);
         if (r == ORDER_E_NO_KEY)
                 failure_set(reterr_failure, 0, "NODE_KEY_MISSING",
-                            "The agent of this node has not offered its key yet; wait for its next heartbeat");
+                            "The agent of this node has not offered its key yet; wait for a heartbeat");
         if (r != 0)
                 return r;
-        r = dispatcher_queue_order(d, &order, /* run= */ 0, usec_add(now_wall(), DISPATCHER_PROBE_USEC), &command);
+        r = dispatcher_queue_order(d, &order, /* run= */ 0, usec_add(now_wall(), DISPATCHER_PROBE_USEC),
+                                   &command);
         if (r == QUEUE_E_FULL)
                 failure_set(reterr_failure, 0, "QUEUE_FULL", "This node has too many commands waiting");
         if (r != 0)
@@ -47,7 +49,8 @@ static int sweep(Dispatcher *d, const Command *c, usec_t now) {
 
         if (c->deadline == 0 || c->deadline > now)
                 return 0;
-        /* The wall clock may jump: an agent then hears of the end of a probe that somebody waits for, no more. */
+        /* The wall clock may jump: an agent then hears of the end of a probe that somebody waits for, no
+         * more. */
         if (now - c->deadline > DISPATCHER_PROBE_GRACE_USEC)
                 r = queue_abandon(d->store, c->id, COMMAND_TIMEOUT, "PROBE_TIMEOUT",
                                   "The agent did not answer in time", now);

@@ -125,7 +125,8 @@ static int settle(Dispatcher *d, const Command *c) {
         if (c->state == COMMAND_TIMEOUT)
                 log_struct(LOG_WARNING, MESSAGE_COMMAND_TIMEOUT,
                            LOG_FIELDS(LOG_COMMAND(c->id), LOG_RUN(c->run_id), LOG_NODE(c->node_id)),
-                           "Command %" PRIu64 " was given up: its agent was not heard for ten minutes", c->id);
+                           "Command %" PRIu64 " was given up: its agent was not heard for ten minutes",
+                           c->id);
         dispatcher_bus_emit_finished(d, c->id, c->state);
         if (ended)
                 dispatcher_tell_end(d, &run, &outcome.end);
@@ -148,8 +149,10 @@ int dispatcher_settle(Dispatcher *d) {
                         after = list.items[i].id;
                         r = settle(d, list.items + i);
                         if (r < 0)
-                                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, LOG_FIELDS(LOG_COMMAND(after)),
-                                                 "Failed to settle command %" PRIu64 ", trying again: %m", after);
+                                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
+                                                 LOG_FIELDS(LOG_COMMAND(after)),
+                                                 "Failed to settle command %" PRIu64 ", trying again: %m",
+                                                 after);
                 }
                 if (list.n < DISPATCHER_PAGE)
                         return 0;

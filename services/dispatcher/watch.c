@@ -12,7 +12,7 @@ static usec_t now_wall(void) {
         return now_usec(CLOCK_REALTIME);
 }
 
-/* --- Leases ------------------------------------------------------------------------------------------------- */
+/* --- Leases --- */
 
 static void tell_expired(Dispatcher *d, const QueueExpired *e) {
         if (e->state != COMMAND_PENDING)
@@ -33,14 +33,16 @@ static int expire(Dispatcher *d, const Stamp *stamp) {
                 return r;
         blind = r == QUEUE_E_BLIND;
         if (blind != d->blind)
-                log_info("%s", blind ? "The API is not listening: no silence counts until it does" : "The API is listening");
+                log_info("%s",
+                         blind ? "The API is not listening: no silence counts until it does" :
+                                 "The API is listening");
         d->blind = blind;
         for (size_t i = 0; i < list.n; i++)
                 tell_expired(d, list.items + i);
         return 0;
 }
 
-/* --- Nodes --------------------------------------------------------------------------------------------------- */
+/* --- Nodes --- */
 
 static usec_t seen_at(const Dispatcher *d, uint64_t node_id) {
         for (size_t i = 0; i < d->n_seen; i++)
@@ -91,7 +93,8 @@ static NodeView view_node(const Dispatcher *d, const Node *node, const ApiStamp 
                 .silence = stamp_silence(&heard, api, now),
                 .duplicate = !isempty(node->duplicate),
                 .has_key = node->public_key,
-                .key_differs = node->public_key && node->offered_key && !streq(node->public_key, node->offered_key),
+                .key_differs = node->public_key && node->offered_key &&
+                                !streq(node->public_key, node->offered_key),
                 .clock_skew_usec = node->clock_skew_usec,
         };
 }
@@ -100,12 +103,13 @@ static void tell_node(Dispatcher *d, const Node *node, const NodeVerdict *v) {
         bool online = v->state == NODE_ONLINE;
 
         log_struct(online ? LOG_INFO : LOG_WARNING, online ? MESSAGE_NODE_ONLINE : MESSAGE_NODE_OFFLINE,
-                   LOG_FIELDS(LOG_NODE(node->id), LOG_STATE(node_state_to_string(v->state))), "Node '%s' is %s",
-                   strempty(node->name), node_state_to_string(v->state));
+                   LOG_FIELDS(LOG_NODE(node->id), LOG_STATE(node_state_to_string(v->state))),
+                   "Node '%s' is %s", strempty(node->name), node_state_to_string(v->state));
         dispatcher_bus_emit_node(d, node->id, v->state);
 }
 
-static int judge_node(Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now, NodeState *ret) {
+static int judge_node(Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now,
+                      NodeState *ret) {
         NodeView view = view_node(d, node, api, now);
         NodeVerdict v = choose_node_state(&view);
         int r;
@@ -121,8 +125,9 @@ static int judge_node(Dispatcher *d, const Node *node, const ApiStamp *api, cons
                 return 0;
         r = node_set_health(d->store, node->id, v.health, v.reason);
         if (r == 0 && v.health == HEALTH_DEGRADED)
-                log_struct(LOG_WARNING, view.duplicate ? MESSAGE_NODE_DUPLICATE : NULL, LOG_FIELDS(LOG_NODE(node->id)),
-                           "Node '%s' is degraded: %s", strempty(node->name), strempty(v.reason));
+                log_struct(LOG_WARNING, view.duplicate ? MESSAGE_NODE_DUPLICATE : NULL,
+                           LOG_FIELDS(LOG_NODE(node->id)), "Node '%s' is degraded: %s", strempty(node->name),
+                           strempty(v.reason));
         if (r == 0)
                 dispatcher_bus_emit_node(d, node->id, v.state);
         return r < 0 ? r : 0;
@@ -207,7 +212,7 @@ int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) {
         return judge_node(d, &node, &api, &now, &state);
 }
 
-/* --- Keys ------------------------------------------------------------------------------------------------------ */
+/* --- Keys --- */
 
 /* What waits was sealed to the key before: the run gets a new command, a probe ends. */
 static int renew_command(Dispatcher *d, const Command *c, usec_t now) {
@@ -270,14 +275,16 @@ int dispatcher_pin_key(Dispatcher *d, uint64_t node_id, const char *recipient) {
                 r = renew_commands(d, node_id);
         if (r == NODE_E_KEY_MISMATCH)
                 log_struct(LOG_WARNING, MESSAGE_NODE_KEY_MISMATCH, LOG_FIELDS(LOG_NODE(node_id)),
-                           "The agent of node '%s' offers another key than the one that is pinned", node.name);
+                           "The agent of node '%s' offers another key than the one that is pinned",
+                           node.name);
         if (r != 0)
                 return r;
         r = store_commit(&tx);
         if (r < 0)
                 return r;
         if (!streq_ptr(node.public_key, recipient))
-                log_struct(LOG_NOTICE, NULL, LOG_FIELDS(LOG_NODE(node_id)), "The key of node '%s' is pinned", node.name);
+                log_struct(LOG_NOTICE, NULL, LOG_FIELDS(LOG_NODE(node_id)), "The key of node '%s' is pinned",
+                           node.name);
         dispatcher_kick(d);
         return 0;
 }
