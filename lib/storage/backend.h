@@ -1,0 +1,50 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a type of storage implements. For the files of this folder. */
+
+#include "storage/storage.h"
+#include "wire/json.h"
+
+typedef struct StorageType {
+        const char *name;
+        /* Reads config and secrets into s->backend. */
+        int (*open)(Storage *s, const StorageConfig *config, Failure *reterr_failure);
+        void (*close)(Storage *s);
+        /* The key was checked. Fills p->backend. */
+        int (*put_new)(StoragePut *p, Failure *reterr_failure);
+        int (*put_write)(StoragePut *p, const void *data, size_t n, Failure *reterr_failure);
+        int (*put_commit)(StoragePut *p, const uint8_t sha256[static 32], Failure *reterr_failure);
+        /* Also where put_new failed half-way; undoes what was not committed. */
+        void (*put_free)(StoragePut *p);
+        ssize_t (*read_at)(Storage *s, const char *key, uint64_t offset, void *buf, size_t n, Failure *reterr_failure);
+        int (*stat)(Storage *s, const char *key, uint64_t *ret_size, Failure *reterr_failure);
+        int (*list)(Storage *s, const char *prefix, StorageListFunc func, void *userdata, Failure *reterr_failure);
+        int (*remove)(Storage *s, const char *key, Failure *reterr_failure);
+        int (*probe)(Storage *s, StorageUsage *ret, Failure *reterr_failure);
+} StorageType;
+
+struct Storage {
+        const StorageType *type;
+        uint64_t id;
+        char *name;
+        const atomic_bool *cancel;
+        usec_t stall;
+        atomic_uint_fast64_t last_progress;
+        void *backend;
+};
+
+struct StoragePut {
+        Storage *storage;
+        char *key;
+        uint64_t size; /* written so far */
+        bool committed;
+        void *backend;
+};
+
+extern const StorageType storage_type_local;
+extern const StorageType storage_type_relay;
+
+/* Bytes moved just now. */
+void storage_moved(Storage *s);
+bool storage_is_cancelled(const Storage *s);
