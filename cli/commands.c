@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The table of commands: what help, completion and the man page are made from. */
+
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+/* clang-format off */
+
+#define OPTIONS(list) list, ELEMENTSOF(list)
+#define NO_OPTIONS NULL, 0
+
+static const Option global_options[] = {
+        { 0, "server", OPTION_STRING, "URL", NULL, NULL,
+          "address of the master, http://127.0.0.1:8340 by default" },
+        { 0, "token-file", OPTION_STRING, "FILE", NULL, NULL,
+          "read the session token or API key from a file" },
+        { 0, "ca-cert", OPTION_STRING, "FILE", NULL, NULL,
+          "certificates to trust instead of the system's" },
+        { 0, "insecure-tls", OPTION_SWITCH, NULL, NULL, NULL,
+          "do not check the server's certificate (for tests)" },
+        { 'j', "json",          OPTION_SWITCH, NULL,   NULL, NULL, "print JSON, as the API sent it" },
+        { 'q', "quiet",         OPTION_SWITCH, NULL,   NULL, NULL, "print only what was asked for" },
+        { 'h', "help",          OPTION_SWITCH, NULL,   NULL, NULL, "explain the command" },
+};
+
+#define PASSWORD_FILE \
+        { 0, "password-file", OPTION_STRING, "FILE", NULL, NULL, \
+          "read the password from a file, - for standard input" }
+#define USERNAME \
+        { 'u', "username", OPTION_STRING, "NAME", NULL, NULL, "the account, admin by default" }
+#define LIMIT \
+        { 'n', "limit", OPTION_NUMBER, "N", NULL, NULL, "show at most so many, 50 by default" }, \
+        { 'a', "all",   OPTION_SWITCH, NULL, NULL, NULL, "show all of them" }
+#define YES \
+        { 'y', "yes", OPTION_SWITCH, NULL, NULL, NULL, "do not ask" }
+#define WAIT \
+        { 'w', "wait", OPTION_SWITCH, NULL, NULL, NULL, \
+          "wait for the end, with a progress bar on a terminal" }
+
+static const Option login_options[] = { USERNAME, PASSWORD_FILE };
+static const Option list_options[] = { LIMIT };
+static const Option delete_options[] = { YES };
+static const Option wait_options[] = { WAIT };
+
+/* --- nodes --- */
+
+static const Option node_create_options[] = {
+        { 0, "description", OPTION_STRING, "TEXT", "description", NULL, "a note for people" },
+};
+static const Option node_edit_options[] = {
+        { 0, "name",        OPTION_STRING, "NAME", "name",        NULL, "rename it" },
+        { 0, "description", OPTION_STRING, "TEXT", "description", NULL, "a note for people" },
+};
+static const Option enroll_options[] = {
+        { 0, "ttl", OPTION_STRING, "TIME", NULL, NULL,
+          "how long the token can be used: 15min by default, at most 24h" },
+};
+
+/* --- targets --- */
+
+#define TARGET_OPTIONS \
+        { 'p', "path", OPTION_PATH, "DIR", "config.path", NULL, \
+          "directory on the node, for local" }, \
+        { 0, "directory", OPTION_PATH, "DIR", "config.directory", NULL, \
+          "directory on the master, for relay" }, \
+        { 0, "config", OPTION_PAIRS, "KEY=VALUE", "config", NULL, \
+          "another setting of the type" }, \
+        { 0, "secret", OPTION_SECRETS, "KEY=FILE", "secrets", NULL, \
+          "a secret, read from a file" }
+
+static const Option target_create_options[] = {
+        { 't', "type", OPTION_STRING, "TYPE", "type", NULL, "local, relay" },
+        TARGET_OPTIONS,
+};
+static const Option target_edit_options[] = {
+        { 0, "name", OPTION_STRING, "NAME", "name", NULL, "rename it" },
+        TARGET_OPTIONS,
+};
+static const Option target_test_options[] = {
+        { 0, "node", OPTION_NODE, "NODE", "node_id", NULL, "the node that tries it, local by default" },
+};
+
+/* --- tasks --- */
+
+#define TASK_OPTIONS \
+        { 'n', "node", OPTION_NODE, "NODE", "node_id", NULL, \
+          "where the files are, local by default" }, \
+        { 'p', "path", OPTION_PATHS, "PATH", "source.paths", NULL, \
+          "what to back up; several times" }, \
+        { 'x', "exclude", OPTION_LIST, "PATTERN", "source.excludes", NULL, \
+          "what to leave out, as in .gitignore; several times" }, \
+        { 0, "one-file-system", OPTION_SWITCH, NULL, "source.one_file_system", NULL, \
+          "do not enter other file systems" }, \
+        { 0, "follow-symlinks", OPTION_SWITCH, NULL, "source.follow_symlinks", NULL, \
+          "back up what symbolic links point to" }, \
+        { 't', "target", OPTION_TARGETS, "TARGET", "target_ids", NULL, \
+          "where to; several times" }, \
+        { 0, "level", OPTION_NUMBER, "N", "compression.level", NULL, \
+          "of zstd, 1 to 19; 3 by default" }, \
+        { 'e', "encryption", OPTION_STRING, "KIND", "encryption", "none|sealed", \
+          "sealed: only this node's backups, through the master, can be opened" }, \
+        { 's', "schedule", OPTION_STRING, "TEXT", "schedule.expression", NULL, \
+          "cron or systemd calendar: \"30 2 * * 1-5\", \"Mon..Fri 02:30\"" }, \
+        { 0, "timezone", OPTION_STRING, "ZONE", "schedule.timezone", NULL, \
+          "of the schedule: Europe/Berlin" }, \
+        { 0, "no-catch-up", OPTION_NEGATED, NULL, "schedule.catch_up", NULL, \
+          "do not make up for runs that were missed" }, \
+        { 0, "disabled", OPTION_NEGATED, NULL, "enabled", NULL, \
+          "do not run it by its schedule" }
+
+static const Option task_create_options[] = {
+        { 'f', "file", OPTION_STRING, "FILE", NULL, NULL,
+          "the task in YAML, - for standard input; other options go over it" },
+        TASK_OPTIONS,
+};
+static const Option task_edit_options[] = {
+        { 0, "name",               OPTION_STRING,  "NAME", "name",                   NULL, "rename it" },
+        { 0, "enabled", OPTION_SWITCH, NULL, "enabled", NULL,
+          "run it by its schedule" },
+        { 0, "catch-up", OPTION_SWITCH, NULL, "schedule.catch_up", NULL,
+          "make up for runs that were missed" },
+        { 0, "all-file-systems", OPTION_NEGATED, NULL, "source.one_file_system", NULL,
+          "enter other file systems" },
+        { 0, "no-follow-symlinks", OPTION_NEGATED, NULL, "source.follow_symlinks", NULL,
+          "back up symbolic links as such" },
+        TASK_OPTIONS,
+};
+
+/* --- runs and restores --- */
+
+static const Option run_list_options[] = {
+        LIMIT,
+        { 's', "state", OPTION_STRING, "STATE", NULL,
+          "queued|dispatched|running|succeeded|partial|failed|cancelled|missed|interrupted",
+          "only those in this state" },
+        { 0,   "task",    OPTION_STRING, "TASK",  NULL, NULL, "only those of this task" },
+        { 0,   "on-node", OPTION_STRING, "NODE",  NULL, NULL, "only those on this node" },
+};
+static const Option logs_options[] = {
+        { 'f', "follow", OPTION_SWITCH, NULL, NULL, NULL, "go on until the run's end" },
+};
+static const Option restore_options[] = {
+        { 't', "to", OPTION_PATH, "DIR", "destination.path", NULL,
+          "the directory to restore into" },
+        { 'n', "node", OPTION_NODE, "NODE", "destination.node_id", NULL,
+          "the node to restore on, local by default" },
+        { 0, "in-place", OPTION_SWITCH, NULL, NULL, NULL,
+          "restore to where the files came from, on their node" },
+        { 'c', "conflict", OPTION_STRING, "RULE", "conflict", "fail|overwrite|skip",
+          "what to do about files that exist; fail by default" },
+        WAIT,
+};
+
+/* --- access --- */
+
+static const Option key_create_options[] = {
+        { 'r', "role",    OPTION_STRING, "ROLE", "role",       "admin|operator|viewer", "what it may do" },
+        { 0, "expires", OPTION_STRING, "TIME", "expires_at", NULL,
+          "when it ends, as 2030-01-31T00:00:00Z" },
+};
+static const Option user_create_options[] = {
+        { 'r', "role", OPTION_STRING, "ROLE", "role", "admin|operator|viewer", "what they may do" },
+        PASSWORD_FILE,
+};
+static const Option user_edit_options[] = {
+        { 'r', "role", OPTION_STRING, "ROLE", "role", "admin|operator|viewer",
+          "what they may do" },
+        { 0,   "name",         OPTION_STRING,  "NAME", "username", NULL, "rename the account" },
+        { 0, "disabled", OPTION_NEGATED, NULL, "enabled", NULL,
+          "end all sessions and allow no new one" },
+        { 0,   "enabled",      OPTION_SWITCH,  NULL,   "enabled",  NULL, "allow logins again" },
+        { 0,   "new-password", OPTION_SWITCH,  NULL,   NULL,       NULL, "ask for a new password" },
+        PASSWORD_FILE,
+};
+static const Option audit_options[] = {
+        LIMIT,
+        { 0, "user",   OPTION_STRING, "USER",   NULL, NULL, "only what this user did" },
+        { 0, "action", OPTION_STRING, "ACTION", NULL, NULL, "only this action" },
+};
+static const Option reset_options[] = { PASSWORD_FILE };
+
+static const Command commands[] = {
+        { "setup", NULL, NULL, NULL, OPTIONS(login_options), verb_setup,
+          "make the first administrator of a new master", NULL },
+        { "login", NULL, NULL, NULL, OPTIONS(login_options), verb_login,
+          "start a session, kept in ~/.config/backupx", NULL },
+        { "logout", NULL, NULL, NULL, NO_OPTIONS, verb_logout, "end the session", NULL },
+        { "passwd", NULL, NULL, NULL, OPTIONS(reset_options), verb_password,
+          "change the own password", NULL },
+        { "status", NULL, NULL, NULL, NO_OPTIONS, verb_status, "show the nodes and the latest runs", NULL },
+
+        { "nodes", "list",   NULL,   NULL,    OPTIONS(list_options), verb_list, "list the nodes", NULL },
+        { "nodes", "show",   "NODE", "nodes", NO_OPTIONS, verb_show, "show a node", NULL },
+        { "nodes", "create", "NAME", NULL, OPTIONS(node_create_options), verb_create,
+          "make a node; its token is shown this once", NULL },
+        { "nodes", "edit",   "NODE", "nodes", OPTIONS(node_edit_options), verb_edit, "change a node", NULL },
+        { "nodes", "delete", "NODE", "nodes", OPTIONS(delete_options), verb_delete, "delete a node", NULL },
+        { "nodes", "enroll", "NODE", "nodes", OPTIONS(enroll_options), verb_nodes_enroll,
+          "make a one-time token for an agent's enrolment", NULL },
+        { "nodes", "rotate", "NODE", "nodes", NO_OPTIONS, verb_nodes_rotate,
+          "make a new token; the old one works for another 24 h", NULL },
+
+        { "targets", "list", NULL, NULL, OPTIONS(list_options), verb_list,
+          "list the targets", NULL },
+        { "targets", "show",   "TARGET", "targets", NO_OPTIONS, verb_show, "show a target", NULL },
+        { "targets", "create", "NAME", NULL, OPTIONS(target_create_options), verb_create,
+          "make a target", NULL },
+        { "targets", "edit", "TARGET", "targets", OPTIONS(target_edit_options), verb_edit,
+          "change a target", NULL },
+        { "targets", "delete", "TARGET", "targets", OPTIONS(delete_options), verb_delete,
+          "delete a target; what is stored there stays", NULL },
+        { "targets", "test", "TARGET", "targets", OPTIONS(target_test_options), verb_targets_test,
+          "write, read and remove a small object there", NULL },
+
+        { "tasks", "list",   NULL,     NULL,    OPTIONS(list_options), verb_list, "list the tasks", NULL },
+        { "tasks", "show",   "TASK",   "tasks", NO_OPTIONS, verb_show, "show a task", NULL },
+        { "tasks", "create", "[NAME]", NULL, OPTIONS(task_create_options), verb_tasks_create,
+          "make a task, from options or from YAML", NULL },
+        { "tasks", "edit", "TASK", "tasks", OPTIONS(task_edit_options), verb_edit,
+          "change a task", NULL },
+        { "tasks", "delete", "TASK", "tasks", OPTIONS(delete_options), verb_delete,
+          "delete a task; its backups stay", NULL },
+        { "tasks", "run", "TASK", "tasks", OPTIONS(wait_options), verb_tasks_run,
+          "run a task now", NULL },
+
+        { "runs", "list", NULL, NULL, OPTIONS(run_list_options), verb_list,
+          "list the runs, the newest first", NULL },
+        { "runs", "show",   "RUN",        NULL, NO_OPTIONS, verb_show, "show a run", NULL },
+        { "runs", "cancel", "RUN", NULL, OPTIONS(wait_options), verb_runs_cancel,
+          "cancel a run", NULL },
+        { "runs", "wait",   "RUN",        NULL, NO_OPTIONS, verb_runs_wait, "wait for a run's end", NULL },
+        { "runs", "logs", "RUN", NULL, OPTIONS(logs_options), verb_runs_logs,
+          "print the log of a run", NULL },
+        { "runs", "files", "RUN [PATH]", NULL, NO_OPTIONS, verb_runs_files,
+          "list one directory of a backup", NULL },
+
+        { "restores", "list", NULL, NULL, OPTIONS(run_list_options), verb_list,
+          "list the restores, the newest first", NULL },
+        { "restores", "show",   "RESTORE",     NULL, NO_OPTIONS, verb_show, "show a restore", NULL },
+        { "restores", "create", "RUN [PATH…]", NULL, OPTIONS(restore_options), verb_restores_create,
+          "restore what a run backed up, all of it or some paths", NULL },
+        { "restores", "cancel", "RESTORE", NULL, OPTIONS(wait_options), verb_runs_cancel,
+          "cancel a restore", NULL },
+
+        { "keys", "list",   NULL,   NULL,   OPTIONS(list_options), verb_list, "list the API keys", NULL },
+        { "keys", "create", "NAME", NULL, OPTIONS(key_create_options), verb_create,
+          "make an API key; it is shown this once", NULL },
+        { "keys", "delete", "KEY", "keys", OPTIONS(delete_options), verb_delete,
+          "delete an API key", NULL },
+
+        { "users", "list",   NULL,   NULL,    OPTIONS(list_options), verb_list, "list the users", NULL },
+        { "users", "show",   "USER", "users", NO_OPTIONS, verb_show, "show a user", NULL },
+        { "users", "create", "NAME", NULL, OPTIONS(user_create_options), verb_users_create,
+          "make a user", NULL },
+        { "users", "edit", "USER", "users", OPTIONS(user_edit_options), verb_users_edit,
+          "change a user", NULL },
+        { "users", "delete", "USER", "users", OPTIONS(delete_options), verb_delete, "delete a user", NULL },
+
+        { "logs", "show", "RUN", NULL, OPTIONS(logs_options), verb_runs_logs,
+          "print the log of a run, as runs logs does", NULL },
+        { "logs", "audit", NULL,  NULL, OPTIONS(audit_options), verb_list, "list who changed what", NULL },
+
+        { "relay", "allow", "DIR", "directory", NO_OPTIONS, verb_relay_allow,
+          "let the relay of this master write to a directory (root)",
+          "Adds the directory to the sandbox of backupx-api.service and to the configuration, and restarts "
+          "the service." },
+        { "reset-password", NULL, "[NAME]", NULL, OPTIONS(reset_options), verb_reset_password,
+          "set a password on the master itself (root)",
+          "Works without a login, on the database: for an administrator who forgot the password. All sessions "
+          "of the account end." },
+        { "help", NULL, "[COMMAND…]", NULL, NO_OPTIONS, verb_help,
+          "explain a command; --json: all of them, for programs", NULL },
+};
+
+/* clang-format on */
+
+const Command *command_table(size_t *ret_n) {
+        assert(ret_n);
+
+        *ret_n = ELEMENTSOF(commands);
+        return commands;
+}
+
+const Option *command_global_options(size_t *ret_n) {
+        assert(ret_n);
+
+        *ret_n = ELEMENTSOF(global_options);
+        return global_options;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What is done: nodes enrolled, targets tested, tasks run, runs followed, backups restored. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/parse.h"
+#include "base/text.h"
+#include "cli/body.h"
+#include "cli/entities.h"
+#include "cli/follow.h"
+#include "cli/human.h"
+#include "cli/show.h"
+#include "cli/table.h"
+#include "cli/verbs.h"
+#include "wire/path.h"
+
+#define STATUS_RUNS 10
+
+/* The run whose number is operand i. */
+static int run_operand(Cli *c, const Arguments *a, size_t i, uint64_t *ret) {
+        const char *text = arguments_operand(a, i);
+
+        if (parse_u64(text, 1, INT64_MAX, ret) < 0)
+                return failure_set(&c->failure, -EINVAL, "USAGE", "A run is named by its number, not '%s'.",
+                                   text);
+        return 0;
+}
+
+/* Says that a run was started, or waits for its end. */
+static int started(Cli *c, const Arguments *a, const json_t *data) {
+        uint64_t run = (uint64_t) json_integer_value(json_object_get(data, "run_id"));
+
+        if (arguments_has(a, "wait"))
+                return follow_run(c, run);
+        if (c->json)
+                return show_json(data);
+        if (c->quiet)
+                printf("%" PRIu64 "\n", run);
+        else
+                printf("Run %" PRIu64 " is queued. Follow it: backupx runs logs -f %" PRIu64 "\n", run, run);
+        return 0;
+}
+
+static int print_secret(const Cli *c, const json_t *data, const char *field, const char *what) {
+        const char *secret = json_string_value(json_object_get(data, field));
+
+        if (c->json)
+                return show_json(data);
+        if (!c->quiet)
+                fprintf(stderr, "%s It is shown this once:\n", what);
+        puts(strempty(secret));
+        return 0;
+}
+
+int verb_nodes_enroll(Cli *c, const Arguments *a) {
+        _cleanup_json_ json_t *body = json_object(), *data = NULL;
+        const char *ttl = arguments_value(a, "ttl");
+        usec_t span = 15 * USEC_PER_MINUTE;
+        uint64_t id = 0;
+        int r;
+
+        if (ttl && parse_span(ttl, &span) < 0)
+                return failure_set(&c->failure, -EINVAL, "USAGE",
+                                   "--ttl is a time such as 15min or 24h, not '%s'.", ttl);
+        r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
+        if (r >= 0)
+                r = body_set(body, "ttl_s", json_from_u64(span / USEC_PER_SEC));
+        if (r >= 0)
+                r = cli_post(c, body, &data, "nodes/%" PRIu64 "/enrollment", id);
+        return r < 0 ? r : print_secret(c, data, "token", "Use it on the node: backupx agent enroll.");
+}
+
+int verb_nodes_rotate(Cli *c, const Arguments *a) {
+        _cleanup_json_ json_t *data = NULL;
+        uint64_t id = 0;
+        int r;
+
+        r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
+        if (r >= 0)
+                r = cli_post(c, NULL, &data, "nodes/%" PRIu64 "/token", id);
+        return r < 0 ? r : print_secret(c, data, "token", "The old token works for another 24 h.");
+}
+
+int verb_targets_test(Cli *c, const Arguments *a) {
+        _cleanup_json_ json_t *body = json_object(), *data = NULL;
+        uint64_t id = 0;
+        int r;
+
+        r = body_from_options(c, a, body);
+        if (r >= 0)
+                r = cli_find(c, "targets", arguments_operand(a, 0), &id);
+        if (r >= 0)
+                r = cli_post(c, body, &data, "targets/%" PRIu64 "/test", id);
+        return r < 0 ? r : show_object(c, data);
+}
+
+int verb_tasks_create(Cli *c, const Arguments *a) {
+        const char *file = arguments_value(a, "file"), *name = arguments_operand(a, 0);
+        _cleanup_json_ json_t *body = json_object(), *data = NULL;
+        int r = 0;
+
+        if (!file && !name)
+                return failure_set(&c->failure, -EINVAL, "USAGE", "A task needs a name, or --file FILE.");
+        if (file)
+                r = body_from_yaml(c, file, body);
+        if (r >= 0 && name)
+                r = body_set(body, "name", json_string(name));
+        if (r >= 0)
+                r = body_from_options(c, a, body);
+        if (r >= 0)
+                r = cli_post(c, body, &data, "tasks");
+        if (r < 0)
+                return r;
+        if (c->json)
+                return show_json(data);
+        if (!c->quiet)
+                printf("Created task %" JSON_INTEGER_FORMAT "\n",
+                       json_integer_value(json_object_get(data, "id")));
+        return 0;
+}
+
+int verb_tasks_run(Cli *c, const Arguments *a) {
+        _cleanup_json_ json_t *data = NULL;
+        uint64_t id = 0;
+        int r;
+
+        r = cli_find(c, "tasks", arguments_operand(a, 0), &id);
+        if (r >= 0)
+                r = cli_post(c, NULL, &data, "tasks/%" PRIu64 "/run", id);
+        return r < 0 ? r : started(c, a, data);
+}
+
+int verb_runs_cancel(Cli *c, const Arguments *a) {
+        uint64_t run = 0;
+        int r;
+
+        r = run_operand(c, a, 0, &run);
+        if (r >= 0)
+                r = cli_post(c, NULL, NULL, "runs/%" PRIu64 "/cancel", run);
+        if (r < 0)
+                return r;
+        if (arguments_has(a, "wait"))
+                return follow_run(c, run);
+        if (!c->quiet && !c->json)
+                printf("Run %" PRIu64 " is being cancelled\n", run);
+        return 0;
+}
+
+int verb_runs_logs(Cli *c, const Arguments *a) {
+        uint64_t run = 0;
+        int r;
+
+        r = run_operand(c, a, 0, &run);
+        return r < 0 ? r : follow_logs(c, run, arguments_has(a, "follow"));
+}
+
+int verb_runs_wait(Cli *c, const Arguments *a) {
+        uint64_t run = 0;
+        int r;
+
+        r = run_operand(c, a, 0, &run);
+        return r < 0 ? r : follow_run(c, run);
+}
+
+int verb_runs_files(Cli *c, const Arguments *a) {
+        static const Column columns[] = {
+                { "TYPE", "type", COLUMN_TEXT },
+                { "SIZE", "size", COLUMN_SIZE },
+                { "MODIFIED", "mtime", COLUMN_TIME },
+                { "OWNER", "user|uid", COLUMN_TEXT },
+                { "GROUP", "group|gid", COLUMN_TEXT },
+                { "NAME", "name", COLUMN_TEXT },
+                { "TARGET", "target", COLUMN_TEXT },
+        };
+        _cleanup_(freep) char *escaped = NULL, *path = NULL;
+        _cleanup_json_ json_t *items = NULL;
+        uint64_t run = 0;
+        int r;
+
+        r = run_operand(c, a, 0, &run);
+        if (r >= 0)
+                r = http_escape(strempty(arguments_operand(a, 1)), &escaped);
+        if (r >= 0)
+                r = asprintf_safe(&path, "runs/%" PRIu64 "/entries?path=%s", run, escaped);
+        if (r >= 0)
+                r = cli_list(c, path, SIZE_MAX, &items);
+        return r < 0 ? r : show_list(c, items, columns, ELEMENTSOF(columns));
+}
+
+int verb_restores_create(Cli *c, const Arguments *a) {
+        bool in_place = arguments_has(a, "in-place");
+        _cleanup_json_ json_t *body = json_object(), *data = NULL;
+        uint64_t run = 0;
+        int r;
+
+        if (in_place == (arguments_value(a, "to") != NULL))
+                return failure_set(&c->failure, -EINVAL, "USAGE",
+                                   "Say where to restore: --to DIRECTORY, or --in-place.");
+        r = run_operand(c, a, 0, &run);
+        if (r >= 0)
+                r = body_from_options(c, a, body);
+        if (r >= 0 && in_place)
+                r = body_set(body, "destination", json_string("in_place"));
+        for (size_t i = 1; i < a->n_operands && r >= 0; i++) {
+                if (i == 1)
+                        r = body_set(body, "paths", json_array());
+                if (r >= 0)
+                        r = json_append(json_object_get(body, "paths"), json_from_path(a->operands[i]));
+        }
+        if (r >= 0)
+                r = cli_post(c, body, &data, "runs/%" PRIu64 "/restore", run);
+        return r < 0 ? r : started(c, a, data);
+}
+
+static int status_lists(Cli *c, json_t **ret_nodes, json_t **ret_runs) {
+        int r;
+
+        r = cli_list(c, "nodes", SIZE_MAX, ret_nodes);
+        return r < 0 ? r : cli_list(c, "runs", STATUS_RUNS, ret_runs);
+}
+
+int verb_status(Cli *c, const Arguments *a) {
+        const Entity *node = entity_find("nodes"), *run = entity_find("runs");
+        _cleanup_json_ json_t *setup = NULL, *me = NULL, *nodes = NULL, *runs = NULL, *all = NULL;
+        int r;
+
+        r = cli_get(c, &setup, "setup");
+        if (r < 0)
+                return r;
+        if (json_is_true(json_object_get(setup, "needed")))
+                return failure_set(&c->failure, -EACCES, "SETUP_NEEDED",
+                                   "%s is new: make its first administrator with backupx setup.", c->server);
+        r = cli_get(c, &me, "auth/me");
+        if (r >= 0)
+                r = status_lists(c, &nodes, &runs);
+        if (r < 0)
+                return r;
+        if (c->json) {
+                all = json_pack("{s:s, s:O, s:O, s:O}", "server", c->server, "me", me, "nodes", nodes,
+                                "runs", runs);
+                return show_json(all);
+        }
+        printf("%s, logged in as %s (%s)\n\n", c->server,
+               strempty(json_string_value(show_lookup(me, "username|name|user.username"))),
+               strempty(json_string_value(show_lookup(me, "role|user.role"))));
+        r = show_list(c, nodes, node->columns, node->n_columns);
+        if (r < 0 || json_array_size(runs) == 0)
+                return r;
+        putchar('\n');
+        return show_list(c, runs, run->columns, run->n_columns);
+}

@@ -1,0 +1,38 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the commands do; each gives the exit status, or a negative errno with c->failure set. */
+
+#include "cli/api.h"
+
+int verb_setup(Cli *c, const Arguments *a);
+int verb_login(Cli *c, const Arguments *a);
+int verb_logout(Cli *c, const Arguments *a);
+int verb_status(Cli *c, const Arguments *a);
+int verb_password(Cli *c, const Arguments *a);
+
+/* list, show, create, edit, delete of whatever the command's noun is. */
+int verb_list(Cli *c, const Arguments *a);
+int verb_show(Cli *c, const Arguments *a);
+int verb_create(Cli *c, const Arguments *a);
+int verb_edit(Cli *c, const Arguments *a);
+int verb_delete(Cli *c, const Arguments *a);
+
+int verb_nodes_enroll(Cli *c, const Arguments *a);
+int verb_nodes_rotate(Cli *c, const Arguments *a);
+int verb_targets_test(Cli *c, const Arguments *a);
+int verb_tasks_create(Cli *c, const Arguments *a);
+int verb_tasks_run(Cli *c, const Arguments *a);
+int verb_runs_cancel(Cli *c, const Arguments *a);
+int verb_runs_logs(Cli *c, const Arguments *a);
+int verb_runs_files(Cli *c, const Arguments *a);
+int verb_runs_wait(Cli *c, const Arguments *a);
+int verb_restores_create(Cli *c, const Arguments *a);
+int verb_users_create(Cli *c, const Arguments *a);
+int verb_users_edit(Cli *c, const Arguments *a);
+
+/* On the machine itself, as root. */
+int verb_relay_allow(Cli *c, const Arguments *a);
+int verb_reset_password(Cli *c, const Arguments *a);
+
+int verb_help(Cli *c, const Arguments *a);

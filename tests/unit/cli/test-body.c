@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "cli/body.h"
+#include "tests/test.h"
+
+static void check_json(json_t *json, const char *expected) {
+        _cleanup_(freep) char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+
+        CHECK_STR(text, expected);
+}
+
+static int from_options(const char *const *words, Cli *c, json_t *body) {
+        _cleanup_(arguments_done) Arguments a = ARGUMENTS_NULL;
+        char *argv[24];
+        const Command *command;
+        int argc = 0, used;
+
+        for (; words[argc]; argc++)
+                argv[argc] = (char *) words[argc];
+        command = command_find(argv, argc, &used);
+        CHECK(command);
+        CHECK_OK(arguments_parse(command, argc - used, argv + used, &a, &c->failure));
+        return body_from_options(c, &a, body);
+}
+
+static void test_set(void) {
+        _cleanup_json_ json_t *body = json_object();
+
+        CHECK_OK(body_set(body, "a", json_integer(1)));
+        CHECK_OK(body_set(body, "b.c.d", json_true()));
+        CHECK_OK(body_set(body, "b.c.e", json_string("x")));
+        CHECK_OK(body_set(body, "b.c.d", json_false()));
+        check_json(body, "{\"a\":1,\"b\":{\"c\":{\"d\":false,\"e\":\"x\"}}}");
+}
+
+static void test_options(void) {
+        _cleanup_json_ json_t *body = json_object();
+        _cleanup_(cli_done) Cli c = CLI_NULL;
+        const char *const words[] = { "tasks",
+                                      "create",
+                                      "etc",
+                                      "--node",
+                                      "7",
+                                      "-p",
+                                      "/etc",
+                                      "-p",
+                                      "/caf\xe9",
+                                      "-t",
+                                      "3",
+                                      "-t",
+                                      "5",
+                                      "--level",
+                                      "9",
+                                      "--no-catch-up",
+                                      "--one-file-system",
+                                      NULL };
+
+        CHECK_OK(from_options(words, &c, body));
+        check_json(body,
+                   "{\"compression\":{\"level\":9},\"node_id\":7,\"schedule\":{\"catch_up\":false},"
+                   "\"source\":{\"one_file_system\":true,\"paths\":[\"/etc\",{\"base64\":\"L2NhZuk=\"}]},"
+                   "\"target_ids\":[3,5]}");
+}
+
+static void test_wrong_values(void) {
+        static const char *const cases[][6] = {
+                { "tasks", "create", "a", "--level", "high", NULL },
+                { "targets", "create", "a", "--config", "novalue", NULL },
+                { "targets", "create", "a", "--secret", "key=/nowhere/at/all", NULL },
+                { "tasks", "create", "a", "--node", "99999999999999999999", NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_t *body = json_object();
+                _cleanup_(cli_done) Cli c = CLI_NULL;
+
+                CHECK(from_options(cases[i], &c, body) < 0);
+                CHECK(c.failure.message && c.failure.message[0]);
+        }
+}
+
+static void test_secret(void) {
+        _cleanup_json_ json_t *body = json_object();
+        _cleanup_(cli_done) Cli c = CLI_NULL;
+        _cleanup_(freep) char *word = NULL;
+        char path[] = "/tmp/test-body-XXXXXX";
+        _cleanup_close_ int fd = mkstemp(path);
+
+        CHECK(fd >= 0);
+        CHECK_OK(write_full(fd, "s3cret\n", 7));
+        CHECK_OK(asprintf_safe(&word, "key=%s", path));
+        CHECK_OK(from_options((const char *const[]){ "targets", "create", "a", "--secret", word, NULL }, &c,
+                              body));
+        check_json(body, "{\"secrets\":{\"key\":\"s3cret\"}}");
+        CHECK(unlink(path) == 0);
+}
+
+static void test_yaml(void) {
+        static const char yaml[] = "name: etc\nnode: 4\ntargets: [2, 3]\nencryption: sealed\nsource:\n"
+                                   "  paths: [/etc, /srv]\n  excludes: ['*.tmp']\n  one_file_system: yes\n"
+                                   "compression:\n  level: 5\nschedule:\n  expression: 'Mon..Fri 02:30'\n"
+                                   "  timezone: Europe/Berlin\n  catch_up: no\n";
+        _cleanup_json_ json_t *body = json_object();
+        _cleanup_(cli_done) Cli c = CLI_NULL;
+        char path[] = "/tmp/test-body-XXXXXX";
+        _cleanup_close_ int fd = mkstemp(path);
+
+        CHECK(fd >= 0);
+        CHECK_OK(write_full(fd, yaml, strlen(yaml)));
+        CHECK_OK(body_from_yaml(&c, path, body));
+        check_json(body,
+                   "{\"compression\":{\"level\":5},\"encryption\":\"sealed\",\"name\":\"etc\",\"node_id\":4,"
+                   "\"schedule\":{\"catch_up\":false,\"expression\":\"Mon..Fri 02:30\","
+                   "\"timezone\":\"Europe/Berlin\"},\"source\":{\"excludes\":[\"*.tmp\"],"
+                   "\"one_file_system\":true,\"paths\":[\"/etc\",\"/srv\"]},\"target_ids\":[2,3]}");
+        CHECK(unlink(path) == 0);
+}
+
+static void test_yaml_refused(void) {
+        static const char *const cases[] = {
+                "name: a\npathes: [/etc]\n",
+                "name: a\nsource:\n  path: /etc\n",
+                "name: [a\n",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_t *body = json_object();
+                _cleanup_(cli_done) Cli c = CLI_NULL;
+                char path[] = "/tmp/test-body-XXXXXX";
+                _cleanup_close_ int fd = mkstemp(path);
+
+                CHECK(fd >= 0);
+                CHECK_OK(write_full(fd, cases[i], strlen(cases[i])));
+                CHECK(body_from_yaml(&c, path, body) < 0);
+                CHECK(c.failure.message);
+                CHECK(unlink(path) == 0);
+        }
+}
+
+int main(void) {
+        RUN(test_set);
+        RUN(test_options);
+        RUN(test_wrong_values);
+        RUN(test_secret);
+        RUN(test_yaml);
+        RUN(test_yaml_refused);
+        return 0;
+}
