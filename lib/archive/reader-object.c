@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "archive/reader-object.h"
+#include "base/alloc.h"
+#include "base/text.h"
+
+struct ReaderObject {
+        Storage *storage;
+        char *key;
+        uint64_t size; /* in storage */
+        AgeReader *age;
+        Failure *failure; /* of the call that is being answered */
+};
+
+ReaderObject *reader_object_free(ReaderObject *o) {
+        if (!o)
+                return NULL;
+        age_reader_free(o->age);
+        free(o->key);
+        return mfree(o);
+}
+
+const char *reader_object_key(const ReaderObject *o) {
+        assert(o);
+
+        return o->key;
+}
+
+uint64_t reader_object_size(const ReaderObject *o) {
+        assert(o);
+
+        return o->age ? age_reader_size(o->age) : o->size;
+}
+
+/* An object that was committed and is not there is damage: -ENOENT would mean a path that was asked for. */
+static int missing(Storage *storage, const char *key, Failure *reterr_failure) {
+        return failure_set(reterr_failure, -EBADMSG, "ARCHIVE_MISSING", "%s is not on %s any more", key,
+                           storage_name(storage));
+}
+
+static int check_size(Storage *storage, const char *key, uint64_t size, Failure *reterr_failure) {
+        _cleanup_failure_ Failure why = FAILURE_NULL;
+        uint64_t found;
+        int r;
+
+        r = storage_stat(storage, key, &found, &why);
+        if (r == -ENOENT)
+                return missing(storage, key, reterr_failure);
+        if (r < 0)
+                return failure_set(reterr_failure, r, why.code[0] ? why.code : "STORAGE_UNREADABLE", "%s",
+                                   failure_message(&why, r));
+        if (found != size)
+                return failure_set(reterr_failure, -EBADMSG, "ARCHIVE_DAMAGED",
+                                   "%s on %s has %" PRIu64 " bytes, and had %" PRIu64 " when it was written",
+                                   key, storage_name(storage), found, size);
+        return 0;
+}
+
+int reader_object_check(Storage *storage, const char *prefix, const char *name, uint64_t size,
+                        Failure *reterr_failure) {
+        _cleanup_(freep) char *key = NULL;
+        int r;
+
+        assert(storage);
+        assert(prefix);
+        assert(name);
+
+        r = asprintf_safe(&key, "%s%s", prefix, name);
+        if (r < 0)
+                return r;
+        return check_size(storage, key, size, reterr_failure);
+}
+
+static ssize_t read_stored(ReaderObject *o, uint64_t offset, void *buf, size_t n) {
+        _cleanup_failure_ Failure why = FAILURE_NULL;
+        ssize_t k;
+
+        k = storage_read_at(o->storage, o->key, offset, buf, n, &why);
+        if (k == -ENOENT)
+                return missing(o->storage, o->key, o->failure);
+        if (k < 0)
+                return failure_set(o->failure, (int) k, why.code[0] ? why.code : "STORAGE_UNREADABLE", "%s",
+                                   failure_message(&why, (int) k));
+        return k;
+}
+
+static ssize_t read_for_age(void *userdata, uint64_t offset, void *buf, size_t n) {
+        return read_stored(ASSERT_PTR(userdata), offset, buf, n);
+}
+
+/* Says what an error of reading means, where it was not said yet. */
+static int explain(const ReaderObject *o, int error, Failure *reterr_failure) {
+        const char *name = storage_name(o->storage);
+
+        if (error == -EBADMSG)
+                return failure_set(reterr_failure, error, "ARCHIVE_DAMAGED",
+                                   "%s on %s is not what was written: it was changed or cut", o->key, name);
+        if (error == -EKEYREJECTED || error == -ENOKEY)
+                return failure_set(reterr_failure, -EBADMSG, "ARCHIVE_DAMAGED",
+                                   "The key that was kept for %s does not open the object on %s", o->key,
+                                   name);
+        return failure_set(reterr_failure, error, "STORAGE_UNREADABLE", "%s on %s cannot be read: %m",
+                           o->key, name);
+}
+
+static int open_age(ReaderObject *o, const uint8_t *file_key, Failure *reterr_failure) {
+        AgeKeys keys = { .file_key = file_key };
+        int r;
+
+        o->failure = reterr_failure;
+        r = age_reader_new(read_for_age, o, o->size, &keys, &o->age);
+        o->failure = NULL;
+        return r < 0 ? explain(o, r, reterr_failure) : 0;
+}
+
+int reader_object_open(Storage *storage, const char *prefix, const char *name, uint64_t size,
+                       const uint8_t *file_key, ReaderObject **ret, Failure *reterr_failure) {
+        _cleanup_(reader_object_freep) ReaderObject *o = NULL;
+        int r;
+
+        assert(storage);
+        assert(prefix);
+        assert(name);
+        assert(ret);
+
+        o = new0(ReaderObject, 1);
+        if (!o)
+                return -ENOMEM;
+        o->storage = storage;
+        o->size = size;
+        r = asprintf_safe(&o->key, "%s%s", prefix, name);
+        if (r < 0)
+                return r;
+        r = check_size(storage, o->key, size, reterr_failure);
+        if (r < 0)
+                return r;
+        if (file_key) {
+                r = open_age(o, file_key, reterr_failure);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+int reader_object_read(ReaderObject *o, uint64_t offset, void *buf, size_t n, Failure *reterr_failure) {
+        size_t done = 0;
+
+        assert(o);
+        assert(buf || n == 0);
+
+        while (done < n) {
+                ssize_t k;
+
+                o->failure = reterr_failure;
+                if (o->age)
+                        k = age_reader_pread(o->age, offset + done, (uint8_t *) buf + done, n - done);
+                else
+                        k = read_stored(o, offset + done, (uint8_t *) buf + done, n - done);
+                o->failure = NULL;
+                if (k <= 0)
+                        return explain(o, k < 0 ? (int) k : -EBADMSG, reterr_failure);
+                done += (size_t) k;
+        }
+        return 0;
+}
+
+int reader_object_load(Storage *storage, const char *prefix, const char *name, size_t max, Buffer *out,
+                       Failure *reterr_failure) {
+        _cleanup_(freep) char *key = NULL;
+        ReaderObject o = { .storage = storage };
+        uint64_t size;
+        int r;
+
+        assert(storage);
+        assert(prefix);
+        assert(name);
+        assert(out);
+
+        r = asprintf_safe(&key, "%s%s", prefix, name);
+        if (r < 0)
+                return r;
+        r = storage_stat(storage, key, &size, reterr_failure);
+        if (r == -ENOENT)
+                return missing(storage, key, reterr_failure);
+        if (r < 0)
+                return r;
+        if (size > max)
+                return failure_set(reterr_failure, -EBADMSG, "ARCHIVE_DAMAGED", "%s on %s is too large", key,
+                                   storage_name(storage));
+        r = buffer_reserve(out, (size_t) size);
+        if (r < 0)
+                return r;
+        o.key = key;
+        o.size = size;
+        r = reader_object_read(&o, 0, out->data + out->size, (size_t) size, reterr_failure);
+        if (r < 0)
+                return r;
+        out->size += (size_t) size;
+        out->data[out->size] = 0;
+        return 0;
+}
