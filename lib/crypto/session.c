@@ -78,7 +78,7 @@ static int read_seconds(jwt_t *jwt, const char *name, usec_t *ret) {
 
         errno = 0;
         v = jwt_get_grant_int(jwt, name);
-        if (errno != 0 || v < 0 || v > SESSION_SECONDS_MAX)
+        if (errno != 0 || v <= 0 || v > SESSION_SECONDS_MAX)
                 return -EBADMSG;
         *ret = (usec_t) v * USEC_PER_SEC;
         return 0;

@@ -214,7 +214,8 @@ static void check_stream(const Vector *v, const AgeKeys *keys, size_t step) {
                 CHECK_INT(age_decrypter_finish(d), reading);
 
         if (!is_expected(v->expect, opening, reading))
-                TEST_FAIL("%s: expected %s, opening gave %d, reading %d", v->name, v->expect, opening, reading);
+                TEST_FAIL("%s: expected %s, opening gave %d, reading %d", v->name, v->expect, opening,
+                          reading);
         if (opening < 0)
                 CHECK_INT(reading, opening);
         else
