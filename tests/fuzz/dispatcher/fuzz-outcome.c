@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Any result of any agent: judged without a crash, and green only with every target committed where it was
+ * told to. */
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "services/dispatcher/outcome.h"
+
+#define SPEC "{\"targets\":[{\"id\":5,\"prefix\":\"n/t/20261122T221501.123Z-12-\"}]}"
+#define KEY "n/t/20261122T221501.123Z-12-3/"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void judge(char *result, CommandState state, RunKind kind) {
+        RunTarget target = { .target_id = 5 };
+        const RunTargetList targets = { &target, kind == RUN_BACKUP ? 1 : 0 };
+        const Run run = { .id = 12, .kind = kind, .spec = (char *) SPEC };
+        const Command command = { .id = 30, .run_id = 12, .state = state, .attempt = 3, .result = result };
+        Outcome o = {};
+
+        if (outcome_judge(&run, &targets, &command, &o) < 0)
+                abort();
+        if (!run_state_is_final(o.end.state))
+                abort();
+        if (kind == RUN_BACKUP && o.end.state == RUN_SUCCEEDED)
+                if (o.end.n_targets != 1 || o.targets[0].state != RUN_TARGET_SUCCEEDED ||
+                    !streq_ptr(o.targets[0].key, KEY) || o.end.errors_total > 0 || !o.end.manifest_sha256)
+                        abort();
+        outcome_done(&o);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        static const CommandState states[] = {
+                COMMAND_SUCCEEDED, COMMAND_PARTIAL, COMMAND_FAILED, COMMAND_CANCELLED, COMMAND_TIMEOUT
+        };
+        _cleanup_(freep) char *result = memdup0(data, size);
+
+        if (!result)
+                return 0;
+        for (size_t i = 0; i < ELEMENTSOF(states); i++) {
+                judge(result, states[i], RUN_BACKUP);
+                judge(result, states[i], RUN_RESTORE);
+        }
+        return 0;
+}
