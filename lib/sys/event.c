@@ -19,7 +19,7 @@ static int block_signals(void) {
         return 0;
 }
 
-int event_new(sd_event **ret) {
+int event_new_bare(sd_event **ret) {
         _cleanup_event_ sd_event *event = NULL;
         int r;
 
@@ -31,14 +31,28 @@ int event_new(sd_event **ret) {
         r = block_signals();
         if (r < 0)
                 return r;
+        r = sd_event_set_watchdog(event, true);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(event);
+        return 0;
+}
+
+int event_new(sd_event **ret) {
+        _cleanup_event_ sd_event *event = NULL;
+        int r;
+
+        assert(ret);
+
+        r = event_new_bare(&event);
+        if (r < 0)
+                return r;
         /* Without a handler a signal ends the loop with status 0. */
         r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
         if (r < 0)
                 return r;
         r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
-        if (r < 0)
-                return r;
-        r = sd_event_set_watchdog(event, true);
         if (r < 0)
                 return r;
 
@@ -48,11 +62,17 @@ int event_new(sd_event **ret) {
 
 int event_add_timer(sd_event *event, sd_event_source **ret, usec_t delay, sd_event_time_handler_t handler,
                     void *userdata) {
+        int r;
+
         assert(event);
         assert(handler);
+        assert(ret || delay != USEC_INFINITY);
 
-        return sd_event_add_time_relative(event, ret, CLOCK_MONOTONIC, delay, TIMER_ACCURACY_USEC, handler,
-                                          userdata);
+        r = sd_event_add_time_relative(event, ret, CLOCK_MONOTONIC, delay == USEC_INFINITY ? 0 : delay,
+                                       TIMER_ACCURACY_USEC, handler, userdata);
+        if (r < 0 || delay != USEC_INFINITY)
+                return r;
+        return sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
 }
 
 int event_rearm(sd_event_source *timer, usec_t delay) {

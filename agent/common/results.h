@@ -1,0 +1,58 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The folder results/: what outlives an agent and a job.
+ *
+ *         command-<id>-<attempt>.json   the result of a job, kept until the master acknowledged it
+ *         command-<id>-<attempt>.lock   held with flock() by the job for as long as it lives; its PID inside
+ *         command-<id>-<attempt>.job    written by the agent before it accepts the command
+ *
+ * The lock is the proof of life: no PID can be reused under it, and it works across users and sandboxes. */
+
+#include <sys/types.h>
+
+#include "base/failure.h"
+#include "wire/command.h"
+#include "wire/job.h"
+
+#define RESULT_FILE_MAX (2 * JOB_FRAME_MAX)
+
+typedef struct WorkName {
+        uint64_t command;
+        uint64_t attempt;
+} WorkName;
+
+#define WORK_NAME_MAX STRLEN("command-18446744073709551615-18446744073709551615.json+")
+
+/* "command-7-1" and suffix ("", ".json", …). Gives buf. */
+char *work_name_format(char buf[static WORK_NAME_MAX], WorkName name, const char *suffix);
+/* Takes exactly the one text of a name with this suffix: -EINVAL. */
+int work_name_parse(const char *s, const char *suffix, WorkName *ret) _warn_unused_;
+
+/* --- Results --------------------------------------------------------------------------------------- */
+
+/* Durable, and readable for the owner of the folder whoever writes it (a restore job is root). */
+int result_save(int dirfd, WorkName name, const json_t *result) _warn_unused_;
+/* -ENOENT; -EBADMSG: not a result. */
+int result_load(int dirfd, WorkName name, json_t **ret, Failure *reterr_failure) _warn_unused_;
+/* Removes all files of this name. */
+void result_forget(int dirfd, WorkName name);
+
+/* --- The agent's notes ------------------------------------------------------------------------------- */
+
+typedef struct WorkNote {
+        CommandKind kind;
+        uint64_t run; /* 0: none */
+} WorkNote;
+
+int work_note_save(int dirfd, WorkName name, const WorkNote *note) _warn_unused_;
+/* Reads a note; one that is damaged still says that there was a command. */
+int work_note_load(int dirfd, WorkName name, WorkNote *ret) _warn_unused_;
+
+/* --- Signs of life ----------------------------------------------------------------------------------- */
+
+/* For the job. Gives a descriptor that holds the lock until it is closed. -EBUSY: another job of this name
+ * lives. */
+int job_lock_take(int dirfd, WorkName name) _warn_unused_;
+/* For the agent: 1 when the job lives (*ret_pid is what it wrote, 0 when unreadable), 0 when it does not. */
+int job_lock_probe(int dirfd, WorkName name, pid_t *ret_pid) _warn_unused_;

@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "agent/daemon/agent-bus.h"
+#include "agent/daemon/claim.h"
+#include "agent/daemon/credential.h"
+#include "agent/daemon/heartbeat.h"
+#include "agent/daemon/launch.h"
+#include "agent/daemon/work.h"
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "crypto/seal.h"
+#include "sys/daemon.h"
+#include "sys/event.h"
+#include "sys/log.h"
+#include "wire/agent.h"
+#include "wire/names.h"
+
+/* Until somebody enrols this host. */
+#define TOKEN_INTERVAL (5 * USEC_PER_SEC)
+
+struct Agent {
+        sd_event *event;
+        const AgentOptions *options;
+        Master *master;
+        Claim *claim;
+        Heartbeat *heartbeat;
+        AgentBus *bus;
+        Work *works;
+        int state_fd;
+        int results_fd;
+        AgeIdentity identity;
+        char public_key[AGE_RECIPIENT_TEXT_SIZE];
+        char id[AGENT_ID_TEXT_MAX];
+        char boot_id[BOOT_ID_TEXT_MAX];
+        char *given; /* the credential; NULL: none */
+        uint64_t node_id;
+        char *node_name;
+        MasterCall *self_call;
+        sd_event_source *token_timer;
+        sd_event_source *stop_timer;
+        bool duplicated;
+        bool stopping;
+};
+
+sd_event *agent_event(const Agent *a) {
+        assert(a);
+        return a->event;
+}
+
+const AgentOptions *agent_options(const Agent *a) {
+        assert(a);
+        return a->options;
+}
+
+Master *agent_master(const Agent *a) {
+        assert(a);
+        return a->master;
+}
+
+const AgeIdentity *agent_identity(const Agent *a) {
+        assert(a);
+        return &a->identity;
+}
+
+const char *agent_public_key(const Agent *a) {
+        assert(a);
+        return a->public_key;
+}
+
+const char *agent_id(const Agent *a) {
+        assert(a);
+        return a->id;
+}
+
+const char *agent_boot_id(const Agent *a) {
+        assert(a);
+        return a->boot_id;
+}
+
+int agent_results_fd(const Agent *a) {
+        assert(a);
+        return a->results_fd;
+}
+
+uint64_t agent_node_id(const Agent *a) {
+        assert(a);
+        return a->node_id;
+}
+
+const char *agent_node_name(const Agent *a) {
+        assert(a);
+        return a->node_name;
+}
+
+bool agent_is_stopping(const Agent *a) {
+        assert(a);
+        return a->stopping;
+}
+
+Work **agent_works(Agent *a) {
+        assert(a);
+        return &a->works;
+}
+
+/* --- What the work amounts to ------------------------------------------------------------------------- */
+
+AgentPlaces agent_free_places(const Agent *a) {
+        AgentPlaces places;
+
+        assert(a);
+
+        places = (AgentPlaces){ a->options->capacity, a->options->probe_capacity };
+        for (const Work *w = a->works; w; w = w->next) {
+                unsigned *place = launch_is_probe(w->kind) ? &places.probes : &places.heavy;
+
+                if (work_state_takes_place(w->state) && *place > 0)
+                        (*place)--;
+        }
+        return places;
+}
+
+bool agent_has_lost_work(const Agent *a) {
+        assert(a);
+
+        for (const Work *w = a->works; w; w = w->next)
+                if (w->state == WORK_LOST)
+                        return true;
+        return false;
+}
+
+json_t *agent_list_work(const Agent *a, bool (*which)(WorkState state)) {
+        _cleanup_json_ json_t *list = json_array();
+
+        assert(a);
+        assert(which);
+
+        for (const Work *w = a->works; list && w; w = w->next)
+                if (which(w->state) && json_array_size(list) < AGENT_HOLDING_MAX &&
+                    json_append(list,
+                                json_pack("{s:I, s:I}", "command", (json_int_t) w->name.command, "attempt",
+                                          (json_int_t) w->name.attempt)) < 0)
+                        return NULL;
+        return TAKE_PTR(list);
+}
+
+static unsigned count_jobs(const Agent *a) {
+        unsigned n = 0;
+
+        for (const Work *w = a->works; w; w = w->next)
+                if (work_state_takes_place(w->state))
+                        n++;
+        return n;
+}
+
+/* --- Status ------------------------------------------------------------------------------------------- */
+
+static void tell_status(Agent *a) {
+        unsigned jobs = count_jobs(a);
+
+        if (a->stopping)
+                notify_status("Stopping, %u job%s to wait for", jobs, jobs == 1 ? "" : "s");
+        else if (!master_token(a->master))
+                notify_status("Not enrolled: there is no token yet. Run: backupx-agent enroll");
+        else if (a->duplicated)
+                notify_status("Another agent answers for this node at %s: was this machine cloned?",
+                              a->options->master);
+        else if (master_is_connected(a->master))
+                notify_status("Connected to %s%s%s, %u job%s", a->options->master,
+                              a->node_name ? " as " : "", strempty(a->node_name), jobs,
+                              jobs == 1 ? "" : "s");
+        else if (isempty(master_trouble(a->master)))
+                notify_status("Connecting to %s", a->options->master);
+        else
+                notify_status("No contact with %s: %s", a->options->master, master_trouble(a->master));
+}
+
+static void on_master_change(Master *m, void *userdata) {
+        Agent *a = ASSERT_PTR(userdata);
+
+        if (master_is_connected(m))
+                log_struct(LOG_INFO, MESSAGE_AGENT_CONNECTED, LOG_FIELDS(LOG_NODE(a->node_id)),
+                           "Connected to %s", a->options->master);
+        else if (!isempty(master_trouble(m)))
+                log_struct(LOG_WARNING, MESSAGE_AGENT_DISCONNECTED, LOG_FIELDS(LOG_NODE(a->node_id)),
+                           "No contact with %s: %s", a->options->master, master_trouble(m));
+        tell_status(a);
+}
+
+void agent_duplicated(Agent *a, bool duplicated) {
+        assert(a);
+
+        if (a->duplicated == duplicated)
+                return;
+        a->duplicated = duplicated;
+        if (duplicated)
+                log_struct(LOG_WARNING, MESSAGE_NODE_DUPLICATE, LOG_FIELDS(LOG_NODE(a->node_id)),
+                           "Another agent answers for this node at %s: was this machine cloned?",
+                           a->options->master);
+        tell_status(a);
+}
+
+/* --- Commands -------------------------------------------------------------------------------------------
+ */
+
+static Work *find_work(Agent *a, WorkName name) {
+        for (Work *w = a->works; w; w = w->next)
+                if (w->name.command == name.command && w->name.attempt == name.attempt)
+                        return w;
+        return NULL;
+}
+
+typedef struct Delivery {
+        WorkName name;
+        const char *kind;
+        const json_t *spec;
+        const char *sealed;
+        usec_t deadline;
+} Delivery;
+
+/* Longer ones are no seal() of ours. */
+#define SEALED_MAX (1U << 20)
+
+static int read_delivery(const json_t *command, Delivery *d, Failure *failure) {
+        JsonReader r;
+
+        (void) json_reader_init(&r, command, failure);
+        (void) json_reader_u64(&r, "id", JSON_REQUIRED, INT64_MAX, &d->name.command);
+        (void) json_reader_u64(&r, "attempt", JSON_REQUIRED, INT64_MAX, &d->name.attempt);
+        (void) json_reader_string(&r, "kind", JSON_REQUIRED, AGENT_TEXT_MAX, &d->kind);
+        (void) json_reader_value(&r, "spec", JSON_REQUIRED, &d->spec);
+        (void) json_reader_string(&r, "secrets", JSON_OPTIONAL, SEALED_MAX, &d->sealed);
+        (void) json_reader_time(&r, "deadline", JSON_OPTIONAL, &d->deadline);
+        return json_reader_finish_lenient(&r);
+}
+
+void agent_take_command(Agent *a, const json_t *command) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        Delivery d = {};
+        int r;
+
+        assert(a);
+
+        r = read_delivery(command, &d, &failure);
+        if (r < 0 || d.name.command == 0) {
+                log_error("A command of the master cannot be understood, ignoring: %s",
+                          failure_message(&failure, r));
+                return;
+        }
+        if (find_work(a, d.name)) {
+                log_debug("Command %" PRIu64 ", attempt %" PRIu64 ", is here already", d.name.command,
+                          d.name.attempt);
+                return;
+        }
+        r = work_new(a, d.name, command_kind_from_string(d.kind), d.spec, d.sealed, NULL);
+        if (r < 0)
+                log_error_errno(r, "Command %" PRIu64 " cannot be taken: %m", d.name.command);
+}
+
+void agent_claim_answered(Agent *a) {
+        assert(a);
+
+        for (Work *w = a->works, *next; w; w = next) {
+                next = w->next;
+                work_claim_answered(w);
+        }
+}
+
+void agent_cancel(Agent *a, uint64_t command) {
+        assert(a);
+
+        for (Work *w = a->works, *next; w; w = next) {
+                next = w->next;
+                if (w->name.command == command)
+                        work_cancel(w, /* stopping= */ false);
+        }
+}
+
+static void exit_when_done(Agent *a) {
+        for (const Work *w = a->works; w; w = w->next)
+                if (w->pid > 0 || (w->state == WORK_REPORTING && w->stopped))
+                        return;
+        (void) sd_event_exit(a->event, 0);
+}
+
+void agent_work_changed(Agent *a) {
+        assert(a);
+
+        tell_status(a);
+        if (a->stopping)
+                exit_when_done(a);
+        else
+                claim_update(a->claim);
+}
+
+void agent_work_ended(Agent *a, WorkName name) {
+        assert(a);
+
+        for (Work *w = a->works, *next; w; w = next) {
+                next = w->next;
+                if (w->name.command == name.command)
+                        work_look_again(w);
+        }
+        agent_work_changed(a);
+}
+
+/* --- The master's answers ------------------------------------------------------------------------------ */
+
+static void on_self(const Reply *reply, void *userdata) {
+        Agent *a = ASSERT_PTR(userdata);
+        json_int_t id;
+
+        a->self_call = NULL;
+        if (reply->verdict != REPLY_OK)
+                return; /* asked again with the next greeting */
+        id = json_integer_value(json_object_get(reply->data, "id"));
+        a->node_id = id > 0 ? (uint64_t) id : 0;
+        (void) !free_and_strdup(&a->node_name, json_string_value(json_object_get(reply->data, "name")));
+        tell_status(a);
+}
+
+void agent_greeted(Agent *a) {
+        MasterRequest request = { .path = "self", .done = on_self, .userdata = a };
+        int r;
+
+        assert(a);
+
+        if (a->self_call)
+                return;
+        r = master_ask(a->master, &request, &a->self_call);
+        if (r < 0)
+                log_debug_errno(r, "Cannot ask who this node is: %m");
+}
+
+void agent_take_token(Agent *a, const char *sealed) {
+        _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
+        int r;
+
+        assert(a);
+        assert(sealed);
+
+        r = unseal(&a->identity, sealed, &plain);
+        if (r >= 0)
+                r = token_clean(plain.data);
+        if (r >= 0 && streq_ptr(plain.data, master_token(a->master)))
+                return; /* the answer to a request that was made with the old one */
+        /* Kept before it is used: the master forgets the old one a day later. */
+        if (r >= 0)
+                r = state_token_save(a->state_fd, plain.data, a->given);
+        if (r >= 0)
+                r = master_set_token(a->master, plain.data);
+        if (r < 0)
+                log_error_errno(r,
+                                "The new token of this node cannot be taken over, the old one goes on: %m");
+        else
+                log_notice("The master handed over a new token for this node");
+}
+
+/* --- Start ------------------------------------------------------------------------------------------ */
+
+static void begin(Agent *a) {
+        heartbeat_start(a->heartbeat);
+        claim_update(a->claim);
+        tell_status(a);
+}
+
+static int try_token(Agent *a) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(erase_and_freep) char *token = NULL, *given = NULL;
+        int r;
+
+        r = credential_given(a->options, &given, &failure);
+        if (r >= 0)
+                r = state_token_load(a->state_fd, given, &token, &failure);
+        if (r == -ENOKEY && !failure_is_set(&failure))
+                return 0;
+        if (r < 0)
+                return log_failure(r, &failure, "No token");
+        r = master_set_token(a->master, token);
+        if (r < 0)
+                return log_error_errno(r, "%m");
+        erase_and_free(a->given);
+        a->given = TAKE_PTR(given);
+        return 1;
+}
+
+static int on_token_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Agent *a = ASSERT_PTR(userdata);
+
+        if (try_token(a) > 0)
+                begin(a);
+        else
+                (void) !event_rearm(a->token_timer, TOKEN_INTERVAL);
+        return 0;
+}
+
+/* The lines to jobs that the service manager kept for us, by their names. */
+static void adopt_lines(Agent *a) {
+        char **names = NULL;
+        int n;
+
+        n = sd_listen_fds_with_names(/* unset_environment= */ true, &names);
+        for (int i = 0; i < n; i++) {
+                int fd = SD_LISTEN_FDS_START + i, r;
+                WorkName name;
+
+                if (work_name_parse(names[i], "", &name) < 0 || find_work(a, name)) {
+                        fd_store_remove(names[i]);
+                        safe_close(fd);
+                        continue;
+                }
+                r = work_adopt(a, name, fd);
+                if (r < 0)
+                        log_error_errno(r, "Cannot take up %s again: %m", names[i]);
+        }
+        strv_free(names);
+}
+
+static int adopt_file(Agent *a, const char *file) {
+        WorkName name;
+
+        if (work_name_parse(file, ".job", &name) < 0 && work_name_parse(file, ".json", &name) < 0)
+                return 0;
+        if (find_work(a, name))
+                return 0;
+        return work_adopt(a, name, -EBADF);
+}
+
+static int adopt_files(Agent *a) {
+        int fd, r = 0;
+        DIR *d;
+
+        fd = fcntl(a->results_fd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+                return log_error_errno(errno, "The folder of results cannot be read: %m");
+        d = fdopendir(fd);
+        if (!d) {
+                safe_close(fd);
+                return log_error_errno(errno, "The folder of results cannot be read: %m");
+        }
+        rewinddir(d);
+        for (const struct dirent *e = readdir(d); e && r >= 0; e = readdir(d))
+                r = adopt_file(a, e->d_name);
+        (void) closedir(d);
+        return r < 0 ? log_error_errno(r, "What an agent before left cannot be taken up: %m") : 0;
+}
+
+int agent_start(Agent *a) {
+        int r;
+
+        assert(a);
+
+        r = agent_bus_start(a->bus);
+        if (r < 0)
+                return log_error_errno(r, "Cannot open the bus: %m");
+        adopt_lines(a);
+        r = adopt_files(a);
+        if (r < 0)
+                return r;
+        r = try_token(a);
+        if (r > 0) {
+                begin(a);
+                return 0;
+        }
+        log_warning("There is no token for %s yet; waiting for 'backupx-agent enroll', or for the file of the token",
+                    a->options->master);
+        tell_status(a);
+        return event_rearm(a->token_timer, TOKEN_INTERVAL);
+}
+
+/* --- Stop --------------------------------------------------------------------------------------------- */
+
+static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Agent *a = ASSERT_PTR(userdata);
+
+        log_warning("Jobs are left behind; their results are delivered by the next agent");
+        return sd_event_exit(a->event, 0);
+}
+
+void agent_stop(Agent *a) {
+        assert(a);
+
+        if (a->stopping)
+                return;
+        a->stopping = true;
+        claim_stop(a->claim);
+        /* Jobs of systemd go on: their lines are in the fd store, and their results go to a file. */
+        for (Work *w = a->works, *next; w; w = next) {
+                next = w->next;
+                if (w->pid > 0)
+                        work_cancel(w, /* stopping= */ true);
+        }
+        tell_status(a);
+        if (event_rearm(a->stop_timer, AGENT_STOP_PATIENCE) < 0)
+                (void) sd_event_exit(a->event, 0);
+        exit_when_done(a);
+}
+
+/* --- Making ------------------------------------------------------------------------------------------- */
+
+static int open_folders(Agent *a, Failure *reterr_failure) {
+        AgeRecipient recipient;
+        int r;
+
+        a->state_fd = state_dir_open(a->options->state_dir, reterr_failure);
+        if (a->state_fd < 0)
+                return a->state_fd;
+        a->results_fd = state_dir_open(a->options->results_dir, reterr_failure);
+        if (a->results_fd < 0)
+                return a->results_fd;
+        r = state_identity(a->state_fd, &a->identity, reterr_failure);
+        if (r >= 0)
+                r = state_agent_id(a->state_fd, a->id, reterr_failure);
+        if (r >= 0)
+                r = age_identity_recipient(&a->identity, &recipient);
+        if (r >= 0)
+                (void) age_recipient_format(&recipient, a->public_key);
+        if (r >= 0)
+                r = daemon_boot_id(a->boot_id);
+        return r;
+}
+
+int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Failure *reterr_failure) {
+        _cleanup_(agent_freep) Agent *a = NULL;
+        int r;
+
+        assert(event);
+        assert(options);
+        assert(ret);
+
+        a = new0(Agent, 1);
+        if (!a)
+                return -ENOMEM;
+        a->event = sd_event_ref(event);
+        a->options = options;
+        a->state_fd = a->results_fd = -EBADF;
+        r = open_folders(a, reterr_failure);
+        if (r >= 0)
+                r = master_new(event, options, &a->master);
+        if (r >= 0)
+                r = claim_new(a, &a->claim);
+        if (r >= 0)
+                r = heartbeat_new(a, &a->heartbeat);
+        if (r >= 0)
+                r = agent_bus_new(a, &a->bus);
+        if (r >= 0)
+                r = event_add_timer(event, &a->token_timer, USEC_INFINITY, on_token_timer, a);
+        if (r >= 0)
+                r = event_add_timer(event, &a->stop_timer, USEC_INFINITY, on_stop_timer, a);
+        if (r < 0)
+                return r;
+        master_on_change(a->master, on_master_change, a);
+
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+Agent *agent_free(Agent *a) {
+        if (!a)
+                return NULL;
+
+        while (a->works)
+                work_free(a->works);
+        master_call_free(a->self_call);
+        claim_free(a->claim);
+        heartbeat_free(a->heartbeat);
+        master_free(a->master);
+        agent_bus_free(a->bus);
+        sd_event_source_disable_unref(a->token_timer);
+        sd_event_source_disable_unref(a->stop_timer);
+        age_identity_erase(&a->identity);
+        erase_and_free(a->given);
+        free(a->node_name);
+        safe_close(a->state_fd);
+        safe_close(a->results_fd);
+        sd_event_unref(a->event);
+        return mfree(a);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+
+#include "agent/daemon/facts.h"
+#include "agent/daemon/heartbeat.h"
+#include "base/alloc.h"
+#include "base/backoff.h"
+#include "base/text.h"
+#include "crypto/random.h"
+#include "sys/event.h"
+#include "sys/log.h"
+#include "wire/agent.h"
+
+/* What a master may ask for: more often is a waste, less often makes us look dead. */
+#define INTERVAL_MIN (5 * USEC_PER_SEC)
+#define INTERVAL_MAX (30 * USEC_PER_SEC)
+/* An answer that comes later than the next beat is worth nothing. */
+#define TIMEOUT (20 * USEC_PER_SEC)
+
+struct Heartbeat {
+        Agent *agent; /* weak */
+        sd_event_source *timer;
+        MasterCall *call;
+        Backoff backoff;
+        usec_t interval;
+        bool greeted; /* the last one was answered */
+        bool stopped;
+};
+
+static void take_cancels(Heartbeat *h, const json_t *ids) {
+        const json_t *id;
+        size_t i;
+
+        json_array_foreach((json_t *) ids, i, id) {
+                if (json_is_integer(id) && json_integer_value(id) > 0)
+                        agent_cancel(h->agent, (uint64_t) json_integer_value(id));
+        }
+}
+
+static void take_answer(Heartbeat *h, const json_t *data) {
+        json_int_t interval = json_integer_value(json_object_get(data, "interval_s"));
+        const char *sealed = json_string_value(json_object_get(data, "token_sealed"));
+
+        if (interval > 0)
+                h->interval = CLAMP((usec_t) MIN(interval, (json_int_t) 3600) * USEC_PER_SEC, INTERVAL_MIN,
+                                    INTERVAL_MAX);
+        if (!h->greeted) {
+                h->greeted = true;
+                agent_greeted(h->agent);
+        }
+        take_cancels(h, json_object_get(data, "cancel"));
+        if (sealed)
+                agent_take_token(h->agent, sealed);
+}
+
+static usec_t next_delay(Heartbeat *h, const Reply *reply) {
+        uint32_t random = random_u32();
+        usec_t delay;
+
+        if (reply && (reply->verdict == REPLY_OK || reply->verdict == REPLY_EMPTY)) {
+                backoff_reset(&h->backoff);
+                return h->interval;
+        }
+        delay = backoff_next(&h->backoff, random);
+        if (reply && reply->verdict != REPLY_RETRY)
+                delay = MAX(delay, h->interval + random % h->interval);
+        return MAX(delay, reply ? reply->retry_after : 0);
+}
+
+static void on_answer(const Reply *reply, void *userdata) {
+        Heartbeat *h = ASSERT_PTR(userdata);
+
+        h->call = NULL;
+        if (h->stopped)
+                return;
+        if (reply->verdict == REPLY_OK)
+                take_answer(h, reply->data);
+        else if (reply->verdict != REPLY_EMPTY)
+                h->greeted = false;
+        (void) !event_rearm(h->timer, next_delay(h, reply));
+}
+
+static int build_body(Heartbeat *h, json_t **ret) {
+        const AgentOptions *o = agent_options(h->agent);
+        _cleanup_json_ json_t *body = json_object();
+        int r;
+
+        if (!body)
+                return -ENOMEM;
+        r = facts_put(body, o->temp_dir);
+        if (r >= 0)
+                r = json_set(body, "boot_id", json_string(agent_boot_id(h->agent)));
+        if (r >= 0)
+                r = json_set(body, "agent_id", json_string(agent_id(h->agent)));
+        if (r >= 0)
+                r = json_set(body, "public_key", json_string(agent_public_key(h->agent)));
+        if (r >= 0)
+                r = json_set(body, "capacity", json_from_u64(o->capacity));
+        if (r >= 0)
+                r = json_set(body, "probes", json_from_u64(o->probe_capacity));
+        if (r >= 0)
+                r = json_set(body, "running", agent_list_work(h->agent, work_state_is_running));
+        if (r >= 0)
+                r = json_set(body, "clock", json_from_time(now_usec(CLOCK_REALTIME)));
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(body);
+        return 0;
+}
+
+static int beat(Heartbeat *h) {
+        _cleanup_json_ json_t *body = NULL;
+        MasterRequest request;
+        int r;
+
+        r = build_body(h, &body);
+        if (r < 0)
+                return r;
+        request = (MasterRequest){
+                .path = "heartbeat",
+                .body = body,
+                .timeout = TIMEOUT,
+                .done = on_answer,
+                .userdata = h,
+        };
+        return master_ask(agent_master(h->agent), &request, &h->call);
+}
+
+void heartbeat_start(Heartbeat *h) {
+        int r;
+
+        assert(h);
+
+        if (h->stopped || h->call || !master_token(agent_master(h->agent)))
+                return;
+        r = beat(h);
+        if (r < 0) {
+                log_warning_errno(r, "No heartbeat can be sent: %m");
+                (void) !event_rearm(h->timer, next_delay(h, NULL));
+        }
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Heartbeat *h = ASSERT_PTR(userdata);
+
+        heartbeat_start(h);
+        return 0;
+}
+
+void heartbeat_stop(Heartbeat *h) {
+        assert(h);
+
+        h->stopped = true;
+        h->call = master_call_free(h->call);
+        (void) !event_rearm(h->timer, USEC_INFINITY);
+}
+
+int heartbeat_new(Agent *a, Heartbeat **ret) {
+        _cleanup_(heartbeat_freep) Heartbeat *h = NULL;
+        int r;
+
+        assert(a);
+        assert(ret);
+
+        h = new0(Heartbeat, 1);
+        if (!h)
+                return -ENOMEM;
+        h->agent = a;
+        h->interval = AGENT_HEARTBEAT_INTERVAL_SEC * USEC_PER_SEC;
+        h->backoff = BACKOFF_INIT(USEC_PER_SEC, 60 * USEC_PER_SEC);
+        r = event_add_timer(agent_event(a), &h->timer, USEC_INFINITY, on_timer, h);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(h);
+        return 0;
+}
+
+Heartbeat *heartbeat_free(Heartbeat *h) {
+        if (!h)
+                return NULL;
+        master_call_free(h->call);
+        sd_event_source_disable_unref(h->timer);
+        return mfree(h);
+}

@@ -1,0 +1,16 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Every 15 s: that we live, what runs (which renews its leases), and what this host is. The answer tells
+ * what to cancel, and hands over a new token. */
+
+#include "agent/daemon/agent.h"
+
+int heartbeat_new(Agent *a, Heartbeat **ret) _warn_unused_;
+Heartbeat *heartbeat_free(Heartbeat *h);
+
+/* Sends one now, and goes on by itself. */
+void heartbeat_start(Heartbeat *h);
+void heartbeat_stop(Heartbeat *h);
+
+DEFINE_CLEANUP(Heartbeat *, heartbeat_free);

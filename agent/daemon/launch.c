@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "agent/daemon/launch.h"
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "sys/log.h"
+
+/* Where the line of a job stands in the child. */
+#define LINE_FD 3
+
+const char *launch_unit(CommandKind kind) {
+        switch (kind) {
+        case COMMAND_BACKUP:
+        case COMMAND_VERIFY:
+        case COMMAND_PRUNE:
+                return "backup";
+        case COMMAND_RESTORE:
+                return "restore";
+        case COMMAND_LIST_DIR:
+        case COMMAND_DISCOVER_DATABASES:
+        case COMMAND_TEST_STORAGE:
+        case COMMAND_BROWSE:
+        case COMMAND_SELF_CHECK:
+        case _COMMAND_KIND_MAX:
+        case _COMMAND_KIND_INVALID:
+                return "probe";
+        }
+        return "probe";
+}
+
+bool launch_is_probe(CommandKind kind) {
+        return kind >= 0 && streq(launch_unit(kind), "probe");
+}
+
+static int connect_socket(const char *path, int *ret_fd) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -EBADF;
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(address.sun_path, path, strlen(path) + 1);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
+                return -errno;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* --- A child ------------------------------------------------------------------------------------------ */
+
+/* What a job may know of our environment: nothing secret is ever in it. */
+static int child_environment(const AgentOptions *options, char ***ret) {
+        static const char *const passed[] = { "PATH", "TZ", "LANG", "BACKUPX_LOG_LEVEL", "JOURNAL_STREAM" };
+        _cleanup_(strv_freep) char **l = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(passed) && r >= 0; i++) {
+                _cleanup_(freep) char *line = NULL;
+                const char *value = getenv(passed[i]);
+
+                if (!value)
+                        continue;
+                r = asprintf_safe(&line, "%s=%s", passed[i], value);
+                if (r >= 0)
+                        r = strv_extend(&l, line);
+        }
+        if (r >= 0) {
+                _cleanup_(freep) char *state = NULL, *policy = NULL;
+
+                r = asprintf_safe(&state, "BACKUPX_AGENT_STATE_DIR=%s", options->state_dir);
+                if (r >= 0)
+                        r = asprintf_safe(&policy, "BACKUPX_AGENT_POLICY=%s", options->policy);
+                if (r >= 0)
+                        r = strv_extend(&l, state);
+                if (r >= 0)
+                        r = strv_extend(&l, policy);
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+/* Between fork and exec: nothing here allocates. */
+_noreturn_ static void child(const char *program, int line, char **environment) {
+        char *const argv[] = { (char *) "backupx-job", NULL };
+        sigset_t none;
+        int null;
+
+        /* A session of its own: what a terminal sends to the agent is not for the job. */
+        (void) setsid();
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) signal(SIGPIPE, SIG_DFL);
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+                _exit(126);
+        if (line == LINE_FD ? fcntl(LINE_FD, F_SETFD, 0) < 0 : dup2(line, LINE_FD) < 0)
+                _exit(126);
+        if (close_range(LINE_FD + 1, ~0U, 0) < 0)
+                _exit(126);
+        (void) execve(program, argv, environment);
+        _exit(127);
+}
+
+static int spawn(const AgentOptions *options, int *ret_fd, pid_t *ret_pid, int *ret_pidfd) {
+        _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
+        _cleanup_(strv_freep) char **environment = NULL;
+        int pair[2], pidfd, r;
+        pid_t pid;
+
+        r = child_environment(options, &environment);
+        if (r < 0)
+                return r;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        ours = pair[0];
+        theirs = pair[1];
+        r = fd_set_nonblock(ours, true);
+        if (r < 0)
+                return r;
+        pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0)
+                child(options->job, theirs, environment);
+        pidfd = pidfd_open(pid, 0);
+        if (pidfd < 0)
+                pidfd = -errno;
+        *ret_fd = TAKE_FD(ours);
+        *ret_pid = pid;
+        *ret_pidfd = pidfd;
+        return 0;
+}
+
+int launch_job(const AgentOptions *options, CommandKind kind, int *ret_fd, pid_t *ret_pid, int *ret_pidfd,
+               Failure *reterr_failure) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        assert(options);
+        assert(ret_fd && ret_pid && ret_pidfd);
+
+        r = asprintf_safe(&path, "%s/%s.sock", options->runtime_dir, launch_unit(kind));
+        if (r < 0)
+                return r;
+        r = connect_socket(path, ret_fd);
+        if (r >= 0) {
+                *ret_pid = 0;
+                *ret_pidfd = -EBADF;
+                return 0;
+        }
+        if (r != -ENOENT)
+                return failure_set(reterr_failure, r, "JOB_NOT_STARTED",
+                                   "The job socket %s cannot be used: %m", path);
+        if (access(options->job, X_OK) < 0)
+                return failure_set(reterr_failure, -errno, "JOB_NOT_STARTED",
+                                   "There is neither the job socket %s nor the program %s: %m", path,
+                                   options->job);
+        r = spawn(options, ret_fd, ret_pid, ret_pidfd);
+        if (r < 0)
+                return failure_set(reterr_failure, r, "JOB_NOT_STARTED", "No job can be started: %m");
+        return 0;
+}
+
+/* --- The fd store ----------------------------------------------------------------------------------- */
+
+void fd_store_add(int fd, const char *name) {
+        _cleanup_(freep) char *message = NULL;
+        int r;
+
+        assert(fd >= 0);
+        assert(name);
+
+        /* FDPOLL=0: a job that ends while no agent runs leaves its last words in the socket. The manager
+         * would otherwise throw the descriptor away as soon as the other end closes. */
+        if (asprintf_safe(&message, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name) < 0)
+                return;
+        r = sd_pid_notify_with_fds(0, /* unset_environment= */ false, message, &fd, 1);
+        if (r < 0)
+                log_warning_errno(r, "The line of %s cannot be put into the fd store, ignoring: %m", name);
+}
+
+void fd_store_remove(const char *name) {
+        _cleanup_(freep) char *message = NULL;
+
+        assert(name);
+
+        if (asprintf_safe(&message, "FDSTOREREMOVE=1\nFDNAME=%s", name) >= 0)
+                (void) sd_notify(/* unset_environment= */ false, message);
+}

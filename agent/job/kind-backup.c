@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* backup: sources of this host into an archive, to all targets of the task at once. A target that cannot be
+ * opened does not stop the others; the run is partial then. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "agent/job/kinds.h"
+#include "agent/job/targets.h"
+#include "archive/backup.h"
+#include "base/alloc.h"
+#include "base/encode.h"
+#include "base/text.h"
+#include "sys/log.h"
+#include "wire/path.h"
+
+typedef struct Backup {
+        const JobRun *run;
+        BackupSpec spec;
+        /* By the number of the target in the spec. */
+        Storage *storages[SPEC_TARGETS_MAX];
+        char *keys[SPEC_TARGETS_MAX];
+        char *errors[SPEC_TARGETS_MAX];
+        /* Those that could be opened, as archive_backup() gets them, and their places in the spec. */
+        BackupTarget targets[SPEC_TARGETS_MAX];
+        size_t places[SPEC_TARGETS_MAX];
+        size_t n_targets;
+        AgeRecipient recipients[SPEC_RECIPIENTS_MAX];
+        BackupResult result;
+        BackupOutcome outcome;
+} Backup;
+
+static void backup_done(Backup *b) {
+        for (size_t i = 0; i < SPEC_TARGETS_MAX; i++) {
+                storage_free(b->storages[i]);
+                free(b->keys[i]);
+                free(b->errors[i]);
+        }
+        backup_spec_done(&b->spec);
+        backup_result_done(&b->result);
+        backup_outcome_done(&b->outcome);
+}
+
+/* --- Callbacks of the pipeline ------------------------------------------------------------------------ */
+
+static void on_progress(void *userdata, const BackupProgress *p) {
+        const Backup *b = ASSERT_PTR(userdata);
+        JobProgress progress = {
+                .phase = (char *) backup_phase_to_string(p->phase),
+                .bytes_read = p->bytes_read,
+                .bytes_written = p->bytes_written,
+                .files_done = p->files_done,
+                .current = p->current,
+        };
+
+        job_link_progress(b->run->link, &progress);
+}
+
+static int level_of(BackupLogLevel level) {
+        switch (level) {
+        case BACKUP_LOG_INFO:
+                return LOG_INFO;
+        case BACKUP_LOG_WARNING:
+                return LOG_WARNING;
+        case BACKUP_LOG_ERROR:
+        case _BACKUP_LOG_LEVEL_MAX:
+        case _BACKUP_LOG_LEVEL_INVALID:
+                return LOG_ERR;
+        }
+        return LOG_ERR;
+}
+
+static void on_log(void *userdata, BackupLogLevel level, const char *text) {
+        const Backup *b = ASSERT_PTR(userdata);
+
+        job_link_log(b->run->link, level_of(level), "%s", text);
+}
+
+/* Where links are followed a path says little about the file that it leads to. */
+static int check_resolved(const JobRun *run, const char *path, Failure *reterr_failure) {
+        _cleanup_(freep) char *resolved = realpath(path, NULL);
+
+        if (!resolved)
+                return 0; /* reading it tells why */
+        return policy_check_backup(run->policy, resolved, reterr_failure);
+}
+
+static int allowed(void *userdata, const char *path) {
+        const Backup *b = ASSERT_PTR(userdata);
+        const Policy *p = b->run->policy;
+        int r;
+
+        if (!p->backup_allow && !p->backup_deny)
+                return 0;
+        r = policy_check_backup(p, path, /* reterr_failure= */ NULL);
+        if (r < 0 || !b->spec.follow_symlinks)
+                return r;
+        return check_resolved(b->run, path, /* reterr_failure= */ NULL);
+}
+
+/* --- Preparing ---------------------------------------------------------------------------------------- */
+
+static int check_sources(Backup *b, Failure *reterr_failure) {
+        int r;
+
+        STRV_FOREACH(path, b->spec.paths) {
+                r = policy_check_backup(b->run->policy, *path, reterr_failure);
+                if (r >= 0)
+                        r = check_resolved(b->run, *path, reterr_failure);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int parse_recipients(Backup *b, size_t *ret_n, Failure *reterr_failure) {
+        size_t n = 0;
+
+        STRV_FOREACH(text, b->spec.recipients) {
+                int r;
+
+                if (n >= ELEMENTSOF(b->recipients))
+                        return failure_set(reterr_failure, -E2BIG, "FIELD_INVALID",
+                                           "There are too many recipients");
+                r = age_recipient_parse(*text, &b->recipients[n]);
+                if (r < 0)
+                        return failure_set(reterr_failure, r, "FIELD_INVALID", "This is not a recipient: %s",
+                                           *text);
+                n++;
+        }
+        *ret_n = n;
+        return 0;
+}
+
+static int open_target(Backup *b, size_t i) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        const SpecTarget *target = b->spec.targets + i;
+        int r;
+
+        r = asprintf_safe(&b->keys[i], "%s%" PRIu64 "/", strempty(target->prefix),
+                          b->run->start->name.attempt);
+        if (r < 0)
+                return r;
+        r = job_target_open(b->run, target, &b->storages[i], &failure);
+        if (r < 0) {
+                job_link_log(b->run->link, LOG_ERR, "Target %s: %s", target->name,
+                             failure_message(&failure, r));
+                return asprintf_safe(&b->errors[i], "%s", failure_message(&failure, r));
+        }
+        b->targets[b->n_targets] = (BackupTarget){ .storage = b->storages[i], .key = b->keys[i] };
+        b->places[b->n_targets++] = i;
+        return 0;
+}
+
+static int open_targets(Backup *b, Failure *reterr_failure) {
+        for (size_t i = 0; i < b->spec.n_targets; i++) {
+                int r = open_target(b, i);
+
+                if (r < 0)
+                        return r;
+        }
+        if (b->n_targets > 0)
+                return 0;
+        return failure_set(reterr_failure, -ENOTCONN, "NO_TARGET", "No target can be used: %s",
+                           b->spec.n_targets > 0 ? strempty(b->errors[0]) : "the task has none");
+}
+
+static int run_archive(Backup *b, size_t n_recipients, Failure *reterr_failure) {
+        BackupArgs args = {
+                .paths = b->spec.paths,
+                .excludes = b->spec.excludes,
+                .one_file_system = b->spec.one_file_system,
+                .follow_symlinks = b->spec.follow_symlinks,
+                .level = (int) b->spec.level,
+                .recipients = b->recipients,
+                .n_recipients = n_recipients,
+                .targets = b->targets,
+                .n_targets = b->n_targets,
+                .cancel = job_link_cancelled(b->run->link),
+                .run = b->spec.run,
+                .attempt = b->run->start->name.attempt,
+                .node_id = b->spec.node_id,
+                .task_id = b->spec.task_id,
+                .node = b->spec.node_name,
+                .task = b->spec.task_name,
+                .userdata = b,
+                .on_progress = on_progress,
+                .on_log = on_log,
+                .allowed = allowed,
+        };
+
+        return archive_backup(&args, &b->result, reterr_failure);
+}
+
+/* --- The result ------------------------------------------------------------------------------------- */
+
+static int put_errors(Backup *b) {
+        BackupOutcome *o = &b->outcome;
+        size_t n = MIN(b->result.n_errors, (size_t) RESULT_ERRORS_MAX);
+
+        o->errors_total = b->result.errors_total;
+        if (n == 0)
+                return 0;
+        o->errors = new0(ResultError, n);
+        if (!o->errors)
+                return -ENOMEM;
+        o->n_errors = n;
+        for (size_t i = 0; i < n; i++) {
+                BackupError *e = b->result.errors + i;
+
+                o->errors[i] = (ResultError){
+                        .path = TAKE_PTR(e->path),
+                        .code = TAKE_PTR(e->code),
+                        .message = TAKE_PTR(e->message),
+                };
+        }
+        return 0;
+}
+
+static int put_object(const BackupObject *from, ResultObject *to) {
+        int r;
+
+        r = free_and_strdup(&to->name, from->name);
+        if (r < 0)
+                return r;
+        to->size = from->size;
+        memcpy(to->sha256, from->sha256, sizeof(to->sha256));
+        if (!from->age_header)
+                return 0;
+        return base64_encode(BASE64_STANDARD, from->age_header, from->age_header_size, &to->age_header);
+}
+
+static int put_objects(Backup *b) {
+        BackupOutcome *o = &b->outcome;
+
+        if (!b->result.objects[BACKUP_MANIFEST].name)
+                return 0;
+        o->objects = new0(ResultObject, _BACKUP_OBJECTS);
+        if (!o->objects)
+                return -ENOMEM;
+        o->n_objects = _BACKUP_OBJECTS;
+        for (size_t i = 0; i < _BACKUP_OBJECTS; i++) {
+                int r = put_object(b->result.objects + i, o->objects + i);
+
+                if (r < 0)
+                        return r;
+        }
+        o->has_manifest = true;
+        memcpy(o->manifest_sha256, b->result.objects[BACKUP_MANIFEST].sha256, sizeof(o->manifest_sha256));
+        return 0;
+}
+
+static int put_target(Backup *b, size_t place, const BackupTargetResult *from) {
+        ResultTarget *to = b->outcome.targets + place;
+
+        if (from->abandoned) /* a thread hangs in it: it is gone with the process */
+                b->storages[place] = NULL;
+        to->succeeded = from->succeeded;
+        if (!from->succeeded)
+                return free_and_strdup(&to->error, failure_message(&from->failure, -EIO));
+        to->size = from->size;
+        memcpy(to->sha256, b->outcome.manifest_sha256, sizeof(to->sha256));
+        return free_and_strdup(&to->key, b->keys[place]);
+}
+
+static int put_targets(Backup *b) {
+        BackupOutcome *o = &b->outcome;
+        int r;
+
+        o->targets = new0(ResultTarget, b->spec.n_targets);
+        if (!o->targets)
+                return -ENOMEM;
+        o->n_targets = b->spec.n_targets;
+        for (size_t i = 0; i < o->n_targets; i++) {
+                o->targets[i].target_id = b->spec.targets[i].id;
+                o->targets[i].error = TAKE_PTR(b->errors[i]);
+        }
+        for (size_t i = 0; i < MIN(b->n_targets, b->result.n_targets); i++) {
+                r = put_target(b, b->places[i], b->result.targets + i);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int build_result(Backup *b, json_t **ret) {
+        BackupOutcome *o = &b->outcome;
+        int r;
+
+        o->bytes_read = b->result.bytes_read;
+        o->bytes_written = b->result.bytes_written;
+        o->files = b->result.files;
+        o->skipped = b->result.skipped;
+        o->first_read_usec = b->result.first_read;
+        r = put_errors(b);
+        if (r >= 0)
+                r = put_objects(b);
+        if (r >= 0)
+                r = put_targets(b);
+        return r < 0 ? r : backup_outcome_build(o, ret);
+}
+
+/* A target that could not even be opened makes the run partial, as one that failed later does. */
+static ResultStatus status_of(const Backup *b) {
+        switch (b->result.state) {
+        case BACKUP_SUCCEEDED:
+                return b->n_targets < b->spec.n_targets ? RESULT_PARTIAL : RESULT_SUCCEEDED;
+        case BACKUP_PARTIAL:
+                return RESULT_PARTIAL;
+        case BACKUP_CANCELLED:
+                return RESULT_CANCELLED;
+        case BACKUP_FAILED:
+        case _BACKUP_STATE_MAX:
+        case _BACKUP_STATE_INVALID:
+                return RESULT_FAILED;
+        }
+        return RESULT_FAILED;
+}
+
+static void tell_missing_target(const Backup *b, Failure *failure) {
+        for (size_t i = 0; i < b->outcome.n_targets; i++)
+                if (b->outcome.targets[i].error) {
+                        (void) failure_set(failure, -EIO, "TARGET_FAILED", "Target %s: %s",
+                                           b->spec.targets[i].name, b->outcome.targets[i].error);
+                        return;
+                }
+}
+
+static int back_up(Backup *b, JobOutcome *ret, Failure *reterr_failure) {
+        size_t n_recipients = 0;
+        int r;
+
+        r = backup_spec_parse(b->run->start->spec, &b->spec, reterr_failure);
+        if (r >= 0)
+                r = check_sources(b, reterr_failure);
+        if (r >= 0)
+                r = parse_recipients(b, &n_recipients, reterr_failure);
+        if (r >= 0)
+                r = open_targets(b, reterr_failure);
+        if (r >= 0)
+                r = run_archive(b, n_recipients, reterr_failure);
+        if (r < 0)
+                return r;
+        r = build_result(b, &ret->result);
+        if (r < 0)
+                return r;
+        ret->status = status_of(b);
+        ret->failure = b->result.failure;
+        b->result.failure = FAILURE_NULL;
+        if (ret->status == RESULT_PARTIAL && !failure_is_set(&ret->failure))
+                tell_missing_target(b, &ret->failure);
+        return 0;
+}
+
+void job_kind_backup(const JobRun *run, JobOutcome *ret) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(backup_done) Backup b = { .run = run, .result = BACKUP_RESULT_NULL };
+        int r;
+
+        assert(run);
+        assert(ret);
+
+        r = back_up(&b, ret, &failure);
+        if (r < 0)
+                job_outcome_fail(run, ret, &failure, r);
+}

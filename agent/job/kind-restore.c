@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* restore: an archive, or chosen paths of it, into a directory or back in place. The policy of this host is
+ * asked for each directory that things are restored into, as it was resolved. */
+
+#include <errno.h>
+
+#include "agent/job/archives.h"
+#include "agent/job/kinds.h"
+#include "archive/restore.h"
+#include "base/alloc.h"
+#include "base/text.h"
+#include "sys/log.h"
+
+typedef struct Restore {
+        const JobRun *run;
+        RestoreSpec spec;
+        JobArchive archive;
+        RestoreResult result;
+        RestoreOutcome outcome;
+        Failure denied; /* the first refusal of the policy */
+} Restore;
+
+static void restore_done(Restore *s) {
+        job_archive_done(&s->archive);
+        restore_spec_done(&s->spec);
+        restore_result_done(&s->result);
+        restore_outcome_done(&s->outcome);
+        failure_done(&s->denied);
+}
+
+static void on_progress(void *userdata, const RestoreProgress *p) {
+        const Restore *s = ASSERT_PTR(userdata);
+        JobProgress progress = {
+                .phase = (char *) restore_phase_to_string(p->phase),
+                .bytes_read = p->bytes_read,
+                .bytes_total = p->bytes_total,
+                .bytes_written = p->bytes_written,
+                .files_done = p->files_done,
+                .files_total = p->files_total,
+                .current = (char *) p->current,
+        };
+
+        job_link_progress(s->run->link, &progress);
+}
+
+static int level_of(RestoreLogLevel level) {
+        switch (level) {
+        case RESTORE_LOG_INFO:
+                return LOG_INFO;
+        case RESTORE_LOG_WARNING:
+                return LOG_WARNING;
+        case RESTORE_LOG_ERROR:
+        case _RESTORE_LOG_LEVEL_MAX:
+        case _RESTORE_LOG_LEVEL_INVALID:
+                return LOG_ERR;
+        }
+        return LOG_ERR;
+}
+
+static void on_log(void *userdata, RestoreLogLevel level, const char *text) {
+        const Restore *s = ASSERT_PTR(userdata);
+
+        job_link_log(s->run->link, level_of(level), "%s", text);
+}
+
+static int allowed(void *userdata, const char *path) {
+        Restore *s = ASSERT_PTR(userdata);
+
+        return policy_check_restore(s->run->policy, path, &s->denied);
+}
+
+static int put_errors(Restore *s) {
+        RestoreOutcome *o = &s->outcome;
+        size_t n = MIN(s->result.n_errors, (size_t) RESULT_ERRORS_MAX);
+
+        o->errors_total = s->result.errors_total;
+        if (n == 0)
+                return 0;
+        o->errors = new0(ResultError, n);
+        if (!o->errors)
+                return -ENOMEM;
+        o->n_errors = n;
+        for (size_t i = 0; i < n; i++) {
+                RestoreError *e = s->result.errors + i;
+
+                o->errors[i] = (ResultError){
+                        .path = TAKE_PTR(e->path),
+                        .code = TAKE_PTR(e->code),
+                        .message = TAKE_PTR(e->message),
+                };
+        }
+        return 0;
+}
+
+static int build_result(Restore *s, json_t **ret) {
+        RestoreOutcome *o = &s->outcome;
+        int r;
+
+        o->bytes_read = s->result.bytes_read;
+        o->bytes_written = s->result.bytes_written;
+        o->files = s->result.files;
+        o->skipped = s->result.skipped;
+        r = put_errors(s);
+        if (r >= 0 && !s->spec.in_place && s->result.roots && s->result.roots[0])
+                r = free_and_strdup(&o->destination, s->result.roots[0]);
+        return r < 0 ? r : restore_outcome_build(o, ret);
+}
+
+static ResultStatus status_of(RestoreState state) {
+        switch (state) {
+        case RESTORE_SUCCEEDED:
+                return RESULT_SUCCEEDED;
+        case RESTORE_PARTIAL:
+                return RESULT_PARTIAL;
+        case RESTORE_CANCELLED:
+                return RESULT_CANCELLED;
+        case RESTORE_FAILED:
+        case _RESTORE_STATE_MAX:
+        case _RESTORE_STATE_INVALID:
+                return RESULT_FAILED;
+        }
+        return RESULT_FAILED;
+}
+
+static int run_archive(Restore *s, Failure *reterr_failure) {
+        RestoreArgs args = {
+                .source = s->archive.source,
+                .destination = s->spec.destination,
+                .in_place = s->spec.in_place,
+                .paths = s->spec.paths,
+                .conflict = s->spec.conflict,
+                .cancel = job_link_cancelled(s->run->link),
+                .userdata = s,
+                .on_progress = on_progress,
+                .on_log = on_log,
+                .allowed = allowed,
+        };
+
+        return archive_restore(&args, &s->result, reterr_failure);
+}
+
+static int restore(Restore *s, JobOutcome *ret, Failure *reterr_failure) {
+        int r;
+
+        r = policy_check_restore_any(s->run->policy, reterr_failure);
+        if (r >= 0)
+                r = restore_spec_parse(s->run->start->spec, &s->spec, reterr_failure);
+        if (r >= 0 && s->spec.destination)
+                r = policy_check_restore(s->run->policy, s->spec.destination, reterr_failure);
+        if (r >= 0)
+                r = job_archive_open(s->run, &s->spec.archive, &s->archive, reterr_failure);
+        if (r >= 0)
+                r = run_archive(s, reterr_failure);
+        if (r < 0)
+                return r;
+        r = build_result(s, &ret->result);
+        if (r < 0)
+                return r;
+        ret->status = status_of(s->result.state);
+        /* Our own refusal is the cause, whatever the engine says about it. */
+        if (failure_is_set(&s->denied) && ret->status != RESULT_SUCCEEDED) {
+                ret->failure = s->denied;
+                s->denied = FAILURE_NULL;
+        } else {
+                ret->failure = s->result.failure;
+                s->result.failure = FAILURE_NULL;
+        }
+        return 0;
+}
+
+void job_kind_restore(const JobRun *run, JobOutcome *ret) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(restore_done) Restore s = { .run = run, .result = RESTORE_RESULT_NULL };
+        int r;
+
+        assert(run);
+        assert(ret);
+
+        r = restore(&s, ret, &failure);
+        if (r < 0)
+                job_outcome_fail(run, ret, &failure, r);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+
+#include "agent/job/kinds.h"
+
+JobKindFunc job_kind_function(CommandKind kind) {
+        switch (kind) {
+        case COMMAND_BACKUP:
+                return job_kind_backup;
+        case COMMAND_RESTORE:
+                return job_kind_restore;
+        case COMMAND_BROWSE:
+                return job_kind_browse;
+        case COMMAND_LIST_DIR:
+                return job_kind_list_dir;
+        case COMMAND_TEST_STORAGE:
+                return job_kind_test_storage;
+        case COMMAND_SELF_CHECK:
+                return job_kind_self_check;
+        case COMMAND_VERIFY:
+        case COMMAND_PRUNE:
+        case COMMAND_DISCOVER_DATABASES:
+        case _COMMAND_KIND_MAX:
+        case _COMMAND_KIND_INVALID:
+                return NULL;
+        }
+        return NULL;
+}
+
+void job_outcome_fail(const JobRun *run, JobOutcome *o, Failure *failure, int error) {
+        assert(run);
+        assert(o);
+        assert(failure);
+
+        if (!failure_is_set(failure))
+                (void) failure_set(failure, error,
+                                   error == -ENOMEM                    ? "OUT_OF_MEMORY" :
+                                                   error == -ECANCELED ? "CANCELLED" :
+                                                                         "JOB_FAILED",
+                                   "%s", failure_message(NULL, error));
+        o->status = atomic_load(job_link_cancelled(run->link)) ? RESULT_CANCELLED : RESULT_FAILED;
+        failure_done(&o->failure);
+        o->failure = *failure;
+        *failure = FAILURE_NULL;
+}

@@ -1,0 +1,33 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The kinds of work, one function each. They run in the worker thread, may block, and end soon after the
+ * cancel flag is set. */
+
+#include "agent/common/policy.h"
+#include "agent/job/link.h"
+#include "agent/job/start.h"
+
+typedef struct JobRun {
+        const JobStart *start;
+        const Policy *policy;
+        const char *storage_dir; /* where local targets need no rule */
+        JobLink *link;
+} JobRun;
+
+/* Fills *ret, whatever happens. */
+typedef void (*JobKindFunc)(const JobRun *run, JobOutcome *ret);
+
+void job_kind_backup(const JobRun *run, JobOutcome *ret);
+void job_kind_restore(const JobRun *run, JobOutcome *ret);
+void job_kind_browse(const JobRun *run, JobOutcome *ret);
+void job_kind_list_dir(const JobRun *run, JobOutcome *ret);
+void job_kind_test_storage(const JobRun *run, JobOutcome *ret);
+void job_kind_self_check(const JobRun *run, JobOutcome *ret);
+
+/* NULL: this version does not do it. */
+JobKindFunc job_kind_function(CommandKind kind);
+
+/* Ends an outcome as failed (or, after a cancel, as cancelled) with this failure, which is taken over. error
+ * stands in where no failure is set. */
+void job_outcome_fail(const JobRun *run, JobOutcome *o, Failure *failure, int error);

@@ -1,0 +1,35 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a job is told: the "start" message, taken apart. */
+
+#include "agent/common/results.h"
+#include "wire/command.h"
+
+typedef struct JobContext {
+        char *master_url;
+        char *ca_cert;
+        char *pin;
+        char *proxy_url;
+        bool insecure_tls;
+        uint64_t node_id;
+        char *node_name;
+        char *results_dir;
+} JobContext;
+
+typedef struct JobStart {
+        WorkName name;
+        CommandKind kind;
+        usec_t deadline; /* 0: none */
+        json_t *spec;
+        CommandSecrets secrets;
+        JobContext context;
+} JobStart;
+
+#define JOB_START_NULL ((JobStart){})
+
+/* Wipes the secrets. */
+void job_start_done(JobStart *s);
+int job_start_parse(const json_t *message, JobStart *ret, Failure *reterr_failure) _warn_unused_;
+/* The "run" of the spec, 0 where there is none: for the journal. */
+uint64_t job_start_run(const JobStart *s);

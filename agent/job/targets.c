@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "agent/job/targets.h"
+#include "base/text.h"
+
+static int check_place(const JobRun *run, const SpecTarget *target, Failure *reterr_failure) {
+        const char *path;
+
+        if (!streq_ptr(target->type, "local"))
+                return 0;
+        path = json_string_value(json_object_get(target->config, "path"));
+        if (!path)
+                return 0; /* storage_open() says what is wrong */
+        return policy_check_storage(run->policy, run->storage_dir, path, reterr_failure);
+}
+
+int job_target_open(const JobRun *run, const SpecTarget *target, Storage **ret, Failure *reterr_failure) {
+        const JobContext *context;
+        StorageConfig config;
+        int r;
+
+        assert(run);
+        assert(target);
+        assert(ret);
+
+        r = check_place(run, target, reterr_failure);
+        if (r < 0)
+                return r;
+        context = &run->start->context;
+        config = (StorageConfig){
+                .id = target->id,
+                .name = target->name,
+                .type = target->type,
+                .config = target->config,
+                .secrets = command_secrets_target(&run->start->secrets, target->id),
+                .context = {
+                                .master_url = context->master_url,
+                                .ca_cert = context->ca_cert,
+                                .pin = context->pin,
+                                .proxy_url = context->proxy_url,
+                                .insecure_tls = context->insecure_tls,
+                },
+                .cancel = job_link_cancelled(run->link),
+        };
+        return storage_open(&config, ret, reterr_failure);
+}

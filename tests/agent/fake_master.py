@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A master that says what a test wants it to say: the agent's half of the protocol, answered from Python."""
+
+import http.server
+import json
+import re
+import socketserver
+import threading
+import time
+
+
+class Reply:
+    """An answer to be given instead of the usual one; status 0 closes the connection without a word."""
+
+    def __init__(self, status=200, data=None, code=None, headers=None, body=None, delay=0.0):
+        self.status = status
+        self.headers = headers or {}
+        self.delay = delay
+        if body is not None:
+            self.body = body
+        elif code:
+            self.body = json.dumps({'code': code, 'message': f'{code} for a test'}).encode()
+        elif status == 204:
+            self.body = b''
+        else:
+            self.body = json.dumps({'code': 'OK', 'data': data or {}}).encode()
+
+
+class Command:
+    """One command as the queue of a real master would hold it."""
+
+    def __init__(self, number, kind, spec, secrets=None):
+        self.number = number
+        self.kind = kind
+        self.spec = spec
+        self.secrets = secrets
+        self.attempt = 0
+        self.state = 'pending'
+        self.cancel = False
+        self.result = None
+        self.results = 0
+        self.progress = []
+        self.lines = {}
+
+    def delivery(self):
+        """What the claim answers."""
+        return {'id': self.number, 'attempt': self.attempt, 'kind': self.kind, 'deadline': None,
+                'spec': self.spec, 'secrets': self.secrets}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One connection of the agent."""
+
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *_):
+        pass
+
+    def handle_one(self, method):
+        length = int(self.headers.get('Content-Length') or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        reply = self.server.master.answer(method, self.path, body, self.headers)
+        if reply.delay:
+            time.sleep(reply.delay)
+        if reply.status == 0:
+            self.close_connection = True
+            return
+        try:
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            if reply.status != 204:
+                self.send_header('Content-Length', str(len(reply.body)))
+            self.end_headers()
+            if reply.status != 204:
+                self.wfile.write(reply.body)
+        except OSError:
+            self.close_connection = True
+
+    def do_GET(self):
+        """Asked by http.server."""
+        self.handle_one('GET')
+
+    def do_POST(self):
+        """Asked by http.server."""
+        self.handle_one('POST')
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """Threads, so that a long poll stops nobody."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+class FakeMaster:
+    """The queue of one node and its door."""
+
+    def __init__(self, port=0):
+        self.token = 'bxn_' + 'A' * 43
+        self.lock = threading.Condition()
+        self.commands = {}
+        self.scripts = []
+        self.seen = []
+        self.heartbeats = []
+        self.claims = []
+        self.token_sealed = None
+        self.wait_limit = 50.0
+        self.closed = False
+        self.server = None
+        self.thread = None
+        self.port = port
+        self.open()
+
+    def open(self):
+        """Opens the door, at the same port as before where there was one."""
+        self.closed = False
+        self.server = Server(('127.0.0.1', self.port), Handler)
+        self.server.master = self
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={'poll_interval': 0.05})
+        self.thread.daemon = True
+        self.thread.start()
+
+    def close(self):
+        """Shuts the door: an outage."""
+        with self.lock:
+            self.closed = True
+            self.lock.notify_all()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    @property
+    def url(self):
+        """What --master gets."""
+        return f'http://127.0.0.1:{self.port}'
+
+    # --- for tests ---
+
+    def script(self, pattern, *replies):
+        """The next requests whose path matches get these answers, in order."""
+        with self.lock:
+            self.scripts.append((re.compile(pattern), list(replies)))
+
+    def add(self, kind, spec, number=None, secrets=None):
+        """Queues a command."""
+        with self.lock:
+            number = number or 1 + max(self.commands, default=0)
+            command = self.commands[number] = Command(number, kind, spec, secrets)
+            self.lock.notify_all()
+            return command
+
+    def wait(self, condition, timeout=20.0, what='a condition'):
+        """Waits until the condition holds; gives its value."""
+        deadline = time.monotonic() + timeout
+        with self.lock:
+            while True:
+                value = condition()
+                if value:
+                    return value
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(f'{what} did not come true in {timeout} s')
+                self.lock.wait(min(left, 0.05))
+
+    def finished(self, command, timeout=20.0):
+        """Waits for the result of a command."""
+        self.wait(lambda: command.result is not None, timeout, f'the result of command {command.number}')
+        return command.result
+
+    def count(self, pattern):
+        """How many requests had such a path."""
+        with self.lock:
+            return sum(1 for _, path, _ in self.seen if re.search(pattern, path))
+
+    # --- the protocol ---
+
+    def answer(self, method, path, body, headers):
+        """Gives the reply to one request."""
+        with self.lock:
+            self.seen.append((method, path, body))
+            self.lock.notify_all()
+            for pattern, replies in self.scripts:
+                if replies and pattern.search(path):
+                    reply = replies.pop(0)
+                    if reply is not None:
+                        return reply
+                    break
+            if '/enroll' not in path and headers.get('Authorization') != f'Bearer {self.token}':
+                return Reply(401, code='NODE_TOKEN_INVALID')
+            return self.route(path, body)
+
+    def route(self, path, body):
+        """The usual answer."""
+        verb = path.split('/api/v1/agent/')[1].split('?')[0]
+        if verb == 'heartbeat':
+            self.heartbeats.append(body)
+            cancel = [c.number for c in self.commands.values() if c.cancel and c.state == 'accepted']
+            return Reply(data={'interval_s': 5, 'cancel': cancel, 'token_sealed': self.token_sealed})
+        if verb == 'self':
+            return Reply(data={'id': 7, 'name': 'test-node', 'status': 'online', 'last_seen': None})
+        if verb == 'enroll':
+            return Reply(data={'node': {'id': 7, 'name': 'test-node'}, 'token': self.token})
+        if verb == 'commands/claim':
+            return self.claim(body, int(path.split('wait=')[1]))
+        number, verb = re.fullmatch(r'commands/(\d+)/(\w+)', verb).groups()
+        command = self.commands.get(int(number))
+        if not command:
+            return Reply(404, code='COMMAND_NOT_FOUND')
+        if body['attempt'] != command.attempt:
+            return Reply(409, code='COMMAND_ATTEMPT_STALE')
+        return getattr(self, 'take_' + verb)(command, body)
+
+    def claim(self, body, wait):
+        """The long poll; like a real one it delivers again what is neither accepted nor held."""
+        self.claims.append(body)
+        held = {(h['command'], h['attempt']) for h in body['holding']}
+        for command in self.commands.values():
+            if command.state == 'dispatched' and (command.number, command.attempt) not in held:
+                command.state = 'pending'
+        deadline = time.monotonic() + min(wait, self.wait_limit)
+        while not self.closed:
+            ready = [c for c in self.commands.values() if c.state == 'pending']
+            probes = ('list_dir', 'test_storage', 'browse', 'self_check')
+            heavy = [c for c in ready if c.kind not in probes][:body['capacity']]
+            light = [c for c in ready if c.kind in probes][:body['probes']]
+            for command in heavy + light:
+                command.state = 'dispatched'
+                command.attempt += 1
+            if heavy or light:
+                return Reply(data={'commands': [c.delivery() for c in heavy + light]})
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return Reply(204)
+            self.lock.wait(left)
+        return Reply(0)
+
+    def take_accept(self, command, _):
+        """dispatched → accepted; a repeat is fine."""
+        if command.state == 'dispatched':
+            command.state = 'accepted'
+        return Reply() if command.state == 'accepted' else Reply(410, code='COMMAND_GONE')
+
+    def take_progress(self, command, body):
+        """Keeps what came."""
+        if command.state != 'accepted':
+            return Reply(410, code='COMMAND_GONE')
+        if 'phase' in body:
+            command.progress.append(body)
+        self.keep_lines(command, body)
+        return Reply(data={'cancel': command.cancel})
+
+    @staticmethod
+    def keep_lines(command, body):
+        """By their numbers: a repeat is not stored twice."""
+        for line in body.get('log') or []:
+            command.lines.setdefault(line['seq'], line['text'])
+
+    def take_result(self, command, body):
+        """The end of a command; acknowledged as often as it is told."""
+        command.results += 1
+        if command.state in ('dispatched', 'accepted'):
+            command.state = body['status']
+            command.result = body
+            self.keep_lines(command, body)
+            self.lock.notify_all()
+        return Reply()
