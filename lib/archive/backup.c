@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Two threads of control: the producer walks, finishes the objects and orders the commit; the caller's thread
- * watches: cancel, stalled targets, progress, log. Everything between them has its own lock. */
+/* Two threads of control: the producer walks, finishes the objects and orders the commit; the caller's
+ * thread watches: cancel, stalled targets, progress, log. Everything between them has its own lock. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -122,7 +122,8 @@ static void backup_done(Backup *b) {
         sources_done(&b->sources);
 }
 
-/* --- The producer --------------------------------------------------------------------------------------------- */
+/* --- The producer
+ * --------------------------------------------------------------------------------------------- */
 
 static int entries_sink(void *userdata, const void *p, size_t n) {
         return object_writer_write(ASSERT_PTR(userdata), p, n);
@@ -236,7 +237,8 @@ static void *produce_main(void *userdata) {
         return NULL;
 }
 
-/* --- The watch ------------------------------------------------------------------------------------------------- */
+/* --- The watch
+ * ------------------------------------------------------------------------------------------------- */
 
 static bool is_cancelled(const Backup *b) {
         return b->args->cancel && atomic_load(b->args->cancel);
@@ -272,7 +274,8 @@ static void watch(Backup *b) {
         report_flush(&b->report, b->args, &p);
 }
 
-/* --- The result ------------------------------------------------------------------------------------------------- */
+/* --- The result
+ * ------------------------------------------------------------------------------------------------- */
 
 static BackupState state_of(const Backup *b, const BackupResult *r) {
         size_t n = 0;
@@ -299,12 +302,14 @@ static void failure_fill(const Backup *b, BackupResult *r) {
                 /* Targets that were only stopped say nothing of the cause. */
                 if (!t->succeeded && failure_is_set(&t->failure) && b->error != -ECANCELED &&
                     (b->error >= 0 || b->error == -EPIPE)) {
-                        (void) failure_set(&r->failure, -EIO, t->failure.code, "%s", failure_message(&t->failure, -EIO));
+                        (void) failure_set(&r->failure, -EIO, t->failure.code, "%s",
+                                           failure_message(&t->failure, -EIO));
                         return;
                 }
         }
         if (b->error < 0)
-                (void) failure_set(&r->failure, b->error, "BACKUP_FAILED", "The backup could not go on: %m.");
+                (void) failure_set(&r->failure, b->error, "BACKUP_FAILED",
+                                   "The backup could not go on: %m.");
         else
                 (void) failure_set(&r->failure, -EIO, "FILES_LOST",
                                    "%" PRIu64 " files or directories could not be read; the log names them.",
@@ -342,17 +347,18 @@ static int result_fill(Backup *b, BackupResult *r) {
         return 0;
 }
 
-/* --- The face --------------------------------------------------------------------------------------------------- */
+/* --- The face
+ * --------------------------------------------------------------------------------------------------- */
 
 static int args_check(const BackupArgs *args, const Sources *sources, Failure *reterr_failure) {
         _cleanup_(excludes_freep) Excludes *excludes = NULL;
 
         if (args->n_targets == 0 || args->n_targets > BACKUP_TARGETS_MAX)
-                return failure_set(reterr_failure, -EINVAL, "TARGETS_INVALID", "A backup has 1 to %d targets.",
-                                   BACKUP_TARGETS_MAX);
+                return failure_set(reterr_failure, -EINVAL, "TARGETS_INVALID",
+                                   "A backup has 1 to %d targets.", BACKUP_TARGETS_MAX);
         if (args->level < BACKUP_LEVEL_MIN || args->level > BACKUP_LEVEL_MAX)
-                return failure_set(reterr_failure, -EINVAL, "LEVEL_INVALID", "The compression level is %d to %d.",
-                                   BACKUP_LEVEL_MIN, BACKUP_LEVEL_MAX);
+                return failure_set(reterr_failure, -EINVAL, "LEVEL_INVALID",
+                                   "The compression level is %d to %d.", BACKUP_LEVEL_MIN, BACKUP_LEVEL_MAX);
         return excludes_new(args->excludes, sources->paths, &excludes, reterr_failure);
 }
 

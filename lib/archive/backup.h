@@ -123,7 +123,8 @@ typedef struct BackupTargetResult {
         uint64_t id;
         bool succeeded;
         uint64_t size; /* of all objects; 0 when it failed */
-        /* A thread hangs in a call to this storage, which therefore must never be freed; end the process soon. */
+        /* A thread hangs in a call to this storage, which therefore must never be freed; end the process
+         * soon. */
         bool abandoned;
         Failure failure;
 } BackupTargetResult;

@@ -132,7 +132,9 @@ static int numbers_parse(const json_t *o, Entry *e) {
                 return -EBADMSG;
         if (size && number_get(size, INT64_MAX, &m->size) < 0)
                 return -EBADMSG;
-        if (device && (number32_get(json_array_get(device, 0), UINT32_MAX, &m->major) < 0 || number32_get(json_array_get(device, 1), UINT32_MAX, &m->minor) < 0))
+        if (device &&
+            (number32_get(json_array_get(device, 0), UINT32_MAX, &m->major) < 0 ||
+             number32_get(json_array_get(device, 1), UINT32_MAX, &m->minor) < 0))
                 return -EBADMSG;
         return 0;
 }
@@ -145,7 +147,8 @@ static int name_parse(const json_t *o, const char *directory, char **ret) {
         r = path_get(o, "name", &name);
         if (r < 0)
                 return r;
-        if (!name || strchr(name, '/') || streq(name, ".") || streq(name, "..") || (name[0] == 0) != !directory)
+        if (!name || strchr(name, '/') || streq(name, ".") || streq(name, "..") ||
+            (name[0] == 0) != !directory)
                 return -EBADMSG;
         if (isempty(directory)) {
                 *ret = TAKE_PTR(name);

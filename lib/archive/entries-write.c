@@ -154,7 +154,8 @@ static int list_emit(EntriesWriter *w) {
 static int index_emit(EntriesWriter *w) {
         if (w->index.size == 0)
                 return 0;
-        return frame_emit(w, &w->index, (EntriesFrame){ .kind = ENTRIES_INDEX, .last = TAKE_PTR(w->index_last) });
+        return frame_emit(w, &w->index,
+                          (EntriesFrame){ .kind = ENTRIES_INDEX, .last = TAKE_PTR(w->index_last) });
 }
 
 static int table_emit(EntriesWriter *w) {

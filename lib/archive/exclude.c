@@ -384,10 +384,12 @@ int excludes_new(char *const *patterns, char *const *sources, Excludes **ret, Fa
                                            "An exclude is longer than %d bytes.", EXCLUDE_LENGTH_MAX);
                 r = pattern_add(e, *p, sources);
                 if (r == -EINVAL)
-                        return failure_set(reterr_failure, r, "EXCLUDE_INVALID",
-                                           "The exclude '%s' cannot match anything: a '[' is not closed, or a '\\' "
-                                           "is at the end of a name.",
-                                           *p);
+                        return failure_set(
+                                        reterr_failure, r, "EXCLUDE_INVALID",
+                                        "The exclude '%s' cannot match anything: a '[' is not closed, or "
+                                        "a '\\' "
+                                        "is at the end of a name.",
+                                        *p);
                 if (r < 0)
                         return r;
         }

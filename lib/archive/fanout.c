@@ -56,7 +56,8 @@ struct Fanout {
         bool committing, stopped;
 };
 
-/* --- Blocks: all under the lock ------------------------------------------------------------------------- */
+/* --- Blocks: all under the lock -------------------------------------------------------------------------
+ */
 
 static void block_unref(Fanout *f, Block *b) {
         if (--b->refs > 0)
@@ -146,16 +147,18 @@ static int puts_write(Target *t, Puts *p, const Block *b, Failure *failure) {
         return storage_put_write(p->put[b->object], b->data, b->size, failure);
 }
 
-/* Data, then entries, then the manifest. Where a later one fails, the earlier ones are removed again as far as the
- * storage lets us; without a manifest they are no archive. */
+/* Data, then entries, then the manifest. Where a later one fails, the earlier ones are removed again as far
+ * as the storage lets us; without a manifest they are no archive. */
 static int puts_commit(Target *t, Puts *p, Failure *failure) {
         for (unsigned i = 0; i < _BACKUP_OBJECTS; i++) {
-                int r = p->put[i] ? storage_put_commit(p->put[i], t->fanout->objects[i].sha256, failure) : -EINVAL;
+                int r = p->put[i] ? storage_put_commit(p->put[i], t->fanout->objects[i].sha256, failure) :
+                                    -EINVAL;
 
                 if (r >= 0)
                         continue;
                 for (unsigned k = 0; k < i; k++) {
-                        _unused_ int ignored = storage_remove(t->storage, t->keys[k], /* reterr_failure= */ NULL);
+                        _unused_ int ignored =
+                                        storage_remove(t->storage, t->keys[k], /* reterr_failure= */ NULL);
                 }
                 return r;
         }
@@ -176,7 +179,8 @@ static void target_busy(Target *t, bool busy) {
         t->since = now_usec(CLOCK_MONOTONIC);
 }
 
-/* Writes what comes until all is written; 0 then. Under the lock, which is given up for each call to the storage. */
+/* Writes what comes until all is written; 0 then. Under the lock, which is given up for each call to the
+ * storage. */
 static int target_write_all(Target *t, Puts *puts, Failure *failure) {
         Fanout *f = t->fanout;
 
@@ -231,7 +235,8 @@ static void *target_main(void *userdata) {
         return NULL;
 }
 
-/* --- The face ------------------------------------------------------------------------------------------- */
+/* --- The face -------------------------------------------------------------------------------------------
+ */
 
 static int target_init(Target *t, Fanout *f, const BackupTarget *args, const char *const names[]) {
         t->fanout = f;
@@ -246,8 +251,8 @@ static int target_init(Target *t, Fanout *f, const BackupTarget *args, const cha
         return 0;
 }
 
-int fanout_new(const BackupTarget *targets, size_t n_targets, const char *const names[static _BACKUP_OBJECTS],
-               Fanout **ret) {
+int fanout_new(const BackupTarget *targets, size_t n_targets,
+               const char *const names[static _BACKUP_OBJECTS], Fanout **ret) {
         _cleanup_(fanout_freep) Fanout *f = NULL;
         pthread_condattr_t attributes;
         int r;

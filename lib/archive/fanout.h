@@ -1,9 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* One stream of blocks to several targets: a thread a target, blocks shared by reference and bounded in number. A
- * target that fails or stalls is dropped, the others go on. Objects of a target become visible together, at the
- * commit, the manifest last; before it, nothing is under a final name. */
+/* One stream of blocks to several targets: a thread a target, blocks shared by reference and bounded in
+ * number. A target that fails or stalls is dropped, the others go on. Objects of a target become visible
+ * together, at the commit, the manifest last; before it, nothing is under a final name. */
 
 #include "archive/backup.h"
 
@@ -14,13 +14,13 @@
 typedef struct Fanout Fanout;
 
 /* Names of the objects come with each target's key in front. */
-int fanout_new(const BackupTarget *targets, size_t n_targets, const char *const names[static _BACKUP_OBJECTS],
-               Fanout **ret) _warn_unused_;
+int fanout_new(const BackupTarget *targets, size_t n_targets,
+               const char *const names[static _BACKUP_OBJECTS], Fanout **ret) _warn_unused_;
 /* Ends the threads; leaves behind, with its memory, what does not end. */
 Fanout *fanout_free(Fanout *f);
 
-/* Appends to an object. Each object has one writer at a time. Blocks while the slowest target is too far behind.
- * -EPIPE: no target is left; -ECANCELED: stopped. */
+/* Appends to an object. Each object has one writer at a time. Blocks while the slowest target is too far
+ * behind. -EPIPE: no target is left; -ECANCELED: stopped. */
 int fanout_write(Fanout *f, unsigned object, const void *p, size_t n) _warn_unused_;
 /* All is written: the targets commit what has these digests. */
 int fanout_commit(Fanout *f, const BackupObject objects[static _BACKUP_OBJECTS]) _warn_unused_;

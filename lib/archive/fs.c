@@ -42,7 +42,8 @@ typedef struct Op {
         int64_t result; /* or negative errno */
 } Op;
 
-/* One thread that makes one call at a time. Owned by two, itself and the Fs; the one that leaves last frees it. */
+/* One thread that makes one call at a time. Owned by two, itself and the Fs; the one that leaves last frees
+ * it. */
 typedef struct Helper {
         pthread_mutex_t lock;
         pthread_cond_t wake, done;
@@ -60,7 +61,8 @@ struct Fs {
         unsigned abandoned;
 };
 
-/* --- The calls --------------------------------------------------------------------------------------------- */
+/* --- The calls
+ * --------------------------------------------------------------------------------------------- */
 
 static int stat_call(Op *op) {
         struct statx x;
@@ -107,7 +109,8 @@ static ssize_t xattr_call(Op *op) {
         proc_path(path, op);
         /* The magic link itself must be followed, a name behind it must not. */
         if (op->kind == OP_LIST_XATTRS)
-                return op->name[0] ? llistxattr(path, op->buf, op->size) : listxattr(path, op->buf, op->size);
+                return op->name[0] ? llistxattr(path, op->buf, op->size) :
+                                     listxattr(path, op->buf, op->size);
         if (op->name[0])
                 return lgetxattr(path, op->xattr, op->buf, op->size);
         return getxattr(path, op->xattr, op->buf, op->size);
@@ -146,7 +149,8 @@ static int64_t op_call(Op *op) {
         return r < 0 ? -errno : r;
 }
 
-/* --- Helpers ------------------------------------------------------------------------------------------------ */
+/* --- Helpers
+ * ------------------------------------------------------------------------------------------------ */
 
 static void helper_destroy(Helper *h) {
         free(h->name);
@@ -306,7 +310,8 @@ static int64_t op_run(Fs *fs, Op *op) {
         return helper_call(fs, op);
 }
 
-/* --- The face --------------------------------------------------------------------------------------------- */
+/* --- The face ---------------------------------------------------------------------------------------------
+ */
 
 int fs_new(usec_t limit, const atomic_bool *cancel, Fs **ret) {
         Fs *fs;

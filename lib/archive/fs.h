@@ -1,9 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* File system calls of the walk. On a file system that may never answer (network, FUSE) a call runs in a helper
- * thread and is waited for with a limit; where the limit passes, the helper is left behind with everything it uses,
- * and the call gives -ETIMEDOUT. Elsewhere a call is just the system call. */
+/* File system calls of the walk. On a file system that may never answer (network, FUSE) a call runs in a
+ * helper thread and is waited for with a limit; where the limit passes, the helper is left behind with
+ * everything it uses, and the call gives -ETIMEDOUT. Elsewhere a call is just the system call. */
 
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -38,8 +38,8 @@ Fs *fs_free(Fs *fs);
 /* Whether the following calls are guarded. */
 void fs_guard(Fs *fs, bool guarded);
 
-/* Gives a descriptor or negative errno; -ECANCELED where the cancel flag ended the wait. O_CLOEXEC and O_NOCTTY are
- * added. */
+/* Gives a descriptor or negative errno; -ECANCELED where the cancel flag ended the wait. O_CLOEXEC and
+ * O_NOCTTY are added. */
 int fs_open(Fs *fs, int dirfd, const char *name, int flags) _warn_unused_;
 /* name "" is dirfd itself. */
 int fs_stat(Fs *fs, int dirfd, const char *name, bool follow, FsStat *ret) _warn_unused_;
@@ -50,7 +50,8 @@ int64_t fs_seek(Fs *fs, int fd, int64_t offset, int whence) _warn_unused_;
 ssize_t fs_readlink(Fs *fs, int dirfd, const char *name, char *buf, size_t n) _warn_unused_;
 /* Of name in dirfd, not followed; name "" is dirfd itself. */
 ssize_t fs_list_xattrs(Fs *fs, int dirfd, const char *name, void *buf, size_t n) _warn_unused_;
-ssize_t fs_get_xattr(Fs *fs, int dirfd, const char *name, const char *xattr, void *buf, size_t n) _warn_unused_;
+ssize_t fs_get_xattr(Fs *fs, int dirfd, const char *name, const char *xattr, void *buf,
+                     size_t n) _warn_unused_;
 /* statfs(2)'s type. */
 int fs_type(Fs *fs, int fd, uint64_t *ret) _warn_unused_;
 

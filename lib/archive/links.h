@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Hard links already stored: (device, inode) → path. A file whose names were all seen is forgotten. The table has
- * a memory budget; what does not fit is stored as copies. */
+/* Hard links already stored: (device, inode) → path. A file whose names were all seen is forgotten. The
+ * table has a memory budget; what does not fit is stored as copies. */
 
 #include "base/macros.h"
 

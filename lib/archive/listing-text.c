@@ -70,7 +70,8 @@ int listing_text_entry(Buffer *out, const Entry *e) {
                 r = listing_text_path(out, slash ? slash + 1 : m->path);
         if (r >= 0)
                 r = buffer_printf(out,
-                                  ",\"type\":\"%s\",\"mode\":%" PRIu32 ",\"uid\":%" PRIu64 ",\"gid\":%" PRIu64,
+                                  ",\"type\":\"%s\",\"mode\":%" PRIu32 ",\"uid\":%" PRIu64
+                                  ",\"gid\":%" PRIu64,
                                   member_type_to_string(m->type), m->mode, m->uid, m->gid);
         if (r >= 0)
                 r = add_path_field(out, "user", m->user);
@@ -86,7 +87,7 @@ int listing_text_entry(Buffer *out, const Entry *e) {
                 r = buffer_printf(out, ",\"device\":[%" PRIu32 ",%" PRIu32 "]", m->major, m->minor);
         if (r >= 0)
                 r = buffer_printf(out, ",\"at\":%" PRIu64 ",\"length\":%" PRIu64 "%s%s}\n", e->offset,
-                                  e->length,
-                                  e->parent ? ",\"parent\":true" : "", e->incomplete ? ",\"incomplete\":true" : "");
+                                  e->length, e->parent ? ",\"parent\":true" : "",
+                                  e->incomplete ? ",\"incomplete\":true" : "");
         return r;
 }

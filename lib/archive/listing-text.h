@@ -1,7 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* JSON text of the listing, written by hand: a million lines a run are too many for a tree of objects each. */
+/* JSON text of the listing, written by hand: a million lines a run are too many for a tree of objects each.
+ */
 
 #include "archive/entries.h"
 #include "base/buffer.h"

@@ -51,7 +51,8 @@ static json_t *json_from_digest(const uint8_t digest[static SHA256_SIZE]) {
 static json_t *json_from_reference(uint64_t id, const char *name) {
         json_t *o = json_object();
 
-        if (json_set(o, "id", json_from_u64(id)) < 0 || json_set(o, "name", json_from_path(strempty(name))) < 0) {
+        if (json_set(o, "id", json_from_u64(id)) < 0 ||
+            json_set(o, "name", json_from_path(strempty(name))) < 0) {
                 json_decref(o);
                 return NULL;
         }

@@ -20,7 +20,8 @@
 #define OWNER_BUFFER (64U << 10)
 #define XATTR_VALUE_MAX (64U << 10)
 
-/* --- Owners ----------------------------------------------------------------------------------------------- */
+/* --- Owners -----------------------------------------------------------------------------------------------
+ */
 
 typedef struct OwnerSlot {
         bool known;
@@ -89,7 +90,8 @@ const char *owner_names_group(OwnerNames *o, uint32_t gid) {
         return slot_set(slot, gid, found && !isempty(found->gr_name) ? found->gr_name : NULL);
 }
 
-/* --- ACLs --------------------------------------------------------------------------------------------------- */
+/* --- ACLs
+ * --------------------------------------------------------------------------------------------------- */
 
 static const char *acl_tag(unsigned tag, bool *ret_has_id) {
         *ret_has_id = tag == ACL_USER || tag == ACL_GROUP;
@@ -143,7 +145,8 @@ int acl_to_text(const void *value, size_t n, char **ret) {
         return 0;
 }
 
-/* --- Extended attributes ---------------------------------------------------------------------------------- */
+/* --- Extended attributes ----------------------------------------------------------------------------------
+ */
 
 static int xattr_add(Member *m, const char *name, const void *value, size_t n) {
         Xattr x = {}, *grown;
@@ -198,7 +201,8 @@ int metadata_xattrs(Fs *fs, int dirfd, const char *name, char *buf, Member *m) {
         return error;
 }
 
-/* --- Holes ------------------------------------------------------------------------------------------------- */
+/* --- Holes
+ * ------------------------------------------------------------------------------------------------- */
 
 /* Joins extents that have less than gap between them, so that at most half of max are left. */
 static void extents_join(Member *m, size_t max) {

@@ -18,10 +18,11 @@ struct Mounts {
 
 /* File systems whose answers depend on this machine alone. */
 static const char *const local_types[] = {
-        "bcachefs", "bpf", "btrfs", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs",
-        "efivarfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fusectl", "hugetlbfs", "iso9660", "jfs",
-        "mqueue", "nilfs2", "nsfs", "ntfs3", "overlay", "proc", "pstore", "ramfs", "reiserfs", "rpc_pipefs",
-        "securityfs", "selinuxfs", "squashfs", "sysfs", "tmpfs", "tracefs", "udf", "vfat", "xfs", "zfs"
+        "bcachefs", "bpf", "btrfs", "cgroup", "cgroup2", "configfs", "debugfs", "devpts",
+        "devtmpfs", "efivarfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs",
+        "fusectl", "hugetlbfs", "iso9660", "jfs", "mqueue", "nilfs2", "nsfs", "ntfs3",
+        "overlay", "proc", "pstore", "ramfs", "reiserfs", "rpc_pipefs", "securityfs", "selinuxfs",
+        "squashfs", "sysfs", "tmpfs", "tracefs", "udf", "vfat", "xfs", "zfs"
 };
 
 static bool type_is_local(const char *type, size_t n) {
@@ -36,8 +37,8 @@ static void unescape(char *s) {
         char *to = s;
 
         for (const char *p = s; *p; to++) {
-                if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' && p[3] >= '0' &&
-                    p[3] <= '7') {
+                if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' &&
+                    p[3] >= '0' && p[3] <= '7') {
                         *to = (char) ((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0'));
                         p += 4;
                 } else

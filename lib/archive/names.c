@@ -32,7 +32,8 @@ static const char *name_at(const NameList *l, size_t i) {
 }
 
 static int compare_offsets(const void *a, const void *b, void *arena) {
-        return strcmp((const char *) arena + *(const uint32_t *) a + 1, (const char *) arena + *(const uint32_t *) b + 1);
+        return strcmp((const char *) arena + *(const uint32_t *) a + 1,
+                      (const char *) arena + *(const uint32_t *) b + 1);
 }
 
 static void list_sort(NameList *l) {

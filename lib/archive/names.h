@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The names in one directory, sorted by their bytes, in bounded memory: where they are more than the budget holds,
- * the directory is read again for each part. */
+/* The names in one directory, sorted by their bytes, in bounded memory: where they are more than the budget
+ * holds, the directory is read again for each part. */
 
 #include "archive/fs.h"
 

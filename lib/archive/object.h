@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* One object on its way to the targets: encrypted where there are recipients, counted and hashed as it will be in
- * storage. */
+/* One object on its way to the targets: encrypted where there are recipients, counted and hashed as it will
+ * be in storage. */
 
 #include "archive/fanout.h"
 

@@ -426,7 +426,8 @@ static bool path_normalize(char *path) {
         for (p = path; *p;) {
                 size_t length = strcspn(p, "/");
 
-                if (length == 0 || (length == 1 && p[0] == '.') || (length == 2 && p[0] == '.' && p[1] == '.'))
+                if (length == 0 || (length == 1 && p[0] == '.') ||
+                    (length == 2 && p[0] == '.' && p[1] == '.'))
                         return false;
                 p += length;
                 p += *p == '/';

@@ -53,7 +53,8 @@ static int record_add_number(Buffer *out, const char *key, uint64_t value) {
         return record_add_string(out, key, text);
 }
 
-/* Decimal seconds, exact: the record of -1.5 s is "-1.5", which the system has as -2 s and 500,000,000 ns. */
+/* Decimal seconds, exact: the record of -1.5 s is "-1.5", which the system has as -2 s and 500,000,000 ns.
+ */
 static int record_add_time(Buffer *out, int64_t sec, uint32_t nsec) {
         bool negative = sec < 0;
         uint64_t whole = negative ? (uint64_t) - (sec + 1) + 1 : (uint64_t) sec;

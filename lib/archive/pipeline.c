@@ -63,7 +63,8 @@ void pipeline_stop(Pipeline *p, int error) {
         (void) set_error(p, error);
 }
 
-/* --- Threads -------------------------------------------------------------------------------------------------- */
+/* --- Threads
+ * -------------------------------------------------------------------------------------------------- */
 
 /* Waits for number *next to be filled and takes it: the slot, or NULL when there is no more to do. */
 static Slot *slot_claim(Pipeline *p, uint64_t *next) {
@@ -91,7 +92,8 @@ static void *compress_main(void *userdata) {
         while ((slot = slot_claim(p, &p->claimed))) {
                 int r;
 
-                r = frame_compress(c, slot->plain, slot->plain_size, slot->packed, p->packed_size, &slot->frame);
+                r = frame_compress(c, slot->plain, slot->plain_size, slot->packed, p->packed_size,
+                                   &slot->frame);
                 if (r < 0) {
                         (void) set_error(p, r);
                         break;
@@ -131,7 +133,8 @@ static Slot *packed_wait(Pipeline *p) {
 
         (void) pthread_mutex_lock(&p->lock);
         slot = &p->slots[p->written % SLOTS];
-        while (p->error == 0 && !(p->written < p->filled && slot->is_packed) && !(p->ended && p->written == p->filled))
+        while (p->error == 0 && !(p->written < p->filled && slot->is_packed) &&
+               !(p->ended && p->written == p->filled))
                 (void) pthread_cond_wait(&p->changed, &p->lock);
         if (p->error != 0 || p->written == p->filled)
                 slot = NULL;
@@ -163,7 +166,9 @@ static void *write_main(void *userdata) {
         return NULL;
 }
 
-static int thread_start(Pipeline *p, void *(*func)(void *) ) {
+typedef void *(*ThreadFunc)(void *userdata);
+
+static int thread_start(Pipeline *p, ThreadFunc func) {
         int r = pthread_create(&p->threads[p->n_threads], NULL, func, p);
 
         if (r != 0)
@@ -172,7 +177,8 @@ static int thread_start(Pipeline *p, void *(*func)(void *) ) {
         return 0;
 }
 
-/* --- The face --------------------------------------------------------------------------------------------------- */
+/* --- The face
+ * --------------------------------------------------------------------------------------------------- */
 
 static int slots_new(Pipeline *p) {
         p->packed_size = frame_bound(FRAME_DATA_MAX);
@@ -278,7 +284,8 @@ static void slot_send(Pipeline *p) {
 int pipeline_member(Pipeline *p, uint64_t size) {
         assert(p);
 
-        /* A small member is never cut; a large one begins a frame unless that would leave a tiny one behind. */
+        /* A small member is never cut; a large one begins a frame unless that would leave a tiny one behind.
+         */
         if (p->current && p->current->plain_size + size > FRAME_DATA_MAX &&
             (size <= FRAME_DATA_MAX || p->current->plain_size >= FRAME_DATA_MAX / 2))
                 slot_send(p);

@@ -1,9 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* From the tar stream to the data object: the reader fills slots of one frame each; two threads compress them, one
- * hashes the plain stream, one writes the compressed frames in order. Slots are few and made once, so the reader
- * waits for whatever is slowest, and memory does not grow. */
+/* From the tar stream to the data object: the reader fills slots of one frame each; two threads compress
+ * them, one hashes the plain stream, one writes the compressed frames in order. Slots are few and made once,
+ * so the reader waits for whatever is slowest, and memory does not grow. */
 
 #include "archive/entries.h"
 #include "archive/object.h"
@@ -20,7 +20,8 @@ typedef struct PipelineResult {
 int pipeline_new(int level, ObjectWriter *data, EntriesWriter *entries, Pipeline **ret) _warn_unused_;
 Pipeline *pipeline_free(Pipeline *p);
 
-/* A member of so many bytes, headers and padding included, follows: begins a new frame where it would be cut. */
+/* A member of so many bytes, headers and padding included, follows: begins a new frame where it would be
+ * cut. */
 int pipeline_member(Pipeline *p, uint64_t size) _warn_unused_;
 /* Room in the current frame, never none. The caller fills some of it and says how much. */
 int pipeline_space(Pipeline *p, void **ret, size_t *ret_n) _warn_unused_;

@@ -106,7 +106,8 @@ void report_problem(Report *r, const char *path, const char *code, bool lost, co
         if (r->errors_total <= BACKUP_ERRORS_MAX)
                 line_add(r, lost ? BACKUP_LOG_ERROR : BACKUP_LOG_WARNING, TAKE_PTR(line));
         else if (r->errors_total == BACKUP_ERRORS_MAX + 1)
-                line_add(r, BACKUP_LOG_WARNING, strdup("Further problems with single files are only counted."));
+                line_add(r, BACKUP_LOG_WARNING,
+                         strdup("Further problems with single files are only counted."));
         (void) pthread_mutex_unlock(&r->lock);
 }
 

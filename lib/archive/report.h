@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a backup tells while it runs: problems, log lines, counts. Filled by several threads, emptied by the one that
- * called, so that callbacks come from there alone. */
+/* What a backup tells while it runs: problems, log lines, counts. Filled by several threads, emptied by the
+ * one that called, so that callbacks come from there alone. */
 
 #include <pthread.h>
 
@@ -35,8 +35,8 @@ void report_done(Report *r);
 
 /* A line of log. */
 void report_log(Report *r, BackupLogLevel level, const char *format, ...) _printf_(3, 4);
-/* Something about a path, which is relative to the root of the file system: counted, kept while there is room, and
- * logged. */
+/* Something about a path, which is relative to the root of the file system: counted, kept while there is
+ * room, and logged. */
 void report_problem(Report *r, const char *path, const char *code, bool lost, const char *format, ...)
                 _printf_(5, 6);
 /* The path that is being read; cheap where nobody asked for it. */

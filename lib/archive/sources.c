@@ -158,10 +158,11 @@ int sources_init(Sources *s, char *const *paths, Failure *reterr_failure) {
 
         *s = SOURCES_NULL;
         if (strv_length(paths) == 0)
-                return failure_set(reterr_failure, -EINVAL, "SOURCE_INVALID", "There is no path to back up.");
+                return failure_set(reterr_failure, -EINVAL, "SOURCE_INVALID",
+                                   "There is no path to back up.");
         if (strv_length(paths) > SOURCES_MAX)
-                return failure_set(reterr_failure, -E2BIG, "SOURCE_INVALID", "More than %d paths to back up.",
-                                   SOURCES_MAX);
+                return failure_set(reterr_failure, -E2BIG, "SOURCE_INVALID",
+                                   "More than %d paths to back up.", SOURCES_MAX);
         r = node_new("", 0, &s->root);
         if (r < 0)
                 return r;
@@ -169,7 +170,8 @@ int sources_init(Sources *s, char *const *paths, Failure *reterr_failure) {
                 r = path_add(s, *p);
                 if (r == -EINVAL)
                         return failure_set(reterr_failure, r, "SOURCE_INVALID",
-                                           "The path '%s' to back up is not absolute, or has '..' in it.", *p);
+                                           "The path '%s' to back up is not absolute, or has '..' in it.",
+                                           *p);
                 if (r < 0)
                         return r;
         }

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The sources of a backup as a tree of names, so that one walk visits each path once, in order, whatever lies
- * within what. */
+/* The sources of a backup as a tree of names, so that one walk visits each path once, in order, whatever
+ * lies within what. */
 
 #include "base/failure.h"
 #include "base/macros.h"

@@ -77,7 +77,8 @@ static int item_end(Walk *w, Item *item) {
         return entries_writer_add(w->entries, &item->entry);
 }
 
-/* --- Links, devices, directories ------------------------------------------------------------------------- */
+/* --- Links, devices, directories -------------------------------------------------------------------------
+ */
 
 static int type_of(uint32_t mode, MemberType *ret) {
         switch (mode & S_IFMT) {
@@ -133,7 +134,8 @@ static int item_remember(Walk *w, const FsStat *st) {
                 return 0;
         w->links_full = true;
         report_log(w->report, BACKUP_LOG_WARNING,
-                   "More hard links than the %u MiB of memory for them hold: from here on some are stored as copies.",
+                   "More hard links than the %u MiB of memory for them hold: from here on some are "
+                   "stored as copies.",
                    LINKS_BUDGET >> 20);
         return 0;
 }
@@ -163,7 +165,8 @@ int walk_store_node(Walk *w, const Child *c, int fd, bool parent, bool incomplet
         r = type_of(c->stat.mode, &m->type);
         if (r < 0)
                 return walk_problem(w, r, "Of a type that cannot be stored");
-        r = fd >= 0 ? item_fill(w, &item, &c->stat, fd, "") : item_fill(w, &item, &c->stat, c->dirfd, c->name);
+        r = fd >= 0 ? item_fill(w, &item, &c->stat, fd, "") :
+                      item_fill(w, &item, &c->stat, c->dirfd, c->name);
         if (r < 0 || w->stalled)
                 return r;
         item.entry.parent = parent;
@@ -191,7 +194,8 @@ int walk_store_node(Walk *w, const Child *c, int fd, bool parent, bool incomplet
         return item_end(w, &item);
 }
 
-/* --- Files -------------------------------------------------------------------------------------------------- */
+/* --- Files
+ * -------------------------------------------------------------------------------------------------- */
 
 typedef enum ContentEnd {
         CONTENT_WHOLE,
@@ -265,11 +269,13 @@ static void content_check(Walk *w, int fd, const FsStat *before, ContentEnd end,
         if (end == CONTENT_SHORT) {
                 item->entry.incomplete = true;
                 report_problem(w->report, path, "SHRANK", /* lost= */ true,
-                               "Became shorter while it was read; it is filled with zeros to %" PRIu64 " bytes.",
+                               "Became shorter while it was read; it is filled with zeros to %" PRIu64
+                               " bytes.",
                                before->size);
         } else if (after.size > before->size)
                 report_problem(w->report, path, "GREW", /* lost= */ false,
-                               "Grew while it was read; the first %" PRIu64 " bytes are stored.", before->size);
+                               "Grew while it was read; the first %" PRIu64 " bytes are stored.",
+                               before->size);
         else if (after.size != before->size || after.mtime_sec != before->mtime_sec ||
                  after.mtime_nsec != before->mtime_nsec)
                 report_problem(w->report, path, "CHANGED", /* lost= */ false,

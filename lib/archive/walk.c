@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Where the walk goes. The stack of directories is explicit, so that depth costs memory in proportion and no more;
- * every name is opened relative to its directory, so that paths may be longer than PATH_MAX and nobody can put a link
- * in the way.
+/* Where the walk goes. The stack of directories is explicit, so that depth costs memory in proportion and no
+ * more; every name is opened relative to its directory, so that paths may be longer than PATH_MAX and nobody
+ * can put a link in the way.
  *
- * Sources are a tree of names beside the tree of directories: a directory may be walked in full, or only for the
- * children that lead to sources. What leads to a source is opened as the administrator wrote it, links followed. */
+ * Sources are a tree of names beside the tree of directories: a directory may be walked in full, or only for
+ * the children that lead to sources. What leads to a source is opened as the administrator wrote it, links
+ * followed. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -58,7 +59,8 @@ int walk_problem(Walk *w, int error, const char *what) {
         case -ETIMEDOUT:
                 w->stalled = true;
                 report_problem(w->report, path, "STALLED", /* lost= */ true,
-                               "%s: its file system does not answer; it is left out from here on. Is the server or "
+                               "%s: its file system does not answer; it is left out from here on. Is the "
+                               "server or "
                                "the FUSE program behind this mount point alive?",
                                what);
                 return 0;
@@ -96,7 +98,8 @@ int walk_open(Walk *w, int dirfd, const char *name, int flags) {
         return fs_open(w->fs, dirfd, name, flags);
 }
 
-/* --- Paths ----------------------------------------------------------------------------------------------------- */
+/* --- Paths
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int path_push(Walk *w, const char *name) {
         int r;
@@ -119,7 +122,8 @@ static const char *path_below_source(const Walk *w, const Dir *d) {
         return w->path.data + d->source_length + (d->source_length > 0);
 }
 
-/* --- The stack --------------------------------------------------------------------------------------------------- */
+/* --- The stack
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Closes directories far above, if ".." leads back to them. */
 static void dirs_park(Walk *w) {
@@ -216,7 +220,8 @@ static int dir_push(Walk *w, Dir d) {
         return 0;
 }
 
-/* --- Directories -------------------------------------------------------------------------------------------------- */
+/* --- Directories
+ * -------------------------------------------------------------------------------------------------- */
 
 static bool is_ancestor(const Walk *w, const FsStat *st) {
         for (size_t i = 0; i < w->n_dirs; i++)
@@ -248,8 +253,8 @@ static bool dir_is_border(Walk *w, const Dir *parent, const Child *c, int fd) {
                 return true;
         if (fs_type(w->fs, fd, &type) < 0 || !fs_type_is_pseudo(type))
                 return false;
-        report_log(w->report, BACKUP_LOG_INFO, "/%s is a file system of the kernel's own state; its content is left out.",
-                   w->path.data);
+        report_log(w->report, BACKUP_LOG_INFO,
+                   "/%s is a file system of the kernel's own state; its content is left out.", w->path.data);
         return true;
 }
 
@@ -315,13 +320,15 @@ static int dir_visit(Walk *w, Child *c, bool full, bool linked) {
         if (linked && (is_ancestor(w, &c->stat) || w->n_linked >= WALK_LINKS_MAX)) {
                 safe_close(fd);
                 report_problem(w->report, w->path.data, "LOOP", /* lost= */ w->n_linked >= WALK_LINKS_MAX,
-                               "The link leads back to where it is, or through too many links; it is not followed.");
+                               "The link leads back to where it is, or through too many links; it is not "
+                               "followed.");
                 return 0;
         }
         return dir_enter(w, c, fd, full, linked);
 }
 
-/* --- Everything else --------------------------------------------------------------------------------------------- */
+/* --- Everything else
+ * --------------------------------------------------------------------------------------------- */
 
 static int file_visit(Walk *w, Child *c) {
         _cleanup_close_ int fd = -EBADF;
@@ -341,8 +348,8 @@ static int file_visit(Walk *w, Child *c) {
         return walk_store_file(w, fd, &c->stat);
 }
 
-/* What a name is: from the listing where that says it, else from stat. Links are followed where they are to be, and
- * where they lead to something. */
+/* What a name is: from the listing where that says it, else from stat. Links are followed where they are to
+ * be, and where they lead to something. */
 static int child_look(Walk *w, Child *c, unsigned char type, bool *ret_linked) {
         int r;
 
@@ -363,7 +370,8 @@ static int child_look(Walk *w, Child *c, unsigned char type, bool *ret_linked) {
         return r;
 }
 
-/* Whether the policy and the excludes let this name in; *full becomes false for what only leads to a source. */
+/* Whether the policy and the excludes let this name in; *full becomes false for what only leads to a source.
+ */
 static bool child_is_wanted(Walk *w, const Dir *d, const Child *c, bool *full) {
         _cleanup_(freep) char *absolute = NULL;
         bool source = c->node && c->node->is_source;
@@ -397,7 +405,9 @@ static int child_visit(Walk *w, const char *name, unsigned char type, const Sour
                 return r;
         report_current(w->report, w->path.data);
         /* The first step to what may not answer is guarded, too. */
-        fs_guard(w->fs, d->guarded || node || (type == DT_LNK && c.follow) || (type != DT_REG && mounts_is_remote(w->mounts, w->path.data)));
+        fs_guard(w->fs,
+                 d->guarded || node || (type == DT_LNK && c.follow) ||
+                                 (type != DT_REG && mounts_is_remote(w->mounts, w->path.data)));
         r = child_look(w, &c, type, &linked);
         if (r < 0)
                 return child_problem(w, &c, r, "Could not be looked at");
@@ -417,7 +427,8 @@ static int child_visit(Walk *w, const char *name, unsigned char type, const Sour
 }
 
 /* The next child of d: a name of its list, or one that leads to a source, whichever is first. 0: no more. */
-static int child_next(Walk *w, Dir *d, const char **ret, unsigned char *ret_type, const SourceNode **ret_node) {
+static int child_next(Walk *w, Dir *d, const char **ret, unsigned char *ret_type,
+                      const SourceNode **ret_node) {
         const SourceNode *node = NULL;
         int r = 0;
 
@@ -542,6 +553,7 @@ int walk_run(const BackupArgs *args, const Sources *sources, Pipeline *pipeline,
                 r = step(&w);
         }
         if (r >= 0 && w.copies > 0)
-                report_log(report, BACKUP_LOG_WARNING, "%" PRIu64 " hard links were stored as copies.", w.copies);
+                report_log(report, BACKUP_LOG_WARNING, "%" PRIu64 " hard links were stored as copies.",
+                           w.copies);
         return r;
 }

@@ -1,9 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The walk over the sources: depth first, sorted, by descriptors, each path once; what it finds goes into the tar
- * stream and the listing. What cannot be read is told to the report and left out; errors of this function are
- * those that end the run. */
+/* The walk over the sources: depth first, sorted, by descriptors, each path once; what it finds goes into
+ * the tar stream and the listing. What cannot be read is told to the report and left out; errors of this
+ * function are those that end the run. */
 
 #include "archive/entries.h"
 #include "archive/pipeline.h"

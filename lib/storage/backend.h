@@ -17,9 +17,11 @@ typedef struct StorageType {
         int (*put_commit)(StoragePut *p, const uint8_t sha256[static 32], Failure *reterr_failure);
         /* Also where put_new failed half-way; undoes what was not committed. */
         void (*put_free)(StoragePut *p);
-        ssize_t (*read_at)(Storage *s, const char *key, uint64_t offset, void *buf, size_t n, Failure *reterr_failure);
+        ssize_t (*read_at)(Storage *s, const char *key, uint64_t offset, void *buf, size_t n,
+                           Failure *reterr_failure);
         int (*stat)(Storage *s, const char *key, uint64_t *ret_size, Failure *reterr_failure);
-        int (*list)(Storage *s, const char *prefix, StorageListFunc func, void *userdata, Failure *reterr_failure);
+        int (*list)(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
+                    Failure *reterr_failure);
         int (*remove)(Storage *s, const char *key, Failure *reterr_failure);
         int (*probe)(Storage *s, StorageUsage *ret, Failure *reterr_failure);
 } StorageType;

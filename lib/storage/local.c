@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A directory of this host. Keys are paths below it; openat2() keeps them there, whatever links somebody put in the
- * way. An object is a file without a name until its commit (O_TMPFILE), so that a job that is killed leaves
- * nothing; where the file system cannot do that, a file with a temporary name. */
+/* A directory of this host. Keys are paths below it; openat2() keeps them there, whatever links somebody put
+ * in the way. An object is a file without a name until its commit (O_TMPFILE), so that a job that is killed
+ * leaves nothing; where the file system cannot do that, a file with a temporary name. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +26,8 @@
 #define DIRECTORY_MODE 0700
 #define TEMP_PREFIX ".backupx-"
 #define TEMP_SUFFIX ".part"
-/* After each of this many bytes writing to the disk is begun, so that the commit does not wait for all of it. */
+/* After each of this many bytes writing to the disk is begun, so that the commit does not wait for all of
+ * it. */
 #define FLUSH_INTERVAL (UINT64_C(32) << 20)
 /* Directories below each other in a listing: ours are four deep. */
 #define LIST_DEPTH_MAX 32
@@ -45,7 +46,8 @@ typedef struct LocalPut {
         unsigned created; /* so many directories at the end of the key were made for it */
 } LocalPut;
 
-/* --- Words ------------------------------------------------------------------------------------------------------ */
+/* --- Words
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int local_failure(const Storage *s, int error, const char *key, Failure *f) {
         const Local *l = s->backend;
@@ -53,28 +55,36 @@ static int local_failure(const Storage *s, int error, const char *key, Failure *
         switch (-error) {
         case ENOSPC:
         case EDQUOT:
-                return failure_set(f, error, "STORAGE_FULL", "There is no space left in '%s' (%s).", l->path, s->name);
+                return failure_set(f, error, "STORAGE_FULL", "There is no space left in '%s' (%s).", l->path,
+                                   s->name);
         case EROFS:
         case EACCES:
         case EPERM:
-                return failure_set(f, error, "STORAGE_DENIED",
-                                   "Not allowed to write to '%s' (%s): %m. Allow it on that host, as root, with: "
-                                   "backupx agent allow-storage %s",
-                                   l->path, s->name, l->path);
+                return failure_set(
+                                f, error, "STORAGE_DENIED",
+                                "Not allowed to write to '%s' (%s): %m. Allow it on that host, as root, "
+                                "with: "
+                                "backupx agent allow-storage %s",
+                                l->path, s->name, l->path);
         case EEXIST:
-                return failure_set(f, error, "OBJECT_EXISTS", "'%s' already exists in '%s' (%s).", key, l->path, s->name);
+                return failure_set(f, error, "OBJECT_EXISTS", "'%s' already exists in '%s' (%s).", key,
+                                   l->path, s->name);
         case ENOENT:
-                return failure_set(f, error, "OBJECT_NOT_FOUND", "There is no '%s' in '%s' (%s).", key, l->path, s->name);
+                return failure_set(f, error, "OBJECT_NOT_FOUND", "There is no '%s' in '%s' (%s).", key,
+                                   l->path, s->name);
         case ELOOP:
         case EXDEV:
-                return failure_set(f, error, "STORAGE_LINK",
-                                   "A symbolic link stands in the way of '%s' in '%s' (%s); it is not followed.", key,
-                                   l->path, s->name);
+                return failure_set(
+                                f, error, "STORAGE_LINK",
+                                "A symbolic link stands in the way of '%s' in '%s' (%s); it is not "
+                                "followed.",
+                                key, l->path, s->name);
         }
         return failure_set(f, error, "STORAGE_FAILED", "'%s' in '%s' (%s): %m.", key, l->path, s->name);
 }
 
-/* --- Paths ------------------------------------------------------------------------------------------------------ */
+/* --- Paths
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int open_below(int dirfd, const char *path, int flags) {
         struct open_how how = {
@@ -101,10 +111,12 @@ static int root_open(const Storage *s, bool make, Failure *f) {
         if (fd >= 0)
                 return fd;
         if (errno == ENOENT || errno == ENOTDIR)
-                return failure_set(f, -errno, "STORAGE_MISSING",
-                                   "The directory '%s' (%s) does not exist on this host. Make it, and allow it as root "
-                                   "with: backupx agent allow-storage %s",
-                                   l->path, s->name, l->path);
+                return failure_set(
+                                f, -errno, "STORAGE_MISSING",
+                                "The directory '%s' (%s) does not exist on this host. Make it, and allow "
+                                "it as root "
+                                "with: backupx agent allow-storage %s",
+                                l->path, s->name, l->path);
         return local_failure(s, -errno, "", f);
 }
 
@@ -165,7 +177,8 @@ static bool is_temp(const char *name) {
         return startswith(name, TEMP_PREFIX) && endswith(name, TEMP_SUFFIX);
 }
 
-/* --- The configuration -------------------------------------------------------------------------------------------- */
+/* --- The configuration
+ * -------------------------------------------------------------------------------------------- */
 
 static void local_close(Storage *s) {
         Local *l = s->backend;
@@ -186,11 +199,13 @@ static int local_open(Storage *s, const StorageConfig *config, Failure *reterr_f
         s->backend = l;
         if (!path || path[0] != '/')
                 return failure_set_field(reterr_failure, -EINVAL, "FIELD_INVALID", "config.path",
-                                         "A local target needs the absolute path of a directory (%s).", s->name);
+                                         "A local target needs the absolute path of a directory (%s).",
+                                         s->name);
         return free_and_strdup(&l->path, path);
 }
 
-/* --- Writing ---------------------------------------------------------------------------------------------------- */
+/* --- Writing
+ * ---------------------------------------------------------------------------------------------------- */
 
 static int temp_open(LocalPut *p) {
         uint8_t random[8];
@@ -318,7 +333,8 @@ static void local_put_free(StoragePut *put) {
         free(p);
 }
 
-/* --- Reading ---------------------------------------------------------------------------------------------------- */
+/* --- Reading
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* A regular file below the root. */
 static int object_open(Storage *s, const char *key, struct stat *ret_stat, Failure *f) {
@@ -375,7 +391,8 @@ static int compare_names(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-/* The names in a directory, those of directories with a '/' behind them, so that their order is that of keys. */
+/* The names in a directory, those of directories with a '/' behind them, so that their order is that of
+ * keys. */
 static int names_read(int fd, char ***ret) {
         _cleanup_(strv_freep) char **names = NULL;
         size_t n = 0, allocated = 0;
@@ -450,7 +467,8 @@ static int list_directory(const Listing *l, int fd, const char *prefix, unsigned
                 if (endswith(*name, "/"))
                         r = list_directory(l, child, key, depth + 1);
                 else
-                        r = fstat(child, &st) < 0 ? -errno : l->func(l->userdata, key, (uint64_t) st.st_size);
+                        r = fstat(child, &st) < 0 ? -errno :
+                                                    l->func(l->userdata, key, (uint64_t) st.st_size);
                 if (r != 0)
                         return r;
         }

@@ -10,6 +10,7 @@
 
 static const StorageType *const types[] = {
         &storage_type_local,
+        &storage_type_relay,
 };
 
 static const char *const type_names[] = { "local", "relay", NULL };
@@ -49,8 +50,8 @@ static bool prefix_is_valid(const char *prefix) {
 static int key_check(const Storage *s, const char *key, Failure *reterr_failure) {
         if (storage_key_is_valid(key))
                 return 0;
-        return failure_set(reterr_failure, -EINVAL, "STORAGE_KEY_INVALID", "'%s' cannot be the name of an object in %s.",
-                           key, s->name);
+        return failure_set(reterr_failure, -EINVAL, "STORAGE_KEY_INVALID",
+                           "'%s' cannot be the name of an object in %s.", key, s->name);
 }
 
 int storage_open(const StorageConfig *config, Storage **ret, Failure *reterr_failure) {
@@ -75,8 +76,8 @@ int storage_open(const StorageConfig *config, Storage **ret, Failure *reterr_fai
                         s->type = types[i];
         if (!s->type)
                 return failure_set(reterr_failure, -EINVAL, "STORAGE_TYPE_UNKNOWN",
-                                   "This version of BackupX has no storage of type '%s' (%s).", strempty(config->type),
-                                   s->name);
+                                   "This version of BackupX has no storage of type '%s' (%s).",
+                                   strempty(config->type), s->name);
         r = s->type->open(s, config, reterr_failure);
         if (r < 0)
                 return r;
@@ -181,7 +182,8 @@ StoragePut *storage_put_free(StoragePut *p) {
         return mfree(p);
 }
 
-ssize_t storage_read_at(Storage *s, const char *key, uint64_t offset, void *buf, size_t n, Failure *reterr_failure) {
+ssize_t storage_read_at(Storage *s, const char *key, uint64_t offset, void *buf, size_t n,
+                        Failure *reterr_failure) {
         int r;
 
         assert(s);
@@ -207,14 +209,15 @@ int storage_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *reter
         return r < 0 ? r : s->type->stat(s, key, ret_size, reterr_failure);
 }
 
-int storage_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata, Failure *reterr_failure) {
+int storage_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
+                 Failure *reterr_failure) {
         assert(s);
         assert(prefix);
         assert(func);
 
         if (!prefix_is_valid(prefix))
-                return failure_set(reterr_failure, -EINVAL, "STORAGE_KEY_INVALID", "'%s' is not a prefix of objects.",
-                                   prefix);
+                return failure_set(reterr_failure, -EINVAL, "STORAGE_KEY_INVALID",
+                                   "'%s' is not a prefix of objects.", prefix);
         return s->type->list(s, prefix, func, userdata, reterr_failure);
 }
 

@@ -70,7 +70,8 @@ Storage *storage_free(Storage *s);
 
 uint64_t storage_id(const Storage *s);
 const char *storage_name(const Storage *s); /* "target 'disk'" or "target 5" */
-/* CLOCK_MONOTONIC of the last byte that moved, 0 before the first. May be asked while another thread is in a call. */
+/* CLOCK_MONOTONIC of the last byte that moved, 0 before the first. May be asked while another thread is in a
+ * call. */
 usec_t storage_last_progress(const Storage *s);
 
 /* Starts an object. -EEXIST here or at the commit. Freeing a put that was not committed leaves nothing. */

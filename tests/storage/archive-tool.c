@@ -8,7 +8,8 @@
  *   --source-stall MS  --target-stall MS
  *   --relay URL TOKEN ID  a relay target (repeatable)
  *
- * Log lines go to stderr, the result as JSON to stdout. Exit status: 0 succeeded, 3 partial, 4 failed, 5 cancelled. */
+ * Log lines go to stderr, the result as JSON to stdout. Exit status: 0 succeeded, 3 partial, 4 failed, 5
+ * cancelled. */
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -73,7 +74,8 @@ static void parse_option(Tool *t, int c, char *argv[]) {
                 break;
         case 'r':
                 /* URL TOKEN: the second word is the next argument. */
-                add_target(t, "relay", json_object(), json_pack("{s:s}", "relay_token", argv[optind]), optarg);
+                add_target(t, "relay", json_object(), json_pack("{s:s}", "relay_token", argv[optind]),
+                           optarg);
                 optind++;
                 break;
         case 'k':
@@ -152,7 +154,10 @@ static json_t *errors_json(const BackupResult *r) {
         json_t *a = json_array();
 
         for (size_t i = 0; i < r->n_errors; i++)
-                if (json_append(a, json_pack("{s:o,s:s,s:s,s:b}", "path", json_from_path(r->errors[i].path), "code", r->errors[i].code, "message", r->errors[i].message, "lost", (int) r->errors[i].lost)) < 0)
+                if (json_append(a,
+                                json_pack("{s:o,s:s,s:s,s:b}", "path", json_from_path(r->errors[i].path),
+                                          "code", r->errors[i].code, "message", r->errors[i].message, "lost",
+                                          (int) r->errors[i].lost)) < 0)
                         exit(2);
         return a;
 }
@@ -161,7 +166,12 @@ static json_t *targets_json(const BackupResult *r) {
         json_t *a = json_array();
 
         for (size_t i = 0; i < r->n_targets; i++)
-                if (json_append(a, json_pack("{s:I,s:b,s:I,s:s,s:s}", "id", (json_int_t) r->targets[i].id, "succeeded", (int) r->targets[i].succeeded, "size", (json_int_t) r->targets[i].size, "code", r->targets[i].failure.code, "error", strempty(r->targets[i].failure.message))) < 0)
+                if (json_append(a,
+                                json_pack("{s:I,s:b,s:I,s:s,s:s}", "id", (json_int_t) r->targets[i].id,
+                                          "succeeded", (int) r->targets[i].succeeded, "size",
+                                          (json_int_t) r->targets[i].size, "code",
+                                          r->targets[i].failure.code, "error",
+                                          strempty(r->targets[i].failure.message))) < 0)
                         exit(2);
         return a;
 }
@@ -172,7 +182,10 @@ static json_t *objects_json(const BackupResult *r) {
 
         for (size_t i = 0; i < _BACKUP_OBJECTS; i++)
                 if (r->objects[i].name &&
-                    json_append(a, json_pack("{s:s,s:I,s:s}", "name", r->objects[i].name, "size", (json_int_t) r->objects[i].size, "sha256", hex_encode(r->objects[i].sha256, SHA256_SIZE, hex))) < 0)
+                    json_append(a,
+                                json_pack("{s:s,s:I,s:s}", "name", r->objects[i].name, "size",
+                                          (json_int_t) r->objects[i].size, "sha256",
+                                          hex_encode(r->objects[i].sha256, SHA256_SIZE, hex))) < 0)
                         exit(2);
         return a;
 }
@@ -180,11 +193,12 @@ static json_t *objects_json(const BackupResult *r) {
 static void print_result(const BackupResult *r) {
         json_t *o = json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "state",
                               backup_state_to_string(r->state), "code", r->failure.code, "message",
-                              strempty(r->failure.message), "bytes_read", (json_int_t) r->bytes_read, "bytes_written",
-                              (json_int_t) r->bytes_written, "files", (json_int_t) r->files, "directories",
-                              (json_int_t) r->directories, "skipped", (json_int_t) r->skipped, "errors_total",
-                              (json_int_t) r->errors_total, "lost_total", (json_int_t) r->lost_total, "errors",
-                              errors_json(r), "targets", targets_json(r), "objects", objects_json(r));
+                              strempty(r->failure.message), "bytes_read", (json_int_t) r->bytes_read,
+                              "bytes_written", (json_int_t) r->bytes_written, "files", (json_int_t) r->files,
+                              "directories", (json_int_t) r->directories, "skipped", (json_int_t) r->skipped,
+                              "errors_total", (json_int_t) r->errors_total, "lost_total",
+                              (json_int_t) r->lost_total, "errors", errors_json(r), "targets",
+                              targets_json(r), "objects", objects_json(r));
         char *text = NULL;
 
         if (!o || json_format(o, &text, NULL) < 0)

@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A directory of the master, over its API, with a capability that is good for one job. An object goes up in
+ * parts that are held in memory until the master has them, so that a part, or the commit, is repeated after
+ * any failure that may pass: a master that restarts costs a pause. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/backoff.h"
+#include "base/encode.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "crypto/random.h"
+#include "storage/backend.h"
+#include "storage/http.h"
+
+#define PART_SIZE (8U << 20)
+/* Failures that may pass are tried again until this long after the last success. Less than what makes a
+ * backup drop a target without asking it, so that the cause is told. */
+#define RETRY_LIMIT (4 * USEC_PER_MINUTE)
+#define RETRY_FIRST (USEC_PER_SEC / 2)
+#define RETRY_MOST (20 * USEC_PER_SEC)
+#define RETRY_AFTER_MOST USEC_PER_MINUTE
+#define SLEEP_SLICE (100 * USEC_PER_MSEC)
+/* Giving an upload back is a courtesy: the master sweeps what is not committed. */
+#define ABORT_STALL (3 * USEC_PER_SEC)
+#define LIST_PAGE 1000
+/* One read of more is several requests. */
+#define READ_MAX HTTP_BODY_MAX
+#define PROBE_PREFIX "backupx-probe/"
+
+typedef struct Relay {
+        char *base; /* "https://master:8340/api/v1/relay/5/" */
+        char *token;
+        char *ca_cert, *pin, *proxy_url;
+        bool insecure_tls;
+        pthread_mutex_t lock; /* of client */
+        HttpClient *client;   /* for all but uploads */
+} Relay;
+
+typedef struct RelayPut {
+        HttpClient *client;
+        char *url; /* of the object */
+        char *upload;
+        Buffer part;
+        uint64_t n_parts;
+} RelayPut;
+
+/* --- Requests that are repeated
+ * -------------------------------------------------------------------------------- */
+
+static void on_moved(void *userdata) {
+        storage_moved(userdata);
+}
+
+static int client_new(Storage *s, const atomic_bool *cancel, usec_t stall, HttpClient **ret) {
+        const Relay *l = s->backend;
+        HttpClientArgs args = {
+                .bearer = l->token,
+                .ca_cert = l->ca_cert,
+                .pin = l->pin,
+                .proxy_url = l->proxy_url,
+                .insecure_tls = l->insecure_tls,
+                .stall = stall,
+                .cancel = cancel,
+                .moved = on_moved,
+                .userdata = s,
+        };
+
+        return http_client_new(&args, ret);
+}
+
+/* Sleeps; false when the run was cancelled. */
+static bool pause_for(const Storage *s, usec_t span) {
+        usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), span);
+
+        while (now_usec(CLOCK_MONOTONIC) < end) {
+                struct timespec slice = { .tv_nsec = SLEEP_SLICE * 1000 };
+
+                if (storage_is_cancelled(s))
+                        return false;
+                (void) nanosleep(&slice, NULL);
+        }
+        return !storage_is_cancelled(s);
+}
+
+/* Whether it may go better the next time. */
+static bool may_pass(int error, long status) {
+        if (error == -ECANCELED || error == -ENOMEM || error == -EKEYREJECTED || error == -EINVAL ||
+            error == -EFBIG)
+                return false;
+        if (error < 0)
+                return true;
+        return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
+                        status == 504;
+}
+
+/* What the master answered, as an errno and a sentence. */
+static int answer_failure(const Storage *s, const HttpAnswer *a, const char *key, Failure *f) {
+        static const struct {
+                long status;
+                int error;
+        } errors[] = {
+                { 401, EACCES },
+                { 403, EACCES },
+                { 404, ENOENT },
+                { 409, EEXIST },
+                { 416, ERANGE },
+                { 422, EBADMSG },
+                { 507, ENOSPC },
+        };
+        _cleanup_json_ json_t *body = NULL;
+        const char *code, *message;
+        int error = EIO;
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                if (errors[i].status == a->status)
+                        error = errors[i].error;
+        if (json_parse_strict(a->body.data, a->body.size, JSON_DEPTH_DEFAULT, &body,
+                              /* reterr_failure= */ NULL) < 0)
+                body = NULL;
+        code = json_string_value(json_object_get(body, "code"));
+        message = json_string_value(json_object_get(body, "message"));
+        if (a->status >= 300 && a->status < 400)
+                return failure_set(
+                                f, -EIO, "RELAY_REDIRECTED",
+                                "The master redirects '%s' (%s) elsewhere (HTTP %ld); that is not followed. "
+                                "Give the "
+                                "agent the master's own address.",
+                                key, s->name, a->status);
+        return failure_set(f, -error, code && strlen(code) < FAILURE_CODE_MAX ? code : "RELAY_FAILED",
+                           "The master answered for '%s' (%s): %s (HTTP %ld).", key, s->name,
+                           message ? message : "no reason given", a->status);
+}
+
+/* Makes a request until it is answered with success, or with something that will not pass. ok2 is a second
+ * status that counts as success. */
+static int request_repeat(Storage *s, HttpClient *c, const HttpRequest *q, const char *key, HttpAnswer *a,
+                          Failure *f) {
+        usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), RETRY_LIMIT);
+        Backoff backoff = BACKOFF_INIT(RETRY_FIRST, RETRY_MOST);
+
+        for (;;) {
+                usec_t wait;
+                int r;
+
+                r = http_client_request(c, q, a);
+                if (r >= 0 && a->status >= 200 && a->status < 300)
+                        return 0;
+                wait = MAX(backoff_next(&backoff, random_u32()), MIN(a->retry_after, RETRY_AFTER_MOST));
+                if (!may_pass(r, a->status) || usec_add(now_usec(CLOCK_MONOTONIC), wait) > end)
+                        return r < 0 ? failure_set(f, r, r == -ECANCELED ? "CANCELLED" : "RELAY_UNREACHABLE",
+                                                   "Could not reach the master for '%s' (%s): %s.", key,
+                                                   s->name, a->error[0] ? a->error : strerror(-r)) :
+                                       answer_failure(s, a, key, f);
+                if (!pause_for(s, wait))
+                        return -ECANCELED;
+        }
+}
+
+/* --- URLs and answers
+ * ------------------------------------------------------------------------------------------ */
+
+static int object_url(const Relay *l, const char *key, char **ret) {
+        _cleanup_buffer_ Buffer url = BUFFER_NULL;
+        char *taken;
+        int r;
+
+        r = buffer_add_string(&url, l->base);
+        for (const char *p = key; r >= 0 && *p;) {
+                size_t n = strcspn(p, "/");
+                _cleanup_(freep) char *part = memdup0(p, n), *escaped = NULL;
+
+                if (!part)
+                        return -ENOMEM;
+                r = http_escape_text(part, &escaped);
+                if (r >= 0)
+                        r = buffer_printf(&url, "%s%s", escaped, p[n] ? "/" : "");
+                p += n;
+                p += *p == '/';
+        }
+        if (r < 0)
+                return r;
+        taken = buffer_take(&url);
+        if (!taken)
+                return -ENOMEM;
+        *ret = taken;
+        return 0;
+}
+
+/* The data of the envelope. */
+static int answer_data(const Storage *s, const HttpAnswer *a, json_t **ret, Failure *f) {
+        _cleanup_json_ json_t *body = NULL;
+        json_t *data;
+        int r;
+
+        r = json_parse_strict(a->body.data, a->body.size, JSON_DEPTH_DEFAULT, &body,
+                              /* reterr_failure= */ NULL);
+        data = r < 0 ? NULL : json_object_get(body, "data");
+        if (!json_is_object(data))
+                return failure_set(f, -EPROTO, "RELAY_FAILED",
+                                   "What answers for %s is not a BackupX master of this version.", s->name);
+        *ret = json_incref(data);
+        return 0;
+}
+
+/* --- The configuration
+ * -------------------------------------------------------------------------------------------- */
+
+static void relay_close(Storage *s) {
+        Relay *l = s->backend;
+
+        if (!l)
+                return;
+        http_client_free(l->client);
+        (void) pthread_mutex_destroy(&l->lock);
+        free(l->base);
+        erase_and_free(l->token);
+        free(l->ca_cert);
+        free(l->pin);
+        free(l->proxy_url);
+        free(l);
+}
+
+static int relay_open(Storage *s, const StorageConfig *config, Failure *reterr_failure) {
+        const char *token = json_string_value(json_object_get(config->secrets, "relay_token"));
+        const StorageContext *context = &config->context;
+        const char *url = strempty(context->master_url);
+        size_t n = strlen(url);
+        Relay *l;
+        int r;
+
+        l = new0(Relay, 1);
+        if (!l)
+                return -ENOMEM;
+        (void) pthread_mutex_init(&l->lock, NULL);
+        s->backend = l;
+        if (!startswith(url, "http://") && !startswith(url, "https://"))
+                return failure_set(reterr_failure, -EINVAL, "RELAY_NO_MASTER",
+                                   "The address of the master is not known; %s goes through it.", s->name);
+        if (isempty(token))
+                return failure_set(reterr_failure, -EINVAL, "RELAY_NO_TOKEN",
+                                   "The master gave no capability for %s.", s->name);
+        while (n > 0 && url[n - 1] == '/')
+                n--;
+        r = asprintf_safe(&l->base, "%.*s/api/v1/relay/%" PRIu64 "/", (int) n, url, s->id);
+        if (r >= 0)
+                r = free_and_strdup(&l->token, token);
+        if (r >= 0)
+                r = free_and_strdup(&l->ca_cert, context->ca_cert);
+        if (r >= 0)
+                r = free_and_strdup(&l->pin, context->pin);
+        if (r >= 0)
+                r = free_and_strdup(&l->proxy_url, context->proxy_url);
+        if (r < 0)
+                return r;
+        l->insecure_tls = context->insecure_tls;
+        return client_new(s, s->cancel, s->stall, &l->client);
+}
+
+/* --- Uploads
+ * ---------------------------------------------------------------------------------------------------- */
+
+static int relay_put_new(StoragePut *put, Failure *reterr_failure) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_json_ json_t *data = NULL;
+        _cleanup_(freep) char *url = NULL;
+        Storage *s = put->storage;
+        const char *upload;
+        RelayPut *p;
+        int r;
+
+        p = new0(RelayPut, 1);
+        if (!p)
+                return -ENOMEM;
+        put->backend = p;
+        r = client_new(s, s->cancel, s->stall, &p->client);
+        if (r >= 0)
+                r = object_url(s->backend, put->key, &p->url);
+        if (r >= 0)
+                r = asprintf_safe(&url, "%s?upload", p->url);
+        if (r < 0)
+                return r;
+        r = request_repeat(s, p->client, &(HttpRequest){ .method = "POST", .url = url, .body = "" },
+                           put->key, &a, reterr_failure);
+        if (r < 0)
+                return r;
+        r = answer_data(s, &a, &data, reterr_failure);
+        if (r < 0)
+                return r;
+        upload = json_string_value(json_object_get(data, "upload"));
+        if (isempty(upload) || json_integer_value(json_object_get(data, "part_size")) != PART_SIZE)
+                return failure_set(reterr_failure, -EPROTO, "RELAY_FAILED",
+                                   "The master takes parts of another size for %s than this agent sends.",
+                                   s->name);
+        return http_escape_text(upload, &p->upload);
+}
+
+/* Sends the part that is collected; it stays in memory until the master has it. */
+static int part_send(StoragePut *put, Failure *f) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        RelayPut *p = put->backend;
+        _cleanup_(freep) char *url = NULL;
+        HttpRequest q = { .method = "PUT", .body = p->part.data, .body_size = p->part.size };
+        int r;
+
+        r = asprintf_safe(&url, "%s?upload=%s&part=%" PRIu64, p->url, p->upload, p->n_parts);
+        if (r < 0)
+                return r;
+        q.url = url;
+        r = request_repeat(put->storage, p->client, &q, put->key, &a, f);
+        if (r < 0)
+                return r;
+        p->n_parts++;
+        buffer_clear(&p->part);
+        return 0;
+}
+
+static int relay_put_write(StoragePut *put, const void *data, size_t n, Failure *reterr_failure) {
+        RelayPut *p = put->backend;
+        const char *from = data;
+
+        while (n > 0) {
+                size_t part = MIN(n, PART_SIZE - p->part.size);
+                int r = 0;
+
+                /* Small objects stay small; for a large one no doubling beyond what a part needs. */
+                if (p->part.size + part > PART_SIZE / 8)
+                        r = buffer_reserve(&p->part, PART_SIZE - p->part.size);
+                if (r >= 0)
+                        r = buffer_add(&p->part, from, part);
+                if (r < 0)
+                        return r;
+                from += part;
+                n -= part;
+                if (p->part.size < PART_SIZE)
+                        continue;
+                r = part_send(put, reterr_failure);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int relay_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *reterr_failure) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        RelayPut *p = put->backend;
+        _cleanup_(freep) char *url = NULL, *body = NULL;
+        char hex[SHA256_HEX_SIZE];
+        HttpRequest q = { .method = "POST", .content_type = "application/json" };
+        int r = 0;
+
+        if (p->part.size > 0)
+                r = part_send(put, reterr_failure);
+        if (r >= 0)
+                r = asprintf_safe(&url, "%s?commit=%s", p->url, p->upload);
+        if (r >= 0)
+                r = asprintf_safe(&body, "{\"size\":%" PRIu64 ",\"sha256\":\"%s\"}", put->size,
+                                  hex_encode(sha256, SHA256_SIZE, hex));
+        if (r < 0)
+                return r;
+        q.url = url;
+        q.body = body;
+        q.body_size = strlen(body);
+        return request_repeat(put->storage, p->client, &q, put->key, &a, reterr_failure);
+}
+
+static void upload_abort(StoragePut *put) {
+        _cleanup_(http_client_freep) HttpClient *c = NULL;
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        RelayPut *p = put->backend;
+        _cleanup_(freep) char *url = NULL;
+
+        if (asprintf_safe(&url, "%s?upload=%s", p->url, p->upload) < 0 ||
+            client_new(put->storage, /* cancel= */ NULL, ABORT_STALL, &c) < 0 ||
+            http_client_request(c, &(HttpRequest){ .method = "DELETE", .url = url }, &a) < 0)
+                return;
+}
+
+static void relay_put_free(StoragePut *put) {
+        RelayPut *p = put->backend;
+
+        if (!put->committed && p->upload)
+                upload_abort(put);
+        http_client_free(p->client);
+        free(p->url);
+        free(p->upload);
+        buffer_done(&p->part);
+        free(p);
+}
+
+/* --- Reading
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* One request with the client that all share. */
+static int shared_request(Storage *s, const HttpRequest *q, const char *key, HttpAnswer *a, Failure *f) {
+        Relay *l = s->backend;
+        int r;
+
+        (void) pthread_mutex_lock(&l->lock);
+        r = request_repeat(s, l->client, q, key, a, f);
+        (void) pthread_mutex_unlock(&l->lock);
+        return r;
+}
+
+static ssize_t read_once(Storage *s, const char *url, const char *key, uint64_t offset, void *buf, size_t n,
+                         Failure *f) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        HttpRequest q = {
+                .method = "GET",
+                .url = url,
+                .ranged = true,
+                .range_first = offset,
+                .range_last = offset + n - 1,
+        };
+        int r;
+
+        r = shared_request(s, &q, key, &a, f);
+        if (r == -ERANGE || a.status == 416)
+                return 0;
+        if (r < 0)
+                return r;
+        if (a.status != 206 || a.body.size > n)
+                return failure_set(f, -EPROTO, "RELAY_FAILED",
+                                   "The master did not answer with the part of '%s' (%s) that "
+                                   "was asked for.",
+                                   key, s->name);
+        memcpy(buf, a.body.data, a.body.size);
+        return (ssize_t) a.body.size;
+}
+
+static ssize_t relay_read_at(Storage *s, const char *key, uint64_t offset, void *buf, size_t n,
+                             Failure *reterr_failure) {
+        _cleanup_(freep) char *url = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        size_t done = 0;
+        int r;
+
+        r = object_url(s->backend, key, &url);
+        if (r < 0)
+                return r;
+        while (done < n) {
+                size_t part = MIN(n - done, (size_t) READ_MAX);
+                ssize_t k;
+
+                k = read_once(s, url, key, offset + done, (char *) buf + done, part, &failure);
+                if (k < 0)
+                        return failure_set(reterr_failure, (int) k, failure.code, "%s",
+                                           failure_message(&failure, (int) k));
+                done += (size_t) k;
+                if ((size_t) k < part)
+                        break;
+        }
+        return (ssize_t) done;
+}
+
+static int relay_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *reterr_failure) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(freep) char *url = NULL;
+        int r;
+
+        r = object_url(s->backend, key, &url);
+        if (r < 0)
+                return r;
+        r = shared_request(s, &(HttpRequest){ .method = "HEAD", .url = url }, key, &a, reterr_failure);
+        if (r < 0)
+                return r;
+        if (a.content_length < 0)
+                return failure_set(reterr_failure, -EPROTO, "RELAY_FAILED",
+                                   "The master did not say how large '%s' (%s) is.", key, s->name);
+        *ret_size = (uint64_t) a.content_length;
+        return 0;
+}
+
+/* One page to the callback; the next cursor, or NULL. */
+static int list_page(const json_t *data, StorageListFunc func, void *userdata, char **ret_cursor) {
+        const json_t *items = json_object_get(data, "items"), *item;
+        size_t i;
+        int r;
+
+        if (!json_is_array(items))
+                return -EPROTO;
+        json_array_foreach((json_t *) items, i, item) {
+                const char *key = json_string_value(json_object_get(item, "key"));
+                const json_t *size = json_object_get(item, "size");
+
+                if (!key || !storage_key_is_valid(key) || !json_is_integer(size) ||
+                    json_integer_value(size) < 0)
+                        return -EPROTO;
+                r = func(userdata, key, (uint64_t) json_integer_value(size));
+                if (r != 0)
+                        return r;
+        }
+        return free_and_strdup(ret_cursor, json_string_value(json_object_get(data, "next_cursor")));
+}
+
+static int list_url(const Relay *l, const char *prefix, const char *cursor, char **ret) {
+        _cleanup_(freep) char *escaped_prefix = NULL, *escaped_cursor = NULL;
+        int r;
+
+        r = http_escape_text(prefix, &escaped_prefix);
+        if (r >= 0)
+                r = http_escape_text(strempty(cursor), &escaped_cursor);
+        if (r < 0)
+                return r;
+        return asprintf_safe(ret, "%s?prefix=%s&limit=%d%s%s", l->base, escaped_prefix, LIST_PAGE,
+                             cursor ? "&cursor=" : "", escaped_cursor);
+}
+
+static int relay_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
+                      Failure *reterr_failure) {
+        _cleanup_(freep) char *cursor = NULL;
+        int r;
+
+        do {
+                _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+                _cleanup_json_ json_t *data = NULL;
+                _cleanup_(freep) char *url = NULL;
+
+                r = list_url(s->backend, prefix, cursor, &url);
+                if (r >= 0)
+                        r = shared_request(s, &(HttpRequest){ .method = "GET", .url = url }, prefix, &a,
+                                           reterr_failure);
+                if (r >= 0)
+                        r = answer_data(s, &a, &data, reterr_failure);
+                if (r >= 0)
+                        r = list_page(data, func, userdata, &cursor);
+                if (r == -EPROTO)
+                        return failure_set(reterr_failure, r, "RELAY_FAILED",
+                                           "The master's list of '%s' (%s) is not well-formed.", prefix,
+                                           s->name);
+                if (r != 0)
+                        return r;
+        } while (cursor);
+        return 0;
+}
+
+static int relay_remove(Storage *s, const char *key, Failure *reterr_failure) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(freep) char *url = NULL;
+        int r;
+
+        r = object_url(s->backend, key, &url);
+        if (r < 0)
+                return r;
+        return shared_request(s, &(HttpRequest){ .method = "DELETE", .url = url }, key, &a, reterr_failure);
+}
+
+static int probe_object(Storage *s, const char *key, Failure *f) {
+        static const char text[] = "BackupX writes and removes this to see whether it can.\n";
+        _cleanup_(storage_put_freep) StoragePut *put = NULL;
+        uint8_t digest[SHA256_SIZE];
+        char back[sizeof text];
+        ssize_t n;
+        int r;
+
+        r = sha256(text, sizeof text, digest);
+        if (r >= 0)
+                r = storage_put_new(s, key, &put, f);
+        if (r >= 0)
+                r = storage_put_write(put, text, sizeof text, f);
+        if (r >= 0)
+                r = storage_put_commit(put, digest, f);
+        if (r < 0)
+                return r;
+        n = storage_read_at(s, key, 0, back, sizeof back, f);
+        r = storage_remove(s, key, f);
+        if (n < 0)
+                return (int) n;
+        if (n != sizeof text || memcmp(text, back, sizeof text) != 0)
+                return failure_set(f, -EIO, "STORAGE_FAILED", "What %s gives back is not what was written.",
+                                   s->name);
+        return r;
+}
+
+static int relay_probe(Storage *s, StorageUsage *ret, Failure *reterr_failure) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(freep) char *key = NULL, *url = NULL;
+        _cleanup_json_ json_t *data = NULL;
+        const Relay *l = s->backend;
+        int r;
+
+        r = asprintf_safe(&key, PROBE_PREFIX "%08" PRIx32 "%08" PRIx32, random_u32(), random_u32());
+        if (r >= 0)
+                r = probe_object(s, key, reterr_failure);
+        if (r >= 0)
+                r = asprintf_safe(&url, "%s?usage", l->base);
+        if (r >= 0)
+                r = shared_request(s, &(HttpRequest){ .method = "GET", .url = url }, "usage", &a,
+                                   reterr_failure);
+        if (r >= 0)
+                r = answer_data(s, &a, &data, reterr_failure);
+        if (r < 0)
+                return r;
+        *ret = (StorageUsage){
+                .free_bytes = (uint64_t) MAX(json_integer_value(json_object_get(data, "free_bytes")), 0),
+                .total_bytes = (uint64_t) MAX(json_integer_value(json_object_get(data, "total_bytes")), 0),
+        };
+        return 0;
+}
+
+const StorageType storage_type_relay = {
+        .name = "relay",
+        .open = relay_open,
+        .close = relay_close,
+        .put_new = relay_put_new,
+        .put_write = relay_put_write,
+        .put_commit = relay_put_commit,
+        .put_free = relay_put_free,
+        .read_at = relay_read_at,
+        .stat = relay_stat,
+        .list = relay_list,
+        .remove = relay_remove,
+        .probe = relay_probe,
+};
