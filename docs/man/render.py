@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the man pages: backupx(1) and the bash completion from the client's own table of commands, the others
-from the short texts beside this file.
+"""Makes the man pages: backupx(1) and the bash completion from the client's own table of commands, the
+others from the short texts beside this file.
 
 usage: render.py command TABLE.json OUT    backupx.1 from "backupx help --json"
        render.py completion TABLE.json OUT the completion of bash
@@ -96,12 +96,12 @@ def render_command(table):
     out += ['.SH NAME', 'backupx \\- back up, restore and look after the backups of many servers',
             '.SH SYNOPSIS', '\\fBbackupx\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR...]',
             '.br', '\\fBbackupx agent\\fR [\\fIOPTION\\fR...]', '.SH DESCRIPTION',
-            'Talks to the master of a BackupX suite over its HTTP API. Objects are named by their name or their',
-            'number; runs by their number.', '.PP',
-            'The server is the one of \\fB\\-\\-server\\fR, else of the variable BACKUPX_SERVER, else the one of',
+            'Talks to the master of a BackupX suite over its HTTP API. Objects are named by their name or',
+            'their number; runs by their number.', '.PP',
+            'The server is the one of \\fB\\-\\-server\\fR, else of the variable BACKUPX_SERVER, else that of',
             'the last login. The credential is that of \\fB\\-\\-token\\-file\\fR, BACKUPX_TOKEN,',
-            'BACKUPX_TOKEN_FILE, or the session of \\fBbackupx login\\fR. A password is asked for or read from a',
-            'file, never taken from the command line.', '.SH COMMANDS']
+            'BACKUPX_TOKEN_FILE, or the session of \\fBbackupx login\\fR. A password is asked for or read',
+            'from a file, never taken from the command line.', '.SH COMMANDS']
     for command in table['commands']:
         usage = ' '.join(filter(None, ('backupx', command['noun'], command['verb'])))
         operands = f' \\fI{escape(command["operands"])}\\fR' if command['operands'] else ''
@@ -111,8 +111,8 @@ def render_command(table):
         for option in command['options']:
             out += render_option(option)
     out += ['.SS backupx agent allow\\-storage \\fIDIR\\fR',
-            'Let backup jobs of this machine write to a directory, which a target of the type local may name then',
-            '(root). Adds a drop\\-in to the units of the jobs and an entry to the policy of the agent.',
+            'Let backup jobs of this machine write to a directory, which a target of the type local may name',
+            'then (root). Adds a drop\\-in to the units of the jobs and an entry to the policy of the agent.',
             '.SS backupx agent \\fR...', 'Run the agent of this machine: see backupx\\-agent(8).',
             '.SH OPTIONS', 'Every command takes these, too:']
     for option in table['options']:

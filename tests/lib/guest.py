@@ -15,7 +15,8 @@ from processes import Failed, clean_environment
 
 HIERARCHIES = ('/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified')
 # What boots in a container of this machine's packages and has nothing to do with us.
-UNWANTED = ('multi-user.target.wants', 'timers.target.wants', 'sysinit.target.wants', 'sysstat.service.wants')
+UNWANTED = ('multi-user.target.wants', 'timers.target.wants', 'sysinit.target.wants',
+            'sysstat.service.wants')
 
 
 def why_not():
@@ -54,9 +55,8 @@ class Guest:
         """Mounts the overlay and makes it a machine of its own."""
         for name in ('upper', 'work', 'root'):
             (self.folder / name).mkdir()
-        subprocess.run(['mount', '-t', 'overlay', self.name, '-o',
-                        f'lowerdir=/,upperdir={self.folder}/upper,workdir={self.folder}/work', str(self.root)],
-                       check=True)
+        layers = f'lowerdir=/,upperdir={self.folder}/upper,workdir={self.folder}/work'
+        subprocess.run(['mount', '-t', 'overlay', self.name, '-o', layers, str(self.root)], check=True)
         etc = self.root / 'etc'
         for name, text in (('machine-id', uuid.uuid4().hex), ('hostname', self.name), ('fstab', '')):
             (etc / name).unlink(missing_ok=True)
@@ -83,19 +83,21 @@ class Guest:
     def boot(self, timeout=60):
         """Starts PID 1 and waits until the machine is up."""
         command = ['systemd-nspawn', '--boot', '--quiet', '--register=no', '--keep-unit', '-M', self.name,
-                   '-D', str(self.root), '--private-network', '--system-call-filter=bpf', '--capability=CAP_BPF']
+                   '-D', str(self.root), '--private-network', '--system-call-filter=bpf',
+                   '--capability=CAP_BPF']
         with open(self.folder / 'console', 'wb') as console:
             self.process = subprocess.Popen(
-                command, env=clean_environment(SYSTEMD_NSPAWN_UNIFIED_HIERARCHY='1'), stdin=subprocess.DEVNULL,
-                stdout=console, stderr=console, preexec_fn=self.enter_own_cgroup)
+                command, env=clean_environment(SYSTEMD_NSPAWN_UNIFIED_HIERARCHY='1'),
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console, preexec_fn=self.enter_own_cgroup)
         deadline = time.monotonic() + timeout
         while not self.find_leader():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise Failed(f'the guest did not boot:\n{(self.folder / "console").read_text(errors="replace")}')
+                console = (self.folder / 'console').read_text(errors='replace')
+                raise Failed(f'the guest did not boot:\n{console}')
             time.sleep(0.02)
-        state = self.run('systemctl', 'is-system-running', '--wait', check=False, timeout=timeout).stdout.strip()
-        if state not in ('running', 'degraded'):
-            raise Failed(f'the guest is {state}')
+        state = self.run('systemctl', 'is-system-running', '--wait', check=False, timeout=timeout).stdout
+        if state.strip() not in ('running', 'degraded'):
+            raise Failed(f'the guest is {state.strip()}')
 
     def find_leader(self):
         """The process that is PID 1 of the guest, once it can be talked to."""
@@ -107,7 +109,7 @@ class Guest:
 
     def run(self, *command, check=True, stdin=None, timeout=60, environment=None):
         """Runs a command in the guest; the completed process, output as text."""
-        env = ['env', *(f'{key}={value}' for key, value in (environment or {}).items())] if environment else []
+        env = ['env', *(f'{key}={value}' for key, value in environment.items())] if environment else []
         result = subprocess.run(['nsenter', '-t', self.leader, '-a', '--', *env, *map(str, command)],
                                 input='' if stdin is None else stdin, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, errors='surrogateescape', check=False,

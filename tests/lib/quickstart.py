@@ -155,7 +155,7 @@ def run_with_units(options):
 def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog='./quickstart', description='Builds and starts BackupX; backs up, restores, compares a directory.')
+        prog='./quickstart', description='Builds and starts BackupX; backs up, restores and compares.')
     parser.add_argument('--once', action='store_true', help='end after the comparison')
     parser.add_argument('--serve', action='store_true', help='run from the build tree until stopped')
     parser.add_argument('--state', metavar='DIR', help='where the state is kept')

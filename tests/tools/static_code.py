@@ -120,6 +120,8 @@ def check_goto():
 def is_variable(text):
     """Whether a top-level statement defines (or declares) a variable."""
     head = re.split(r'=|\{', text, maxsplit=1)[0]
+    if text.endswith('}') and head.rstrip().endswith(')'):
+        return False
     if re.match(r'(typedef|extern|struct\s+\w+\s*;|enum|union|_?[Ss]tatic_assert|[A-Z_]+\s*\()', head):
         return False
     if re.match(r'(?:static\s+)?(?:const\s+)?(struct|union|enum)\b[^=]*\{', text) and '=' not in text:
