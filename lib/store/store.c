@@ -200,11 +200,6 @@ static int store_connect(Store *s, const char *path, Failure *reterr_failure) {
         (void) sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, ROW_LENGTH_MAX);
         (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-        r = store_raw(s, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-                         "PRAGMA cell_size_check = ON");
-        if (r < 0)
-                return failure_set(reterr_failure, r, "STORE_OPEN", "Cannot set up the database %s: %m",
-                                   path);
         return 0;
 }
 
@@ -242,6 +237,17 @@ static int store_recognize(Store *s, const char *path, unsigned n_steps, Failure
         return 0;
 }
 
+static int store_set_up(Store *s, const char *path, Failure *reterr_failure) {
+        int r;
+
+        r = store_raw(s, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+                         "PRAGMA cell_size_check = ON");
+        if (r < 0)
+                return failure_set(reterr_failure, r, "STORE_OPEN", "Cannot set up the database %s: %m",
+                                   path);
+        return 0;
+}
+
 static int store_set_wal(Store *s, const char *path, Failure *reterr_failure) {
         static const struct timespec pause = { .tv_nsec = (long) (WAL_PAUSE_USEC * 1000) };
         int r;
@@ -258,30 +264,33 @@ static int store_set_wal(Store *s, const char *path, Failure *reterr_failure) {
 }
 
 /* One step of the ladder, in one transaction. Another daemon may have done it while we waited: 1. */
-static int store_climb(Store *s, const char *const *steps, unsigned from) {
+static int store_climb(Store *s, const char *path, const char *const *steps, unsigned from,
+                       Failure *reterr_failure) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         char pragma[STRLEN("PRAGMA application_id = ; PRAGMA user_version = ") + 2 * 11 + 1];
-        int64_t version;
+        int64_t version = from;
         int r;
 
-        r = store_begin(s, &tx);
-        if (r < 0)
-                return r;
-        r = store_raw_number(s, "PRAGMA user_version", &version);
-        if (r < 0)
-                return r;
-        if (version != (int64_t) from)
-                return 1;
-
-        r = store_raw(s, steps[from]);
-        if (r < 0)
-                return r;
         (void) snprintf(pragma, sizeof(pragma), "PRAGMA application_id = %d; PRAGMA user_version = %u",
                         APPLICATION_ID, from + 1);
-        r = store_raw(s, pragma);
+        r = store_begin(s, &tx);
+        if (r >= 0)
+                r = store_raw_number(s, "PRAGMA user_version", &version);
+        if (r >= 0 && version != (int64_t) from)
+                return 1;
+        if (r >= 0)
+                r = store_raw(s, steps[from]);
+        if (r >= 0)
+                r = store_raw(s, pragma);
+        if (r >= 0)
+                r = store_commit(&tx);
         if (r < 0)
-                return r;
-        return store_commit(&tx);
+                return failure_set(
+                                reterr_failure, r, "STORE_MIGRATION",
+                                "The step from schema %u to %u failed on %s: %s. Nothing was changed; the "
+                                "file is as it was.",
+                                from, from + 1, path, sqlite3_errmsg(s->db));
+        return 0;
 }
 
 static int store_migrate(Store *s, const char *path, const char *const *steps, unsigned n_steps,
@@ -301,12 +310,9 @@ static int store_migrate(Store *s, const char *path, const char *const *steps, u
                                            "). Start the suite once: it "
                                            "brings the database up to date.",
                                            path, version);
-                r = store_climb(s, steps, (unsigned) version);
+                r = store_climb(s, path, steps, (unsigned) version, reterr_failure);
                 if (r < 0)
-                        return failure_set(reterr_failure, r, "STORE_MIGRATION",
-                                           "The step from schema %" PRIi64 " to %" PRIi64
-                                           " failed on %s: %s. Nothing was changed; the file is as it was.",
-                                           version, version + 1, path, sqlite3_errmsg(s->db));
+                        return r;
         }
 }
 
@@ -346,6 +352,9 @@ static int store_open_any(const char *path, StoreRole role, const char *const *s
         if (r < 0)
                 return r;
         r = store_recognize(s, path, n_steps, reterr_failure);
+        if (r < 0)
+                return r;
+        r = store_set_up(s, path, reterr_failure);
         if (r < 0)
                 return r;
         if (role != STORE_READONLY) {

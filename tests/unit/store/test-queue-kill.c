@@ -495,7 +495,8 @@ static const char history_sql[] =
                 "CREATE INDEX history_command ON history (command);"
                 "CREATE TRIGGER history AFTER UPDATE OF state, attempt ON commands BEGIN"
                 "  INSERT INTO history VALUES (old.id, old.state, new.state, old.attempt, new.attempt,"
-                "  new.agent_id, old.cancel, new.result, CASE WHEN (SELECT mono FROM api_stamp) - old.heard_mono >= 100000000"
+                "  new.agent_id, old.cancel, new.result, CASE WHEN (SELECT mono FROM api_stamp)"
+                "  - old.heard_mono >= 100000000"
                 "  THEN old.heard_mono END); END";
 
 static void world_init(World *world) {
