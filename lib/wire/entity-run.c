@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "wire/entity.h"
+#include "wire/path.h"
+
+/* {"code","message"}, or null. */
+static json_t *error_to_json(const char *code, const char *message) {
+        _cleanup_json_ json_t *json = NULL;
+
+        if (!code && !message)
+                return json_null();
+        json = json_object();
+        if (json_set(json, "code", json_from_string(code)) < 0 ||
+            json_set(json, "message", json_from_string(message)) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}
+
+static json_t *run_target_to_json(const RunTarget *target) {
+        _cleanup_json_ json_t *json = json_object();
+
+        if (json_set(json, "target_id", json_from_id(target->target_id)) < 0 ||
+            json_set(json, "target_name", json_from_string(target->target_name)) < 0 ||
+            json_set(json, "state", json_from_string(run_target_state_to_string(target->state))) < 0 ||
+            json_set(json, "key", json_from_string(target->key)) < 0 ||
+            json_set(json, "size", json_from_u64(target->size)) < 0 ||
+            json_set(json, "sha256", json_from_string(target->sha256)) < 0 ||
+            json_set(json, "error", error_to_json(target->error_code, target->error)) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}
+
+static json_t *run_targets_to_json(const RunTargetList *targets) {
+        _cleanup_json_ json_t *array = json_array();
+
+        for (size_t i = 0; i < targets->n; i++)
+                if (json_append(array, run_target_to_json(&targets->items[i])) < 0)
+                        return NULL;
+        return TAKE_PTR(array);
+}
+
+static int add_identity(json_t *json, const Run *run) {
+        if (json_set(json, "id", json_from_u64(run->id)) < 0 ||
+            json_set(json, "kind", json_from_string(run_kind_to_string(run->kind))) < 0 ||
+            json_set(json, "state", json_from_string(run_state_to_string(run->state))) < 0 ||
+            json_set(json, "task_id", json_from_id(run->task_id)) < 0 ||
+            json_set(json, "task_name", json_from_string(run->task_name)) < 0 ||
+            json_set(json, "node_id", json_from_id(run->node_id)) < 0 ||
+            json_set(json, "node_name", json_from_string(run->node_name)) < 0 ||
+            json_set(json, "origin", json_from_string(run->origin)) < 0 ||
+            json_set(json, "user_id", json_from_id(run->user_id)) < 0 ||
+            json_set(json, "username", json_from_string(run->username)) < 0 ||
+            json_set(json, "source_run_id", json_from_id(run->source_run)) < 0 ||
+            json_set(json, "attempt", json_from_u64(run->attempt)) < 0 ||
+            json_set(json, "cancel_requested", json_boolean(run->cancel)) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int add_times(json_t *json, const Run *run) {
+        if (json_set(json, "scheduled_for", json_from_stamp(run->scheduled_for)) < 0 ||
+            json_set(json, "deadline", json_from_stamp(run->deadline)) < 0 ||
+            json_set(json, "queued_at", json_from_stamp(run->queued)) < 0 ||
+            json_set(json, "dispatched_at", json_from_stamp(run->dispatched)) < 0 ||
+            json_set(json, "started_at", json_from_stamp(run->started)) < 0 ||
+            json_set(json, "first_read_at", json_from_stamp(run->first_read)) < 0 ||
+            json_set(json, "finished_at", json_from_stamp(run->finished)) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+static int add_outcome(json_t *json, const Run *run) {
+        if (json_set(json, "error", error_to_json(run->error_code, run->error)) < 0 ||
+            json_set(json, "bytes_read", json_from_u64(run->bytes_read)) < 0 ||
+            json_set(json, "bytes_written", json_from_u64(run->bytes_written)) < 0 ||
+            json_set(json, "files", json_from_u64(run->files)) < 0 ||
+            json_set(json, "skipped", json_from_u64(run->skipped)) < 0 ||
+            json_set(json, "errors_total", json_from_u64(run->errors_total)) < 0 ||
+            json_set(json, "encrypted", json_boolean(run->encrypted)) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+/* What only the page of one run shows. */
+static int add_details(json_t *json, const Run *run, const RunTargetList *targets, const char *progress) {
+        if (json_set(json, "targets", run_targets_to_json(targets)) < 0 ||
+            json_set(json, "errors", run->errors ? json_from_text(run->errors) : json_array()) < 0 ||
+            json_set(json, "manifest_sha256", json_from_string(run->manifest_sha256)) < 0 ||
+            json_set(json, "request", json_from_text(run->request)) < 0 ||
+            json_set(json, "progress", json_from_text(progress)) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+json_t *run_to_json(const Run *run, const RunTargetList *targets, const char *progress) {
+        _cleanup_json_ json_t *json = json_object();
+
+        assert(run);
+
+        if (add_identity(json, run) < 0 || add_times(json, run) < 0 || add_outcome(json, run) < 0)
+                return NULL;
+        if (targets && add_details(json, run, targets, progress) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}
+
+json_t *run_log_line_to_json(const RunLogLine *line) {
+        _cleanup_json_ json_t *json = json_object();
+
+        assert(line);
+
+        if (json_set(json, "seq", json_from_u64(line->seq)) < 0 ||
+            json_set(json, "t", json_from_stamp(line->at)) < 0 ||
+            json_set(json, "level", json_from_string(line->level)) < 0 ||
+            json_set(json, "text", json_from_string(line->text)) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}
+
+/* --- Restores ------------------------------------------------------------------------------------- */
+
+void restore_request_done(RestoreRequest *r) {
+        assert(r);
+
+        json_decref(r->body);
+        *r = RESTORE_REQUEST_NULL;
+}
+
+/* Restoring in place is a word that is asked for, never what a malformed request falls into. */
+static int read_destination(JsonReader *reader, RestoreRequest *ret) {
+        _cleanup_(freep) char *path = NULL;
+        const json_t *value = NULL;
+        JsonReader destination;
+        int r;
+
+        r = json_reader_value(reader, "destination", JSON_REQUIRED, &value);
+        if (r < 0)
+                return r;
+        if (json_is_string(value) && streq(json_string_value(value), "in_place")) {
+                ret->in_place = true;
+                return json_set(ret->body, "destination", json_pack("{s:b}", "in_place", 1));
+        }
+        if (!json_is_object(value))
+                return json_reader_fail(reader, "destination",
+                                        "is either {\"node_id\":…,\"path\":…} or \"in_place\"");
+        r = json_reader_object(reader, "destination", JSON_REQUIRED, &destination);
+        if (r < 0)
+                return r;
+        json_reader_u64(&destination, "node_id", JSON_OPTIONAL, INT64_MAX, &ret->node_id);
+        r = json_reader_path(&destination, "path", JSON_REQUIRED, &path);
+        if (r > 0 && !path_is_normalized_absolute(path))
+                return json_reader_fail(&destination, "path",
+                                        "is not an absolute path without '.', '..' and doubled slashes");
+        r = json_reader_finish(&destination);
+        if (r < 0)
+                return r;
+        if (ret->node_id == 0)
+                ret->node_id = NODE_LOCAL;
+        return json_set(ret->body, "destination", json_pack("{s:o}", "path", json_from_path(path)));
+}
+
+static int read_paths(JsonReader *reader, RestoreRequest *ret) {
+        _cleanup_(strv_freep) char **paths = NULL;
+        int r;
+
+        r = json_reader_paths(reader, "paths", JSON_OPTIONAL, RESTORE_PATHS_MAX, &paths);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(path, paths)
+                if (!path_is_normalized_absolute(*path))
+                        return json_reader_fail(reader, "paths",
+                                                "holds an entry that is not an absolute path of the backup");
+        return json_set(ret->body, "paths", paths ? json_from_paths(paths) : json_array());
+}
+
+static int read_conflict(JsonReader *reader, RestoreRequest *ret) {
+        const char *conflict = "fail";
+        int r;
+
+        r = json_reader_string(reader, "conflict", JSON_OPTIONAL, 16, &conflict);
+        if (r < 0)
+                return r;
+        if (!streq(conflict, "fail") && !streq(conflict, "overwrite") && !streq(conflict, "skip"))
+                return json_reader_fail(reader, "conflict", "is one of fail, overwrite, skip");
+        return json_set(ret->body, "conflict", json_from_string(conflict));
+}
+
+int restore_request_from_json(const json_t *json, RestoreRequest *ret, Failure *reterr_failure) {
+        _cleanup_(restore_request_done) RestoreRequest request = RESTORE_REQUEST_NULL;
+        JsonReader reader;
+        int r;
+
+        assert(ret);
+
+        request.body = json_object();
+        if (!request.body)
+                return -ENOMEM;
+        json_reader_init(&reader, json, reterr_failure);
+        r = read_destination(&reader, &request);
+        if (r >= 0)
+                r = read_paths(&reader, &request);
+        if (r >= 0)
+                r = read_conflict(&reader, &request);
+        if (r >= 0)
+                r = json_reader_finish(&reader);
+        if (r < 0)
+                return r;
+        *ret = request;
+        request = RESTORE_REQUEST_NULL;
+        return 0;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "wire/calendar.h"
+#include "wire/entity.h"
+#include "wire/path.h"
+
+#define COMPRESSION_DEFAULT "{\"algorithm\":\"zstd\",\"level\":3}"
+
+int task_init(Task *ret) {
+        _cleanup_(task_done) Task task = TASK_NULL;
+
+        assert(ret);
+
+        task.type = strdup("file");
+        task.format = strdup("archive");
+        task.encryption = strdup("none");
+        task.compression = strdup(COMPRESSION_DEFAULT);
+        if (!task.type || !task.format || !task.encryption || !task.compression)
+                return -ENOMEM;
+        task.node_id = NODE_LOCAL;
+        task.enabled = true;
+        task.schedule_catch_up = true;
+        *ret = task;
+        task = TASK_NULL;
+        return 0;
+}
+
+/* A text that has to be one of a list; NULL ends the list. */
+static int read_choice(JsonReader *reader, const char *key, const char *const *choices, char **text) {
+        const char *value = NULL;
+        int r;
+
+        r = json_reader_string(reader, key, JSON_OPTIONAL, 32, &value);
+        if (r <= 0)
+                return r;
+        for (const char *const *c = choices; *c; c++)
+                if (streq(*c, value))
+                        return free_and_strdup(text, value);
+        return json_reader_fail(reader, key, "has the value '%s', which is not known", value);
+}
+
+/* --- Source --------------------------------------------------------------------------------------- */
+
+static int check_paths(JsonReader *source, char *const *paths) {
+        size_t i = 0;
+
+        STRV_FOREACH(path, paths) {
+                if (!path_is_normalized_absolute(*path))
+                        return json_reader_fail(
+                                        source, "paths",
+                                        "holds an entry (number %zu) that is not an absolute path without "
+                                        "'.', '..' and doubled slashes",
+                                        i + 1);
+                for (char *const *other = paths; other < path; other++)
+                        if (streq(*other, *path))
+                                return json_reader_fail(source, "paths", "names a path twice (number %zu)",
+                                                        i + 1);
+                i++;
+        }
+        return 0;
+}
+
+static int source_to_text(char *const *paths, char *const *excludes, bool one_file_system,
+                          bool follow_symlinks, char **text) {
+        _cleanup_json_ json_t *json = json_object();
+        int r;
+
+        r = json_set(json, "paths", json_from_paths(paths));
+        if (r >= 0)
+                r = json_set(json, "excludes", excludes ? json_from_strv(excludes) : json_array());
+        if (r >= 0)
+                r = json_set(json, "one_file_system", json_boolean(one_file_system));
+        if (r >= 0)
+                r = json_set(json, "follow_symlinks", json_boolean(follow_symlinks));
+        return r < 0 ? r : json_keep_text(json, text);
+}
+
+static int read_source(JsonReader *task, char **text) {
+        _cleanup_(strv_freep) char **paths = NULL, **excludes = NULL;
+        bool one_file_system = false, follow_symlinks = false;
+        JsonReader source;
+        int r;
+
+        r = json_reader_object(task, "source", *text ? JSON_OPTIONAL : JSON_REQUIRED, &source);
+        if (r <= 0)
+                return r;
+        json_reader_paths(&source, "paths", JSON_REQUIRED, TASK_PATHS_MAX, &paths);
+        json_reader_strv(&source, "excludes", JSON_OPTIONAL, TASK_EXCLUDES_MAX, TASK_EXCLUDE_MAX, &excludes);
+        json_reader_bool(&source, "one_file_system", JSON_OPTIONAL, &one_file_system);
+        json_reader_bool(&source, "follow_symlinks", JSON_OPTIONAL, &follow_symlinks);
+        r = json_reader_finish(&source);
+        if (r < 0)
+                return r;
+        if (strv_length(paths) == 0)
+                return json_reader_fail(&source, "paths", "has to name at least one path");
+        r = check_paths(&source, paths);
+        if (r < 0)
+                return r;
+        return source_to_text(paths, excludes, one_file_system, follow_symlinks, text);
+}
+
+/* --- The rest ------------------------------------------------------------------------------------- */
+
+static int read_compression(JsonReader *task, char **text) {
+        static const char *const algorithms[] = { "zstd", NULL };
+        _cleanup_(freep) char *algorithm = NULL;
+        _cleanup_json_ json_t *json = NULL;
+        uint32_t level = TASK_LEVEL_DEFAULT;
+        JsonReader compression;
+        int r;
+
+        r = json_reader_object(task, "compression", JSON_OPTIONAL, &compression);
+        if (r <= 0)
+                return r;
+        read_choice(&compression, "algorithm", algorithms, &algorithm);
+        json_reader_u32(&compression, "level", JSON_OPTIONAL, TASK_LEVEL_MAX, &level);
+        r = json_reader_finish(&compression);
+        if (r < 0)
+                return r;
+        if (level < 1)
+                return json_reader_fail(&compression, "level", "is a number from 1 to %d", TASK_LEVEL_MAX);
+        json = json_pack("{s:s, s:i}", "algorithm", algorithm ? algorithm : "zstd", "level", (int) level);
+        return json ? json_keep_text(json, text) : -ENOMEM;
+}
+
+static int read_target_ids(JsonReader *reader, Task *task) {
+        const json_t *array = NULL, *item;
+        size_t i;
+        int r;
+
+        r = json_reader_array(reader, "target_ids", task->n_targets > 0 ? JSON_OPTIONAL : JSON_REQUIRED,
+                              TASK_TARGETS_MAX, &array);
+        if (r <= 0)
+                return r;
+        if (json_array_size(array) == 0)
+                return json_reader_fail(reader, "target_ids", "has to name at least one target");
+        task->n_targets = 0;
+        json_array_foreach((json_t *) array, i, item) {
+                json_int_t id = json_is_integer(item) ? json_integer_value(item) : 0;
+
+                if (id <= 0)
+                        return json_reader_fail(reader, "target_ids",
+                                                "holds something that is not the id of a target");
+                for (size_t k = 0; k < task->n_targets; k++)
+                        if (task->target_ids[k] == (uint64_t) id)
+                                return json_reader_fail(reader, "target_ids",
+                                                        "names target %" PRIu64 " twice", (uint64_t) id);
+                task->target_ids[task->n_targets++] = (uint64_t) id;
+        }
+        return 0;
+}
+
+/* An expression that never happens, or a zone that nobody knows, is refused here: later nobody looks. */
+static int check_schedule(JsonReader *schedule, const Task *task) {
+        _cleanup_(timetable_freep) Timetable *timetable = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        usec_t next;
+        int r;
+
+        r = timetable_new(task->schedule_expression, task->schedule_timezone, &timetable, &failure);
+        if (r == -EINVAL)
+                return json_reader_fail(schedule,
+                                        streq(failure.code, "TIMEZONE_INVALID") ? "timezone" : "expression",
+                                        "is not valid: %s", failure_message(&failure, r));
+        if (r < 0)
+                return r;
+        r = timetable_next(timetable, now_usec(CLOCK_REALTIME), &next);
+        if (r == CALENDAR_E_NEVER)
+                return json_reader_fail(schedule, "expression", "names no time that is still to come");
+        return r;
+}
+
+static void clear_schedule(Task *task) {
+        task->schedule_expression = mfree(task->schedule_expression);
+        task->schedule_timezone = mfree(task->schedule_timezone);
+        task->schedule_catch_up = true;
+}
+
+static int read_schedule(JsonReader *reader, Task *task) {
+        JsonReader schedule;
+        int r;
+
+        r = json_reader_object(reader, "schedule", JSON_OPTIONAL, &schedule);
+        if (r == 0 && json_is_null(json_object_get(reader->object, "schedule")))
+                clear_schedule(task);
+        if (r <= 0)
+                return r;
+        clear_schedule(task);
+        json_reader_strdup(&schedule, "expression", JSON_REQUIRED, CALENDAR_TEXT_MAX,
+                           &task->schedule_expression);
+        json_reader_strdup(&schedule, "timezone", JSON_OPTIONAL, ZONE_NAME_MAX, &task->schedule_timezone);
+        json_reader_bool(&schedule, "catch_up", JSON_OPTIONAL, &task->schedule_catch_up);
+        r = json_reader_finish(&schedule);
+        return r < 0 ? r : check_schedule(&schedule, task);
+}
+
+int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
+        static const char *const types[] = { "file", NULL }, *const formats[] = { "archive", NULL };
+        static const char *const encryptions[] = { "none", "sealed", NULL };
+        JsonReader reader;
+        int r;
+
+        assert(task);
+
+        json_reader_init(&reader, json, reterr_failure);
+        json_reader_name(&reader, "name", &task->name);
+        read_choice(&reader, "type", types, &task->type);
+        json_reader_u64(&reader, "node_id", JSON_OPTIONAL, INT64_MAX, &task->node_id);
+        read_choice(&reader, "format", formats, &task->format);
+        read_choice(&reader, "encryption", encryptions, &task->encryption);
+        json_reader_bool(&reader, "enabled", JSON_OPTIONAL, &task->enabled);
+        if (task->node_id == 0)
+                task->node_id = NODE_LOCAL;
+        r = read_source(&reader, &task->source);
+        if (r >= 0)
+                r = read_target_ids(&reader, task);
+        if (r >= 0)
+                r = read_compression(&reader, &task->compression);
+        if (r >= 0)
+                r = read_schedule(&reader, task);
+        return r < 0 ? r : json_reader_finish(&reader);
+}
+
+/* --- To JSON -------------------------------------------------------------------------------------- */
+
+static json_t *target_ids_to_json(const Task *task) {
+        _cleanup_json_ json_t *array = json_array();
+
+        for (size_t i = 0; i < task->n_targets; i++)
+                if (json_append(array, json_from_u64(task->target_ids[i])) < 0)
+                        return NULL;
+        return TAKE_PTR(array);
+}
+
+static json_t *schedule_to_json(const Task *task) {
+        _cleanup_json_ json_t *json = NULL;
+
+        if (!task->schedule_expression)
+                return json_null();
+        json = json_object();
+        if (json_set(json, "expression", json_from_string(task->schedule_expression)) < 0 ||
+            json_set(json, "timezone", json_from_string(task->schedule_timezone)) < 0 ||
+            json_set(json, "catch_up", json_boolean(task->schedule_catch_up)) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}
+
+static json_t *summary_to_json(const TaskSummary *summary) {
+        _cleanup_json_ json_t *json = NULL;
+
+        if (!summary || summary->last_run_id == 0)
+                return json_null();
+        json = json_object();
+        if (json_set(json, "id", json_from_u64(summary->last_run_id)) < 0 ||
+            json_set(json, "state", json_from_string(run_state_to_string(summary->last_state))) < 0 ||
+            json_set(json, "finished_at", json_from_stamp(summary->last_finished)) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}
+
+static int add_settings(json_t *json, const Task *task) {
+        if (json_set(json, "id", json_from_u64(task->id)) < 0 ||
+            json_set(json, "name", json_from_string(task->name)) < 0 ||
+            json_set(json, "type", json_from_string(task->type)) < 0 ||
+            json_set(json, "node_id", json_from_u64(task->node_id)) < 0 ||
+            json_set(json, "node_name", json_from_string(task->node_name)) < 0 ||
+            json_set(json, "source", json_from_text(task->source)) < 0 ||
+            json_set(json, "target_ids", target_ids_to_json(task)) < 0 ||
+            json_set(json, "format", json_from_string(task->format)) < 0 ||
+            json_set(json, "compression", json_from_text(task->compression)) < 0 ||
+            json_set(json, "encryption", json_from_string(task->encryption)) < 0 ||
+            json_set(json, "schedule", schedule_to_json(task)) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+json_t *task_to_json(const Task *task, const Schedule *schedule, const TaskSummary *summary) {
+        _cleanup_json_ json_t *json = json_object();
+
+        assert(task);
+
+        if (add_settings(json, task) < 0 ||
+            json_set(json, "enabled", json_boolean(task->enabled)) < 0 ||
+            json_set(json, "next_run_at", json_from_stamp(schedule ? schedule->next : 0)) < 0 ||
+            json_set(json, "schedule_error", json_from_string(schedule ? schedule->error : NULL)) < 0 ||
+            json_set(json, "last_run", summary_to_json(summary)) < 0 ||
+            json_set(json, "last_success_at", json_from_stamp(summary ? summary->last_success : 0)) < 0 ||
+            json_set(json, "created_at", json_from_stamp(task->created)) < 0 ||
+            json_set(json, "updated_at", json_from_stamp(task->updated)) < 0 ||
+            json_set(json, "revision", json_from_u64(task->revision)) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/encode.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "crypto/random.h"
+#include "store/node-token.h"
+#include "sys/credentials.h"
+#include "sys/daemon.h"
+#include "sys/event.h"
+#include "sys/log.h"
+#include "wire/names.h"
+
+#include "services/api/api-bus.h"
+#include "services/api/api.h"
+#include "services/api/sibling-bus.h"
+#include "services/api/stream.h"
+#include "services/api/throttle.h"
+
+/* What answers on their way may still take when the daemon stops. */
+#define STOP_GRACE_USEC (2 * USEC_PER_SEC)
+/* "age1…" and a line end. */
+#define PUBLIC_KEY_MAX 256U
+
+static int state_path(const char *name, char **ret) {
+        return asprintf_safe(ret, "%s/%s", daemon_state_directory(), name);
+}
+
+int api_dispatcher_key(const Api *api, AgeRecipient *ret) {
+        _cleanup_(freep) char *path = NULL, *text = NULL;
+        int r;
+
+        assert(api);
+        assert(ret);
+
+        r = state_path(FILE_DISPATCHER_KEY, &path);
+        if (r < 0)
+                return r;
+        r = read_file(AT_FDCWD, path, PUBLIC_KEY_MAX, &text, NULL);
+        if (r < 0)
+                return r;
+        text[strcspn(text, "\r\n")] = 0;
+        return age_recipient_parse(text, ret);
+}
+
+bool api_is_https(const Api *api) {
+        assert(api);
+
+        return api->config.external_url && startswith(api->config.external_url, "https://");
+}
+
+bool api_trusts_proxy(const Api *api, const char *address) {
+        assert(api);
+        assert(address);
+
+        return strv_contains(api->config.trusted_proxies, address);
+}
+
+unsigned api_waiting_agents(const Api *api) {
+        assert(api);
+
+        return 0;
+}
+
+/* --- Start ------------------------------------------------------------------------------------------------
+ */
+
+static int load_session_key(Api *api) {
+        _cleanup_(erase_and_freep) char *text = NULL;
+        int r;
+
+        r = credential_read(CREDENTIAL_SESSION, 2 * SESSION_KEY_SIZE, &text, NULL);
+        if (r == -ENXIO || r == -ENOENT) {
+                log_notice("There is no credential " CREDENTIAL_SESSION
+                           ": sessions of people end with this process.");
+                return random_bytes(api->session_key, sizeof(api->session_key));
+        }
+        if (r >= 0)
+                r = hex_decode(text, api->session_key, sizeof(api->session_key));
+        if (r < 0)
+                return log_error_errno(
+                                r, "The credential " CREDENTIAL_SESSION " is not %d hexadecimal digits: %m",
+                                2 * SESSION_KEY_SIZE);
+        return 0;
+}
+
+/* The master's own node shows a token that was made on this machine; only its hash came here. */
+static int take_local_token(Api *api) {
+        _cleanup_(freep) char *path = NULL, *text = NULL;
+        uint8_t hash[TOKEN_HASH_SIZE];
+        int r;
+
+        r = state_path(FILE_LOCAL_NODE, &path);
+        if (r < 0)
+                return r;
+        r = read_file(AT_FDCWD, path, 2 * TOKEN_HASH_SIZE + 2, &text, NULL);
+        if (r == -ENOENT) {
+                log_notice("There is no %s: the agent of this machine cannot log in yet.", path);
+                return 0;
+        }
+        if (r >= 0) {
+                text[strcspn(text, "\r\n")] = 0;
+                r = hex_decode(text, hash, sizeof(hash));
+        }
+        if (r < 0)
+                return log_error_errno(r, "Failed to read %s: %m", path);
+        r = node_token_set_local(api->store, hash, now_usec(CLOCK_REALTIME));
+        if (r < 0)
+                return log_error_errno(r, "Failed to take over the token of the local node: %m");
+        if (r > 0)
+                log_info("Took over the token of the local node.");
+        return 0;
+}
+
+static int open_store(Api *api) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        r = state_path(FILE_DATABASE, &path);
+        if (r < 0)
+                return r;
+        r = store_open(path, STORE_API, &api->store, &failure);
+        if (r < 0)
+                return log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL, "Failed to open %s: %s",
+                                        path, failure_message(&failure, r));
+        return 0;
+}
+
+static int make_parts(Api *api) {
+        uint64_t key;
+        int r;
+
+        r = event_new(&api->event);
+        if (r >= 0)
+                r = workers_new(api->event, &api->workers);
+        if (r >= 0)
+                r = random_bytes(&key, sizeof(key));
+        if (r >= 0)
+                r = throttle_new(key, &api->throttle);
+        if (r >= 0)
+                r = streams_new(api, &api->streams);
+        if (r >= 0)
+                r = siblings_new(api, &api->siblings);
+        if (r >= 0)
+                r = api_bus_new(api, &api->bus);
+        return r;
+}
+
+int api_new(ApiConfig *config, Api **ret) {
+        _cleanup_(api_freep) Api *api = NULL;
+        int r;
+
+        assert(config);
+        assert(ret);
+
+        api = new0(Api, 1);
+        if (!api)
+                return log_error_errno(ENOMEM, "Failed to start: %m");
+        api->config = *config;
+        *config = API_CONFIG_DEFAULTS;
+        r = make_parts(api);
+        if (r < 0)
+                return log_error_errno(r, "Failed to start: %m");
+        r = load_session_key(api);
+        if (r < 0)
+                return r;
+        r = open_store(api);
+        if (r < 0)
+                return r;
+        r = take_local_token(api);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(api);
+        return 0;
+}
+
+static int listen_http(Api *api) {
+        const char *address = api->config.listen ? api->config.listen : API_LISTEN_DEFAULT;
+        int fd;
+
+        fd = daemon_listen_fd("http", 0);
+        if (fd == -ENOENT)
+                fd = daemon_bind_tcp(address);
+        if (fd < 0)
+                return log_error_errno(fd, "Failed to listen on %s: %m", address);
+        return fd;
+}
+
+static int start_server(Api *api) {
+        const ServerArgs args = {
+                .event = api->event,
+                .listen_fd = listen_http(api),
+                .connections = api->config.connections,
+                .per_address = api->config.connections_per_address,
+                .userdata = api,
+        };
+        int r;
+
+        if (args.listen_fd < 0)
+                return args.listen_fd;
+        r = server_socket_name(args.listen_fd, &api->listen_address);
+        if (r < 0)
+                (void) log_debug_errno(r, "Failed to look at the listening socket, ignoring: %m");
+        r = server_new(&args, &api->server);
+        if (r < 0)
+                return log_error_errno(r, "Failed to start the HTTP server: %m");
+        return 0;
+}
+
+int api_start(Api *api) {
+        int r;
+
+        assert(api);
+
+        r = start_server(api);
+        if (r < 0)
+                return r;
+        r = siblings_start(api->siblings);
+        if (r < 0)
+                return log_error_errno(r, "Failed to call the sibling daemons: %m");
+        r = api_bus_start(api->bus);
+        if (r < 0)
+                return log_error_errno(r, "Failed to open the bus: %m");
+        log_info("Serving on %s.", strempty(api->listen_address));
+        return 0;
+}
+
+void api_stop(Api *api) {
+        assert(api);
+
+        if (api->streams)
+                streams_end(api->streams);
+        if (api->server)
+                server_stop(api->server, STOP_GRACE_USEC);
+}
+
+Api *api_free(Api *api) {
+        if (!api)
+                return NULL;
+
+        /* What waits is answered first; then nothing holds the rest. */
+        api_stop(api);
+        workers_free(api->workers);
+        server_free(api->server);
+        api_bus_free(api->bus);
+        siblings_free(api->siblings);
+        streams_free(api->streams);
+        throttle_free(api->throttle);
+        store_close(api->store);
+        sd_event_unref(api->event);
+        explicit_bzero(api->session_key, sizeof(api->session_key));
+        free(api->listen_address);
+        api_config_done(&api->config);
+        free(api);
+        return NULL;
+}

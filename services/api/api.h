@@ -1,0 +1,58 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The state of the daemon. It keeps nothing that the store does not know, but what waits: connections,
+ * streams, counters of failed logins. */
+
+#include <systemd/sd-event.h>
+
+#include "crypto/age.h"
+#include "crypto/session.h"
+#include "store/store.h"
+
+#include "services/api/config.h"
+#include "services/api/server.h"
+#include "services/api/workers.h"
+
+typedef struct Agents Agents;     /* agent.h */
+typedef struct ApiBus ApiBus;     /* api-bus.h */
+typedef struct Relay Relay;       /* relay.h */
+typedef struct Siblings Siblings; /* sibling-bus.h */
+typedef struct Streams Streams;   /* stream.h */
+typedef struct Throttle Throttle; /* throttle.h */
+
+typedef struct Api {
+        ApiConfig config;
+        sd_event *event;
+        Store *store;
+        Workers *workers;
+        Server *server;
+        Siblings *siblings;
+        ApiBus *bus;
+        Streams *streams;
+        Throttle *throttle;
+        Agents *agents;
+        Relay *relay;
+        uint8_t session_key[SESSION_KEY_SIZE];
+        char *listen_address; /* where we listen, for people */
+} Api;
+
+/* Takes the configuration over. Logs. */
+int api_new(ApiConfig *config, Api **ret) _warn_unused_;
+Api *api_free(Api *api);
+/* Opens the doors: from here on requests are served. Logs. */
+int api_start(Api *api) _warn_unused_;
+/* Ends what waits, and lets answers leave. */
+void api_stop(Api *api);
+
+/* Whether people reach us by https: a cookie then has to say so. */
+bool api_is_https(const Api *api);
+bool api_trusts_proxy(const Api *api, const char *address);
+/* The dispatcher's public key, read from the state directory at each use: the file may be younger than we
+ * are. -ENOENT: no key yet. */
+int api_dispatcher_key(const Api *api, AgeRecipient *ret) _warn_unused_;
+
+/* Agents whose long poll waits. */
+unsigned api_waiting_agents(const Api *api);
+
+DEFINE_CLEANUP(Api *, api_free);

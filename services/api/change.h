@@ -1,0 +1,20 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Changes of the store on somebody's behalf: what was changed and who did it go into one transaction. */
+
+#include "services/api/request.h"
+
+/* Adds the audit row of a change that the caller of r makes. detail (JSON, never a secret) is taken over and
+ * may be NULL. Inside the transaction of the change. */
+int change_audit(Request *r, const char *action, uint64_t object_id, const char *object_name, json_t *detail)
+                _warn_unused_;
+/* The same for somebody else: at set-up and login there is no caller yet. */
+int change_audit_by(Request *r, uint64_t user_id, const char *username, const char *action,
+                    uint64_t object_id, const char *object_name, json_t *detail) _warn_unused_;
+
+/* {"user_id","username","address"} for the siblings, who write rows of their own. */
+json_t *change_by(const Request *r);
+
+/* An event for all streams: "task", "target", … with {"id","change":"created|updated|deleted"}. */
+void change_tell(Request *r, const char *name, uint64_t id, const char *change);

@@ -1,0 +1,30 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the administrator may choose: /etc/backupx/config.yaml, its drop-ins, BACKUPX_SECTION_KEY. */
+
+#include "sys/config.h"
+
+typedef struct ApiConfig {
+        char *listen;       /* where no socket was handed over */
+        char *external_url; /* how browsers and agents reach us; NULL: as they did */
+        uint32_t connections;
+        uint32_t connections_per_address;
+        char **trusted_proxies; /* addresses whose X-Forwarded-For counts */
+        char **relay_directories;
+        int log_level; /* negative: not set */
+} ApiConfig;
+
+#define API_CONFIG_DEFAULTS \
+        ((ApiConfig){ \
+                        .connections = 4096, \
+                        .connections_per_address = 512, \
+                        .log_level = -1, \
+        })
+
+#define API_CONFIG_PATH "/etc/backupx/config.yaml"
+#define API_LISTEN_DEFAULT "127.0.0.1:8340"
+
+void api_config_done(ApiConfig *c);
+/* path NULL: the usual one, which may be missing. */
+int api_config_load(const char *path, ApiConfig *config, Failure *reterr_failure) _warn_unused_;

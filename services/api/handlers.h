@@ -1,0 +1,59 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The handlers of the route table, one file a noun. Sessions are in login.h, the agents' in agent.h and
+ * relay.h. */
+
+#include "services/api/request.h"
+
+/* user.c */
+int users_get(Request *r);
+int users_post(Request *r);
+int user_get_one(Request *r);
+int user_put(Request *r);
+int user_remove(Request *r);
+
+/* api-key.c */
+int api_keys_get(Request *r);
+int api_keys_post(Request *r);
+int api_key_remove(Request *r);
+
+/* target.c */
+int targets_get(Request *r);
+int targets_post(Request *r);
+int target_get_one(Request *r);
+int target_put(Request *r);
+int target_remove(Request *r);
+int target_test(Request *r);
+
+/* node.c */
+int nodes_get(Request *r);
+int nodes_post(Request *r);
+int node_get_one(Request *r);
+int node_put(Request *r);
+int node_remove(Request *r);
+int node_enrollment(Request *r);
+int node_rotate(Request *r);
+
+/* task.c */
+int tasks_get(Request *r);
+int tasks_post(Request *r);
+int task_get_one(Request *r);
+int task_put(Request *r);
+int task_remove(Request *r);
+
+/* run.c, run-log.c, restore.c, entries.c */
+int task_run(Request *r);
+int runs_get(Request *r);
+int run_get_one(Request *r);
+int run_cancel(Request *r);
+int run_logs(Request *r);
+int run_entries(Request *r);
+int run_restore(Request *r);
+
+/* stream.c, audit.c, health.c, metrics.c */
+int events_get(Request *r);
+int audit_get(Request *r);
+int health_get(Request *r);
+int ready_get(Request *r);
+int metrics_get(Request *r);

@@ -1,0 +1,68 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* HTTP/1.1 by libmicrohttpd in epoll mode, inside our event loop. One thread; a waiting agent or an event
+ * stream costs one suspended connection.
+ *
+ * After every MHD_run() the timer is armed anew with what MHD_get_timeout() says, or switched off: the epoll
+ * set is edge-triggered, so without the timer a connection that still has bytes to take would sleep; with a
+ * repeating one the loop would spin. The ITC pipe is what keeps MHD from shutting down a listening socket
+ * that the service manager owns, and what wakes the loop after MHD_resume_connection().
+ *
+ * libmicrohttpd limits the silence of a connection, not the time that a request takes in all: a sweep closes
+ * connections that take longer than a client that works would. */
+
+#include <microhttpd.h>
+#include <systemd/sd-event.h>
+
+#include "base/times.h"
+
+typedef struct Server Server;
+typedef struct Conn Conn;
+typedef struct Request Request;
+
+/* Request line and headers, with what MHD keeps of a connection: a session cookie and a long path fit. */
+#define SERVER_CONNECTION_MEMORY (8U * 1024)
+/* Silence on a connection, idle keep-alive included. Agents speak every 15 s. */
+#define SERVER_SILENCE_SEC 60U
+/* From the first byte (or the end of the answer before) to the end of the headers. */
+#define SERVER_HEADERS_USEC (75 * USEC_PER_SEC)
+/* A body or an answer may take this, and one second more for each 16 KiB of it: a bad line, not a slow
+ * attack. */
+#define SERVER_TRANSFER_USEC (30 * USEC_PER_SEC)
+#define SERVER_TRANSFER_RATE (16U * 1024)
+/* Bytes of bodies that are held at any time, of all requests together. */
+#define SERVER_BODIES_MAX (192U * 1024 * 1024)
+
+typedef struct ServerArgs {
+        sd_event *event;
+        int listen_fd;        /* taken over */
+        unsigned connections; /* at a time; what comes then waits in the kernel's backlog */
+        unsigned per_address; /* of one address, the loopback aside (a proxy speaks from there) */
+        void *userdata;       /* the Api, for requests */
+} ServerArgs;
+
+int server_new(const ServerArgs *args, Server **ret) _warn_unused_;
+Server *server_free(Server *s);
+/* Stops accepting, ends what waits (each request's cancel hook, then 503) and gives answers on their way up
+ * to grace to leave. */
+void server_stop(Server *s, usec_t grace);
+
+/* "127.0.0.1:8340" of a listening socket. */
+int server_socket_name(int fd, char **ret) _warn_unused_;
+
+void *server_userdata(Server *s);
+unsigned server_connections(const Server *s);
+/* Looks at the connections now: for what was queued outside of a handler. */
+void server_wake(Server *s);
+
+/* For request.c: memory of bodies against SERVER_BODIES_MAX. */
+bool server_take_body(Server *s, size_t n);
+void server_give_body(Server *s, size_t n);
+
+/* For request.c: how long the connection may take for what it does now; USEC_INFINITY: as long as it likes.
+ */
+void conn_set_deadline(Conn *c, usec_t delay);
+void conn_extend_deadline(Conn *c, usec_t more);
+
+DEFINE_CLEANUP(Server *, server_free);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "base/alloc.h"
+#include "base/parse.h"
+#include "base/text.h"
+#include "wire/entity.h"
+
+#include "services/api/api.h"
+#include "services/api/change.h"
+#include "services/api/handlers.h"
+#include "services/api/page.h"
+#include "services/api/sibling.h"
+
+static int fail_task(Request *r, int outcome, const Task *task) {
+        switch (outcome) {
+        case STORE_E_NOT_FOUND:
+                return request_fail(r, ERROR_TASK_NOT_FOUND, "There is no task %" PRIu64 ".", r->id);
+        case STORE_E_EXISTS:
+                return request_fail_field(r, ERROR_TASK_EXISTS, "name", "There is a task %s already.",
+                                          task->name);
+        case TASK_E_NODE:
+                return request_fail_field(r, ERROR_FIELD_INVALID, "node_id", "There is no node %" PRIu64 ".",
+                                          task->node_id);
+        case TASK_E_TARGET:
+                return request_fail_field(r, ERROR_FIELD_INVALID, "target_ids",
+                                          "One of these targets does not exist.");
+        case TASK_E_RUNNING:
+                return request_fail(r, ERROR_TASK_RUNNING,
+                                    "A run of the task %s has not ended: cancel it first, or wait.",
+                                    task->name);
+        default:
+                return -EINVAL;
+        }
+}
+
+/* A task with what its schedule and its runs say. */
+static int show(Request *r, const Task *task, json_t **ret) {
+        _cleanup_(task_summary_list_done) TaskSummaryList summaries = TASK_SUMMARY_LIST_NULL;
+        _cleanup_(schedule_done) Schedule schedule = SCHEDULE_NULL;
+        bool has_summary;
+        int error, has_schedule;
+
+        has_schedule = schedule_get(r->api->store, task->id, &schedule);
+        if (has_schedule < 0)
+                return has_schedule;
+        error = task_summaries_list(r->api->store, task->id - 1, 1, &summaries);
+        if (error < 0)
+                return error;
+        has_summary = summaries.n > 0 && summaries.items[0].task_id == task->id;
+        *ret = task_to_json(task, has_schedule == 0 ? &schedule : NULL,
+                            has_summary ? &summaries.items[0] : NULL);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int reply_task(Request *r, unsigned status, uint64_t id) {
+        _cleanup_(task_done) Task task = TASK_NULL;
+        json_t *data;
+        int error;
+
+        error = task_get(r->api->store, id, &task);
+        if (error != 0)
+                return error < 0 ? error : fail_task(r, error, &task);
+        error = show(r, &task, &data);
+        return error < 0 ? error : request_reply(r, status, data);
+}
+
+static int list(Request *r, const Page *page, TaskList *ret) {
+        const char *text = request_query(r, "node_id");
+        uint64_t node_id;
+        int error;
+
+        if (!text)
+                return tasks_list(r->api->store, page->cursor, page->limit + 1, ret);
+        if (parse_u64(text, 1, INT64_MAX, &node_id) < 0) {
+                error = request_fail_field(r, ERROR_QUERY_INVALID, "node_id",
+                                           "node_id is the id of a node.");
+                return error < 0 ? error : -EBADMSG;
+        }
+        return tasks_list_of_node(r->api->store, node_id, page->cursor, page->limit + 1, ret);
+}
+
+int tasks_get(Request *r) {
+        _cleanup_(task_list_done) TaskList tasks = TASK_LIST_NULL;
+        _cleanup_json_ json_t *items = json_array();
+        size_t n;
+        Page page;
+        int error;
+
+        error = page_from_request(r, &page);
+        if (error < 0)
+                return error;
+        error = list(r, &page, &tasks);
+        if (error < 0)
+                return error;
+        n = MIN(tasks.n, page.limit);
+        for (size_t i = 0; i < n; i++) {
+                json_t *item;
+
+                error = show(r, &tasks.items[i], &item);
+                if (error < 0 || json_append(items, item) < 0)
+                        return error < 0 ? error : -ENOMEM;
+        }
+        return request_reply(r, MHD_HTTP_OK,
+                             page_to_json(TAKE_PTR(items), tasks.n > n, n > 0 ? tasks.items[n - 1].id : 0));
+}
+
+int task_get_one(Request *r) {
+        return reply_task(r, MHD_HTTP_OK, r->id);
+}
+
+static int read_task(Request *r, Task *task) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *body = NULL;
+        int error;
+
+        error = request_body_json(r, &body);
+        if (error < 0)
+                return error;
+        error = task_from_json(body, task, &failure);
+        if (error >= 0)
+                return 0;
+        error = request_fail_failure(r, error, &failure);
+        return error < 0 ? error : -EBADMSG;
+}
+
+/* --- Changes -------------------------------------------------------------------------------------- */
+
+static int write_task(Request *r, Task *task, bool is_new) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        int error;
+
+        error = store_begin(r->api->store, &tx);
+        if (error < 0)
+                return error;
+        task->updated = now_usec(CLOCK_REALTIME);
+        if (is_new)
+                task->created = task->updated;
+        error = is_new ? task_add(r->api->store, task, &task->id) : task_update(r->api->store, task);
+        if (error != 0)
+                return error;
+        error = change_audit(r, is_new ? "task.create" : "task.update", task->id, task->name,
+                             task_to_json(task, NULL, NULL));
+        return error < 0 ? error : store_commit(&tx);
+}
+
+static void tell(Request *r, uint64_t id, const char *change) {
+        sibling_tasks_changed(r->api);
+        change_tell(r, "task", id, change);
+}
+
+int tasks_post(Request *r) {
+        _cleanup_(task_done) Task task = TASK_NULL;
+        int error;
+
+        error = task_init(&task);
+        if (error < 0)
+                return error;
+        error = read_task(r, &task);
+        if (error < 0)
+                return error;
+        error = write_task(r, &task, /* is_new= */ true);
+        if (error != 0)
+                return error < 0 ? error : fail_task(r, error, &task);
+        tell(r, task.id, "created");
+        return reply_task(r, MHD_HTTP_CREATED, task.id);
+}
+
+int task_put(Request *r) {
+        _cleanup_(task_done) Task task = TASK_NULL;
+        int error;
+
+        error = task_get(r->api->store, r->id, &task);
+        if (error != 0)
+                return error < 0 ? error : fail_task(r, error, &task);
+        error = read_task(r, &task);
+        if (error < 0)
+                return error;
+        error = write_task(r, &task, /* is_new= */ false);
+        if (error != 0)
+                return error < 0 ? error : fail_task(r, error, &task);
+        tell(r, task.id, "updated");
+        return reply_task(r, MHD_HTTP_OK, task.id);
+}
+
+static int remove_task(Request *r, const Task *task) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        int error;
+
+        error = store_begin(r->api->store, &tx);
+        if (error < 0)
+                return error;
+        error = task_delete(r->api->store, task->id);
+        if (error != 0)
+                return error;
+        error = change_audit(r, "task.delete", task->id, task->name, NULL);
+        return error < 0 ? error : store_commit(&tx);
+}
+
+int task_remove(Request *r) {
+        _cleanup_(task_done) Task task = TASK_NULL;
+        int error;
+
+        error = task_get(r->api->store, r->id, &task);
+        if (error == 0)
+                error = remove_task(r, &task);
+        if (error != 0)
+                return error < 0 ? error : fail_task(r, error, &task);
+        tell(r, task.id, "deleted");
+        return request_reply(r, MHD_HTTP_OK, json_object());
+}
