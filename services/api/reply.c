@@ -12,6 +12,7 @@
 #include "sys/log.h"
 
 #include "services/api/request.h"
+#include "services/api/server.h"
 
 /* Every answer carries these. Nothing that this server gives may run or be framed; nothing may be kept. */
 static const struct {
@@ -63,6 +64,7 @@ static int give(Request *r, unsigned status, const char *type, struct MHD_Respon
                 r->is_suspended = false;
                 r->cancel = NULL;
                 MHD_resume_connection(r->connection);
+                server_wake(r->server);
         }
         return error;
 }
@@ -236,6 +238,7 @@ void request_end(Request *r, int result) {
         r->is_suspended = false;
         r->cancel = NULL;
         MHD_resume_connection(r->connection);
+        server_wake(r->server);
 }
 
 /* --- The body as JSON ----------------------------------------------------------------------------- */

@@ -274,5 +274,7 @@ void request_cancel(Request *r) {
         if (cancel)
                 cancel(r, r->cancel_userdata);
         if (r->is_suspended)
-                request_end(r, request_fail_later(r, ERROR_UNAVAILABLE, USEC_PER_SEC, "The server is stopping. Try again in a moment."));
+                request_end(r,
+                            request_fail_later(r, ERROR_UNAVAILABLE, USEC_PER_SEC,
+                                               "The server is stopping. Try again in a moment."));
 }

@@ -59,7 +59,9 @@ static void restore_done(Request *r, int error, uint64_t run_id, const Failure *
         if (error < 0)
                 request_end(r, request_fail_failure(r, error, failure));
         else
-                request_end(r, request_reply(r, MHD_HTTP_ACCEPTED, json_pack("{s:I}", "run_id", (json_int_t) run_id)));
+                request_end(r,
+                            request_reply(r, MHD_HTTP_ACCEPTED,
+                                          json_pack("{s:I}", "run_id", (json_int_t) run_id)));
 }
 
 static json_t *restore_to_json(Request *r, const Run *source, const RestoreRequest *restore) {

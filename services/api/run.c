@@ -199,7 +199,9 @@ static void queue_done(Request *r, int error, uint64_t run_id, const Failure *fa
         else if (error < 0)
                 request_end(r, request_fail_failure(r, error, failure));
         else
-                request_end(r, request_reply(r, MHD_HTTP_ACCEPTED, json_pack("{s:I}", "run_id", (json_int_t) run_id)));
+                request_end(r,
+                            request_reply(r, MHD_HTTP_ACCEPTED,
+                                          json_pack("{s:I}", "run_id", (json_int_t) run_id)));
 }
 
 int task_run(Request *r) {

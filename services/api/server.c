@@ -39,6 +39,7 @@ struct Server {
         unsigned n_conns, connections, per_address;
         size_t bodies;
         bool is_stopping;
+        bool is_woken; /* a connection was resumed: run again at once */
         uint64_t hash_key;
         uint16_t *slots;
 };
@@ -48,8 +49,11 @@ struct Server {
 static int run_daemon(Server *s) {
         MHD_UNSIGNED_LONG_LONG ms;
 
+        s->is_woken = false;
         if (MHD_run(s->daemon) != MHD_YES)
                 return log_error_errno(EIO, "The HTTP server does not run: %m");
+        if (s->is_woken)
+                return event_rearm(s->timer, 0);
         if (MHD_get_timeout(s->daemon, &ms) != MHD_YES)
                 return event_rearm(s->timer, USEC_INFINITY);
         return event_rearm(s->timer, ms * USEC_PER_MSEC);
@@ -66,6 +70,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 void server_wake(Server *s) {
         assert(s);
 
+        s->is_woken = true;
         if (event_rearm(s->timer, 0) < 0)
                 log_warning("Failed to wake the HTTP server, ignoring.");
 }

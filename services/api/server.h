@@ -7,7 +7,8 @@
  * After every MHD_run() the timer is armed anew with what MHD_get_timeout() says, or switched off: the epoll
  * set is edge-triggered, so without the timer a connection that still has bytes to take would sleep; with a
  * repeating one the loop would spin. The ITC pipe is what keeps MHD from shutting down a listening socket
- * that the service manager owns, and what wakes the loop after MHD_resume_connection().
+ * that the service manager owns; it does not wake the loop after MHD_resume_connection(): server_wake()
+ * does.
  *
  * libmicrohttpd limits the silence of a connection, not the time that a request takes in all: a sweep closes
  * connections that take longer than a client that works would. */
@@ -53,7 +54,7 @@ int server_socket_name(int fd, char **ret) _warn_unused_;
 
 void *server_userdata(Server *s);
 unsigned server_connections(const Server *s);
-/* Looks at the connections now: for what was queued outside of a handler. */
+/* After MHD_resume_connection(): the epoll set of 0.9.75 does not tell of it. */
 void server_wake(Server *s);
 
 /* For request.c: memory of bodies against SERVER_BODIES_MAX. */

@@ -17,6 +17,7 @@
 typedef struct Stream {
         Streams *streams; /* weak; NULL after streams_free() */
         struct Stream *prev, *next;
+        Server *server; /* weak */
         struct MHD_Connection *connection;
         uint64_t user_id;
         uint64_t api_key_id; /* 0: a session */
@@ -39,6 +40,7 @@ static void stream_wake(Stream *x) {
                 return;
         x->is_suspended = false;
         MHD_resume_connection(x->connection);
+        server_wake(x->server);
 }
 
 static void stream_end(Stream *x) {
@@ -206,6 +208,7 @@ static Stream *stream_new(Streams *s, const Request *r) {
         *x = (Stream){
                 .streams = s,
                 .next = s->first,
+                .server = r->server,
                 .connection = r->connection,
                 .user_id = r->principal.user_id,
                 .api_key_id = r->principal.api_key_id,

@@ -73,7 +73,8 @@ static int keep_secret_names(const json_t *secrets, Target *target) {
         const char *name;
         json_t *value;
 
-        json_object_foreach((json_t *) secrets, name, value) if (json_append(names, json_from_string(name)) < 0) return -ENOMEM;
+        json_object_foreach((json_t *) secrets, name,
+                            value) if (json_append(names, json_from_string(name)) < 0) return -ENOMEM;
         return json_keep_text(names, &target->secret_names);
 }
 
