@@ -46,7 +46,7 @@ def render_page(text, version):
     name, section, summary = re.match(r'# (\S+)\((\d)\) -- (.*)', title).groups()
     out = header(name, section, version) + ['.SH NAME', f'{escape(name)} \\- {escape(summary)}']
     paragraph = example = False
-    for line in lines[lines.index(title) + 1:]:
+    for line in lines[lines.index(title) + 1 :]:
         if line.startswith('    '):
             out += [] if example else ['.PP', '.RS 4', '.nf']
             out.append(escape(line[4:]))
@@ -93,15 +93,23 @@ def render_option(option):
 def render_command(table):
     """backupx(1)."""
     out = header('backupx', '1', table['version'])
-    out += ['.SH NAME', 'backupx \\- back up, restore and look after the backups of many servers',
-            '.SH SYNOPSIS', '\\fBbackupx\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR...]',
-            '.br', '\\fBbackupx agent\\fR [\\fIOPTION\\fR...]', '.SH DESCRIPTION',
-            'Talks to the master of a BackupX suite over its HTTP API. Objects are named by their name or',
-            'their number; runs by their number.', '.PP',
-            'The server is the one of \\fB\\-\\-server\\fR, else of the variable BACKUPX_SERVER, else that of',
-            'the last login. The credential is that of \\fB\\-\\-token\\-file\\fR, BACKUPX_TOKEN,',
-            'BACKUPX_TOKEN_FILE, or the session of \\fBbackupx login\\fR. A password is asked for or read',
-            'from a file, never taken from the command line.', '.SH COMMANDS']
+    out += [
+        '.SH NAME',
+        'backupx \\- back up, restore and look after the backups of many servers',
+        '.SH SYNOPSIS',
+        '\\fBbackupx\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR...]',
+        '.br',
+        '\\fBbackupx agent\\fR [\\fIOPTION\\fR...]',
+        '.SH DESCRIPTION',
+        'Talks to the master of a BackupX suite over its HTTP API. Objects are named by their name or',
+        'their number; runs by their number.',
+        '.PP',
+        'The server is the one of \\fB\\-\\-server\\fR, else of the variable BACKUPX_SERVER, else that of',
+        'the last login. The credential is that of \\fB\\-\\-token\\-file\\fR, BACKUPX_TOKEN,',
+        'BACKUPX_TOKEN_FILE, or the session of \\fBbackupx login\\fR. A password is asked for or read',
+        'from a file, never taken from the command line.',
+        '.SH COMMANDS',
+    ]
     for command in table['commands']:
         usage = ' '.join(filter(None, ('backupx', command['noun'], command['verb'])))
         operands = f' \\fI{escape(command["operands"])}\\fR' if command['operands'] else ''
@@ -110,26 +118,40 @@ def render_command(table):
             out += ['.PP', escape(command['description'])]
         for option in command['options']:
             out += render_option(option)
-    out += ['.SS backupx agent allow\\-storage \\fIDIR\\fR',
-            'Let backup jobs of this machine write to a directory, which a target of the type local may name',
-            'then (root). Adds a drop\\-in to the units of the jobs and an entry to the policy of the agent.',
-            '.SS backupx agent \\fR...', 'Run the agent of this machine: see backupx\\-agent(8).',
-            '.SH OPTIONS', 'Every command takes these, too:']
+    out += [
+        '.SS backupx agent allow\\-storage \\fIDIR\\fR',
+        'Let backup jobs of this machine write to a directory, which a target of the type local may name',
+        'then (root). Adds a drop\\-in to the units of the jobs and an entry to the policy of the agent.',
+        '.SS backupx agent \\fR...',
+        'Run the agent of this machine: see backupx\\-agent(8).',
+        '.SH OPTIONS',
+        'Every command takes these, too:',
+    ]
     for option in table['options']:
         out += render_option(option)
     out += ['.SH EXIT STATUS']
     for status, text in enumerate(table['exit_statuses']):
         out += ['.TP', str(status), sentence(text)]
-    out += ['.SH FILES', '.TP', '~/.config/backupx/session.json',
-            'The session of backupx login, for the user alone (mode 0600).',
-            '.SH EXAMPLES', '.nf',
-            *(escape(line) for line in (
+    out += [
+        '.SH FILES',
+        '.TP',
+        '~/.config/backupx/session.json',
+        'The session of backupx login, for the user alone (mode 0600).',
+        '.SH EXAMPLES',
+        '.nf',
+        *(
+            escape(line)
+            for line in (
                 'backupx targets create disk --path /srv/backup',
                 'backupx tasks create etc --path /etc --target disk --schedule "Mon..Fri 02:30"',
                 'backupx tasks run etc --wait',
-                'backupx restores create 1 --to /tmp/restored --wait')), '.fi',
-            '.SH SEE ALSO',
-            'backupx\\-agent(8), backupx\\-api(8), backupx\\-scheduler(8), backupx\\-dispatcher(8)']
+                'backupx restores create 1 --to /tmp/restored --wait',
+            )
+        ),
+        '.fi',
+        '.SH SEE ALSO',
+        'backupx\\-agent(8), backupx\\-api(8), backupx\\-scheduler(8), backupx\\-dispatcher(8)',
+    ]
     return '\n'.join(out) + '\n'
 
 
@@ -201,22 +223,33 @@ def render_completion(table):
                 source = f'compgen -W "$(_backupx_names {option["completes"]})" -- "$cur"'
             else:
                 continue
-            values.append(f'        {pattern})\n                mapfile -t COMPREPLY < <({source})\n'
-                          '                return\n                ;;')
+            values.append(
+                f'        {pattern})\n                mapfile -t COMPREPLY < <({source})\n'
+                '                return\n                ;;'
+            )
         if command['completion'] == 'directory':
             operands.append(f'        "{key}") mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;')
         elif command['completion']:
-            operands.append(f'        "{key}") mapfile -t COMPREPLY < <(compgen -W '
-                            f'"$(_backupx_names {command["completion"]})" -- "$cur") ;;')
-    verbs = [f'        {noun})\n                if [ "$COMP_CWORD" -eq 2 ]; then\n'
-             f'                        mapfile -t COMPREPLY < <(compgen -W "{" ".join(names)}" -- "$cur")\n'
-             '                        return\n                fi\n                ;;'
-             for noun, names in nouns.items() if names]
+            operands.append(
+                f'        "{key}") mapfile -t COMPREPLY < <(compgen -W '
+                f'"$(_backupx_names {command["completion"]})" -- "$cur") ;;'
+            )
+    verbs = [
+        f'        {noun})\n                if [ "$COMP_CWORD" -eq 2 ]; then\n'
+        f'                        mapfile -t COMPREPLY < <(compgen -W "{" ".join(names)}" -- "$cur")\n'
+        '                        return\n                fi\n                ;;'
+        for noun, names in nouns.items()
+        if names
+    ]
     text = COMPLETION
-    for name, value in (('nouns', ' '.join(nouns)), ('verbs', '\n'.join(verbs)),
-                        ('values', '\n'.join(values)),
-                        ('options', '\n'.join(options)), ('operands', '\n'.join(operands)),
-                        ('global', ' '.join('--' + option['name'] for option in table['options']))):
+    for name, value in (
+        ('nouns', ' '.join(nouns)),
+        ('verbs', '\n'.join(verbs)),
+        ('values', '\n'.join(values)),
+        ('options', '\n'.join(options)),
+        ('operands', '\n'.join(operands)),
+        ('global', ' '.join('--' + option['name'] for option in table['options'])),
+    ):
         text = text.replace(f'@{name}@', value)
     return text
 

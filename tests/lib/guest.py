@@ -15,8 +15,12 @@ from processes import Failed, clean_environment
 
 HIERARCHIES = ('/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified')
 # What boots in a container of this machine's packages and has nothing to do with us.
-UNWANTED = ('multi-user.target.wants', 'timers.target.wants', 'sysinit.target.wants',
-            'sysstat.service.wants')
+UNWANTED = (
+    'multi-user.target.wants',
+    'timers.target.wants',
+    'sysinit.target.wants',
+    'sysstat.service.wants',
+)
 
 
 def why_not():
@@ -82,13 +86,29 @@ class Guest:
 
     def boot(self, timeout=60):
         """Starts PID 1 and waits until the machine is up."""
-        command = ['systemd-nspawn', '--boot', '--quiet', '--register=no', '--keep-unit', '-M', self.name,
-                   '-D', str(self.root), '--private-network', '--system-call-filter=bpf',
-                   '--capability=CAP_BPF']
+        command = [
+            'systemd-nspawn',
+            '--boot',
+            '--quiet',
+            '--register=no',
+            '--keep-unit',
+            '-M',
+            self.name,
+            '-D',
+            str(self.root),
+            '--private-network',
+            '--system-call-filter=bpf',
+            '--capability=CAP_BPF',
+        ]
         with open(self.folder / 'console', 'wb') as console:
             self.process = subprocess.Popen(
-                command, env=clean_environment(SYSTEMD_NSPAWN_UNIFIED_HIERARCHY='1'),
-                stdin=subprocess.DEVNULL, stdout=console, stderr=console, preexec_fn=self.enter_own_cgroup)
+                command,
+                env=clean_environment(SYSTEMD_NSPAWN_UNIFIED_HIERARCHY='1'),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                preexec_fn=self.enter_own_cgroup,
+            )
         deadline = time.monotonic() + timeout
         while not self.find_leader():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -110,13 +130,22 @@ class Guest:
     def run(self, *command, check=True, stdin=None, timeout=60, environment=None):
         """Runs a command in the guest; the completed process, output as text."""
         env = ['env', *(f'{key}={value}' for key, value in environment.items())] if environment else []
-        result = subprocess.run(['nsenter', '-t', self.leader, '-a', '--', *env, *map(str, command)],
-                                input='' if stdin is None else stdin, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, errors='surrogateescape', check=False,
-                                timeout=timeout, env=clean_environment(LC_ALL='C.UTF-8'))
+        result = subprocess.run(
+            ['nsenter', '-t', self.leader, '-a', '--', *env, *map(str, command)],
+            input='' if stdin is None else stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors='surrogateescape',
+            check=False,
+            timeout=timeout,
+            env=clean_environment(LC_ALL='C.UTF-8'),
+        )
         if check and result.returncode != 0:
-            raise Failed(f'{" ".join(map(str, command))}: status {result.returncode}:\n{result.stdout}\n'
-                         f'{result.stderr}')
+            raise Failed(
+                f'{" ".join(map(str, command))}: status {result.returncode}:\n{result.stdout}\n'
+                f'{result.stderr}'
+            )
         return result
 
     def shell(self, script, **options):
@@ -129,7 +158,9 @@ class Guest:
 
     def journal(self, *arguments):
         """Text of the guest's journal."""
-        return self.run('journalctl', '--no-pager', '-o', 'short-monotonic', *arguments, check=False).stdout
+        return self.run(
+            'journalctl', '--no-pager', '-o', 'short-monotonic', *arguments, check=False
+        ).stdout
 
     def wait(self, condition, timeout=20, what='the condition'):
         """Asks until the answer is true; gives the answer."""

@@ -25,8 +25,15 @@ class InstalledSuite(Suite):
 
     def command(self, *command):
         """Runs a command of the machine."""
-        result = subprocess.run(command, env=clean_environment(), stdin=subprocess.DEVNULL, check=False,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        result = subprocess.run(
+            command,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         if result.returncode != 0:
             raise Failed(f'{" ".join(map(str, command))}: status {result.returncode}:\n{result.stdout}')
         return result.stdout
@@ -65,4 +72,6 @@ class InstalledSuite(Suite):
 
     def tails(self):
         """The ends of all logs."""
-        return '\n'.join(self.command('journalctl', '--no-pager', '-n', '15', '-u', unit) for unit in UNITS)
+        return '\n'.join(
+            self.command('journalctl', '--no-pager', '-n', '15', '-u', unit) for unit in UNITS
+        )

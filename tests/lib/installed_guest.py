@@ -32,9 +32,22 @@ class InstalledGuest(Guest):
 
     def boot(self, timeout=60):
         """Installs the suite into the root before it boots."""
-        result = subprocess.run(['meson', 'install', '-C', str(build_folder()), '--no-rebuild', '--quiet',
-                                 '--destdir', str(self.root)], check=False, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True)
+        result = subprocess.run(
+            [
+                'meson',
+                'install',
+                '-C',
+                str(build_folder()),
+                '--no-rebuild',
+                '--quiet',
+                '--destdir',
+                str(self.root),
+            ],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         if result.returncode != 0:
             raise Failed(f'meson install failed:\n{result.stdout}')
         super().boot(timeout)
@@ -98,9 +111,19 @@ class InstalledGuest(Guest):
     def make_task(self, name, paths, targets, **more):
         """Creates a task of files on the node local."""
         source = {'paths': list(paths), **more.pop('source', {})}
-        return self.post('tasks', {'name': name, 'type': 'file', 'source': source, 'target_ids': list(targets),
-                                   'format': 'archive', 'compression': {'algorithm': 'zstd', 'level': 1},
-                                   'encryption': 'none', **more})['id']
+        return self.post(
+            'tasks',
+            {
+                'name': name,
+                'type': 'file',
+                'source': source,
+                'target_ids': list(targets),
+                'format': 'archive',
+                'compression': {'algorithm': 'zstd', 'level': 1},
+                'encryption': 'none',
+                **more,
+            },
+        )['id']
 
     def start_run(self, task):
         """Starts a task; the run's number."""
@@ -115,6 +138,7 @@ class InstalledGuest(Guest):
             if status == 200:
                 found.update(answer['data'])
             return found.get('state') in states
+
         try:
             self.wait(reached, timeout, f'run {run} being {" or ".join(states)}')
         except Failed as error:

@@ -45,8 +45,14 @@ class Process:
         environment = {**self.environment, 'NOTIFY_SOCKET': str(path)}
         with open(self.log, 'ab') as log:
             before = die_with_parent if self.orphan_dies else None
-            self.process = subprocess.Popen(self.command, env=environment, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, preexec_fn=before)
+            self.process = subprocess.Popen(
+                self.command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=before,
+            )
         if ready:
             self.wait_ready(timeout)
         return self
@@ -56,8 +62,10 @@ class Process:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise Failed(f'{self.name} ended with status {self.process.returncode} before it was ready; '
-                             f'its log:\n{self.tail()}')
+                raise Failed(
+                    f'{self.name} ended with status {self.process.returncode} before it was ready; '
+                    f'its log:\n{self.tail()}'
+                )
             if 'READY=1' in self.read_notifications(0.1):
                 return
         raise Failed(f'{self.name} was not ready after {timeout} s; its log:\n{self.tail()}')
@@ -104,8 +112,9 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-                raise Failed(f'{self.name} did not end within {timeout} s of SIGTERM; '
-                             f'its log:\n{self.tail()}')
+                raise Failed(
+                    f'{self.name} did not end within {timeout} s of SIGTERM; ' f'its log:\n{self.tail()}'
+                )
         self.notifications.close()
         return self.process.returncode
 
@@ -117,8 +126,12 @@ FOREIGN = ('JOURNAL_STREAM', 'CREDENTIALS_DIRECTORY', 'STATE_DIRECTORY', 'RUNTIM
 
 def clean_environment(**added):
     """This process's environment without proxies and without what a service manager told us."""
-    environment = {key: value for key, value in os.environ.items()
-                   if not key.lower().endswith('_proxy') and not key.startswith(FOREIGN_PREFIXES)
-                   and key not in FOREIGN}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.lower().endswith('_proxy')
+        and not key.startswith(FOREIGN_PREFIXES)
+        and key not in FOREIGN
+    }
     environment.update({key: str(value) for key, value in added.items()})
     return environment

@@ -54,11 +54,15 @@ def main_job(suite, folder):
 
     target = suite.make_target(unique('disk'))
     task = suite.make_task([source], [target], unique('quickstart'), encryption='sealed')
-    say(f'Task {task} on node local: {source} -> {suite.client.get(f"targets/{target}")["config"]["path"]}, '
-        f'sealed to the node')
+    say(
+        f'Task {task} on node local: {source} -> {suite.client.get(f"targets/{target}")["config"]["path"]}, '
+        f'sealed to the node'
+    )
     run = suite.backup(task)
-    say(f'Run {run["id"]} {run["state"]}: {run["files"]} files, {human(run["bytes_read"])} read, '
-        f'{human(run["bytes_written"])} written')
+    say(
+        f'Run {run["id"]} {run["state"]}: {run["files"]} files, {human(run["bytes_read"])} read, '
+        f'{human(run["bytes_written"])} written'
+    )
     if run['state'] != 'succeeded':
         say(suite.logs(run['id']))
         return False
@@ -70,22 +74,29 @@ def main_job(suite, folder):
     found = trees.differences(source, pathlib.Path(f'{restored}{source}'))
     for line in found[:20]:
         say(f'  {line}')
-    say('Identical: content, owners, modes, times, links, holes, attributes and ACLs' if not found
-        else f'{len(found)} differences')
+    say(
+        'Identical: content, owners, modes, times, links, holes, attributes and ACLs'
+        if not found
+        else f'{len(found)} differences'
+    )
     return not found
 
 
 def write_env(suite, path):
     """How other programs reach the suite."""
     path.touch(mode=0o600)
-    path.write_text(f'BACKUPX_SERVER={suite.server}\nBACKUPX_TOKEN={suite.client.token}\n'
-                    f'BACKUPX_STATE={suite.folder}\n')
+    path.write_text(
+        f'BACKUPX_SERVER={suite.server}\nBACKUPX_TOKEN={suite.client.token}\n'
+        f'BACKUPX_STATE={suite.folder}\n'
+    )
 
 
 def say_how(suite, env):
     """What a newcomer does next."""
-    say(f'\nThe suite serves at {suite.server}. Try:\n  set -a; . {env}; set +a\n'
-        f'  {build_folder()}/cli/backupx status\n  {build_folder()}/cli/backupx runs list')
+    say(
+        f'\nThe suite serves at {suite.server}. Try:\n  set -a; . {env}; set +a\n'
+        f'  {build_folder()}/cli/backupx status\n  {build_folder()}/cli/backupx runs list'
+    )
 
 
 def serve(suite):
@@ -96,8 +107,10 @@ def serve(suite):
     while not stopped:
         for name, process in suite.processes.items():
             if not process.running():
-                raise Failed(f'{name} ended with status {process.process.returncode}; '
-                             f'its log:\n{process.tail()}')
+                raise Failed(
+                    f'{name} ended with status {process.process.returncode}; '
+                    f'its log:\n{process.tail()}'
+                )
         time.sleep(0.2)
     say('Stopping')
 
@@ -134,6 +147,7 @@ def run_with_units(options):
     if os.geteuid() != 0:
         raise Failed('installing the units needs root: sudo ./quickstart; without: ./quickstart --serve')
     from installed import InstalledSuite
+
     suite = InstalledSuite()
     suite.install()
     say('Installed the programs and units; started backupx.target')
@@ -147,15 +161,18 @@ def run_with_units(options):
         subprocess.run(['systemctl', 'stop', 'backupx.target', 'backupx-agent.service'], check=False)
     else:
         write_env(suite, suite.folder / 'env')
-        say(f'\nThe suite serves at {suite.server}. Try:\n  set -a; . {suite.folder}/env; set +a\n'
-            '  backupx status\n  backupx runs list\n  systemctl status backupx.target "backupx-*"')
+        say(
+            f'\nThe suite serves at {suite.server}. Try:\n  set -a; . {suite.folder}/env; set +a\n'
+            '  backupx status\n  backupx runs list\n  systemctl status backupx.target "backupx-*"'
+        )
     return identical
 
 
 def parse_arguments():
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog='./quickstart', description='Builds and starts BackupX; backs up, restores and compares.')
+        prog='./quickstart', description='Builds and starts BackupX; backs up, restores and compares.'
+    )
     parser.add_argument('--once', action='store_true', help='end after the comparison')
     parser.add_argument('--serve', action='store_true', help='run from the build tree until stopped')
     parser.add_argument('--state', metavar='DIR', help='where the state is kept')

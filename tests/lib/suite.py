@@ -78,8 +78,9 @@ def wait_until(condition, timeout=20, what='the condition', interval=0.02):
 class Suite:
     """The daemons of a master and one agent."""
 
-    def __init__(self, state=None, port=None, build=None, agent=True, environment=None,
-                 orphans_die=True):
+    def __init__(
+        self, state=None, port=None, build=None, agent=True, environment=None, orphans_die=True
+    ):
         self.build = pathlib.Path(build or build_folder())
         self.temporary = None if state else tempfile.mkdtemp(prefix='backupx-')
         self.folder = pathlib.Path(state or self.temporary).resolve()
@@ -130,8 +131,14 @@ class Suite:
 
     def start(self):
         """Starts everything, sets up the first administrator, and waits for the agent."""
-        for folder in (self.run, self.master_state, self.agent_state, self.agent_state / 'results',
-                       self.storage, self.folder / 'keys'):
+        for folder in (
+            self.run,
+            self.master_state,
+            self.agent_state,
+            self.agent_state / 'results',
+            self.storage,
+            self.folder / 'keys',
+        ):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.start_bus()
         self.make_keys()
@@ -167,10 +174,14 @@ class Suite:
     def environment(self, **more):
         """What the programs see."""
         return clean_environment(
-            BACKUPX_STATE_DIR=self.master_state, BACKUPX_RUNTIME_DIR=self.run,
-            BACKUPX_SERVER_LISTEN=f'127.0.0.1:{self.port}', CREDENTIALS_DIRECTORY=self.folder / 'keys',
-            DBUS_SYSTEM_BUS_ADDRESS=f'unix:path={self.run}/bus', BACKUPX_LOG_LEVEL='debug',
-            **{**self.added, **more})
+            BACKUPX_STATE_DIR=self.master_state,
+            BACKUPX_RUNTIME_DIR=self.run,
+            BACKUPX_SERVER_LISTEN=f'127.0.0.1:{self.port}',
+            CREDENTIALS_DIRECTORY=self.folder / 'keys',
+            DBUS_SYSTEM_BUS_ADDRESS=f'unix:path={self.run}/bus',
+            BACKUPX_LOG_LEVEL='debug',
+            **{**self.added, **more},
+        )
 
     def start_bus(self):
         """A private bus in the place of the system's."""
@@ -178,23 +189,35 @@ class Suite:
         configuration.write_text(BUS_CONFIGURATION.format(path=self.run / 'bus'))
         bus = self.run / 'bus'
         bus.unlink(missing_ok=True)
-        command = ['dbus-daemon', f'--config-file={configuration}', '--nofork', '--nopidfile', '--nosyslog']
+        command = [
+            'dbus-daemon',
+            f'--config-file={configuration}',
+            '--nofork',
+            '--nopidfile',
+            '--nosyslog',
+        ]
         self.processes['bus'] = Process('bus', command, self.run, clean_environment(), self.orphans_die)
         self.processes['bus'].start(ready=False)
         wait_until(bus.exists, what='the private bus')
 
     def make_keys(self):
         """What backupx-keys.service does at the first start."""
-        result = subprocess.run([self.program('keys'), '--plain', self.folder / 'keys'],
-                                env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                text=True, check=False)
+        result = subprocess.run(
+            [self.program('keys'), '--plain', self.folder / 'keys'],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
         if result.returncode != 0:
             raise Failed(f'backupx-keys ended with status {result.returncode}:\n{result.stdout}')
 
     def start_daemon(self, name, **environment):
         """Starts one of the daemons and waits until it serves."""
-        process = Process(name, [self.program(name)], self.run, self.environment(**environment),
-                          self.orphans_die)
+        process = Process(
+            name, [self.program(name)], self.run, self.environment(**environment), self.orphans_die
+        )
         self.processes[name] = process
         return process.start()
 
@@ -203,15 +226,24 @@ class Suite:
         return clean_environment(
             BACKUPX_AGENT_MASTER=self.server,
             BACKUPX_AGENT_TOKEN_FILE=self.folder / 'keys' / 'agent-token',
-            BACKUPX_AGENT_STATE_DIR=self.agent_state, BACKUPX_AGENT_RUNTIME_DIR=self.run / 'agent',
-            BACKUPX_AGENT_JOB=self.program('job'), BACKUPX_AGENT_POLICY=self.folder / 'policy.yaml',
-            DBUS_SYSTEM_BUS_ADDRESS=f'unix:path={self.run}/bus', BACKUPX_LOG_LEVEL='debug',
-            **{**self.added, **more})
+            BACKUPX_AGENT_STATE_DIR=self.agent_state,
+            BACKUPX_AGENT_RUNTIME_DIR=self.run / 'agent',
+            BACKUPX_AGENT_JOB=self.program('job'),
+            BACKUPX_AGENT_POLICY=self.folder / 'policy.yaml',
+            DBUS_SYSTEM_BUS_ADDRESS=f'unix:path={self.run}/bus',
+            BACKUPX_LOG_LEVEL='debug',
+            **{**self.added, **more},
+        )
 
     def start_agent(self, **environment):
         """Starts the agent of the node local."""
-        process = Process('agent', [self.program('agent')], self.run, self.agent_environment(**environment),
-                          self.orphans_die)
+        process = Process(
+            'agent',
+            [self.program('agent')],
+            self.run,
+            self.agent_environment(**environment),
+            self.orphans_die,
+        )
         self.processes['agent'] = process
         return process.start()
 
@@ -235,7 +267,9 @@ class Suite:
         anonymous = Client(self.server)
         anonymous.post('setup', {'username': 'admin', 'password': self.password})
         session = anonymous.post('auth/login', {'username': 'admin', 'password': self.password})
-        key = Client(self.server, session['token']).post('api-keys', {'name': 'quickstart', 'role': 'admin'})
+        key = Client(self.server, session['token']).post(
+            'api-keys', {'name': 'quickstart', 'role': 'admin'}
+        )
         self.client.token = key.get('key') or key.get('token')
         token.touch(mode=0o600)
         token.write_text(self.client.token + '\n')
@@ -246,9 +280,11 @@ class Suite:
 
     def wait_online(self, node=1, timeout=20):
         """Waits until a node is online."""
+
         def online():
             shown = self.node(node)
             return 'online' in (shown.get('state'), shown.get('status'))
+
         return wait_until(online, timeout, f'node {node} being online')
 
     # --- what tests do again and again ---
@@ -264,9 +300,17 @@ class Suite:
     def make_task(self, paths, targets, name='files', **more):
         """Creates a task of files; its id."""
         source = {'paths': [str(path) for path in paths], **more.pop('source', {})}
-        body = {'name': name, 'type': 'file', 'source': source, 'target_ids': list(targets),
-                'format': 'archive', 'compression': {'algorithm': 'zstd', 'level': 3},
-                'encryption': 'none', 'enabled': True, **more}
+        body = {
+            'name': name,
+            'type': 'file',
+            'source': source,
+            'target_ids': list(targets),
+            'format': 'archive',
+            'compression': {'algorithm': 'zstd', 'level': 3},
+            'encryption': 'none',
+            'enabled': True,
+            **more,
+        }
         return self.client.post('tasks', body)['id']
 
     def run_task(self, task):
@@ -280,6 +324,7 @@ class Suite:
         def reached():
             found.update(self.client.get(f'runs/{run}'))
             return found['state'] in states
+
         try:
             wait_until(reached, timeout, f'run {run} being {" or ".join(states)}')
         except Failed as error:
@@ -292,8 +337,11 @@ class Suite:
 
     def restore(self, run, path, paths=(), conflict='fail', node=1, timeout=120):
         """Restores a run into a directory; the run of the restore."""
-        body = {'destination': {'node_id': node, 'path': str(path)}, 'paths': [str(p) for p in paths],
-                'conflict': conflict}
+        body = {
+            'destination': {'node_id': node, 'path': str(path)},
+            'paths': [str(p) for p in paths],
+            'conflict': conflict,
+        }
         return self.wait_run(self.client.post(f'runs/{run}/restore', body)['run_id'], timeout=timeout)
 
     def logs(self, run):
@@ -309,11 +357,19 @@ class Suite:
         added = {'BACKUPX_SERVER': self.server, 'HOME': str(self.folder), **(environment or {})}
         if token:
             added['BACKUPX_TOKEN'] = self.client.token
-        result = subprocess.run([self.program('cli'), *map(str, arguments)], env=clean_environment(**added),
-                                input='' if stdin is None else stdin,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
-                                timeout=120)
+        result = subprocess.run(
+            [self.program('cli'), *map(str, arguments)],
+            env=clean_environment(**added),
+            input='' if stdin is None else stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
         if check and result.returncode != 0:
-            raise Failed(f'backupx {" ".join(map(str, arguments))}: status {result.returncode}: '
-                         f'{result.stderr}')
+            raise Failed(
+                f'backupx {" ".join(map(str, arguments))}: status {result.returncode}: '
+                f'{result.stderr}'
+            )
         return result

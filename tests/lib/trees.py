@@ -36,7 +36,9 @@ def make_small(folder):
         file.truncate(64 << 20)
         file.seek(20 << 20)
         file.write(b'in the middle')
-    os.utime(folder + b'/documents/letter.txt', ns=(1_600_000_000_123_456_789, 1_600_000_000_987_654_321))
+    os.utime(
+        folder + b'/documents/letter.txt', ns=(1_600_000_000_123_456_789, 1_600_000_000_987_654_321)
+    )
     write(folder + b'/documents/set-uid', b'#!/bin/true\n')
     os.chmod(folder + b'/documents/set-uid', 0o6755)
     os.chmod(folder + b'/documents/empty', 0o1777)
@@ -107,8 +109,14 @@ def describe(path, links):
     """Everything about one file that a backup has to bring back."""
     st = os.lstat(path)
     kind = stat.S_IFMT(st.st_mode)
-    entry = {'type': kind, 'mode': stat.S_IMODE(st.st_mode), 'uid': st.st_uid, 'gid': st.st_gid,
-             'mtime': st.st_mtime_ns, 'xattrs': attributes_of(path)}
+    entry = {
+        'type': kind,
+        'mode': stat.S_IMODE(st.st_mode),
+        'uid': st.st_uid,
+        'gid': st.st_gid,
+        'mtime': st.st_mtime_ns,
+        'xattrs': attributes_of(path),
+    }
     if kind == stat.S_IFREG:
         entry['size'] = st.st_size
         entry['sha256'] = digest(path)

@@ -58,34 +58,63 @@ class Units(unittest.TestCase):
 
     def test_01_verify(self):
         """systemd finds nothing to say about the units."""
-        units = sorted(name for name in os.listdir(guest.path('/usr/lib/systemd/system'))
-                       if name.startswith('backupx'))
+        units = sorted(
+            name
+            for name in os.listdir(guest.path('/usr/lib/systemd/system'))
+            if name.startswith('backupx')
+        )
         self.assertGreater(len(units), 15)
-        result = guest.run('systemd-analyze', 'verify', '--man=yes', *(f'/usr/lib/systemd/system/{name}'.replace(
-            '@.', '@instance.') for name in units), check=False)
+        result = guest.run(
+            'systemd-analyze',
+            'verify',
+            '--man=yes',
+            *(f'/usr/lib/systemd/system/{name}'.replace('@.', '@instance.') for name in units),
+            check=False,
+        )
         ours = [line for line in result.stderr.splitlines() if 'backupx' in line]
         self.assertEqual(ours, [])
 
     def test_02_exposure(self):
         """Each sandbox is as tight as it was tried to be."""
         for unit, limit in EXPOSURE.items():
-            result = guest.run('systemd-analyze', 'security', '--no-pager', f'--threshold={limit}',
-                               '--offline=true', f'/usr/lib/systemd/system/{unit}'.replace('@.', '@instance.'),
-                               check=False)
+            result = guest.run(
+                'systemd-analyze',
+                'security',
+                '--no-pager',
+                f'--threshold={limit}',
+                '--offline=true',
+                f'/usr/lib/systemd/system/{unit}'.replace('@.', '@instance.'),
+                check=False,
+            )
             self.assertEqual(result.returncode, 0, f'{unit}: {result.stdout.splitlines()[-1:]}')
 
     def test_03_started_by_socket(self):
         """Each daemon starts from stopped by a connection to its private socket."""
-        guest.run('systemctl', 'start', 'backupx-scheduler.socket', 'backupx-dispatcher.socket',
-                  'backupx-api.socket', 'backupx-api-bus.socket')
+        guest.run(
+            'systemctl',
+            'start',
+            'backupx-scheduler.socket',
+            'backupx-dispatcher.socket',
+            'backupx-api.socket',
+            'backupx-api-bus.socket',
+        )
         for daemon in DAEMONS:
             unit = f'backupx-{daemon}.service'
             self.assertEqual(guest.show(unit, 'ActiveState'), 'inactive')
             name = NAMES[daemon]
-            guest.run('busctl', f'--address=unix:path=/run/backupx/{daemon}.sock', 'introspect',
-                      f'org.backupx.{name}', f'/org/backupx/{name}', check=False)
-            guest.wait(lambda: guest.show(unit, 'ActiveState') == 'active',  # pylint: disable=cell-var-from-loop
-                       what=f'{unit} being started by its socket')
+            guest.run(
+                'busctl',
+                f'--address=unix:path=/run/backupx/{daemon}.sock',
+                'introspect',
+                f'org.backupx.{name}',
+                f'/org/backupx/{name}',
+                check=False,
+            )
+            guest.wait(
+                lambda: guest.show(unit, 'ActiveState')
+                == 'active',  # pylint: disable=cell-var-from-loop
+                what=f'{unit} being started by its socket',
+            )
 
     def test_04_started_by_http(self):
         """The API starts from stopped by a request."""
@@ -98,10 +127,18 @@ class Units(unittest.TestCase):
         """Each daemon starts from stopped by a call on the system bus, and its socket with it."""
         for daemon in DAEMONS:
             sockets = ['backupx-api-bus.socket'] if daemon == 'api' else []
-            guest.run('systemctl', 'stop', f'backupx-{daemon}.socket', *sockets, f'backupx-{daemon}.service')
+            guest.run(
+                'systemctl', 'stop', f'backupx-{daemon}.socket', *sockets, f'backupx-{daemon}.service'
+            )
             name = NAMES[daemon]
-            guest.run('busctl', 'get-property', f'org.backupx.{name}', f'/org/backupx/{name}',
-                      f'org.backupx.{name}', 'Version')
+            guest.run(
+                'busctl',
+                'get-property',
+                f'org.backupx.{name}',
+                f'/org/backupx/{name}',
+                f'org.backupx.{name}',
+                'Version',
+            )
             self.assertEqual(guest.show(f'backupx-{daemon}.service', 'ActiveState'), 'active')
             self.assertEqual(guest.show(f'backupx-{daemon}.socket', 'ActiveState'), 'active')
 
@@ -109,7 +146,9 @@ class Units(unittest.TestCase):
         """The target starts everything, the agent of this machine too."""
         guest.start_suite()
         for unit in [f'backupx-{daemon}.service' for daemon in DAEMONS] + ['backupx-agent.service']:
-            self.assertEqual(guest.show(unit, 'ActiveState'), 'active', guest.journal('-u', unit, '-n', '20'))
+            self.assertEqual(
+                guest.show(unit, 'ActiveState'), 'active', guest.journal('-u', unit, '-n', '20')
+            )
             self.assertEqual(guest.show(unit, 'SubState'), 'running')
             self.assertNotEqual(guest.show(unit, 'StatusText'), '', f'{unit} has no STATUS=')
         self.assertEqual(guest.run('systemctl', '--failed', '--no-legend', 'backupx*').stdout, '')
@@ -117,24 +156,38 @@ class Units(unittest.TestCase):
     def test_07_introspection(self):
         """The XML files are what the running daemons say."""
         for daemon, name in NAMES.items():
-            text = guest.run('busctl', 'introspect', '--xml-interface', f'org.backupx.{name}',
-                             f'/org/backupx/{name}').stdout
+            text = guest.run(
+                'busctl', 'introspect', '--xml-interface', f'org.backupx.{name}', f'/org/backupx/{name}'
+            ).stdout
             running = xml.etree.ElementTree.fromstring(text)
             shipped = xml.etree.ElementTree.parse(ROOT / f'dbus/org.backupx.{name}.xml').getroot()
             for interface in shipped.iter('interface'):
                 found = [i for i in running.iter('interface') if i.get('name') == interface.get('name')]
                 self.assertEqual(len(found), 1, f'{daemon} does not export {interface.get("name")}')
                 self.assertEqual(describe(found[0]), describe(interface), interface.get('name'))
-            public = [i.get('name') for i in running.iter('interface')
-                      if i.get('name').startswith('org.backupx') and '.Internal.' not in i.get('name')]
+            public = [
+                i.get('name')
+                for i in running.iter('interface')
+                if i.get('name').startswith('org.backupx') and '.Internal.' not in i.get('name')
+            ]
             self.assertEqual(public, [i.get('name') for i in shipped.iter('interface')])
 
     def test_08_bus_policy(self):
         """A user of no group reads nothing, one of backupx-read reads and changes nothing."""
         guest.shell('useradd -M stranger; useradd -M -G backupx-read reader')
-        call = ['busctl', 'call', 'org.backupx.Dispatcher1', '/org/backupx/Dispatcher1', 'org.backupx.Dispatcher1']
-        for user, member, allowed in (('stranger', 'ListNodes', False), ('reader', 'ListNodes', True),
-                                      ('reader', 'Kick', False), ('root', 'Kick', True)):
+        call = [
+            'busctl',
+            'call',
+            'org.backupx.Dispatcher1',
+            '/org/backupx/Dispatcher1',
+            'org.backupx.Dispatcher1',
+        ]
+        for user, member, allowed in (
+            ('stranger', 'ListNodes', False),
+            ('reader', 'ListNodes', True),
+            ('reader', 'Kick', False),
+            ('root', 'Kick', True),
+        ):
             result = guest.run('runuser', '-u', user, '--', *call, member, check=False)
             self.assertEqual(result.returncode == 0, allowed, f'{user} {member}: {result.stderr}')
 
@@ -159,14 +212,16 @@ class Units(unittest.TestCase):
 
     def test_11_modes(self):
         """Database, sockets and keys are for whom they should be."""
-        for path, expected in (('/var/lib/backupx', '2770 root:backupx-store'),
-                               ('/var/lib/backupx/backupx.db', '660 :backupx-store'),
-                               ('/run/backupx/api.sock', '660 root:backupx-store'),
-                               ('/run/backupx/dispatcher.sock', '660 root:backupx-store'),
-                               ('/etc/backupx-agent/token', '600 root:root'),
-                               ('/etc/credstore.encrypted/backupx.session-key', '600 root:root'),
-                               ('/var/lib/backupx-agent', '700 backupx:backupx'),
-                               ('/run/backupx-agent/backup.sock', '600 backupx:backupx')):
+        for path, expected in (
+            ('/var/lib/backupx', '2770 root:backupx-store'),
+            ('/var/lib/backupx/backupx.db', '660 :backupx-store'),
+            ('/run/backupx/api.sock', '660 root:backupx-store'),
+            ('/run/backupx/dispatcher.sock', '660 root:backupx-store'),
+            ('/etc/backupx-agent/token', '600 root:root'),
+            ('/etc/credstore.encrypted/backupx.session-key', '600 root:root'),
+            ('/var/lib/backupx-agent', '700 backupx:backupx'),
+            ('/run/backupx-agent/backup.sock', '600 backupx:backupx'),
+        ):
             mode, owner = expected.split()
             found = guest.run('stat', '-c', '%a %U:%G', path).stdout.strip()
             if owner.startswith(':'):
@@ -176,25 +231,53 @@ class Units(unittest.TestCase):
     def test_12_no_secret_in_the_clear(self):
         """The keys on disk are encrypted; the database holds neither of them."""
         store = '/etc/credstore.encrypted'
-        identity = guest.shell(f'systemd-creds decrypt --name=dispatcher-identity '
-                               f'{store}/backupx.dispatcher-identity -').strip()
-        session = guest.shell(f'systemd-creds decrypt --name=session-key {store}/backupx.session-key -').strip()
+        identity = guest.shell(
+            f'systemd-creds decrypt --name=dispatcher-identity ' f'{store}/backupx.dispatcher-identity -'
+        ).strip()
+        session = guest.shell(
+            f'systemd-creds decrypt --name=session-key {store}/backupx.session-key -'
+        ).strip()
         self.assertTrue(identity.startswith('AGE-SECRET-KEY-1'))
         self.assertRegex(session, '^[0-9a-f]{64}$')
         for secret in (identity, session):
-            found = guest.run('grep', '-rlF', '--', secret, '/var/lib/backupx', '/etc/backupx-agent', store,
-                              check=False)
+            found = guest.run(
+                'grep',
+                '-rlF',
+                '--',
+                secret,
+                '/var/lib/backupx',
+                '/etc/backupx-agent',
+                store,
+                check=False,
+            )
             self.assertEqual(found.stdout, '')
 
     def test_13_api_dials_nowhere(self):
         """The API's process can open no connection, not even to this machine."""
         pid = guest.main_pid('backupx-api.service')
         guest.shell('systemd-run -q --unit=probe-listener python3 -m http.server 8999 --bind 127.0.0.1')
-        guest.wait(lambda: guest.run('curl', '-s', '-o', '/dev/null', 'http://127.0.0.1:8999/',
-                                     check=False).returncode == 0, what='the listener')
+        guest.wait(
+            lambda: guest.run(
+                'curl', '-s', '-o', '/dev/null', 'http://127.0.0.1:8999/', check=False
+            ).returncode
+            == 0,
+            what='the listener',
+        )
         for address in ('http://127.0.0.1:8999/', SERVER_INSIDE):
-            result = guest.run('nsenter', '-t', pid, '-n', 'curl', '-s', '-m', '3', '-o', '/dev/null', address,
-                               check=False)
+            result = guest.run(
+                'nsenter',
+                '-t',
+                pid,
+                '-n',
+                'curl',
+                '-s',
+                '-m',
+                '3',
+                '-o',
+                '/dev/null',
+                address,
+                check=False,
+            )
             self.assertNotEqual(result.returncode, 0, f'the network of the API reaches {address}')
         links = json.loads(guest.run('nsenter', '-t', pid, '-n', 'ip', '-j', 'link').stdout)
         self.assertEqual([link['ifname'] for link in links if link['ifname'] != 'lo'], [])
@@ -204,14 +287,19 @@ class Units(unittest.TestCase):
 
     def test_14_watchdog(self):
         """A daemon that hangs is ended by the watchdog and comes back."""
-        guest.shell('mkdir -p /run/systemd/system/backupx-scheduler.service.d; '
-                    'printf "[Service]\\nWatchdogSec=2s\\nTimeoutAbortSec=2s\\n" '
-                    '>/run/systemd/system/backupx-scheduler.service.d/fast.conf; '
-                    'systemctl daemon-reload; systemctl restart backupx-scheduler.service')
+        guest.shell(
+            'mkdir -p /run/systemd/system/backupx-scheduler.service.d; '
+            'printf "[Service]\\nWatchdogSec=2s\\nTimeoutAbortSec=2s\\n" '
+            '>/run/systemd/system/backupx-scheduler.service.d/fast.conf; '
+            'systemctl daemon-reload; systemctl restart backupx-scheduler.service'
+        )
         before = guest.main_pid('backupx-scheduler.service')
         guest.run('kill', '-STOP', before)
-        guest.wait(lambda: guest.main_pid('backupx-scheduler.service') not in (0, before), 20,
-                   'a new process after the watchdog')
+        guest.wait(
+            lambda: guest.main_pid('backupx-scheduler.service') not in (0, before),
+            20,
+            'a new process after the watchdog',
+        )
         guest.wait(lambda: guest.show('backupx-scheduler.service', 'ActiveState') == 'active')
         self.assertIn('Watchdog timeout', guest.journal('-u', 'backupx-scheduler.service'))
 
@@ -222,8 +310,12 @@ class Units(unittest.TestCase):
             for _ in range(10):
                 before = guest.wait(lambda: guest.main_pid(unit))  # pylint: disable=cell-var-from-loop
                 guest.run('kill', '-KILL', before, check=False)
-                guest.wait(lambda: guest.main_pid(unit) not in (0, before))  # pylint: disable=cell-var-from-loop
-            guest.wait(lambda: guest.show(unit, 'SubState') == 'running')  # pylint: disable=cell-var-from-loop
+                guest.wait(
+                    lambda: guest.main_pid(unit) not in (0, before)
+                )  # pylint: disable=cell-var-from-loop
+            guest.wait(
+                lambda: guest.show(unit, 'SubState') == 'running'
+            )  # pylint: disable=cell-var-from-loop
             self.assertEqual(guest.show(f'backupx-{daemon}.socket', 'ActiveState'), 'active')
         self.assertEqual(guest.curl('/health')[0], 200)
 
@@ -231,8 +323,12 @@ class Units(unittest.TestCase):
         """Stopping the target stops all of the master; starting it again brings all back, with its data."""
         guest.run('systemctl', 'stop', 'backupx.target')
         for daemon in DAEMONS:
-            guest.wait(lambda: guest.show(f'backupx-{daemon}.service',  # pylint: disable=cell-var-from-loop
-                                          'ActiveState') == 'inactive')
+            guest.wait(
+                lambda: guest.show(
+                    f'backupx-{daemon}.service', 'ActiveState'  # pylint: disable=cell-var-from-loop
+                )
+                == 'inactive'
+            )
             self.assertEqual(guest.show(f'backupx-{daemon}.socket', 'ActiveState'), 'inactive')
         self.assertEqual(guest.curl('/health')[0], 0)
         guest.run('systemctl', 'start', 'backupx.target')

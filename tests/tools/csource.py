@@ -15,8 +15,9 @@ PRODUCT = ('lib/', 'services/', 'agent/', 'cli/')
 def walk(*suffixes):
     """All files of the tree with one of the suffixes, relative to its root; build folders left out."""
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = sorted(name for name in folders
-                            if not name.startswith('build') and name not in SKIPPED_FOLDERS)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith('build') and name not in SKIPPED_FOLDERS
+        )
         for name in sorted(names):
             path = pathlib.Path(folder, name).relative_to(ROOT).as_posix()
             if path.endswith(suffixes):
@@ -33,11 +34,13 @@ _TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])
 
 def strip(text):
     """The code with comments gone and literals emptied; every line keeps its number."""
+
     def blank(match):
         token = match.group(0)
         if token[0] in '"\'':
             return token[0] * 2
         return ' ' + '\n' * token.count('\n')
+
     return _TOKEN.sub(blank, text)
 
 
@@ -80,5 +83,5 @@ def top_level(code):
 
 def _is_function(text):
     """Whether the text that ends in a block is a function, which takes no semicolon."""
-    head = text[:text.index('{')].rstrip()
+    head = text[: text.index('{')].rstrip()
     return head.endswith(')') or head.endswith('_')

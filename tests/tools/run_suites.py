@@ -57,7 +57,9 @@ class Build:
 
 BUILDS = [
     Build('build', 'gcc', []),
-    Build('build-sanitize', 'clang', ['-Db_sanitize=address,undefined', '-Db_lundef=false'], sanitized=True),
+    Build(
+        'build-sanitize', 'clang', ['-Db_sanitize=address,undefined', '-Db_lundef=false'], sanitized=True
+    ),
 ]
 
 
@@ -87,8 +89,14 @@ def say(text):
 def run_quietly(command, log, **kwargs):
     """Runs a command with its output in a file; shows the end of it when the command fails."""
     with open(log, 'wb') as out:
-        status = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                check=False, **kwargs).returncode
+        status = subprocess.run(
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            **kwargs,
+        ).returncode
     if status != 0:
         text = pathlib.Path(log).read_text(errors='replace').splitlines()
         say('\n'.join(text[-60:]))
@@ -112,8 +120,9 @@ def make_build(build):
 
 def list_tests(build):
     """suite -> names of its tests."""
-    text = subprocess.run(['meson', 'introspect', '--tests', str(ROOT / build.folder)], check=True,
-                          stdout=subprocess.PIPE).stdout
+    text = subprocess.run(
+        ['meson', 'introspect', '--tests', str(ROOT / build.folder)], check=True, stdout=subprocess.PIPE
+    ).stdout
     suites = {}
     for test in json.loads(text):
         for suite in test['suite']:
@@ -166,13 +175,31 @@ def run_suite(build, suite, options):
     log = folder / 'meson-logs' / f'{name}.json'
     started = time.monotonic()
     log.unlink(missing_ok=True)
-    command = ['meson', 'test', '-C', str(folder), '--no-rebuild', '--suite', suite, '--logbase', name, '-q',
-               '--num-processes', str(max(1, os.cpu_count() or 1))]
+    command = [
+        'meson',
+        'test',
+        '-C',
+        str(folder),
+        '--no-rebuild',
+        '--suite',
+        suite,
+        '--logbase',
+        name,
+        '-q',
+        '--num-processes',
+        str(max(1, os.cpu_count() or 1)),
+    ]
     if options.long:
         command += ['--timeout-multiplier', '10']
     environment = {**build.environment(), 'BACKUPX_TEST_LONG': '1' if options.long else ''}
-    status = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL, check=False).returncode
+    status = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    ).returncode
     count = read_results(log, options.strict) if log.exists() else Count()
     if status != 0 and count.failed == 0:
         say(f'  meson test ended with status {status} without a failed test: counted as a failure')
@@ -221,7 +248,9 @@ def run_all(options):
         if not names:
             outcome[suite, build.folder] = None
             continue
-        say(f'{suite} ({SUITES[suite]}{", with sanitizers" if build.sanitized else ""}): {len(names)} tests')
+        say(
+            f'{suite} ({SUITES[suite]}{", with sanitizers" if build.sanitized else ""}): {len(names)} tests'
+        )
         outcome[suite, build.folder] = run_suite(build, suite, options)
     return outcome
 
@@ -236,8 +265,10 @@ def report(outcome, seconds):
             say(f'{label:24} no tests yet')
             continue
         total.add(count)
-        say(f'{label:24} {count.passed:4} passed {count.failed:3} failed {count.skipped:3} skipped '
-            f'{count.cases:6} cases {count.seconds:7.1f} s')
+        say(
+            f'{label:24} {count.passed:4} passed {count.failed:3} failed {count.skipped:3} skipped '
+            f'{count.cases:6} cases {count.seconds:7.1f} s'
+        )
     say(f'took {seconds:.0f} s')
     if total.passed + total.failed == 0:
         say('no test ran')

@@ -127,7 +127,9 @@ def is_variable(text):
     if re.match(r'(?:static\s+)?(?:const\s+)?(struct|union|enum)\b[^=]*\{', text) and '=' not in text:
         return False
     without_attributes = re.sub(r'__attribute__\s*\(\(.*?\)\)|_\w+_(\([^)]*\))?', '', head)
-    return '(' not in without_attributes.replace('(*', '') or re.search(r'\(\*\s*\w+', without_attributes)
+    return '(' not in without_attributes.replace('(*', '') or re.search(
+        r'\(\*\s*\w+', without_attributes
+    )
 
 
 def is_constant(text):
@@ -168,9 +170,14 @@ def check_comments():
         for match in re.finditer(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//', text, re.S):
             if match.group(0) == '//':
                 yield f'{path}:{text.count(chr(10), 0, match.start()) + 1}: // comment'
-    for path in csource.walk('.c', '.h', '.py', '.sh', 'meson.build', '.xml', '.md', '.service', '.socket'):
+    for path in csource.walk(
+        '.c', '.h', '.py', '.sh', 'meson.build', '.xml', '.md', '.service', '.socket'
+    ):
         for number, line in lines_of(path):
-            if re.search(r'\b(TO' 'DO|FIX' 'ME|XX' 'X|HA' 'CK)\b(?!\\w)', line) and 'mkstemp' not in line:
+            if (
+                re.search(r'\b(TO' 'DO|FIX' 'ME|XX' 'X|HA' 'CK)\b(?!\\w)', line)
+                and 'mkstemp' not in line
+            ):
                 yield f'{path}:{number}: a note instead of the work: {line.strip()[:60]}'
 
 
@@ -200,7 +207,10 @@ def check_length():
 def own_files():
     """Every regular file of the tree that is not a test's data."""
     for path in csource.walk(''):
-        if not path.startswith(('tests/fuzz/corpus/', 'tests/data/')) and (csource.ROOT / path).is_file():
+        if (
+            not path.startswith(('tests/fuzz/corpus/', 'tests/data/'))
+            and (csource.ROOT / path).is_file()
+        ):
             yield path
 
 
@@ -236,8 +246,13 @@ def check_format():
     if not tool:
         yield 'clang-format-14 is not installed'
         return
-    result = subprocess.run([tool, '--dry-run', '-Werror', *paths], cwd=csource.ROOT, check=False,
-                            stderr=subprocess.PIPE, text=True)
+    result = subprocess.run(
+        [tool, '--dry-run', '-Werror', *paths],
+        cwd=csource.ROOT,
+        check=False,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     if result.returncode != 0:
         for line in sorted(set(re.findall(r'^\S+?:\d+', result.stderr, re.M))):
             yield f'{line}: clang-format -i {line.split(":")[0]}'
@@ -245,11 +260,29 @@ def check_format():
 
 def compile_header(path):
     """What the compiler says about a header on its own."""
-    command = ['gcc', '-std=gnu11', '-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64', '-fsyntax-only', '-Wall',
-               '-Wextra', '-Werror', '-Wno-unused-parameter', '-Wno-missing-field-initializers',
-               '-Wno-unused-function',
-               '-DBACKUPX_VERSION="0"', '-DBACKUPX_LIBEXECDIR="/"', '-DBACKUPX_BINDIR="/"', '-I.', '-Ilib',
-               '-x', 'c', '-include', path, '/dev/null']
+    command = [
+        'gcc',
+        '-std=gnu11',
+        '-D_GNU_SOURCE',
+        '-D_FILE_OFFSET_BITS=64',
+        '-fsyntax-only',
+        '-Wall',
+        '-Wextra',
+        '-Werror',
+        '-Wno-unused-parameter',
+        '-Wno-missing-field-initializers',
+        '-Wno-unused-function',
+        '-DBACKUPX_VERSION="0"',
+        '-DBACKUPX_LIBEXECDIR="/"',
+        '-DBACKUPX_BINDIR="/"',
+        '-I.',
+        '-Ilib',
+        '-x',
+        'c',
+        '-include',
+        path,
+        '/dev/null',
+    ]
     result = subprocess.run(command, cwd=csource.ROOT, check=False, stderr=subprocess.PIPE, text=True)
     if result.returncode == 0:
         return []
@@ -310,8 +343,14 @@ def check_shell():
     scripts = list(shell_scripts())
     if not scripts:
         return
-    result = subprocess.run(['shellcheck', '-x', '-f', 'gcc', *scripts], cwd=csource.ROOT, check=False,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    result = subprocess.run(
+        ['shellcheck', '-x', '-f', 'gcc', *scripts],
+        cwd=csource.ROOT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     yield from result.stdout.splitlines()
 
 
@@ -324,8 +363,11 @@ def check_python():
             yield f'{path}:{error.lineno}: {error.msg}'
 
 
-CHECKS = {name.removeprefix('check_'): function for name, function in list(globals().items())
-          if name.startswith('check_')}
+CHECKS = {
+    name.removeprefix('check_'): function
+    for name, function in list(globals().items())
+    if name.startswith('check_')
+}
 
 
 def main(arguments):
