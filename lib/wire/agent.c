@@ -67,7 +67,7 @@ static int read_held(JsonReader *r, const char *key, HeldCommand **ret, size_t *
 
                 (void) json_reader_element(r, key, i, item, &row);
                 (void) json_reader_u64(&row, "command", JSON_REQUIRED, INT64_MAX, &held[i].command);
-                (void) json_reader_u64(&row, "attempt", JSON_REQUIRED, INT64_MAX, &held[i].attempt);
+                (void) json_reader_u64(&row, "attempt", JSON_REQUIRED, UINT32_MAX, &held[i].attempt);
         }
         *ret_n = json_array_size(array);
         *ret = TAKE_PTR(held);
@@ -185,7 +185,7 @@ int accept_body_parse(const json_t *json, uint64_t *ret_attempt, Failure *reterr
         assert(ret_attempt);
 
         (void) json_reader_init(&r, json, reterr_failure);
-        (void) json_reader_u64(&r, "attempt", JSON_REQUIRED, INT64_MAX, &attempt);
+        (void) json_reader_u64(&r, "attempt", JSON_REQUIRED, UINT32_MAX, &attempt);
         k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
@@ -262,7 +262,7 @@ int progress_body_parse(json_t *json, ProgressBody *ret, Failure *reterr_failure
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
-        (void) json_reader_u64(&r, "attempt", JSON_REQUIRED, INT64_MAX, &b.attempt);
+        (void) json_reader_u64(&r, "attempt", JSON_REQUIRED, UINT32_MAX, &b.attempt);
         b.has_progress = !json_is_null(json_object_get(json, "phase")) && json_object_get(json, "phase");
         if (b.has_progress)
                 (void) job_progress_read(&r, &b.progress);
@@ -300,7 +300,7 @@ int result_body_parse(json_t *json, ResultBody *ret, Failure *reterr_failure) {
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
-        (void) json_reader_u64(&r, "attempt", JSON_REQUIRED, INT64_MAX, &b.attempt);
+        (void) json_reader_u64(&r, "attempt", JSON_REQUIRED, UINT32_MAX, &b.attempt);
         (void) json_reader_enum(&r, "status", JSON_REQUIRED, lookup_status, &status);
         b.status = (ResultStatus) status;
         if (json_reader_object(&r, "error", JSON_OPTIONAL, &error) > 0) {

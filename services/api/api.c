@@ -17,8 +17,10 @@
 #include "sys/log.h"
 #include "wire/names.h"
 
+#include "services/api/agent.h"
 #include "services/api/api-bus.h"
 #include "services/api/api.h"
+#include "services/api/relay.h"
 #include "services/api/sibling-bus.h"
 #include "services/api/stream.h"
 #include "services/api/throttle.h"
@@ -65,7 +67,7 @@ bool api_trusts_proxy(const Api *api, const char *address) {
 unsigned api_waiting_agents(const Api *api) {
         assert(api);
 
-        return 0;
+        return api->agents ? agents_waiting(api->agents) : 0;
 }
 
 /* --- Start ------------------------------------------------------------------------------------------------
@@ -149,6 +151,10 @@ static int make_parts(Api *api) {
         if (r >= 0)
                 r = siblings_new(api, &api->siblings);
         if (r >= 0)
+                r = agents_new(api, &api->agents);
+        if (r >= 0)
+                r = relay_new(api, &api->relay);
+        if (r >= 0)
                 r = api_bus_new(api, &api->bus);
         return r;
 }
@@ -222,6 +228,11 @@ int api_start(Api *api) {
         r = start_server(api);
         if (r < 0)
                 return r;
+        r = agents_start(api->agents);
+        if (r >= 0)
+                r = relay_start(api->relay);
+        if (r < 0)
+                return log_error_errno(r, "Failed to start serving agents: %m");
         r = siblings_start(api->siblings);
         if (r < 0)
                 return log_error_errno(r, "Failed to call the sibling daemons: %m");
@@ -235,6 +246,8 @@ int api_start(Api *api) {
 void api_stop(Api *api) {
         assert(api);
 
+        if (api->agents && api->server)
+                agents_stop(api->agents);
         if (api->streams)
                 streams_end(api->streams);
         if (api->server)
@@ -249,6 +262,8 @@ Api *api_free(Api *api) {
         api_stop(api);
         workers_free(api->workers);
         server_free(api->server);
+        relay_free(api->relay);
+        agents_free(api->agents);
         api_bus_free(api->bus);
         siblings_free(api->siblings);
         streams_free(api->streams);

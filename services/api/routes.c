@@ -2,9 +2,12 @@
 #include <errno.h>
 
 #include "base/text.h"
+#include "wire/agent.h"
 
+#include "services/api/agent.h"
 #include "services/api/handlers.h"
 #include "services/api/login.h"
+#include "services/api/relay.h"
 #include "services/api/routes.h"
 
 /* Bodies: a name and a password; a task with a thousand paths; paths to restore. */
@@ -75,6 +78,29 @@ static const Route routes[] = {
 
         { METHOD_GET,    "/api/v1/audit",                  ACCESS_ADMIN,    0,
           PAGE " user_id object_type object_id action", audit_get },
+
+        { METHOD_POST,   "/api/v1/agent/enroll",            ACCESS_PUBLIC,   AGENT_ENROLL_MAX,
+                                                            NULL, agent_enroll },
+        { METHOD_GET,    "/api/v1/agent/self",              ACCESS_NODE,     0,      NULL, agent_self },
+        { METHOD_POST,   "/api/v1/agent/heartbeat",         ACCESS_NODE,     AGENT_HEARTBEAT_MAX,
+                                                            NULL, agent_heartbeat },
+        { METHOD_POST,   "/api/v1/agent/commands/claim",    ACCESS_NODE,     AGENT_CLAIM_MAX,
+                                                            "wait", agent_claim },
+        { METHOD_POST,   "/api/v1/agent/commands/{id}/accept",   ACCESS_NODE, AGENT_ACCEPT_MAX,
+                                                            NULL, agent_accept },
+        { METHOD_POST,   "/api/v1/agent/commands/{id}/progress", ACCESS_NODE, AGENT_PROGRESS_MAX,
+                                                            NULL, agent_progress },
+        { METHOD_POST,   "/api/v1/agent/commands/{id}/result",   ACCESS_NODE, AGENT_RESULT_MAX,
+                                                            NULL, agent_result },
+
+        { METHOD_GET,    "/api/v1/relay/{id}/{key*}",       ACCESS_RELAY,    0,
+                                                            "prefix cursor limit usage", relay_get },
+        { METHOD_POST,   "/api/v1/relay/{id}/{key*}",       ACCESS_RELAY,    RELAY_COMMIT_MAX,
+                                                            "upload commit", relay_post },
+        { METHOD_PUT,    "/api/v1/relay/{id}/{key*}",       ACCESS_RELAY,    RELAY_PART_SIZE,
+                                                            "upload part", relay_put },
+        { METHOD_DELETE, "/api/v1/relay/{id}/{key*}",       ACCESS_RELAY,    SMALL,
+                                                            "upload", relay_delete },
 };
 /* clang-format on */
 

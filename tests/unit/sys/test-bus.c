@@ -144,13 +144,16 @@ static void test_call_and_signal(void) {
         setup(&f);
         open_doors(&f);
         CHECK_OK(bus_peer_start(f.peer));
-        CHECK_INT(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(2), UINT64_C(3)),
+        CHECK_INT(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(2),
+                                      UINT64_C(3)),
                   -ENOTCONN);
         run_until(&f, &f.connects, 1);
         CHECK(bus_peer_is_connected(f.peer));
 
-        CHECK_OK(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(2), UINT64_C(3)));
-        CHECK_OK(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(0), UINT64_C(3)));
+        CHECK_OK(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(2),
+                                     UINT64_C(3)));
+        CHECK_OK(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(0),
+                                     UINT64_C(3)));
         run_until_set(&f, &f.error);
         CHECK_INT(f.sum, 5);
         CHECK_STR(f.error, BUS_ERROR_NOT_FOUND);
@@ -172,7 +175,8 @@ static void test_late_and_lost(void) {
         run_until(&f, &f.connects, 1);
 
         /* Lost in the middle of a call: that is an answer, too. */
-        CHECK_OK(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(2), UINT64_C(3)));
+        CHECK_OK(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(2),
+                                     UINT64_C(3)));
         f.doors = bus_doors_free(f.doors);
         run_until_set(&f, &f.error);
         open_doors(&f);

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The long poll. A claim that finds nothing keeps its connection, suspended, until a command is queued for
+ * its node, its time is over, or a newer claim of the same agent comes. */
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/alloc.h"
+#include "base/parse.h"
+#include "base/text.h"
+#include "sys/event.h"
+#include "sys/log.h"
+
+#include "services/api/agent-private.h"
+
+static int parse_wait(Request *r, uint32_t *ret) {
+        const char *text = request_query(r, "wait");
+        int error;
+
+        *ret = 0;
+        if (!text)
+                return 0;
+        if (parse_u32(text, 0, AGENT_WAIT_MAX_SEC, ret) >= 0)
+                return 0;
+        error = request_fail_field(r, ERROR_QUERY_INVALID, "wait", "'wait' is 0 to %d seconds.",
+                                   AGENT_WAIT_MAX_SEC);
+        return error < 0 ? error : 1;
+}
+
+static int parse_body(Request *r, ClaimBody *ret) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        int error;
+
+        error = request_body_json(r, &json);
+        if (error == -EBADMSG)
+                return 1;
+        if (error < 0)
+                return error;
+        error = claim_body_parse(json, ret, &failure);
+        if (error >= 0)
+                return 0;
+        error = request_fail_failure(r, error, &failure);
+        return error < 0 ? error : 1;
+}
+
+/* Of one agent the newest claim counts: the older connection may be a dead one. */
+static void end_older(AgentNode *node) {
+        AgentOp *older = node->waiting;
+
+        if (!older)
+                return;
+        agent_op_reply(older, MHD_HTTP_NO_CONTENT, NULL);
+        agent_op_answer(older);
+}
+
+int agent_claim(Request *r) {
+        _cleanup_(claim_body_done) ClaimBody body = {};
+        AgentNode *node = NULL;
+        uint32_t wait = 0;
+        AgentOp *op;
+        int error;
+
+        assert(r);
+
+        error = agent_node_of(r, &node);
+        if (error == 0)
+                error = parse_wait(r, &wait);
+        if (error == 0)
+                error = parse_body(r, &body);
+        if (error == 0)
+                error = agent_check_instance(r, node, body.agent_id);
+        if (error != 0)
+                return MIN(error, 0);
+        end_older(node);
+        error = agent_op_new(r, node, AGENT_OP_CLAIM, &op);
+        if (error < 0)
+                return error;
+        op->claim = body;
+        body = (ClaimBody){};
+        op->until = now_usec(CLOCK_MONOTONIC) + wait * USEC_PER_SEC;
+        agents_enqueue(r->api->agents, op, /* urgent= */ true);
+        return 0;
+}
+
+/* --- In the transaction ------------------------------------------------------------------------------ */
+
+/* libmicrohttpd does not notice that the client of a suspended connection went away, and would report the
+ * answer to it as sent. */
+static bool is_peer_dead(const Request *r) {
+        char byte;
+        ssize_t n;
+
+        n = recv(request_socket(r), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (n < 0)
+                return errno != EAGAIN && errno != EINTR;
+        return n == 0;
+}
+
+static int build_answer(AgentOp *op, const CommandList *list) {
+        _cleanup_json_ json_t *array = json_array(), *data = json_object();
+        int r;
+
+        for (size_t i = 0; i < list->n; i++) {
+                const Command *c = &list->items[i];
+                json_t *command = NULL;
+
+                r = command_body_build(&(const HeldCommand){ .command = c->id, .attempt = c->attempt },
+                                       command_kind_from_string(c->kind),
+                                       c->deadline > 0 ? c->deadline : USEC_INFINITY, c->spec, c->secrets,
+                                       &command);
+                if (r >= 0)
+                        r = json_append(array, command);
+                if (r < 0)
+                        return r;
+        }
+        r = json_set(data, "commands", TAKE_PTR(array));
+        if (r < 0)
+                return r;
+        agent_op_reply(op, MHD_HTTP_OK, TAKE_PTR(data));
+        return 0;
+}
+
+static int claim(AgentOp *op, CommandList *ret) {
+        _cleanup_(freep) CommandRef *holding = NULL;
+        QueueClaim claim = {
+                .node_id = op->node->id,
+                .agent_id = op->claim.agent_id,
+                .n_holding = op->claim.n_holding,
+                .capacity = op->claim.capacity,
+                .probes = op->claim.probes,
+                .wall = now_usec(CLOCK_REALTIME),
+        };
+        int r;
+
+        holding = new0(CommandRef, op->claim.n_holding + 1);
+        if (!holding)
+                return -ENOMEM;
+        for (size_t i = 0; i < op->claim.n_holding; i++)
+                holding[i] = (CommandRef){
+                        .id = op->claim.holding[i].command,
+                        .attempt = (uint32_t) op->claim.holding[i].attempt,
+                };
+        claim.holding = holding;
+        r = stamp_now(&claim.now);
+        if (r < 0)
+                return r;
+        return queue_claim(op->agents->api->store, &claim, ret);
+}
+
+int agent_claim_run(AgentOp *op) {
+        _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
+        int r;
+
+        assert(op);
+
+        if (!op->request)
+                return 0;
+        if (is_peer_dead(op->request)) {
+                agent_op_reply(op, MHD_HTTP_NO_CONTENT, NULL);
+                return 0;
+        }
+        r = claim(op, &list);
+        if (r < 0)
+                return r;
+        if (r == QUEUE_E_EMPTY) {
+                op->keeps_waiting = true;
+                return 0;
+        }
+        for (size_t i = 0; i < list.n; i++) {
+                (void) agent_command_note(op->node, list.items[i].id, list.items[i].run_id);
+                log_struct(LOG_DEBUG, NULL,
+                           LOG_FIELDS(LOG_NODE(op->node->id), LOG_COMMAND(list.items[i].id),
+                                      LOG_RUN(list.items[i].run_id), LOG_ATTEMPT(list.items[i].attempt)),
+                           "Command %" PRIu64 " (%s) goes to node %" PRIu64, list.items[i].id,
+                           list.items[i].kind, op->node->id);
+        }
+        op->rings = true;
+        return build_answer(op, &list);
+}
+
+/* --- Waiting ----------------------------------------------------------------------------------------- */
+
+static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        AgentOp *op = ASSERT_PTR(userdata);
+
+        agent_op_reply(op, MHD_HTTP_NO_CONTENT, NULL);
+        agent_op_answer(op);
+        return 0;
+}
+
+void agent_claim_wait(AgentOp *op) {
+        usec_t left;
+        int r;
+
+        assert(op);
+
+        left = usec_sub(op->until, now_usec(CLOCK_MONOTONIC));
+        op->keeps_waiting = false;
+        /* Two claims of one agent in one turn: the later one waits. */
+        if (op->request && op->node->waiting)
+                end_older(op->node);
+        r = op->request && left > 0 ? 0 : -ETIME;
+        if (r >= 0)
+                r = event_add_timer(op->agents->api->event, &op->timer, left, on_timeout, op);
+        if (r < 0) {
+                agent_op_reply(op, MHD_HTTP_NO_CONTENT, NULL);
+                agent_op_answer(op);
+                return;
+        }
+        op->node->waiting = op;
+        op->agents->waiting++;
+}
+
+void agent_claim_wake(AgentNode *node) {
+        AgentOp *op = node->waiting;
+
+        if (!op)
+                return;
+        op->timer = sd_event_source_disable_unref(op->timer);
+        node->waiting = NULL;
+        op->agents->waiting--;
+        agents_enqueue(op->agents, op, /* urgent= */ true);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Heartbeats, and the tick that writes them. */
+
+#include <errno.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "crypto/age.h"
+#include "store/node-token.h"
+#include "sys/log.h"
+#include "wire/names.h"
+
+#include "services/api/agent-private.h"
+
+#define CANCELS_MAX 256
+
+static int parse_body(Request *r, HeartbeatBody *ret) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        AgeRecipient key;
+        int error;
+
+        error = request_body_json(r, &json);
+        if (error == -EBADMSG)
+                return 1;
+        if (error < 0)
+                return error;
+        error = heartbeat_body_parse(json, ret, &failure);
+        if (error >= 0 && ret->public_key && age_recipient_parse(ret->public_key, &key) < 0)
+                error = failure_set_field(&failure, -EBADMSG, "FIELD_INVALID", "public_key",
+                                          "Field 'public_key' has to be an age recipient (age1…)");
+        if (error >= 0)
+                return 0;
+        error = request_fail_failure(r, error, &failure);
+        return error < 0 ? error : 1;
+}
+
+/* --- The key ----------------------------------------------------------------------------------------- */
+
+static void on_pinned(int result, void *userdata) {
+        /* The next heartbeat tries again, and says so where another key is pinned. */
+}
+
+/* The first contact pins the key; another one later is refused. Positive: answered. */
+static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, const Node *row) {
+        int error;
+
+        if (!body->public_key || streq_ptr(row->public_key, body->public_key))
+                return 0;
+        if (row->public_key && !row->pin_open) {
+                log_struct(LOG_WARNING, MESSAGE_NODE_KEY_MISMATCH, LOG_FIELDS(LOG_NODE(node->id)),
+                           "The agent of node %s shows another key than the pinned one", row->name);
+                error = request_fail(
+                                r, ERROR_NODE_KEY_MISMATCH,
+                                "Another key is pinned for this node. Reset its identity, or make a new "
+                                "install link for it.");
+                return error < 0 ? error : 1;
+        }
+        error = agent_bus_pin(r->api->agents, node->id, body->public_key, on_pinned, NULL);
+        if (error < 0)
+                log_debug_errno(error, "Cannot ask the dispatcher to pin a key, trying again later: %m");
+        return 0;
+}
+
+/* --- The answer -------------------------------------------------------------------------------------- */
+
+static int build_cancels(Request *r, json_t **ret) {
+        _cleanup_json_ json_t *array = json_array();
+        uint64_t ids[CANCELS_MAX];
+        size_t n = 0;
+        int error;
+
+        error = queue_cancels(r->api->store, r->principal.node_id, ids, CANCELS_MAX, &n);
+        if (error < 0)
+                return error;
+        for (size_t i = 0; i < n; i++) {
+                error = json_append(array, json_from_u64(ids[i]));
+                if (error < 0)
+                        return error;
+        }
+        *ret = TAKE_PTR(array);
+        return 0;
+}
+
+static int answer(Request *r) {
+        _cleanup_json_ json_t *data = json_object();
+        _cleanup_(freep) char *sealed = NULL;
+        json_t *cancels = NULL;
+        int error;
+
+        error = build_cancels(r, &cancels);
+        if (error < 0)
+                return error;
+        error = json_set(data, "cancel", cancels);
+        if (error < 0)
+                return error;
+        error = node_token_handover(r->api->store, r->principal.node_id, r->principal.token_id, &sealed);
+        if (error < 0)
+                return error;
+        error = json_set(data, "interval_s", json_integer(AGENT_HEARTBEAT_INTERVAL_SEC));
+        if (error >= 0)
+                error = json_set(data, "token_sealed", json_from_string(sealed));
+        if (error < 0)
+                return error;
+        return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
+}
+
+int agent_heartbeat(Request *r) {
+        _cleanup_(heartbeat_body_done) HeartbeatBody body = {};
+        _cleanup_(node_done) Node row = NODE_NULL;
+        AgentNode *node = NULL;
+        int error;
+
+        assert(r);
+
+        error = agent_node_of(r, &node);
+        if (error == 0)
+                error = parse_body(r, &body);
+        if (error == 0)
+                error = agent_check_instance(r, node, body.agent_id);
+        if (error != 0)
+                return MIN(error, 0);
+        error = node_get(r->api->store, node->id, &row);
+        if (error == STORE_E_NOT_FOUND)
+                return request_fail(r, ERROR_NODE_TOKEN_INVALID, "This node was deleted.");
+        if (error == 0)
+                error = check_key(r, node, &body, &row);
+        if (error != 0)
+                return MIN(error, 0);
+
+        node->clock_skew = body.clock > 0 ? (int64_t) (body.clock - now_usec(CLOCK_REALTIME)) : 0;
+        heartbeat_body_done(&node->heartbeat);
+        node->heartbeat = body;
+        body = (HeartbeatBody){};
+        node->dirty = true;
+        if (row.state != NODE_ONLINE)
+                node->announce = true;
+        return answer(r);
+}
+
+int agent_self(Request *r) {
+        _cleanup_(node_done) Node row = NODE_NULL;
+        _cleanup_json_ json_t *data = json_object();
+        int error;
+
+        assert(r);
+
+        error = node_get(r->api->store, r->principal.node_id, &row);
+        if (error == STORE_E_NOT_FOUND)
+                return request_fail(r, ERROR_NODE_TOKEN_INVALID, "This node was deleted.");
+        if (error < 0)
+                return error;
+        error = json_set(data, "id", json_from_u64(row.id));
+        if (error >= 0)
+                error = json_set(data, "name", json_from_string(row.name));
+        if (error >= 0)
+                error = json_set(data, "status", json_from_string(node_state_to_string(row.state)));
+        if (error >= 0)
+                error = json_set(data, "last_seen",
+                                 json_from_time(row.last_seen > 0 ? row.last_seen : USEC_INFINITY));
+        if (error < 0)
+                return error;
+        return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
+}
+
+/* --- The tick ---------------------------------------------------------------------------------------- */
+
+static int renew(Agents *agents, const AgentNode *node, const Stamp *heard) {
+        _cleanup_(freep) CommandRef *refs = NULL;
+        const HeartbeatBody *h = &node->heartbeat;
+
+        if (h->n_running == 0)
+                return 0;
+        refs = new0(CommandRef, h->n_running);
+        if (!refs)
+                return -ENOMEM;
+        for (size_t i = 0; i < h->n_running; i++)
+                refs[i] = (CommandRef){
+                        .id = h->running[i].command,
+                        .attempt = (uint32_t) h->running[i].attempt,
+                };
+        return queue_renew(agents->api->store, node->id, refs, h->n_running, heard, NULL);
+}
+
+static int format_lists(const HeartbeatBody *h, char **ret_addresses, char **ret_tools) {
+        _cleanup_json_ json_t *addresses = json_from_strv(h->addresses);
+        int r;
+
+        if (!addresses)
+                return -ENOMEM;
+        r = json_format(addresses, ret_addresses, NULL);
+        if (r < 0 || !h->tools)
+                return r;
+        return json_format(h->tools, ret_tools, NULL);
+}
+
+static int write_contact(Agents *agents, AgentNode *node, const Stamp *now) {
+        _cleanup_(freep) char *addresses = NULL, *tools = NULL;
+        const HeartbeatBody *h = &node->heartbeat;
+        NodeContact contact = {
+                .node_id = node->id,
+                .heard = *now,
+                .last_seen = now_usec(CLOCK_REALTIME) - usec_sub(now->mono, node->heard),
+                .agent_id = node->agent_id,
+                .duplicate = node->duplicate ? node->duplicate : "",
+                .boot_id = h->boot_id,
+                .version = h->version,
+                .os = h->os,
+                .arch = h->arch,
+                .hostname = h->hostname,
+                .offered_key = h->public_key,
+                .capacity = h->capacity,
+                .free_bytes = h->free_bytes,
+                .clock_skew_usec = node->clock_skew,
+        };
+        int r;
+
+        contact.heard.mono = node->heard;
+        r = format_lists(h, &addresses, &tools);
+        if (r < 0)
+                return r;
+        contact.addresses = addresses;
+        contact.tools = tools;
+        r = node_contact(agents->api->store, &contact);
+        if (r < 0)
+                return r;
+        r = renew(agents, node, &contact.heard);
+        return MIN(r, 0);
+}
+
+int agents_write_contacts(Agents *agents) {
+        ApiStamp stamp = {};
+        int r;
+
+        assert(agents);
+
+        r = stamp_now(&stamp.at);
+        if (r < 0)
+                return r;
+        stamp.listening_since = agents->listening_since;
+        r = api_stamp_write(agents->api->store, &stamp);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < agents->n_nodes; i++) {
+                AgentNode *node = agents->nodes[i];
+
+                if (node->duplicate &&
+                    usec_sub(stamp.at.mono, node->duplicate_heard) > AGENT_DUPLICATE_USEC) {
+                        node->duplicate = mfree(node->duplicate);
+                        node->dirty = true;
+                }
+                /* Without a heartbeat in this process there is nothing to write yet. */
+                if (!node->dirty || !node->heartbeat.boot_id)
+                        continue;
+                r = write_contact(agents, node, &stamp.at);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+void agents_contacts_done(Agents *agents, bool written) {
+        assert(agents);
+
+        if (!written)
+                return;
+        for (size_t i = 0; i < agents->n_nodes; i++) {
+                AgentNode *node = agents->nodes[i];
+
+                if (!node->dirty || !node->heartbeat.boot_id)
+                        continue;
+                node->dirty = false;
+                if (node->announce)
+                        agent_bus_seen(agents, node->id);
+                node->announce = false;
+        }
+}

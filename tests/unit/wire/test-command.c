@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "tests/test.h"
+#include "wire/command.h"
+#include "wire/result.h"
+
+static json_t *load(const char *text) {
+        json_t *json = NULL;
+
+        CHECK_OK(json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL));
+        return json;
+}
+
+/* What was parsed and built again is the same document. */
+static void check_same(json_t *built, const json_t *expected) {
+        _cleanup_(freep) char *a = json_dumps(built, JSON_SORT_KEYS),
+                              *b = json_dumps(expected, JSON_SORT_KEYS);
+
+        CHECK_STR(a, b);
+        json_decref(built);
+}
+
+#define TARGET "{\"id\":5,\"name\":\"disk\",\"type\":\"local\",\"config\":{\"path\":\"/srv\"}}"
+#define BACKUP_TARGET \
+        "{\"id\":5,\"name\":\"disk\",\"type\":\"local\",\"config\":{\"path\":\"/srv\"}," \
+        "\"prefix\":\"web/etc/1-\"}"
+#define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define ARCHIVE \
+        "{\"target\":" TARGET ",\"key\":\"web/etc/1-1/\",\"manifest_sha256\":\"" DIGEST \
+        "\",\"encrypted\":true,\"copies\":[{\"target\":" TARGET ",\"key\":\"b/\"}]}"
+#define BACKUP \
+        "{\"run\":12,\"task\":{\"id\":3,\"name\":\"etc\"},\"node\":{\"id\":1,\"name\":\"local\"}," \
+        "\"source\":{\"paths\":[\"/etc\",{\"base64\":\"L/8=\"}],\"excludes\":[\"*.o\"]," \
+        "\"one_file_system\":true,\"follow_symlinks\":false},\"format\":\"archive\"," \
+        "\"compression\":{\"algorithm\":\"zstd\",\"level\":3},\"recipients\":[\"age1x\"]," \
+        "\"targets\":[" BACKUP_TARGET "]}"
+
+static void test_backup(void) {
+        _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL;
+        _cleanup_json_ json_t *json = load(BACKUP);
+        json_t *built = NULL;
+
+        CHECK_OK(backup_spec_parse(json, &s, NULL));
+        CHECK_INT(s.run, 12);
+        CHECK_STR(s.paths[1], "/\xff");
+        CHECK(s.one_file_system && !s.follow_symlinks);
+        CHECK_STR(s.targets[0].prefix, "web/etc/1-");
+        CHECK_OK(backup_spec_build(&s, &built));
+        check_same(built, json);
+}
+
+static void test_backup_refused(void) {
+        static const struct {
+                const char *path, *value, *field;
+        } table[] = {
+                { "run", "\"x\"", "run" },
+                { "task", "3", "task" },
+                { "targets", "[]", "targets" },
+                { "targets", "[" TARGET "]", "targets[0].prefix" },
+                { "targets", "[3]", "targets[0]" },
+                { "source", "{\"paths\":[]}", "source.paths" },
+                { "source", "{\"paths\":[\"\"]}", "source.paths[0]" },
+                { "compression", "{\"algorithm\":\"zstd\",\"level\":99}", "compression.level" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL;
+                _cleanup_failure_ Failure failure = FAILURE_NULL;
+                _cleanup_json_ json_t *json = load(BACKUP);
+
+                CHECK_OK(json_set(json, table[i].path, load(table[i].value)));
+                CHECK_INT(backup_spec_parse(json, &s, &failure), -EBADMSG);
+                CHECK_STR(failure.field, table[i].field);
+        }
+}
+
+#define RESTORE(destination) \
+        "{\"run\":13,\"source_run\":12,\"archive\":" ARCHIVE ",\"destination\":" destination \
+        ",\"paths\":[\"/etc/passwd\"],\"conflict\":\"skip\"}"
+
+static void test_restore(void) {
+        static const char *const good[] = { RESTORE("{\"path\":\"/tmp/x\"}"),
+                                            RESTORE("{\"in_place\":true}") };
+        static const char *const bad[] = {
+                RESTORE("{}"),
+                RESTORE("null"),
+                RESTORE("{\"in_place\":false}"),
+                RESTORE("{\"in_place\":true,\"path\":\"/tmp\"}"),
+                RESTORE("{\"path\":\"tmp\"}"),
+                RESTORE("{\"path\":\"/tmp/../etc\"}"),
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                _cleanup_(restore_spec_done) RestoreSpec s = RESTORE_SPEC_NULL;
+                _cleanup_json_ json_t *json = load(good[i]);
+                json_t *built = NULL;
+
+                CHECK_OK(restore_spec_parse(json, &s, NULL));
+                CHECK_INT(s.conflict, RESTORE_CONFLICT_SKIP);
+                CHECK(s.in_place == (i == 1));
+                CHECK_INT(s.archive.manifest_sha256[1], 0x11);
+                CHECK_INT(s.archive.n_copies, 1);
+                CHECK_OK(restore_spec_build(&s, &built));
+                check_same(built, json);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(restore_spec_done) RestoreSpec s = RESTORE_SPEC_NULL;
+                _cleanup_json_ json_t *json = load(bad[i]);
+
+                if (restore_spec_parse(json, &s, NULL) != -EBADMSG)
+                        TEST_FAIL("%s was taken", bad[i]);
+        }
+}
+
+static void test_listing(void) {
+        _cleanup_(listing_spec_done) ListingSpec browse = LISTING_SPEC_NULL, dir = LISTING_SPEC_NULL,
+                                                 bad = LISTING_SPEC_NULL;
+        _cleanup_json_ json_t *a = load("{\"archive\":" ARCHIVE
+                                        ",\"path\":\"\",\"limit\":7,\"cursor\":\"x\"}"),
+                              *b = load("{\"path\":\"/etc\"}"), *c = load("{\"path\":\"etc\"}");
+        json_t *built = NULL;
+
+        CHECK_OK(listing_spec_parse(a, COMMAND_BROWSE, &browse, NULL));
+        CHECK_STR(browse.path, "");
+        CHECK_INT(browse.limit, 7);
+        CHECK_OK(listing_spec_build(&browse, COMMAND_BROWSE, &built));
+        check_same(built, a);
+        CHECK_OK(listing_spec_parse(b, COMMAND_LIST_DIR, &dir, NULL));
+        CHECK_INT(dir.limit, LISTING_LIMIT_DEFAULT);
+        CHECK_STR(dir.cursor, "");
+        CHECK_INT(listing_spec_parse(c, COMMAND_LIST_DIR, &bad, NULL), -EBADMSG);
+        CHECK_INT(listing_spec_parse(b, COMMAND_BROWSE, &bad, NULL), -EBADMSG);
+}
+
+static void test_secrets(void) {
+        _cleanup_(command_secrets_done) CommandSecrets s = COMMAND_SECRETS_NULL, bad = COMMAND_SECRETS_NULL;
+        _cleanup_json_ json_t *
+                        json = load("{\"targets\":{\"5\":{\"password\":\"p\"}},\"file_keys\":{"
+                                    "\"data\":\"AAECAwQFBgcICQoLDA0ODw==\","
+                                    "\"entries\":\"AAECAwQFBgcICQoLDA0ODw==\","
+                                    "\"manifest\":\"AAECAwQFBgcICQoLDA0ODw==\"}}"),
+                       *cut = load("{\"file_keys\":{\"data\":\"AAEC\",\"entries\":\"\",\"manifest\":\"\"}}");
+        json_t *built = NULL;
+
+        CHECK_OK(command_secrets_parse(json, &s, NULL));
+        CHECK_INT(s.key_manifest[15], 15);
+        CHECK(json_is_object(command_secrets_target(&s, 5)));
+        CHECK(!command_secrets_target(&s, 6));
+        CHECK_OK(command_secrets_build(&s, &built));
+        check_same(built, json);
+        CHECK_INT(command_secrets_parse(cut, &bad, NULL), -EBADMSG);
+}
+
+static void test_backup_outcome(void) {
+        _cleanup_(backup_outcome_done) BackupOutcome o = BACKUP_OUTCOME_NULL, bad = BACKUP_OUTCOME_NULL;
+        _cleanup_json_ json_t *
+                        json = load("{\"bytes_read\":1,\"bytes_written\":2,\"files\":3,\"skipped\":4,"
+                                    "\"errors\":[{\"path\":{\"base64\":\"L/8=\"},\"code\":\"EACCES\","
+                                    "\"message\":\"no\"}],\"errors_total\":9,"
+                                    "\"objects\":[{\"name\":\"data.tar.zst\",\"size\":7,\"sha256\":\"" DIGEST
+                                    "\",\"age_header\":null}],\"manifest_sha256\":\"" DIGEST "\","
+                                    "\"targets\":[{\"target_id\":5,\"state\":\"succeeded\",\"key\":\"k/\","
+                                    "\"size\":7,\"sha256\":\"" DIGEST "\",\"error\":null},"
+                                    "{\"target_id\":6,\"state\":\"failed\",\"key\":null,\"size\":0,"
+                                    "\"sha256\":null,\"error\":\"full\"}],\"first_read_usec\":11}"),
+                       *slash = load("{\"bytes_read\":1,\"bytes_written\":2,\"files\":3,\"targets\":[],"
+                                     "\"objects\":[{\"name\":\"a/b\",\"size\":7,\"sha256\":\"" DIGEST
+                                     "\"}]}");
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        json_t *built = NULL;
+
+        CHECK_OK(backup_outcome_parse(json, &o, NULL));
+        CHECK_INT(o.errors_total, 9);
+        CHECK_STR(o.errors[0].path, "/\xff");
+        CHECK(o.targets[0].succeeded && !o.targets[1].succeeded);
+        CHECK_OK(backup_outcome_build(&o, &built));
+        check_same(built, json);
+        CHECK_INT(backup_outcome_parse(slash, &bad, &failure), -EBADMSG);
+        CHECK_STR(failure.field, "objects[0].name");
+}
+
+static void test_kinds(void) {
+        CHECK_INT(command_kind_from_string("backup"), COMMAND_BACKUP);
+        CHECK_INT(command_kind_from_string("self_check"), COMMAND_SELF_CHECK);
+        CHECK(command_kind_from_string("x") < 0);
+        CHECK(command_kind_from_string(NULL) < 0);
+        CHECK(command_kind_is_probe(COMMAND_BROWSE) && !command_kind_is_probe(COMMAND_RESTORE));
+}
+
+int main(void) {
+        RUN(test_backup);
+        RUN(test_backup_refused);
+        RUN(test_restore);
+        RUN(test_listing);
+        RUN(test_secrets);
+        RUN(test_backup_outcome);
+        RUN(test_kinds);
+        return EXIT_SUCCESS;
+}
