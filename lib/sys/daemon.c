@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -34,16 +36,38 @@ void notify_stopping(bool *ready) {
                 (void) sd_notify(/* unset_environment= */ false, "STOPPING=1");
 }
 
+/* sd_notify() waits for a manager that does not read, and a word about the status is not worth that. */
+static void notify_without_waiting(const char *text) {
+        const char *path = getenv("NOTIFY_SOCKET");
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -EBADF;
+        size_t n;
+
+        if (!path || (path[0] != '/' && path[0] != '@'))
+                return;
+        n = strlen(path);
+        if (n < 2 || n > sizeof(address.sun_path) - 1)
+                return;
+        memcpy(address.sun_path, path, n);
+        if (path[0] == '@')
+                address.sun_path[0] = 0;
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return;
+        (void) sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *) &address,
+                      (socklen_t) (offsetof(struct sockaddr_un, sun_path) + n + (path[0] == '/')));
+}
+
 void notify_status(const char *format, ...) {
-        char text[STATUS_MAX];
+        char text[STRLEN("STATUS=") + STATUS_MAX] = "STATUS=";
         va_list ap;
 
         assert(format);
 
         va_start(ap, format);
-        (void) vsnprintf(text, sizeof(text), format, ap);
+        (void) vsnprintf(text + STRLEN("STATUS="), STATUS_MAX, format, ap);
         va_end(ap);
-        (void) sd_notifyf(/* unset_environment= */ false, "STATUS=%s", text);
+        notify_without_waiting(text);
 }
 
 int daemon_listen_fd(const char *name, unsigned index) {
