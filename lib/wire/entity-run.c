@@ -200,11 +200,11 @@ int restore_request_from_json(const json_t *json, RestoreRequest *ret, Failure *
                 return -ENOMEM;
         json_reader_init(&reader, json, reterr_failure);
         r = read_destination(&reader, &request);
-        if (r >= 0)
+        if (r >= 0 || r == -EBADMSG)
                 r = read_paths(&reader, &request);
-        if (r >= 0)
+        if (r >= 0 || r == -EBADMSG)
                 r = read_conflict(&reader, &request);
-        if (r >= 0)
+        if (r >= 0 || r == -EBADMSG)
                 r = json_reader_finish(&reader);
         if (r < 0)
                 return r;

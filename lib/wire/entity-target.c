@@ -102,7 +102,7 @@ static int read_type(JsonReader *reader, Target *target) {
 
 int target_from_json(const json_t *json, Target *target, const json_t **ret_secrets,
                      Failure *reterr_failure) {
-        const json_t *secrets = NULL;
+        const json_t *secrets = NULL, *config;
         JsonReader reader;
         int r;
 
@@ -114,13 +114,14 @@ int target_from_json(const json_t *json, Target *target, const json_t **ret_secr
         r = read_type(&reader, target);
         if (r >= 0)
                 r = read_config(&reader, (size_t) r, &target->config);
-        if (r < 0)
+        else /* so that it is not taken for a name that nobody knows */
+                json_reader_value(&reader, "config", JSON_OPTIONAL, &config);
+        if (r < 0 && r != -EBADMSG)
                 return r;
         r = json_reader_value(&reader, "secrets", JSON_OPTIONAL, &secrets);
         if (r > 0)
-                r = check_secrets(&reader, secrets);
-        if (r >= 0)
-                r = json_reader_finish(&reader);
+                check_secrets(&reader, secrets);
+        r = json_reader_finish(&reader);
         if (r < 0)
                 return r;
         *ret_secrets = secrets;

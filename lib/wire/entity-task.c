@@ -198,6 +198,11 @@ static int read_schedule(JsonReader *reader, Task *task) {
         return r < 0 ? r : check_schedule(&schedule, task);
 }
 
+/* All parts are looked at, so that json_reader_finish() knows all names; the first error is the one told. */
+static int first_error(int before, int now) {
+        return before < 0 ? before : now;
+}
+
 int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
         static const char *const types[] = { "file", NULL }, *const formats[] = { "archive", NULL };
         static const char *const encryptions[] = { "none", "sealed", NULL };
@@ -215,14 +220,11 @@ int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
         json_reader_bool(&reader, "enabled", JSON_OPTIONAL, &task->enabled);
         if (task->node_id == 0)
                 task->node_id = NODE_LOCAL;
-        r = read_source(&reader, &task->source);
-        if (r >= 0)
-                r = read_target_ids(&reader, task);
-        if (r >= 0)
-                r = read_compression(&reader, &task->compression);
-        if (r >= 0)
-                r = read_schedule(&reader, task);
-        return r < 0 ? r : json_reader_finish(&reader);
+        r = first_error(0, read_source(&reader, &task->source));
+        r = first_error(r, read_target_ids(&reader, task));
+        r = first_error(r, read_compression(&reader, &task->compression));
+        r = first_error(r, read_schedule(&reader, task));
+        return r < 0 && r != -EBADMSG ? r : json_reader_finish(&reader);
 }
 
 /* --- To JSON -------------------------------------------------------------------------------------- */

@@ -103,10 +103,10 @@ static int find(JsonReader *r, const char *key, JsonPresence presence, const jso
         assert(r);
         assert(key);
 
-        if (r->error < 0)
-                return r->error;
         assert(r->n_seen < JSON_READER_FIELDS_MAX);
         r->seen[r->n_seen++] = key;
+        if (r->error < 0)
+                return r->error;
         value = json_object_get(r->object, key);
         if (!value || json_is_null(value))
                 return presence == JSON_REQUIRED ? fail(r, "FIELD_MISSING", key, "is missing") : 0;
@@ -346,24 +346,41 @@ static void printable(const char *name, char buf[static UNKNOWN_NAME_MAX]) {
         buf[n] = 0;
 }
 
-int json_reader_finish(JsonReader *r) {
+static const char *find_unknown(const JsonReader *r) {
         const char *key;
         json_t *value;
 
-        assert(r);
-
-        if (r->error < 0 || !r->object)
-                return r->error;
         json_object_foreach((json_t *) r->object, key, value) {
                 bool known = false;
-                char name[UNKNOWN_NAME_MAX];
 
                 for (size_t i = 0; i < r->n_seen && !known; i++)
                         known = streq(r->seen[i], key);
-                if (known)
-                        continue;
-                printable(key, name);
-                return fail(r, "FIELD_UNKNOWN", name, "is not known here");
+                if (!known)
+                        return key;
         }
-        return 0;
+        return NULL;
+}
+
+/* A misspelt name is two mistakes, one field that is missing and one that is not known: the second explains
+ * the first. */
+static bool explains(const JsonReader *r) {
+        return r->error == -EBADMSG && r->failure && streq(r->failure->code, "FIELD_MISSING");
+}
+
+int json_reader_finish(JsonReader *r) {
+        char name[UNKNOWN_NAME_MAX];
+        const char *unknown;
+
+        assert(r);
+
+        unknown = r->object ? find_unknown(r) : NULL;
+        if (!unknown || (r->error < 0 && !explains(r)))
+                return r->error;
+        if (r->error < 0) {
+                failure_done(r->failure);
+                for (JsonReader *p = r; p; p = p->parent)
+                        p->error = 0;
+        }
+        printable(unknown, name);
+        return fail(r, "FIELD_UNKNOWN", name, "is not known here");
 }

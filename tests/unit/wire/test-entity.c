@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/alloc.h"
+#include "base/text.h"
+#include "tests/test.h"
+#include "wire/entity.h"
+
+static json_t *parse(const char *text) {
+        json_t *json = NULL;
+
+        CHECK_OK(json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL));
+        return json;
+}
+
+/* Parses a document over task; the field that is wrong, "" when none is. Freed by the next call: the caller
+ * compares at once. */
+static void check_task(const char *text, const char *code, const char *field) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *json = parse(text);
+        _cleanup_(task_done) Task task = TASK_NULL;
+        int r;
+
+        CHECK_OK(task_init(&task));
+        r = task_from_json(json, &task, &failure);
+        if (code) {
+                CHECK_INT(r, -EBADMSG);
+                CHECK_STR(failure.code, code);
+                CHECK_STR(failure.field ? failure.field : "(none)", field);
+        } else
+                CHECK_OK(r);
+}
+
+#define SOURCE "\"source\":{\"paths\":[\"/etc\"]}"
+#define MINIMAL "\"name\":\"etc\"," SOURCE ",\"target_ids\":[1]"
+
+static void test_task_fields(void) {
+        static const struct {
+                const char *text, *code, *field;
+        } cases[] = {
+                { "{" MINIMAL "}", NULL, NULL },
+                { "{}", "FIELD_MISSING", "name" },
+                { "[]", "FIELD_INVALID", "(none)" },
+                { "{" MINIMAL ",\"colour\":1}", "FIELD_UNKNOWN", "colour" },
+                { "{\"nmae\":\"x\"," SOURCE ",\"target_ids\":[1]}", "FIELD_UNKNOWN", "nmae" },
+                { "{\"name\":\"x\",\"source\":{\"pathes\":[\"/etc\"]},\"target_ids\":[1]}", "FIELD_UNKNOWN",
+                  "source.pathes" },
+                { "{\"name\":\"x\",\"source\":{\"paths\":[]},\"target_ids\":[1]}", "FIELD_INVALID",
+                  "source.paths" },
+                { "{\"name\":\"x\",\"source\":{\"paths\":[\"etc\"]},\"target_ids\":[1]}", "FIELD_INVALID",
+                  "source.paths" },
+                { "{\"name\":\"x\",\"source\":{\"paths\":[\"/a/../b\"]},\"target_ids\":[1]}",
+                  "FIELD_INVALID", "source.paths" },
+                { "{\"name\":\"x\",\"source\":{\"paths\":[\"/a\",\"/a\"]},\"target_ids\":[1]}",
+                  "FIELD_INVALID", "source.paths" },
+                { "{\"name\":\"x\"," SOURCE "}", "FIELD_MISSING", "target_ids" },
+                { "{\"name\":\"x\"," SOURCE ",\"target_ids\":[]}", "FIELD_INVALID", "target_ids" },
+                { "{\"name\":\"x\"," SOURCE ",\"target_ids\":[1,1]}", "FIELD_INVALID", "target_ids" },
+                { "{\"name\":\"x\"," SOURCE ",\"target_ids\":[0]}", "FIELD_INVALID", "target_ids" },
+                { "{\"name\":\"x\"," SOURCE ",\"target_ids\":[\"1\"]}", "FIELD_INVALID", "target_ids" },
+                { "{\"name\":\"a/b\"," SOURCE ",\"target_ids\":[1]}", "FIELD_INVALID", "name" },
+                { "{\"name\":\"..\"," SOURCE ",\"target_ids\":[1]}", "FIELD_INVALID", "name" },
+                { "{" MINIMAL ",\"type\":\"mysql\"}", "FIELD_INVALID", "type" },
+                { "{" MINIMAL ",\"format\":\"zip\"}", "FIELD_INVALID", "format" },
+                { "{" MINIMAL ",\"encryption\":true}", "FIELD_INVALID", "encryption" },
+                { "{" MINIMAL ",\"compression\":{\"level\":0}}", "FIELD_INVALID", "compression.level" },
+                { "{" MINIMAL ",\"compression\":{\"level\":20}}", "FIELD_INVALID", "compression.level" },
+                { "{" MINIMAL ",\"compression\":{\"algorithm\":\"xz\"}}", "FIELD_INVALID",
+                  "compression.algorithm" },
+                { "{" MINIMAL ",\"schedule\":{\"expression\":\"0 25 * * *\"}}", "FIELD_INVALID",
+                  "schedule.expression" },
+                { "{" MINIMAL ",\"schedule\":{\"expression\":\"@daily\",\"timezone\":\"Mars/Base\"}}",
+                  "FIELD_INVALID", "schedule.timezone" },
+                { "{" MINIMAL ",\"schedule\":{\"expression\":\"2001-01-01\"}}", "FIELD_INVALID",
+                  "schedule.expression" },
+                { "{" MINIMAL ",\"schedule\":{}}", "FIELD_MISSING", "schedule.expression" },
+                { "{" MINIMAL ",\"schedule\":null}", NULL, NULL },
+                { "{" MINIMAL ",\"node_id\":0}", NULL, NULL },
+                { "{" MINIMAL ",\"node_id\":-1}", "FIELD_INVALID", "node_id" },
+                { "{" MINIMAL ",\"id\":3}", "FIELD_UNKNOWN", "id" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                check_task(cases[i].text, cases[i].code, cases[i].field);
+}
+
+static void test_task_defaults_and_changes(void) {
+        _cleanup_json_ json_t *first =
+                        parse("{" MINIMAL ",\"schedule\":{\"expression\":\"@daily\",\"catch_up\":false}}");
+        _cleanup_json_ json_t *second = parse("{\"enabled\":false}");
+        _cleanup_json_ json_t *third = parse("{\"schedule\":null,\"target_ids\":[3,2]}");
+        _cleanup_(task_done) Task task = TASK_NULL;
+
+        CHECK_OK(task_init(&task));
+        CHECK_OK(task_from_json(first, &task, NULL));
+        CHECK_STR(task.name, "etc");
+        CHECK_INT(task.node_id, NODE_LOCAL);
+        CHECK_STR(task.encryption, "none");
+        CHECK_STR(task.compression, "{\"algorithm\":\"zstd\",\"level\":3}");
+        CHECK_STR(task.source,
+                  "{\"paths\":[\"/etc\"],\"excludes\":[],\"one_file_system\":false,"
+                  "\"follow_symlinks\":false}");
+        CHECK(task.enabled && !task.schedule_catch_up);
+        CHECK_OK(task_from_json(second, &task, NULL));
+        CHECK(!task.enabled);
+        CHECK_STR(task.schedule_expression, "@daily");
+        CHECK_INT(task.n_targets, 1);
+        CHECK_OK(task_from_json(third, &task, NULL));
+        CHECK(!task.schedule_expression);
+        CHECK_INT(task.n_targets, 2);
+        CHECK_INT(task.target_ids[0], 3);
+}
+
+/* Bytes that are no text come through as they went in. */
+static void test_task_paths(void) {
+        _cleanup_json_ json_t *json = parse(
+                        "{\"name\":\"x\",\"source\":{\"paths\":[{\"base64\":\"L//+\"}]},"
+                        "\"target_ids\":[1]}");
+        _cleanup_json_ json_t *shown = NULL;
+        _cleanup_(task_done) Task task = TASK_NULL;
+        json_t *path;
+
+        CHECK_OK(task_init(&task));
+        CHECK_OK(task_from_json(json, &task, NULL));
+        shown = task_to_json(&task, NULL, NULL);
+        CHECK(shown);
+        path = json_array_get(json_object_get(json_object_get(shown, "source"), "paths"), 0);
+        CHECK_STR(json_string_value(json_object_get(path, "base64")), "L//+");
+}
+
+static void check_target(const char *text, const char *field) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *json = parse(text);
+        _cleanup_(target_done) Target target = TARGET_NULL;
+        const json_t *secrets = NULL;
+        int r;
+
+        r = target_from_json(json, &target, &secrets, &failure);
+        if (field) {
+                CHECK_INT(r, -EBADMSG);
+                CHECK_STR(failure.field, field);
+        } else
+                CHECK_OK(r);
+}
+
+static void test_targets(void) {
+        check_target("{\"name\":\"d\",\"type\":\"local\",\"config\":{\"path\":\"/srv\"}}", NULL);
+        check_target("{\"name\":\"d\",\"type\":\"relay\"}", NULL);
+        check_target("{\"name\":\"d\",\"type\":\"relay\",\"config\":{\"directory\":\"/srv/r\"}}", NULL);
+        check_target("{\"name\":\"d\",\"type\":\"local\"}", "config");
+        check_target("{\"name\":\"d\",\"type\":\"local\",\"config\":{}}", "config.path");
+        check_target("{\"name\":\"d\",\"type\":\"local\",\"config\":{\"path\":\"/\"}}", "config.path");
+        check_target("{\"name\":\"d\",\"type\":\"local\",\"config\":{\"path\":\"srv\"}}", "config.path");
+        check_target("{\"name\":\"d\",\"type\":\"local\",\"config\":{\"path\":\"/srv\",\"x\":1}}",
+                     "config.x");
+        check_target("{\"name\":\"d\",\"type\":\"s3\",\"config\":{}}", "type");
+        check_target("{\"name\":\"d\",\"typ\":\"local\",\"config\":{}}", "typ");
+        check_target("{\"name\":\"d\",\"type\":\"relay\",\"secrets\":{\"a b\":\"x\"}}", "secrets");
+        check_target("{\"name\":\"d\",\"type\":\"relay\",\"secrets\":{\"a\":1}}", "secrets");
+        check_target("{\"name\":\"d\",\"type\":\"relay\",\"secrets\":[]}", "secrets");
+}
+
+static void check_restore(const char *text, const char *field, bool in_place, uint64_t node_id) {
+        _cleanup_(restore_request_done) RestoreRequest request = RESTORE_REQUEST_NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *json = parse(text);
+        int r;
+
+        r = restore_request_from_json(json, &request, &failure);
+        if (field) {
+                CHECK_INT(r, -EBADMSG);
+                CHECK_STR(failure.field, field);
+                return;
+        }
+        CHECK_OK(r);
+        CHECK_INT(request.in_place, in_place);
+        CHECK_INT(request.node_id, node_id);
+        CHECK_STR(json_string_value(json_object_get(request.body, "conflict")), "fail");
+}
+
+/* In place only when that word is there. */
+static void test_restores(void) {
+        check_restore("{\"destination\":\"in_place\"}", NULL, true, 0);
+        check_restore("{\"destination\":{\"path\":\"/r\"}}", NULL, false, NODE_LOCAL);
+        check_restore("{\"destination\":{\"path\":\"/r\",\"node_id\":4},\"paths\":[\"/etc\"]}", NULL, false,
+                      4);
+        check_restore("{}", "destination", false, 0);
+        check_restore("{\"destination\":null}", "destination", false, 0);
+        check_restore("{\"destination\":\"inplace\"}", "destination", false, 0);
+        check_restore("{\"destination\":{}}", "destination.path", false, 0);
+        check_restore("{\"destination\":{\"path\":\"r\"}}", "destination.path", false, 0);
+        check_restore("{\"destination\":\"in_place\",\"conflict\":\"ask\"}", "conflict", false, 0);
+        check_restore("{\"destination\":\"in_place\",\"paths\":[\"etc\"]}", "paths", false, 0);
+        check_restore("{\"destination\":\"in_place\",\"path\":[]}", "path", false, 0);
+}
+
+static void test_names(void) {
+        CHECK(entity_name_is_valid("web-1"));
+        CHECK(entity_name_is_valid("备份 任务"));
+        CHECK(!entity_name_is_valid(""));
+        CHECK(!entity_name_is_valid("."));
+        CHECK(!entity_name_is_valid("-x"));
+        CHECK(!entity_name_is_valid("a\nb"));
+        CHECK(!entity_name_is_valid("a\\b"));
+        CHECK(!entity_name_is_valid("a "));
+        CHECK(!entity_name_is_valid("\xff"));
+        CHECK(username_is_valid("a.b@c"));
+        CHECK(!username_is_valid("-a"));
+        CHECK(!username_is_valid("a b"));
+        CHECK(!username_is_valid(""));
+}
+
+static void test_users(void) {
+        _cleanup_json_ json_t *json =
+                        parse("{\"username\":\"op\",\"password\":\"long enough\",\"role\":\"operator\"}");
+        _cleanup_json_ json_t *change = parse("{\"enabled\":false}");
+        _cleanup_json_ json_t *shown = NULL;
+        _cleanup_(erase_and_freep) char *password = NULL;
+        _cleanup_(user_done) User user = USER_NULL;
+
+        CHECK_OK(user_from_json(json, &user, &password, NULL));
+        CHECK_STR(password, "long enough");
+        CHECK_INT(user.role, USER_OPERATOR);
+        user.password_hash = strdup("$y$secret");
+        user.enabled = true;
+        CHECK_OK(user_from_json(change, &user, &password, NULL));
+        CHECK(!user.enabled);
+        CHECK(!password);
+        shown = user_to_json(&user);
+        CHECK(shown && !json_object_get(shown, "password_hash") && !json_object_get(shown, "password"));
+}
+
+int main(void) {
+        RUN(test_task_fields);
+        RUN(test_task_defaults_and_changes);
+        RUN(test_task_paths);
+        RUN(test_targets);
+        RUN(test_restores);
+        RUN(test_names);
+        RUN(test_users);
+        return 0;
+}
