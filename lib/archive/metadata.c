@@ -110,7 +110,7 @@ static const char *acl_tag(unsigned tag, bool *ret_has_id) {
         return NULL;
 }
 
-int acl_to_text(const void *value, size_t n, char **ret) {
+int acl_text_from_xattr(const void *value, size_t n, char **ret) {
         const struct posix_acl_xattr_header *header = value;
         const struct posix_acl_xattr_entry *entries = (const void *) (header + 1);
         _cleanup_buffer_ Buffer text = BUFFER_NULL;
@@ -152,9 +152,9 @@ static int xattr_add(Member *m, const char *name, const void *value, size_t n) {
         Xattr x = {}, *grown;
 
         if (streq(name, "system.posix_acl_access"))
-                return acl_to_text(value, n, &m->acl_access);
+                return acl_text_from_xattr(value, n, &m->acl_access);
         if (streq(name, "system.posix_acl_default"))
-                return acl_to_text(value, n, &m->acl_default);
+                return acl_text_from_xattr(value, n, &m->acl_default);
         x.name = memdup0(name, strlen(name));
         x.value = memdup0(value, n);
         x.size = n;

@@ -24,7 +24,7 @@ DEFINE_CLEANUP(OwnerNames *, owner_names_free);
 int metadata_xattrs(Fs *fs, int dirfd, const char *name, char *buf, Member *m) _warn_unused_;
 
 /* The kernel's form of an ACL (version 2) as text with numeric ids. -EBADMSG. */
-int acl_to_text(const void *value, size_t n, char **ret) _warn_unused_;
+int acl_text_from_xattr(const void *value, size_t n, char **ret) _warn_unused_;
 
 /* Where the data of a file of this size is. More than max extents: holes between the closest are taken as
  * data. Sets m->sparse and the extents unless there is no hole. */
