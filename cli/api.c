@@ -92,6 +92,9 @@ static int answer_failed(Cli *c, long status, const json_t *answer) {
                                    c->server, status);
         if (status == 401 && !c->token)
                 return failure_set(&c->failure, error, code, "%s Log in first: backupx login", message);
+        /* The sentence itself mostly names the field. */
+        if (field && strstr(message, field))
+                field = NULL;
         return failure_set(&c->failure, error, code, "%s%s%s%s", message, field ? " (field " : "",
                            strempty(field), field ? ")" : "");
 }

@@ -4,10 +4,10 @@
 import ctypes
 import os
 import pathlib
-import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 PR_SET_PDEATHSIG = 1
@@ -35,6 +35,7 @@ class Process:
         self.process = None
         self.status = ''
         self.notifications = None
+        self.ready = threading.Event()
 
     def start(self, ready=True, timeout=30):
         """Starts it, and waits for its READY=1 when asked to."""
@@ -53,6 +54,8 @@ class Process:
                 stderr=log,
                 preexec_fn=before,
             )
+        # As a service manager does, all the time: a full queue would hold the program up.
+        threading.Thread(target=self.read_notifications, args=(self.notifications,), daemon=True).start()
         if ready:
             self.wait_ready(timeout)
         return self
@@ -66,19 +69,24 @@ class Process:
                     f'{self.name} ended with status {self.process.returncode} before it was ready; '
                     f'its log:\n{self.tail()}'
                 )
-            if 'READY=1' in self.read_notifications(0.1):
+            if self.ready.wait(0.02):
                 return
         raise Failed(f'{self.name} was not ready after {timeout} s; its log:\n{self.tail()}')
 
-    def read_notifications(self, timeout):
-        """The notification that arrives within the time, or an empty text; keeps the last STATUS=."""
-        if not select.select([self.notifications], [], [], timeout)[0]:
-            return ''
-        text = self.notifications.recv(65536).decode(errors='replace')
-        for line in text.splitlines():
-            if line.startswith('STATUS='):
-                self.status = line.removeprefix('STATUS=')
-        return text
+    def read_notifications(self, notifications):
+        """Takes what the program notifies until its end; keeps the last STATUS=."""
+        while True:
+            try:
+                text = notifications.recv(65536).decode(errors='replace')
+            except OSError:
+                return
+            for line in text.splitlines():
+                if line.startswith('STATUS='):
+                    self.status = line.removeprefix('STATUS=')
+                elif line == 'READY=1':
+                    self.ready.set()
+            if not text:
+                return
 
     def tail(self, lines=40):
         """The end of its log."""
@@ -115,6 +123,7 @@ class Process:
                 raise Failed(
                     f'{self.name} did not end within {timeout} s of SIGTERM; ' f'its log:\n{self.tail()}'
                 )
+        self.notifications.shutdown(socket.SHUT_RDWR)
         self.notifications.close()
         return self.process.returncode
 

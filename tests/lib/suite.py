@@ -122,9 +122,12 @@ class Suite:
     def __enter__(self):
         try:
             return self.start()
-        except BaseException:
-            self.close()
-            raise
+        except BaseException as error:
+            try:
+                self.close()
+            except Failed:
+                pass  # the first failure is the one to tell
+            raise error
 
     def __exit__(self, *_):
         self.close()
@@ -281,11 +284,12 @@ class Suite:
     def wait_online(self, node=1, timeout=20):
         """Waits until a node is online."""
 
-        def online():
-            shown = self.node(node)
-            return 'online' in (shown.get('state'), shown.get('status'))
-
-        return wait_until(online, timeout, f'node {node} being online')
+        try:
+            return wait_until(
+                lambda: self.node(node)['status'] == 'online', timeout, f'node {node} being online'
+            )
+        except Failed as error:
+            raise Failed(f'{error}\n{self.tails()}') from None
 
     # --- what tests do again and again ---
 

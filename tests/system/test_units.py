@@ -99,6 +99,9 @@ class Units(unittest.TestCase):
             'backupx-api-bus.socket',
         )
         for daemon in DAEMONS:
+            # Siblings call each other as soon as they run, so all of them have to be down.
+            for other in DAEMONS:
+                guest.run('systemctl', 'stop', f'backupx-{other}.service')
             unit = f'backupx-{daemon}.service'
             self.assertEqual(guest.show(unit, 'ActiveState'), 'inactive')
             name = NAMES[daemon]
