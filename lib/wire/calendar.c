@@ -136,7 +136,7 @@ Timetable *timetable_free(Timetable *s) {
         return mfree(s);
 }
 
-int timetable_new(const char *expression, const char *timezone, Timetable **ret, Failure *reterr_failure) {
+int timetable_new(const char *expression, const char *zone, Timetable **ret, Failure *reterr_failure) {
         _cleanup_(timetable_freep) Timetable *s = NULL;
         int r;
 
@@ -149,7 +149,7 @@ int timetable_new(const char *expression, const char *timezone, Timetable **ret,
         r = calendar_parse(expression, &s->spec, reterr_failure);
         if (r < 0)
                 return r;
-        r = zone_open(s->spec.zone[0] ? s->spec.zone : timezone, &s->zone, reterr_failure);
+        r = zone_open(s->spec.zone[0] ? s->spec.zone : zone, &s->zone, reterr_failure);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);

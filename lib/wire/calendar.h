@@ -54,9 +54,9 @@ int calendar_next(const CalendarSpec *spec, usec_t after, const Zone *zone, usec
 /* An expression together with its zone. */
 typedef struct Timetable Timetable;
 
-/* The zone named in the expression wins over timezone; where that is empty or NULL too, times are those of
+/* The zone named in the expression wins over zone; where that is empty or NULL too, times are those of
  * this machine (/etc/localtime, else UTC). -EINVAL with the failure SCHEDULE_INVALID or TIMEZONE_INVALID. */
-int timetable_new(const char *expression, const char *timezone, Timetable **ret,
+int timetable_new(const char *expression, const char *zone, Timetable **ret,
                   Failure *reterr_failure) _warn_unused_;
 Timetable *timetable_free(Timetable *s);
 int timetable_next(const Timetable *s, usec_t after, usec_t *ret) _warn_unused_;

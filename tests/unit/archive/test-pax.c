@@ -26,7 +26,7 @@ static void add_member(Buffer *out, const Member *m) {
         CHECK_OK(pax_header(m, out));
         CHECK_INT(out->size % PAX_BLOCK, 0);
         for (uint64_t i = 0; i < stored; i++)
-                CHECK_OK(buffer_add(out, "0123456789abcdef" + i % 16, 1));
+                CHECK_OK(buffer_add(out, &"0123456789abcdef"[i % 16], 1));
         for (size_t i = pax_padding(stored); i > 0; i--)
                 CHECK_OK(buffer_add(out, "", 1));
         CHECK_INT(out->size % PAX_BLOCK, 0);
