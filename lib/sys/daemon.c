@@ -29,14 +29,8 @@ bool notify_ready(void) {
         return true;
 }
 
-void notify_stopping(bool *ready) {
-        assert(ready);
-
-        if (*ready)
-                (void) sd_notify(/* unset_environment= */ false, "STOPPING=1");
-}
-
-/* sd_notify() waits for a manager that does not read, and a word about the status is not worth that. */
+/* sd_notify() waits for a manager that does not read, and neither a word about the status nor the one at the
+ * end is worth that. */
 static void notify_without_waiting(const char *text) {
         const char *path = getenv("NOTIFY_SOCKET");
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -56,6 +50,13 @@ static void notify_without_waiting(const char *text) {
                 return;
         (void) sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *) &address,
                       (socklen_t) (offsetof(struct sockaddr_un, sun_path) + n + (path[0] == '/')));
+}
+
+void notify_stopping(bool *ready) {
+        assert(ready);
+
+        if (*ready)
+                notify_without_waiting("STOPPING=1");
 }
 
 void notify_status(const char *format, ...) {
