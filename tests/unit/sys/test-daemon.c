@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -113,6 +114,31 @@ static void test_boot_id(void) {
         CHECK_INT(strlen(a), BOOT_ID_TEXT_MAX - 1);
 }
 
+/* A manager that does not read its socket does not stop a daemon. */
+static void test_status_never_blocks(void) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        char folder[] = "/tmp/backupx-test-notify-XXXXXX", buffer[64];
+        _cleanup_(freep) char *path = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        ssize_t n;
+
+        CHECK(mkdtemp(folder));
+        CHECK_OK(asprintf_safe(&path, "%s/notify", folder));
+        memcpy(address.sun_path, path, strlen(path) + 1);
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        CHECK(fd >= 0 && bind(fd, (struct sockaddr *) &address, sizeof(address)) == 0);
+        CHECK(setenv("NOTIFY_SOCKET", path, 1) == 0);
+        for (unsigned i = 0; i < 5000; i++)
+                notify_status("line %u", i);
+        n = recv(fd, buffer, sizeof(buffer) - 1, 0);
+        CHECK(n > 0);
+        buffer[n] = 0;
+        CHECK_STR(buffer, "STATUS=line 0");
+        CHECK(unsetenv("NOTIFY_SOCKET") == 0);
+        notify_status("nobody is there");
+        CHECK(unlink(path) == 0 && rmdir(folder) == 0);
+}
+
 int main(void) {
         RUN(test_bind_unix);
         RUN(test_bind_tcp);
@@ -120,5 +146,6 @@ int main(void) {
         RUN(test_log_levels);
         RUN(test_log_results);
         RUN(test_boot_id);
+        RUN(test_status_never_blocks);
         return EXIT_SUCCESS;
 }
