@@ -57,7 +57,7 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 
 /* --- Methods ------------------------------------------------------------------------------------------ */
 
-static unsigned count(const Agent *a, bool (*which)(WorkState state)) {
+static unsigned count(const Agent *a, WorkStateFilter which) {
         _cleanup_json_ json_t *list = agent_list_work(a, which);
 
         return (unsigned) json_array_size(list);

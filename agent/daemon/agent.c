@@ -11,6 +11,7 @@
 #include "agent/daemon/agent-bus.h"
 #include "agent/daemon/claim.h"
 #include "agent/daemon/credential.h"
+#include "agent/daemon/delivery.h"
 #include "agent/daemon/heartbeat.h"
 #include "agent/daemon/launch.h"
 #include "agent/daemon/work.h"
@@ -138,7 +139,7 @@ bool agent_has_lost_work(const Agent *a) {
         return false;
 }
 
-json_t *agent_list_work(const Agent *a, bool (*which)(WorkState state)) {
+json_t *agent_list_work(const Agent *a, WorkStateFilter which) {
         _cleanup_json_ json_t *list = json_array();
 
         assert(a);
@@ -219,30 +220,6 @@ static Work *find_work(Agent *a, WorkName name) {
         return NULL;
 }
 
-typedef struct Delivery {
-        WorkName name;
-        const char *kind;
-        const json_t *spec;
-        const char *sealed;
-        usec_t deadline;
-} Delivery;
-
-/* Longer ones are no seal() of ours. */
-#define SEALED_MAX (1U << 20)
-
-static int read_delivery(const json_t *command, Delivery *d, Failure *failure) {
-        JsonReader r;
-
-        (void) json_reader_init(&r, command, failure);
-        (void) json_reader_u64(&r, "id", JSON_REQUIRED, INT64_MAX, &d->name.command);
-        (void) json_reader_u64(&r, "attempt", JSON_REQUIRED, INT64_MAX, &d->name.attempt);
-        (void) json_reader_string(&r, "kind", JSON_REQUIRED, AGENT_TEXT_MAX, &d->kind);
-        (void) json_reader_value(&r, "spec", JSON_REQUIRED, &d->spec);
-        (void) json_reader_string(&r, "secrets", JSON_OPTIONAL, SEALED_MAX, &d->sealed);
-        (void) json_reader_time(&r, "deadline", JSON_OPTIONAL, &d->deadline);
-        return json_reader_finish_lenient(&r);
-}
-
 void agent_take_command(Agent *a, const json_t *command) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         Delivery d = {};
@@ -250,8 +227,8 @@ void agent_take_command(Agent *a, const json_t *command) {
 
         assert(a);
 
-        r = read_delivery(command, &d, &failure);
-        if (r < 0 || d.name.command == 0) {
+        r = delivery_read(command, &d, &failure);
+        if (r < 0) {
                 log_error("A command of the master cannot be understood, ignoring: %s",
                           failure_message(&failure, r));
                 return;
@@ -471,7 +448,7 @@ int agent_start(Agent *a) {
                 begin(a);
                 return 0;
         }
-        log_warning("There is no token for %s yet; waiting for 'backupx-agent enroll', or for the file of the token",
+        log_warning("There is no token for %s yet; waiting for 'backupx-agent enroll', or for a token file",
                     a->options->master);
         tell_status(a);
         return event_rearm(a->token_timer, TOKEN_INTERVAL);

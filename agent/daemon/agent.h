@@ -59,7 +59,7 @@ AgentPlaces agent_free_places(const Agent *a);
 /* Whether there is work that is to be reported as lost after the next answer to a claim. */
 bool agent_has_lost_work(const Agent *a);
 /* [{"command","attempt"},…]: of claims (what is held) or of heartbeats (what runs). */
-json_t *agent_list_work(const Agent *a, bool (*which)(WorkState state));
+json_t *agent_list_work(const Agent *a, WorkStateFilter which);
 
 /* --- What its parts tell it ---------------------------------------------------------------------------- */
 

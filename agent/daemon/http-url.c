@@ -36,7 +36,7 @@ int http_base_url(const char *url, char **ret, Failure *reterr_failure) {
                 if ((unsigned char) *p <= ' ' || *p == 0x7f || strchr("?#\"<>\\", *p))
                         return failure_set(
                                         reterr_failure, -EINVAL, "URL_INVALID",
-                                        "The master's URL may have nothing behind its path, and no spaces: %s",
+                                        "The master's URL ends with its path and has no spaces: %s",
                                         url);
         copy = strdup(url);
         if (!copy)

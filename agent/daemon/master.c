@@ -20,7 +20,7 @@ struct Master {
         bool connected;
         usec_t last_contact;
         char *trouble;
-        void (*changed)(Master *m, void *userdata);
+        MasterChanged changed;
         void *userdata;
 };
 
@@ -103,7 +103,7 @@ const char *master_trouble(const Master *m) {
         return strempty(m->trouble);
 }
 
-void master_on_change(Master *m, void (*changed)(Master *m, void *userdata), void *userdata) {
+void master_on_change(Master *m, MasterChanged changed, void *userdata) {
         assert(m);
 
         m->changed = changed;

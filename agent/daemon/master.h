@@ -14,6 +14,8 @@ typedef struct MasterCall MasterCall;
 /* The call is gone when this runs. */
 typedef void (*MasterDone)(const Reply *reply, void *userdata);
 
+typedef void (*MasterChanged)(Master *m, void *userdata);
+
 typedef struct MasterRequest {
         const char *path;   /* below /api/v1/agent/ */
         const json_t *body; /* NULL: a GET */
@@ -45,7 +47,7 @@ MasterCall *master_call_free(MasterCall *c);
 bool master_is_connected(const Master *m);
 usec_t master_last_contact(const Master *m); /* wall clock; 0: never */
 const char *master_trouble(const Master *m);
-/* Called when contact is made or lost, or the reason changes. */
-void master_on_change(Master *m, void (*changed)(Master *m, void *userdata), void *userdata);
+/* Calls changed when contact is made or lost, or the reason changes. */
+void master_on_change(Master *m, MasterChanged changed, void *userdata);
 
 DEFINE_CLEANUP(Master *, master_free);

@@ -17,7 +17,7 @@
 
 const char agent_help[] =
                 "backupx-agent [OPTION…]               runs the agent\n"
-                "backupx-agent enroll [OPTION…]        exchanges the token of an install link for the node's own\n"
+                "backupx-agent enroll [OPTION…]        exchanges an install link's token for the node's\n"
                 "backupx-agent wait-online [OPTION…]   waits until the master sees this node\n"
                 "\n"
                 "  --master URL        the master, https://backup.example.com:8340\n"
@@ -32,8 +32,8 @@ const char agent_help[] =
                 "  --timeout SPAN      how long wait-online waits, default 60s\n"
                 "  --help, --version\n"
                 "\n"
-                "A single dash does, too. Each option is also a key of the configuration file and a variable\n"
-                "BACKUPX_AGENT_…; flags win over the file, the file wins over the environment.\n";
+                "A single dash does, too. Each option is also a key of the configuration file, and a\n"
+                "variable BACKUPX_AGENT_…; flags win over the file, the file wins over the environment.\n";
 
 static const ConfigItem option_items[] = {
         { NULL, "master", config_parse_string, offsetof(AgentOptions, master) },

@@ -73,8 +73,8 @@ int state_identity(int dirfd, AgeIdentity *ret, Failure *reterr_failure) {
         if (r < 0)
                 return failure_set(
                                 reterr_failure, r, "IDENTITY_UNREADABLE",
-                                "The file 'identity' in the state folder is no identity: %m. Bring it back, or "
-                                "remove it and let the operator reset this node's key");
+                                "The file 'identity' in the state folder is no identity: %m. Bring it back, "
+                                "or remove it and let the operator reset this node's key");
         return 0;
 }
 

@@ -53,6 +53,9 @@ DECLARE_STRING_TABLE(work_event, WorkEvent);
 /* The state after the event; the same one where the event means nothing in it. */
 WorkState work_state_after(WorkState state, WorkEvent event) _pure_;
 
+/* Picks states. */
+typedef bool (*WorkStateFilter)(WorkState state);
+
 /* Whether a claim names it as held, and a heartbeat as running. */
 bool work_state_is_held(WorkState state) _pure_;
 bool work_state_is_running(WorkState state) _pure_;

@@ -44,8 +44,8 @@ static void set_gone(Work *w) {
         else
                 work_set_failure(
                                 w, "failed", "JOB_KILLED",
-                                "The job ended without a result: it was killed, or the host was short of memory. "
-                                "Its journal tells more");
+                                "The job ended without a result: it was killed, or the host was short of "
+                                "memory. Its journal tells more");
         log_struct(LOG_ERR, MESSAGE_JOB_LOST, WORK_FIELDS(w), "The job of command %" PRIu64 " is lost: %s",
                    w->name.command,
                    strempty(json_string_value(

@@ -163,6 +163,17 @@ static int set_dispatched(Dispatcher *d, const Run *run) {
         return 0;
 }
 
+/* Its delivery was lost: it waits for its node again. */
+static int set_queued(Dispatcher *d, const Run *run) {
+        int r;
+
+        r = run_set_queued(d->store, run->id);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        dispatcher_bus_emit_run(d, run->id, RUN_QUEUED);
+        return 0;
+}
+
 static int cancel_command(Dispatcher *d, const Run *run) {
         bool ended;
         int r;
@@ -179,7 +190,9 @@ static int cancel_command(Dispatcher *d, const Run *run) {
 static int follow(Dispatcher *d, const Run *run, int state) {
         int r = 0;
 
-        if (state == COMMAND_DISPATCHED && run->state == RUN_QUEUED)
+        if (state == COMMAND_PENDING && run->state == RUN_DISPATCHED)
+                r = set_queued(d, run);
+        else if (state == COMMAND_DISPATCHED && run->state == RUN_QUEUED)
                 r = set_dispatched(d, run);
         else if (state == COMMAND_ACCEPTED && run->state != RUN_RUNNING)
                 r = set_running(d, run);

@@ -82,7 +82,7 @@ static void step_add(Bench *b) {
         CommandNew c = {
                 .node_id = NODE_LOCAL,
                 .kind = "backup",
-                .spec = "{\"run\":12,\"task\":{\"id\":3,\"name\":\"etc\"},\"source\":{\"paths\":[\"/etc\"]}}",
+                .spec = "{\"run\":12,\"task\":{\"id\":3},\"source\":{\"paths\":[\"/etc\"]}}",
                 .secrets = "YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IFgyNTUxOSA=",
         };
         uint64_t id;

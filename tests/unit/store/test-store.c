@@ -246,6 +246,61 @@ static void test_text_limit(void) {
         CHECK_INT(setting_set(f.api, "api.x", text), 0);
 }
 
+/* A full disk: what was told to be stored is there, what was refused is not, and reading goes on. */
+static void test_full(void) {
+        _cleanup_fixture_ Fixture f;
+        int64_t pages, told = 0, stored = 0;
+        char sql[64], name[16];
+        int r = 0;
+
+        fixture_init(&f);
+        CHECK_OK(store_raw_number(f.api, "PRAGMA page_count", &pages));
+        (void) snprintf(sql, sizeof(sql), "PRAGMA max_page_count = %" PRIi64, pages + 3);
+        CHECK_OK(store_raw(f.api, sql));
+        for (unsigned i = 0; i < 100000 && r == 0; i++) {
+                int64_t in_group = 0;
+
+                CHECK_OK(store_group_open(f.api));
+                for (unsigned k = 0; k < 10 && r == 0; k++) {
+                        (void) snprintf(name, sizeof(name), "n-%u-%u", i, k);
+                        r = add_node_in(f.api, name);
+                        in_group += r == 0;
+                }
+                if (store_group_commit(f.api) == 0)
+                        told += in_group;
+                else
+                        CHECK(r < 0);
+        }
+        CHECK_INT(r, -ENOSPC);
+        CHECK_OK(store_raw_number(f.dispatcher, "SELECT count(*) FROM nodes WHERE id > 1", &stored));
+        CHECK_INT(stored, told);
+        CHECK(told > 10);
+        CHECK_OK(store_raw(f.api, "PRAGMA max_page_count = 100000"));
+        CHECK_INT(add_node_in(f.api, "one more"), 0);
+}
+
+/* A daemon that holds the lock for too long: writers give up with -EBUSY and lose nothing, readers do not
+ * notice. */
+static void test_busy(void) {
+        _cleanup_fixture_ Fixture f;
+
+        fixture_init(&f);
+        CHECK_OK(store_raw(f.api, "PRAGMA busy_timeout = 20"));
+        {
+                _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+
+                CHECK_OK(store_begin(f.dispatcher, &tx));
+                CHECK_INT(node_set_draining(f.dispatcher, NODE_LOCAL, true), 0);
+                CHECK_INT(add_node_in(f.api, "a"), -EBUSY);
+                CHECK_INT(store_group_open(f.api), -EBUSY);
+                CHECK(!store_group_is_open(f.api));
+                CHECK(has_node(&f, "local"));
+                CHECK_OK(store_commit(&tx));
+        }
+        CHECK_INT(add_node_in(f.api, "a"), 0);
+        CHECK(has_node(&f, "a"));
+}
+
 /* --- the ladder --- */
 
 static const char *const ladder[] = {
@@ -420,6 +475,8 @@ int main(void) {
         RUN(test_group);
         RUN(test_lost_transaction);
         RUN(test_text_limit);
+        RUN(test_full);
+        RUN(test_busy);
         RUN(test_ladder);
         RUN(test_ladder_refuses);
         RUN(test_foreign_files);
