@@ -4,6 +4,9 @@
 
 #include "base/times.h"
 
+/* The end of the year 9999, in UTC: what has no text comes from none. */
+#define SECONDS_MAX INT64_C(253402300799)
+
 usec_t now_usec(clockid_t clock) {
         struct timespec ts;
         int r;
@@ -93,7 +96,7 @@ static int read_offset(const char **s, int *ret) {
 int parse_rfc3339(const char *s, usec_t *ret) {
         struct tm tm = {};
         usec_t fraction;
-        int year, month, offset;
+        int year, month, second, offset;
         time_t seconds;
 
         assert(s);
@@ -106,7 +109,7 @@ int parse_rfc3339(const char *s, usec_t *ret) {
         s++;
         if (read_number(&s, 2, 0, 23, &tm.tm_hour) < 0 || *s++ != ':' ||
             read_number(&s, 2, 0, 59, &tm.tm_min) < 0 || *s++ != ':' ||
-            read_number(&s, 2, 0, 60, &tm.tm_sec) < 0 ||
+            read_number(&s, 2, 0, 60, &second) < 0 ||
             read_fraction(&s, &fraction) < 0 || read_offset(&s, &offset) < 0 || *s != 0)
                 return -EINVAL;
 
@@ -115,8 +118,8 @@ int parse_rfc3339(const char *s, usec_t *ret) {
         seconds = timegm(&tm);
         if (tm.tm_mon != month - 1) /* the 31st of a month that has none */
                 return -EINVAL;
-        seconds -= offset;
-        if (seconds < 0)
+        seconds += second - offset; /* a leap second is the one that follows it */
+        if (seconds < 0 || seconds > SECONDS_MAX)
                 return -ERANGE;
         *ret = (usec_t) seconds * USEC_PER_SEC + fraction;
         return 0;
