@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What an agent may send, and what a master may: every body and spec on the same document. */
+
+#include "tests/test.h"
+#include "wire/agent.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void parse_bodies(json_t *json) {
+        EnrollBody enroll = {};
+        HeartbeatBody heartbeat = {};
+        ClaimBody claim = {};
+        ProgressBody progress = {};
+        ResultBody result = {};
+        uint64_t attempt;
+
+        if (enroll_body_parse(json, &enroll, NULL) >= 0)
+                enroll_body_done(&enroll);
+        if (heartbeat_body_parse(json, &heartbeat, NULL) >= 0)
+                heartbeat_body_done(&heartbeat);
+        if (claim_body_parse(json, &claim, NULL) >= 0)
+                claim_body_done(&claim);
+        if (accept_body_parse(json, &attempt, NULL) >= 0)
+                CHECK(attempt <= UINT32_MAX);
+        if (progress_body_parse(json, &progress, NULL) >= 0)
+                progress_body_done(&progress);
+        if (result_body_parse(json, &result, NULL) >= 0)
+                result_body_done(&result);
+}
+
+/* What was taken can be built, and what was built is taken. */
+static void round_trip(const json_t *json) {
+        _cleanup_(backup_spec_done) BackupSpec backup = BACKUP_SPEC_NULL, again = BACKUP_SPEC_NULL;
+        _cleanup_(backup_outcome_done) BackupOutcome outcome = BACKUP_OUTCOME_NULL;
+        _cleanup_(restore_spec_done) RestoreSpec restore = RESTORE_SPEC_NULL;
+        _cleanup_json_ json_t *a = NULL, *b = NULL, *c = NULL;
+
+        if (backup_spec_parse(json, &backup, NULL) >= 0) {
+                CHECK_OK(backup_spec_build(&backup, &a));
+                CHECK_OK(backup_spec_parse(a, &again, NULL));
+        }
+        if (backup_outcome_parse(json, &outcome, NULL) >= 0)
+                CHECK_OK(backup_outcome_build(&outcome, &b));
+        if (restore_spec_parse(json, &restore, NULL) >= 0)
+                CHECK_OK(restore_spec_build(&restore, &c));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        _cleanup_(restore_outcome_done) RestoreOutcome outcome = RESTORE_OUTCOME_NULL;
+        _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
+        _cleanup_(listing_spec_done) ListingSpec browse = LISTING_SPEC_NULL, dir = LISTING_SPEC_NULL;
+        _cleanup_(spec_target_done) SpecTarget target = SPEC_TARGET_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        int r;
+
+        if (json_parse_strict(data, size, JSON_DEPTH_DEFAULT, &json, NULL) < 0)
+                return 0;
+        parse_bodies(json);
+        round_trip(json);
+        r = restore_outcome_parse(json, &outcome, NULL);
+        CHECK(r <= 0);
+        r = command_secrets_parse(json, &secrets, NULL);
+        CHECK(r <= 0);
+        r = listing_spec_parse(json, COMMAND_BROWSE, &browse, NULL);
+        CHECK(r <= 0);
+        r = listing_spec_parse(json, COMMAND_LIST_DIR, &dir, NULL);
+        CHECK(r <= 0);
+        r = test_storage_spec_parse(json, &target, NULL);
+        CHECK(r <= 0);
+        return 0;
+}
