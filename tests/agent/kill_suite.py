@@ -222,6 +222,15 @@ class KillTest(unittest.TestCase):
         states = self.rounds(self.kill_job)
         self.assertLessEqual(set(states), {'succeeded', 'failed', 'interrupted'})
 
+    def test_node(self):
+        """Agent and jobs at once, as when the machine goes down: what was running is told as interrupted."""
+        def kill():
+            self.suite.processes['agent'].kill()
+            self.kill_job()
+            self.suite.restart('agent')
+        states = self.rounds(kill)
+        self.assertLessEqual(set(states), {'succeeded', 'interrupted', 'failed'})
+
     def test_all_masters(self):
         """The three daemons at once: as a power cut of the master, whose disk survives."""
         def kill():
