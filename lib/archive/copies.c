@@ -58,13 +58,15 @@ static void tell(Copies *c, const char *name, const Failure *why, int error) {
         c->log(c->userdata, text);
 }
 
-/* Opens a copy from the current one on. error and why are what the one before failed with, 0 at first. */
-static int open_next(Copies *c, int error, Failure *why, Failure *reterr_failure) {
+/* Opens the current copy, or (when it gave an error) another one. tries counts the copies that failed at one
+ * question; when that are all of them, the error and why come back. A copy that failed before may be asked
+ * again for something else: what is damaged here may be whole there, and the other way round. */
+static int open_next(Copies *c, int error, size_t *tries, Failure *why, Failure *reterr_failure) {
         for (;;) {
                 const char *name = storage_name(c->source->copies[c->current].storage);
 
                 if (error < 0 &&
-                    (error == -ECANCELED || error == -ENOMEM || c->current + 1 == c->source->n_copies)) {
+                    (error == -ECANCELED || error == -ENOMEM || ++*tries >= c->source->n_copies)) {
                         if (reterr_failure && !failure_is_set(reterr_failure)) {
                                 *reterr_failure = *why;
                                 *why = FAILURE_NULL;
@@ -73,7 +75,7 @@ static int open_next(Copies *c, int error, Failure *why, Failure *reterr_failure
                 }
                 if (error < 0) {
                         c->reader = archive_reader_free(c->reader);
-                        c->current++;
+                        c->current = (c->current + 1) % c->source->n_copies;
                         tell(c, name, why, error);
                         failure_done(why);
                 }
@@ -87,6 +89,7 @@ int copies_open(const ArchiveSource *source, CopiesLog log, void *userdata, Copi
                 Failure *reterr_failure) {
         _cleanup_(copies_freep) Copies *c = NULL;
         _cleanup_failure_ Failure why = FAILURE_NULL;
+        size_t tries = 0;
         int r;
 
         assert(source);
@@ -99,7 +102,7 @@ int copies_open(const ArchiveSource *source, CopiesLog log, void *userdata, Copi
         c->source = source;
         c->log = log;
         c->userdata = userdata;
-        r = open_next(c, 0, &why, reterr_failure);
+        r = open_next(c, 0, &tries, &why, reterr_failure);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
@@ -134,6 +137,7 @@ static int list_entry(void *userdata, const char *directory, Entry *e) {
 int copies_list(Copies *c, const char *directory, EntriesFunc func, void *userdata,
                 Failure *reterr_failure) {
         _cleanup_(listing_done) Listing listing = { .func = func, .userdata = userdata };
+        size_t tries = 0;
 
         assert(c);
         assert(directory);
@@ -149,13 +153,15 @@ int copies_list(Copies *c, const char *directory, EntriesFunc func, void *userda
                 if (is_final(r))
                         return failure_set(reterr_failure, r, why.code[0] ? why.code : "UNREADABLE", "%s",
                                            failure_message(&why, r));
-                r = open_next(c, r, &why, reterr_failure);
+                r = open_next(c, r, &tries, &why, reterr_failure);
                 if (r < 0)
                         return r;
         }
 }
 
 int copies_lookup(Copies *c, const char *path, Entry *ret, Failure *reterr_failure) {
+        size_t tries = 0;
+
         assert(c);
         assert(path);
         assert(ret);
@@ -167,13 +173,15 @@ int copies_lookup(Copies *c, const char *path, Entry *ret, Failure *reterr_failu
                 r = archive_reader_lookup(c->reader, path, ret, &why);
                 if (r >= 0 || is_final(r))
                         return r;
-                r = open_next(c, r, &why, reterr_failure);
+                r = open_next(c, r, &tries, &why, reterr_failure);
                 if (r < 0)
                         return r;
         }
 }
 
 ssize_t copies_pread(Copies *c, uint64_t offset, void *buf, size_t n, Failure *reterr_failure) {
+        size_t tries = 0;
+
         assert(c);
         assert(buf || n == 0);
 
@@ -185,7 +193,7 @@ ssize_t copies_pread(Copies *c, uint64_t offset, void *buf, size_t n, Failure *r
                 k = archive_reader_pread(c->reader, offset, buf, n, &why);
                 if (k >= 0)
                         return k;
-                r = open_next(c, (int) k, &why, reterr_failure);
+                r = open_next(c, (int) k, &tries, &why, reterr_failure);
                 if (r < 0)
                         return r;
         }

@@ -41,17 +41,22 @@ static int missing(Storage *storage, const char *key, Failure *reterr_failure) {
                            storage_name(storage));
 }
 
+static int stat_failed(Storage *storage, const char *key, int error, const Failure *why,
+                       Failure *reterr_failure) {
+        if (error == -ENOENT)
+                return missing(storage, key, reterr_failure);
+        return failure_set(reterr_failure, error, why->code[0] ? why->code : "STORAGE_UNREADABLE", "%s",
+                           failure_message(why, error));
+}
+
 static int check_size(Storage *storage, const char *key, uint64_t size, Failure *reterr_failure) {
         _cleanup_failure_ Failure why = FAILURE_NULL;
         uint64_t found;
         int r;
 
         r = storage_stat(storage, key, &found, &why);
-        if (r == -ENOENT)
-                return missing(storage, key, reterr_failure);
         if (r < 0)
-                return failure_set(reterr_failure, r, why.code[0] ? why.code : "STORAGE_UNREADABLE", "%s",
-                                   failure_message(&why, r));
+                return stat_failed(storage, key, r, &why, reterr_failure);
         if (found != size)
                 return failure_set(reterr_failure, -EBADMSG, "ARCHIVE_DAMAGED",
                                    "%s on %s has %" PRIu64 " bytes, and had %" PRIu64 " when it was written",
@@ -171,6 +176,7 @@ int reader_object_read(ReaderObject *o, uint64_t offset, void *buf, size_t n, Fa
 int reader_object_load(Storage *storage, const char *prefix, const char *name, size_t max, Buffer *out,
                        Failure *reterr_failure) {
         _cleanup_(freep) char *key = NULL;
+        _cleanup_failure_ Failure why = FAILURE_NULL;
         ReaderObject o = { .storage = storage };
         uint64_t size;
         int r;
@@ -183,11 +189,9 @@ int reader_object_load(Storage *storage, const char *prefix, const char *name, s
         r = asprintf_safe(&key, "%s%s", prefix, name);
         if (r < 0)
                 return r;
-        r = storage_stat(storage, key, &size, reterr_failure);
-        if (r == -ENOENT)
-                return missing(storage, key, reterr_failure);
+        r = storage_stat(storage, key, &size, &why);
         if (r < 0)
-                return r;
+                return stat_failed(storage, key, r, &why, reterr_failure);
         if (size > max)
                 return failure_set(reterr_failure, -EBADMSG, "ARCHIVE_DAMAGED", "%s on %s is too large", key,
                                    storage_name(storage));

@@ -5,9 +5,9 @@
     treecmp.py [--no-owners] [--no-directory-times] ONE OTHER
 
 names, types, content, sizes, modes, owners, modification times in nanoseconds, extended attributes (ACLs and
-capabilities among them), link targets, device numbers, which names are hard links of each other, and where files
-have holes. Paths of any length and any bytes. Sockets are left out, as backups do. Prints one line a difference;
-the exit status is 0 when there is none, 1 when there are some."""
+capabilities among them), link targets, device numbers, which names are hard links of each other, and where
+files have holes. Paths of any length and any bytes. Sockets are left out, as backups do. Prints one line a
+difference; the exit status is 0 when there is none, 1 when there are some."""
 
 import argparse
 import hashlib
@@ -85,7 +85,8 @@ class Tree:
         if kind == stat.S_IFSOCK:
             return
         if kind == stat.S_IFDIR:
-            self.add_directory(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent), path)
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            self.add_directory(below, path)
             return
         flags = os.O_RDONLY if kind == stat.S_IFREG else os.O_PATH
         fd = os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent)
