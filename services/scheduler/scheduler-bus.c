@@ -190,17 +190,17 @@ static int method_test_expression(sd_bus_message *m, void *userdata, sd_bus_erro
         _cleanup_(timetable_freep) Timetable *timetable = NULL;
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
-        const char *text, *timezone;
+        const char *text, *zone;
         uint32_t n;
         int r;
 
-        r = sd_bus_message_read(m, "ssu", &text, &timezone, &n);
+        r = sd_bus_message_read(m, "ssu", &text, &zone, &n);
         if (r < 0)
                 return r;
         r = bus_sender_may(m, BUS_READ, error);
         if (r < 0)
                 return r;
-        r = timetable_new(text, timezone, &timetable, &failure);
+        r = timetable_new(text, zone, &timetable, &failure);
         if (r < 0)
                 return reply_failure(error, r, &failure);
         r = sd_bus_message_new_method_return(m, &reply);
