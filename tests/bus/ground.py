@@ -44,6 +44,14 @@ class Ground(Suite):
             self.start_daemon(name)
         return self
 
+    def stop(self):
+        """Ends the daemons; each has to end well, which is also how a sanitizer says that it found nothing."""
+        daemons = [p for name, p in self.processes.items() if name != 'bus' and p.running()]
+        super().stop()
+        for process in daemons:
+            if process.process.returncode != 0:
+                raise Failed(f'{process.name} ended with status {process.process.returncode}:\n{process.tail()}')
+
     def tool(self, name, *arguments, check=True, **more):
         """Runs one of the tools of this folder; its output."""
         result = subprocess.run([self.build / 'tests' / 'bus' / name, *map(str, arguments)],
@@ -87,7 +95,8 @@ class Ground(Suite):
     def watch(self, daemon, seconds=60):
         """Collects the signals of a private door; gives a list that grows."""
         name = 'scheduler' if daemon is SCHEDULER else 'dispatcher'
-        command = [self.build / 'tests' / 'bus' / 'bus-door', self.run / f'{name}.sock', 'watch', str(seconds)]
+        command = [self.build / 'tests' / 'bus' / 'bus-door', self.run / f'{name}.sock', 'watch',
+                   str(seconds)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)
         try:
             assert process.stdout.readline() == b'ready\n'
