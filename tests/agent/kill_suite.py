@@ -182,7 +182,7 @@ class KillTest(unittest.TestCase):
 
     def rounds(self, kill):
         """Runs that are disturbed at random moments; the states they ended in."""
-        states = []
+        states, told = [], []
         for number in range(ROUNDS):
             pause = self.random.uniform(0, self.length * 1.1)
             with self.subTest(round=number, seed=SEED, pause=round(pause, 3)):
@@ -190,11 +190,13 @@ class KillTest(unittest.TestCase):
                 time.sleep(pause)
                 kill()
                 self.wait_end(run)
-                states.append(self.check_run(run)['state'])
+                shown = self.check_run(run)
+                states.append(shown['state'])
+                told.append(shown['error']['code'] if shown['error'] else shown['state'])
         green = [item['id'] for item in self.newest() if item['state'] == 'succeeded']
         self.check_restore(green[0])
         self.check_books()
-        print(f'  {self.id().rsplit(".", 1)[-1]}: {", ".join(states)}', file=sys.stderr)
+        print(f'  {self.id().rsplit(".", 1)[-1]}: {", ".join(told)}', file=sys.stderr)
         return states
 
     def test_api(self):
