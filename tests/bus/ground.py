@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import select
+import sqlite3
 import subprocess
 import sys
 import time
@@ -116,15 +117,22 @@ class Ground(Suite):
 
     def pin(self, node=1, key='first'):
         """Offers a key for a node; whether it is pinned."""
-        answer = self.door(DISPATCHER, 'org.backupx.Internal.Dispatcher1', 'PinKey', 'ts', node, KEYS[key])
+        answer = self.door(DISPATCHER, 'org.backupx.Internal.Dispatcher1', 'PinKey', 'ts', node,
+                           KEYS.get(key, key))
         return answer == 'true'
 
-    def queue(self, task):
-        """Asks for a run as the API does; its id."""
-        request = {'kind': 'backup', 'task_id': task,
-                   'by': {'user_id': 0, 'username': 'ann', 'address': '::1'}}
+    def queue(self, task=None, **request):
+        """Asks for a run as the API does, of a task or a restore; its id."""
+        request = {'by': {'user_id': 0, 'username': 'ann', 'address': '::1'}, **request}
+        request.update({'kind': 'backup', 'task_id': task} if task else {'kind': 'restore'})
         return int(self.door(SCHEDULER, 'org.backupx.Internal.Scheduler1', 'QueueRun', 's',
                              json.dumps(request)))
+
+    def sql(self, statement, *values):
+        """Changes a row behind everybody's back."""
+        with contextlib.closing(sqlite3.connect(self.master_state / 'backupx.db', timeout=10)) as database:
+            with database:
+                return database.execute(statement, values).fetchall()
 
     def state(self, run):
         """The state of a run."""

@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/encode.h"
 #include "base/text.h"
+#include "crypto/seal.h"
 #include "store/audit.h"
 #include "store/node.h"
 #include "store/queue.h"
@@ -164,7 +166,7 @@ static json_t *show_command(const Command *c) {
                          "error", c->error);
 }
 
-/* NODE */
+/* NODE [SECONDS]: so long ago. */
 static int verb_claim(const Tool *t) {
         _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
         QueueClaim claim = {
@@ -173,6 +175,7 @@ static int verb_claim(const Tool *t) {
         json_t *array = json_array();
         int r = stamp_now(&claim.now);
 
+        claim.now.mono -= number(t, 1) * USEC_PER_SEC;
         if (r == 0)
                 r = queue_claim(t->store, &claim, &list);
         if (r < 0)
@@ -324,6 +327,51 @@ static int verb_log(const Tool *t) {
         return r != 0 ? r : print(array);
 }
 
+/* A key pair: the identity and its recipient. */
+static int verb_identity(const Tool *t) {
+        char identity_text[AGE_IDENTITY_TEXT_SIZE], recipient_text[AGE_RECIPIENT_TEXT_SIZE];
+        AgeIdentity identity;
+        AgeRecipient recipient;
+        int r = age_identity_generate(&identity);
+
+        if (r >= 0)
+                r = age_identity_recipient(&identity, &recipient);
+        if (r < 0)
+                return r;
+        return print(json_pack("[s,s]", age_identity_format(&identity, identity_text),
+                               age_recipient_format(&recipient, recipient_text)));
+}
+
+/* IDENTITY SEALED: as the agent opens its secrets. */
+static int verb_unseal(const Tool *t) {
+        _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
+        AgeIdentity identity;
+        int r = age_identity_parse(text(t, 0), &identity);
+
+        if (r >= 0)
+                r = unseal(&identity, text(t, 1), &plain);
+        if (r >= 0)
+                printf("%s\n", plain.data);
+        return r;
+}
+
+/* RECIPIENT KEY: the header of an object that has this file key, in base64. */
+static int verb_header(const Tool *t) {
+        _cleanup_buffer_ Buffer header = BUFFER_NULL;
+        uint8_t key[AGE_FILE_KEY_SIZE];
+        _cleanup_(freep) char *encoded = NULL;
+        AgeRecipient recipient;
+        int r = age_recipient_parse(text(t, 0), &recipient);
+
+        if (r >= 0)
+                r = hex_decode(text(t, 1), key, sizeof(key));
+        if (r >= 0)
+                r = age_header_make(&recipient, 1, key, &header);
+        if (r >= 0)
+                r = base64_encode(BASE64_STANDARD, header.data, header.size, &encoded);
+        return r < 0 ? r : print(json_string(encoded));
+}
+
 static const struct {
         const char *name;
         int (*run)(const Tool *t);
@@ -348,6 +396,9 @@ static const struct {
         { "nodes", verb_nodes },
         { "audit", verb_audit },
         { "log", verb_log },
+        { "identity", verb_identity },
+        { "unseal", verb_unseal },
+        { "header", verb_header },
 };
 
 int main(int argc, char *argv[]) {

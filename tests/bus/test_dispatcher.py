@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dispatcher: from a queued run to its end, through lost bells, kills, silence and hostile results."""
 
+import base64
 import json
 import time
 import unittest
@@ -221,6 +222,51 @@ class Dispatcher(unittest.TestCase):
 
     # --- silence ---
 
+    def test_redelivery(self):
+        """What was delivered and is not accepted within 30 s is delivered again, with the next attempt."""
+        run = self.queued_run()
+        wait_until(lambda: self.ground.store('run', run)['command'], 5, 'a command')
+        first = self.ground.store('claim', 1, 31)[0]
+        self.assertEqual(first['attempt'], 1)
+        with self.ground.watch(DISPATCHER) as signals:
+            self.ground.store('beat', 1)
+            signals.wait('CommandQueued 1', timeout=4)
+        again = self.ground.claim()[0]
+        self.assertEqual((again['id'], again['attempt']), (first['id'], 2))
+        # Who comes with the first attempt comes too late.
+        self.assertIsNone(self.ground.store('accept', 1, first['id'], 1, check=False))
+        self.accept(again)
+        self.ground.finish(again)
+        shown = self.ground.wait_state(run, 'succeeded')
+        self.assertTrue(shown['targets'][0]['key'].endswith(f'-{run}-2/'))
+
+    def test_deadlines(self):
+        """A run that waited for its node for too long is missed: with a command, and without one."""
+        run = self.queued_run()
+        wait_until(lambda: self.ground.store('run', run)['command'], 5, 'a command')
+        self.ground.sql('UPDATE commands SET deadline = 1 WHERE run_id = ?', run)
+        shown = self.ground.wait_state(run, 'missed')
+        self.assertEqual(shown['error_code'], 'DEADLINE_PASSED')
+        node = self.ground.store('node', 'web-1')
+        run = self.ground.queue(self.ground.make_task_row(name='far', node=node))
+        self.ground.sql('UPDATE runs SET deadline = 1 WHERE id = ?', run)
+        self.assertEqual(self.ground.wait_state(run, 'missed')['error_code'], 'DEADLINE_PASSED')
+
+    def test_deleted_behind_its_back(self):
+        """A run whose task or target is gone fails with a sentence and does not hold up the others."""
+        node = self.ground.store('node', 'web-1')
+        lost = self.ground.queue(self.ground.make_task_row(name='lost', node=node))
+        self.ground.sql('UPDATE runs SET task_id = NULL WHERE id = ?', lost)
+        self.assertTrue(self.ground.pin(node=node))
+        self.assertEqual(self.ground.wait_state(lost, 'failed')['error_code'], 'TASK_NOT_FOUND')
+        broken = self.ground.make_task_row(name='broken')
+        self.ground.sql('UPDATE tasks SET source = ? WHERE id = ?', '{"paths":7}', broken)
+        run = self.ground.queue(broken)
+        self.assertTrue(self.ground.pin())
+        self.assertIn('paths', self.ground.wait_state(run, 'failed')['error'])
+        good = self.ground.queue(self.ground.make_task_row(name='good'))
+        self.assertEqual(self.ground.claim()[0]['run'], good)
+
     def test_lease(self):
         """Ten minutes of silence about a running command interrupt its run; the late result is ignored."""
         run, command = self.queued()
@@ -269,6 +315,79 @@ class Dispatcher(unittest.TestCase):
         self.assertTrue(self.nodes()[node]['draining'])
         self.ground.call(DISPATCHER, 'Undrain', 't', node)
         self.assertFalse(self.nodes()[node]['draining'])
+
+    # --- restores ---
+
+    def archive(self, node=1, kind='relay'):
+        """A run that left a sealed archive with known file keys; its id and the keys."""
+        identity, recipient = self.ground.store('identity')
+        target = self.ground.store('target', f'{kind}-of-{node}', kind,
+                                   '{"path":"/srv"}' if kind == 'local' else '{}')
+        task = self.ground.make_task_row(name=f'{kind}-{node}', node=node, encryption='sealed', target=target)
+        self.assertTrue(self.ground.pin(node=node, key=recipient))
+        run = self.ground.queue(task)
+        command = self.ground.claim(node)[0]
+        keys = {'data': '01' * 16, 'entries': '02' * 16, 'manifest': '03' * 16}
+        to = json.loads(command['spec'])['recipients'][0]
+        names = {'data': 'data.tar.zst.age', 'entries': 'entries.zst.age', 'manifest': 'manifest.json.zst.age'}
+        self.ground.finish(command, objects=[
+            {'name': names[part], 'size': 9, 'sha256': '00' * 32,
+             'age_header': self.ground.store('header', to, key)} for part, key in keys.items()])
+        self.ground.wait_state(run, 'succeeded')
+        secrets = self.ground.store('unseal', identity, command['secrets'])
+        self.assertNotIn('file_keys', secrets)
+        return run, keys, secrets
+
+    def test_restore_elsewhere(self):
+        """Another node gets the file keys of that one archive and a capability to read it, and nothing more."""
+        run, keys, written = self.archive()
+        self.assertTrue(written['targets']['1']['relay_token'].startswith('bxr_'))
+        other = self.ground.store('node', 'web-1')
+        identity, recipient = self.ground.store('identity')
+        self.assertTrue(self.ground.pin(node=other, key=recipient))
+        restore = self.ground.queue(source_run=run, node_id=other, restore={
+            'destination': {'path': '/srv/back'}, 'paths': ['/etc/hosts'], 'conflict': 'skip'})
+        command = self.ground.claim(other)[0]
+        self.assertEqual((command['kind'], command['run']), ('restore', restore))
+        spec = json.loads(command['spec'])
+        self.assertEqual(spec['destination'], {'path': '/srv/back'})
+        self.assertEqual((spec['paths'], spec['conflict'], spec['source_run']), (['/etc/hosts'], 'skip', run))
+        self.assertTrue(spec['archive']['encrypted'])
+        self.assertEqual(spec['archive']['key'], self.ground.store('run', run)['targets'][0]['key'])
+        secrets = self.ground.store('unseal', identity, command['secrets'])
+        opened = {part: base64.b64decode(key).hex() for part, key in secrets['file_keys'].items()}
+        self.assertEqual(opened, keys)
+        token = secrets['targets']['1']['relay_token']
+        self.assertNotEqual(token, written['targets']['1']['relay_token'])
+        self.assertNotIn(token, command['spec'])
+        self.assertNotIn(token.encode(), (self.ground.master_state / 'backupx.db').read_bytes())
+        self.ground.finish(command, destination='/srv/back')
+        self.ground.wait_state(restore, 'succeeded')
+        self.assertIn({'action': 'run.restore', 'username': 'ann', 'object': run}, self.ground.store('audit'))
+
+    def test_restore_out_of_reach(self):
+        """An archive in a directory of one node cannot be restored on another: said at once, in words."""
+        run, _, _ = self.archive(kind='local')
+        other = self.ground.store('node', 'web-1')
+        self.assertTrue(self.ground.pin(node=other))
+        restore = self.ground.queue(source_run=run, node_id=other, restore={'destination': {'path': '/srv/back'}})
+        shown = self.ground.wait_state(restore, 'failed')
+        self.assertEqual(shown['error_code'], 'ARCHIVE_UNREACHABLE')
+        self.assertIn("'local'", shown['error'])
+        # In place, on the node itself.
+        restore = self.ground.queue(source_run=run, restore={'destination': {'in_place': True}})
+        spec = json.loads(self.ground.claim()[0]['spec'])
+        self.assertEqual(spec['destination'], {'in_place': True})
+        self.assertEqual(spec['archive']['target']['config'], {'path': '/srv'})
+
+    def test_restore_without_destination(self):
+        """In place is never what is left of a broken request."""
+        run, _, _ = self.archive()
+        for destination in ({}, {'path': '/x', 'in_place': True}, {'in_place': False}, {'path': 7}):
+            restore = self.ground.queue(source_run=run, restore={'destination': destination})
+            self.ground.wait_state(restore, 'failed')
+        restore = self.ground.queue(source_run=run, restore={'paths': ['/etc']})
+        self.ground.wait_state(restore, 'failed')
 
     # --- probes ---
 
