@@ -6,14 +6,14 @@
 
 static ssize_t cursor_read(void *userdata, void *buf, size_t n) {
         RestoreCursor *c = ASSERT_PTR(userdata);
+        uint64_t before = c->position;
         ssize_t k;
 
         k = copies_pread(c->run->copies, c->position, buf, n, &c->run->result->failure);
         if (k < 0)
                 return k;
         c->position += (uint64_t) k;
-        if (c->counts)
-                c->run->progress.bytes_read += (uint64_t) k;
+        c->run->progress.bytes_read += MIN(c->position, c->counted) - MIN(before, c->counted);
         return k;
 }
 

@@ -9,7 +9,7 @@
 typedef struct RestoreCursor {
         RestoreRun *run;
         uint64_t position;
-        bool counts; /* in the progress */
+        uint64_t counted; /* what is read before this place counts in the progress */
 } RestoreCursor;
 
 /* The cursor must stay valid as long as the reader. */

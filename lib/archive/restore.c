@@ -82,7 +82,7 @@ static int restore_member(RestoreRun *r, Member *m, PaxReader *reader) {
 }
 
 static int restore_selection(RestoreRun *r, const Selection *s) {
-        RestoreCursor cursor = { .run = r, .position = s->start, .counts = true };
+        RestoreCursor cursor = { .run = r, .position = s->start, .counted = s->end };
         _cleanup_(pax_reader_freep) PaxReader *reader = NULL;
         int k;
 

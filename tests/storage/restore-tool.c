@@ -229,6 +229,7 @@ static int browse(Tool *t) {
 
         r = archive_browse(&args, &result, &failure);
         if (r < 0) {
+                json_decref(a);
                 print(json_pack("{s:s,s:s}", "code", failure.code, "message", failure_message(&failure, r)));
                 return 4;
         }
