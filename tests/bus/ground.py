@@ -46,12 +46,13 @@ class Ground(Suite):
         return self
 
     def stop(self):
-        """Ends the daemons; each has to end well, which is also how a sanitizer says that it found nothing."""
+        """Ends the daemons; each has to end well: so a sanitizer says that it found nothing."""
         daemons = [p for name, p in self.processes.items() if name != 'bus' and p.running()]
         super().stop()
         for process in daemons:
             if process.process.returncode != 0:
-                raise Failed(f'{process.name} ended with status {process.process.returncode}:\n{process.tail()}')
+                raise Failed(f'{process.name} ended with status {process.process.returncode}:\n'
+                             f'{process.tail()}')
 
     def tool(self, name, *arguments, check=True, **more):
         """Runs one of the tools of this folder; its output."""
