@@ -2,21 +2,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "archive/restore-place.h"
 #include "base/alloc.h"
+#include "base/beneath.h"
 #include "base/fd.h"
 #include "base/text.h"
 
 /* The kernel gives -EAGAIN when something is renamed while it resolves; a few tries are enough for an honest
  * machine, and a bound for another one. */
-#define RESOLVE_TRIES 32
 
 bool path_is_within(const char *path, const char *directory) {
         size_t n = strlen(directory);
@@ -69,23 +67,6 @@ int path_from_absolute(const char *absolute, char **ret) {
         return 0;
 }
 
-static int open_beneath(int fd, const char *path, int flags) {
-        struct open_how how = {
-                .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
-                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-        };
-
-        for (int i = 0; i < RESOLVE_TRIES; i++) {
-                long k = syscall(SYS_openat2, fd, path, &how, sizeof(how));
-
-                if (k >= 0)
-                        return (int) k;
-                if (errno != EAGAIN && errno != EINTR)
-                        return -errno;
-        }
-        return -EAGAIN;
-}
-
 int place_open(int fd, const char *path, int flags) {
         _cleanup_close_ int step = -EBADF;
 
@@ -105,14 +86,14 @@ int place_open(int fd, const char *path, int flags) {
                 part = memdup0(path, n);
                 if (!part)
                         return -ENOMEM;
-                next = open_beneath(step >= 0 ? step : fd, part, O_PATH | O_DIRECTORY);
+                next = open_beneath(step >= 0 ? step : fd, part, O_PATH | O_DIRECTORY, 0);
                 if (next < 0)
                         return next;
                 (void) safe_close(step);
                 step = next;
                 path += n + 1;
         }
-        return open_beneath(step >= 0 ? step : fd, path[0] ? path : ".", flags);
+        return open_beneath(step >= 0 ? step : fd, path[0] ? path : ".", flags, 0);
 }
 
 static void place_done(Place *p) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A directory of this host. Keys are paths below it; openat2() keeps them there, whatever links somebody put
+/* A directory of this host. Keys are paths below it; open_beneath() keeps them there, whatever links somebody put
  * in the way. An object is a file without a name until its commit (O_TMPFILE), so that a job that is killed
  * leaves nothing; where the file system cannot do that, a file with a temporary name. */
 
@@ -8,15 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/beneath.h"
 #include "base/encode.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -87,14 +86,7 @@ static int local_failure(const Storage *s, int error, const char *key, Failure *
  * ------------------------------------------------------------------------------------------------------ */
 
 static int open_below(int dirfd, const char *path, int flags) {
-        struct open_how how = {
-                .flags = (uint64_t) (flags | O_CLOEXEC | O_NOCTTY),
-                .mode = flags & O_CREAT ? OBJECT_MODE : 0,
-                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-        };
-        int fd = (int) syscall(SYS_openat2, dirfd, path, &how, sizeof how);
-
-        return fd < 0 ? -errno : fd;
+        return open_beneath(dirfd, path, flags, OBJECT_MODE);
 }
 
 /* The configured directory, as the administrator wrote it. Its last part is made where it is missing. */

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/beneath.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -19,18 +18,6 @@
 #define FILE_MODE 0640
 #define DIGEST_BLOCK (256U << 10)
 #define PUBLISH_TRIES 4U
-
-static int open_beneath(int base, const char *path, uint64_t flags, mode_t mode) {
-        struct open_how how = {
-                .flags = flags | O_CLOEXEC | O_NOCTTY,
-                .mode = flags & O_CREAT ? mode : 0,
-                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-        };
-        long fd;
-
-        fd = syscall(SYS_openat2, base, path, &how, sizeof(how));
-        return fd < 0 ? -errno : (int) fd;
-}
 
 int relay_open_base(const char *path, bool make, int *ret) {
         int fd, r;
@@ -88,7 +75,7 @@ static int open_file(int folder, const char *name, int flags, int *ret, uint64_t
         _cleanup_close_ int fd = -EBADF;
         struct stat st;
 
-        fd = open_beneath(folder, name, (uint64_t) flags | O_NONBLOCK, 0);
+        fd = open_beneath(folder, name, flags | O_NONBLOCK, 0);
         if (fd == -ELOOP || fd == -ENXIO)
                 return -ENOENT;
         if (fd < 0)

@@ -154,7 +154,7 @@ class Units(unittest.TestCase):
             )
             self.assertEqual(guest.show(unit, 'SubState'), 'running')
             self.assertNotEqual(guest.show(unit, 'StatusText'), '', f'{unit} has no STATUS=')
-        self.assertEqual(guest.run('systemctl', '--failed', '--no-legend', 'backupx*').stdout, '')
+        self.assertEqual(guest.run('systemctl', 'list-units', '--failed', '--no-legend', 'backupx*').stdout, '')
 
     def test_07_introspection(self):
         """The XML files are what the running daemons say."""

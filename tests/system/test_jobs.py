@@ -1,0 +1,277 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Backups and restores through the real units: what jobs see, what they may write, how they end."""
+
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+from installed_guest import FINAL_STATES, InstalledGuest, skip_where_impossible  # noqa: E402
+from processes import Failed  # noqa: E402
+
+skip_where_impossible()
+guest = InstalledGuest('jobs')
+
+# Makes a tree of everything that only root can make, in the guest.
+SYSTEM_TREE = r'''
+mkdir -p "$1/sub/empty"; cd "$1"
+echo data >plain; chown 54321:54322 plain; chmod 640 plain
+mknod null c 1 3; mknod loop b 7 0; mkfifo pipe; chown 54321:0 pipe
+ln -s plain link; ln -s /nowhere dangling; ln plain hard; chown -h 54321:54322 link
+echo acl >acl; setfacl -m u:54321:r,g:54322:rw acl
+mkdir inherits; setfacl -d -m u:54321:rwx inherits
+cp /bin/true capable; setcap cap_net_raw+ep capable
+cp /bin/true setuid; chown 54321 setuid; chmod 6755 setuid
+printf 'x' | setfattr -n user.note -v 'a value' plain
+truncate -s 8M sparse; echo end >>sparse
+printf 'name\n' >"$(printf 'new\nline')"; printf 'bytes\n' >"$(printf 'caf\351')"
+touch -d '2001-02-03 04:05:06.123456789' plain
+touch -d '2001-02-03 04:05:06.5' sub
+'''
+
+# Lists a tree with everything that a restore has to bring back; run in the guest, so that owners are its own.
+LISTING = r'''
+cd "$1"
+find . -mindepth 1 ! -type s ! -type d -printf '%y %m %U %G %s %T@ %l %n %P\n' | LC_ALL=C sort
+find . -mindepth 1 -type d -printf '%y %m %U %G %T@ %P\n' | LC_ALL=C sort
+find . \( -type b -o -type c \) -exec stat -c '%n %t:%T' {} + | LC_ALL=C sort
+find . -type f -exec sha256sum {} + | LC_ALL=C sort
+getfacl -R -n -p . ; getcap -r . ; getfattr -R -h -d -m '^user' .
+'''
+
+
+def setUpModule():
+    """Boots one guest for all tests, with the suite running."""
+    guest.make_root()
+    guest.boot()
+    guest.start_suite()
+
+
+def tearDownModule():
+    """Ends it."""
+    guest.close()
+
+
+def listing(path):
+    """Everything about a tree, as text."""
+    return guest.run('bash', '-euc', LISTING, 'listing', path).stdout
+
+
+def backup(name, paths, targets, **more):
+    """A task and one run of it to its end; the run."""
+    return guest.wait_run(guest.start_run(guest.make_task(name, paths, targets, **more)))
+
+
+class Jobs(unittest.TestCase):
+    """Each test makes its own targets and tasks."""
+
+    def assert_state(self, run, state):
+        """The run ended so; its log is the message otherwise."""
+        if run['state'] != state:
+            self.fail(f'run {run["id"]} is {run["state"]}, not {state}: {run["error"]} {run["errors"]}\n'
+                      f'{guest.journal("-n", "60", "BACKUPX_RUN=%d" % run["id"])}')
+
+    def test_01_system_tree(self):
+        """A tree of everything comes back through the restore unit with owners, devices, ACLs, capabilities."""
+        guest.run('bash', '-euc', SYSTEM_TREE, 'tree', '/srv/tree')
+        for encryption in ('none', 'sealed'):
+            run = backup(f'tree-{encryption}', ['/srv/tree'], [guest.make_target(f'tree-{encryption}')],
+                         encryption=encryption)
+            self.assert_state(run, 'succeeded')
+            again = guest.restore(run['id'], f'/srv/back-{encryption}')
+            self.assert_state(again, 'succeeded')
+            self.assertEqual(listing('/srv/tree'), listing(f'/srv/back-{encryption}/srv/tree'))
+
+    def test_02_nothing_is_hidden(self):
+        """A job sees /tmp, /home, /root, /dev, kernel modules and another user's 0600 file as they are."""
+        guest.shell('useradd -m alice; install -o alice -m 0600 /dev/null /home/alice/private; '
+                    'echo secret >/home/alice/private; echo root >/root/of-root; chmod 600 /root/of-root; '
+                    'echo tmp >/tmp/in-tmp; echo var >/var/tmp/in-var-tmp; mkdir -p /usr/lib/modules/x; '
+                    'echo m >/usr/lib/modules/x/m; echo run >/run/in-run')
+        paths = ['/tmp/in-tmp', '/var/tmp/in-var-tmp', '/home/alice', '/root/of-root', '/usr/lib/modules/x', '/dev',
+                 '/run/in-run']
+        run = backup('hidden', paths, [guest.make_target('hidden')])
+        self.assert_state(run, 'succeeded')
+        self.assert_state(guest.restore(run['id'], '/srv/seen'), 'succeeded')
+        for path in paths[:-2] + ['/run/in-run']:
+            self.assertEqual(guest.run('diff', '-r', path, f'/srv/seen{path}', check=False).stdout, '', path)
+        self.assertEqual(guest.shell('stat -c "%a %U" /srv/seen/home/alice/private').strip(), '600 alice')
+        nodes = r'cd "$1"; find . \( -type b -o -type c \) ! -path "./pts/*" -exec stat -c "%n %t:%T %a %u %g" {} + | sort'
+        self.assertEqual(guest.run('bash', '-euc', nodes, 'nodes', '/dev').stdout,
+                         guest.run('bash', '-euc', nodes, 'nodes', '/srv/seen/dev').stdout)
+
+    def test_03_writes_only_where_allowed(self):
+        """A target outside the allowed directories is refused with the command that would allow it; then it works."""
+        guest.shell('mkdir -p /srv/elsewhere')
+        target = guest.make_target('elsewhere', '/srv/elsewhere/backups')
+        task = guest.make_task('elsewhere', ['/etc/hostname'], [target])
+        run = guest.wait_run(guest.start_run(task))
+        self.assert_state(run, 'failed')
+        self.assertIn('backupx agent allow-storage', str(run))
+        self.assertEqual(guest.run('find', '/srv/elsewhere', '-mindepth', '1').stdout, '')
+        guest.shell('mkdir /srv/elsewhere/backups; backupx agent allow-storage /srv/elsewhere/backups')
+        self.assert_state(guest.wait_run(guest.start_run(task)), 'succeeded')
+        self.assertNotEqual(guest.run('find', '/srv/elsewhere/backups', '-name', 'manifest*').stdout, '')
+
+    def test_04_sandbox_of_a_job(self):
+        """The kernel, not the program, keeps a job from writing: everything but the allowed directories."""
+        for kind in ('backup', 'probe'):
+            probe = ('set +e; for d in / /etc /srv /home /root /tmp /var/tmp /dev /dev/shm /run /var/lib /usr '
+                     '/var/lib/backupx-agent /proc/sys/kernel; do touch "$d/.write-test" 2>/dev/null && echo "$d"; done; '
+                     'touch /var/lib/backupx-agent/storage/.write-test && echo storage; '
+                     'head -c 1 /dev/sda 2>/dev/null; exit 0')
+            guest.shell(f'mkdir -p /run/systemd/system/backupx-{kind}@.service.d; printf "[Service]\\nType=exec\\n'
+                        f'ExecStart=\\nExecStart=/bin/bash -c \\"\\${{PROBE}}\\"\\nEnvironment=\\"PROBE=%s\\"\\n" '
+                        "'" + probe.replace('"', '\\\\\\"').replace('$', '\\\\$$').replace('%', '%%') + "'"
+                        f' >/run/systemd/system/backupx-{kind}@.service.d/probe.conf; systemctl daemon-reload')
+            try:
+                guest.run('systemctl', 'start', f'backupx-{kind}@probe.service', check=False)
+                text = guest.journal('-u', f'backupx-{kind}@probe.service', '-o', 'cat')
+            finally:
+                guest.shell(f'rm -r /run/systemd/system/backupx-{kind}@.service.d; systemctl daemon-reload')
+            written = [line for line in text.splitlines() if line.startswith('/') or line == 'storage']
+            self.assertEqual(written, ['storage'], text)
+            guest.shell('rm -f /var/lib/backupx-agent/storage/.write-test')
+
+    def test_05_relay(self):
+        """A relay target stores on the master's disk, through the API; restore reads it back."""
+        guest.shell('mkdir -p /srv/relayed; head -c 20M /dev/urandom >/srv/relayed/big; echo small >/srv/relayed/small')
+        run = backup('relayed', ['/srv/relayed'], [guest.make_target('vault', kind='relay')], encryption='sealed')
+        self.assert_state(run, 'succeeded')
+        owners = guest.shell('find /var/lib/backupx/relay -type f -printf "%u %m\\n" | sort -u').split('\n')
+        self.assertEqual([owner.split()[0] for owner in owners if owner], ['backupx-api'])
+        self.assert_state(guest.restore(run['id'], '/srv/from-relay'), 'succeeded')
+        self.assertEqual(listing('/srv/relayed'), listing('/srv/from-relay/srv/relayed'))
+
+    def test_06_one_of_two_targets(self):
+        """A target that fails makes the run partial; the other holds the backup."""
+        good, bad = guest.make_target('good'), guest.make_target('bad', '/srv/not-allowed')
+        run = backup('two', ['/srv/tree'], [good, bad])
+        self.assert_state(run, 'partial')
+        states = {target['target_id']: target['state'] for target in run['targets']}
+        self.assertEqual(states, {good: 'succeeded', bad: 'failed'})
+        self.assert_state(guest.restore(run['id'], '/srv/two'), 'succeeded')
+        self.assertEqual(listing('/srv/tree'), listing('/srv/two/srv/tree'))
+
+    def test_07_journal(self):
+        """journalctl BACKUPX_RUN= tells one run's story, across programs, with catalog texts."""
+        run = backup('journal', ['/srv/tree'], [guest.make_target('journal')])
+        self.assert_state(run, 'succeeded')
+        story = guest.journal(f'BACKUPX_RUN={run["id"]}', '-o', 'json')
+        programs = {line.split('"SYSLOG_IDENTIFIER":"')[1].split('"')[0] for line in story.splitlines()
+                    if '"SYSLOG_IDENTIFIER":"' in line}
+        self.assertLessEqual({'backupx-scheduler', 'backupx-dispatcher', 'backupx-agent'}, programs, programs)
+        explained = guest.journal('-x', f'BACKUPX_RUN={run["id"]}')
+        self.assertIn('A run succeeded', explained)
+        self.assertIn('Defined-By: BackupX', explained.replace('-- ', '').replace('Defined-by', 'Defined-By'))
+        self.assertIn(f'Run {run["id"]} of task', explained)
+
+    def start_slow(self, name):
+        """A run that takes some seconds; its number once it runs."""
+        guest.shell('mkdir -p /srv/slow; [ -e /srv/slow/big ] || head -c 600M /dev/urandom >/srv/slow/big')
+        target = guest.make_target(name)
+        task = guest.make_task(name, ['/srv/slow'], [target], compression={'algorithm': 'zstd', 'level': 6})
+        run = guest.start_run(task)
+        guest.wait_run(run, ('running',) + FINAL_STATES)
+        self.assertEqual(guest.get(f'runs/{run}')['state'], 'running', 'the run was too fast for this test')
+        return run
+
+    def job_units(self):
+        """The instances of backup jobs that run."""
+        text = guest.run('systemctl', 'list-units', '--no-legend', '--plain', 'backupx-backup@*').stdout
+        return [line.split()[0] for line in text.splitlines() if ' running' in line]
+
+    def test_10_agent_restarted(self):
+        """Restarting the agent keeps the job and its run."""
+        run = self.start_slow('agent-restart')
+        jobs = self.job_units()
+        self.assertEqual(len(jobs), 1)
+        guest.run('systemctl', 'restart', 'backupx-agent.service')
+        self.assertEqual(self.job_units(), jobs)
+        ended = guest.wait_run(run)
+        self.assert_state(ended, 'succeeded')
+        self.assertEqual(ended['attempt'], 1)
+
+    def test_11_agent_killed(self):
+        """Killing the agent keeps the job and its run."""
+        run = self.start_slow('agent-kill')
+        jobs = self.job_units()
+        guest.run('kill', '-KILL', guest.main_pid('backupx-agent.service'))
+        guest.wait(lambda: guest.show('backupx-agent.service', 'SubState') == 'running')
+        self.assertEqual(self.job_units(), jobs)
+        ended = guest.wait_run(run)
+        self.assert_state(ended, 'succeeded')
+        self.assertEqual(ended['attempt'], 1)
+
+    def test_12_master_restarted(self):
+        """Restarting each daemon of the master during a run loses nothing."""
+        for daemon in ('api', 'scheduler', 'dispatcher'):
+            run = self.start_slow(f'restart-{daemon}')
+            guest.run('systemctl', 'restart', f'backupx-{daemon}.service')
+            ended = guest.wait_run(run)
+            self.assert_state(ended, 'succeeded')
+            self.assertEqual(ended['attempt'], 1)
+
+    def test_13_cancelled(self):
+        """Cancelling ends the job's unit and leaves nothing under a final name."""
+        run = self.start_slow('cancel')
+        guest.post(f'runs/{run}/cancel')
+        self.assert_state(guest.wait_run(run), 'cancelled')
+        guest.wait(lambda: not self.job_units(), what='the end of the job')
+        self.assertEqual(guest.run('find', '/var/lib/backupx-agent/storage/cancel', '-type', 'f').stdout, '')
+
+    def test_14_job_killed(self):
+        """A job that is killed makes its run failed, and leaves nothing under a final name."""
+        run = self.start_slow('job-kill')
+        guest.run('systemctl', 'kill', '--signal=KILL', *self.job_units())
+        ended = guest.wait_run(run)
+        self.assert_state(ended, 'failed')
+        self.assertEqual(ended['error']['code'], 'JOB_KILLED')
+        left = guest.run('find', '/var/lib/backupx-agent/storage/job-kill', '-name', 'manifest*').stdout
+        self.assertEqual(left, '')
+
+    def test_15_agent_stopped(self):
+        """A job outlives a stop of its agent; its result is delivered when the agent is back."""
+        run = self.start_slow('agent-stop')
+        guest.run('systemctl', 'stop', 'backupx-agent.service')
+        self.assertEqual(len(self.job_units()), 1)
+        guest.wait(lambda: not self.job_units(), 60, 'the end of the job')
+        guest.run('systemctl', 'start', 'backupx-agent.service')
+        self.assert_state(guest.wait_run(run), 'succeeded')
+
+    def test_16_relay_allow(self):
+        """A relay directory needs the administrator of the master, who has a command for it."""
+        status, answer = guest.curl('/api/v1/targets', 'POST',
+                                    {'name': 'far', 'type': 'relay', 'config': {'directory': '/srv/far'}})
+        if status == 201 or status == 200:
+            run = backup('far', ['/etc/hostname'], [answer['data']['id']])
+            self.assert_state(run, 'failed')
+            answer = run
+        self.assertIn('backupx relay allow', str(answer))
+        guest.shell('mkdir /srv/far; backupx relay allow /srv/far')
+        guest.wait(lambda: guest.curl('/health')[0] == 200, what='the API after its restart')
+        target = guest.make_target('far-2', kind='relay', directory='/srv/far')
+        run = backup('far-2', ['/etc/hostname'], [target])
+        self.assert_state(run, 'succeeded')
+        self.assertNotEqual(guest.run('find', '/srv/far', '-name', 'manifest*').stdout, '')
+
+    def test_17_reset_password(self):
+        """Root of the master sets a password without a login."""
+        guest.run('backupx', 'reset-password', 'admin', '--password-file', '-', stdin='another password\n')
+        for password, allowed in (('a password for tests', False), ('another password', True)):
+            status, _ = guest.curl('/api/v1/auth/login', 'POST', {'username': 'admin', 'password': password})
+            self.assertEqual(status == 200, allowed)
+        guest.run('runuser', '-u', 'backupx-api', '--', 'test', '-w', '/var/lib/backupx/backupx.db')
+        self.assertEqual(guest.curl('/health')[0], 200)
+
+    def test_18_reboot_of_nothing(self):
+        """After all of that no unit is failed and no job is left."""
+        failed = guest.run('systemctl', 'list-units', '--failed', '--no-legend', 'backupx*').stdout
+        self.assertEqual([line for line in failed.splitlines() if '@' not in line], [])
+        self.assertEqual(self.job_units(), [])
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
