@@ -1,0 +1,229 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a backup holds, read with tar, zstd and age of the distribution."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+import backups
+import trees
+
+
+class Content(backups.Case):
+    """Everything a file system can hold comes back."""
+
+    def make_everything(self):
+        source = self.path('source')
+        os.mkdir(source)
+        trees.make_small(source)
+        if os.geteuid() == 0:
+            trees.make_privileged(source)
+        trees.make_deep(source, 3000)
+        trees.make_socket(source + '/socket')
+        many = source + '/many'
+        os.mkdir(many)
+        for i in range(2000):
+            trees.write(f'{many}/{i:05d}', b'%d\n' % i)
+        return source
+
+    def test_stock_tools_give_the_same_tree(self):
+        source = self.make_everything()
+        result = self.backup([source])
+        self.assertEqual(result['skipped'], 1)
+        self.assert_same(source, self.extract() + source)
+
+    def test_encrypted_for_two_recipients(self):
+        source = self.make_everything()
+        options = []
+        for name in ('one', 'two'):
+            subprocess.run(['age-keygen', '-o', self.path(name)], check=True, capture_output=True)
+            with open(self.path(name), encoding='utf-8') as file:
+                options += ['--recipient', re.search('age1[0-9a-z]+', file.read()).group()]
+        result = self.backup([source], options=options)
+        self.assertEqual([o['name'] for o in result['objects']],
+                         ['data.tar.zst.age', 'entries.zst.age', 'manifest.json.zst.age'])
+        for name in ('one', 'two'):
+            self.assert_same(source, self.extract(identity=self.path(name)) + source)
+
+    def test_digests_are_those_of_the_objects(self):
+        source = self.make_everything()
+        result = self.backup([source])
+        for entry in result['objects']:
+            with open(os.path.join(self.store, 'run', entry['name']), 'rb') as file:
+                data = file.read()
+            self.assertEqual(len(data), entry['size'])
+            self.assertEqual(hashlib.sha256(data).hexdigest(), entry['sha256'])
+        manifest = self.manifest()
+        plain = subprocess.run(['zstd', '-qdc', self.store + '/run/data.tar.zst'], check=True,
+                               capture_output=True).stdout
+        self.assertEqual(manifest['plain']['size'], len(plain))
+        self.assertEqual(manifest['plain']['sha256'], hashlib.sha256(plain).hexdigest())
+        self.assertEqual(manifest['sources'], [source])
+        offset = 0
+        with open(self.store + '/run/entries.zst', 'rb') as file:
+            for frame in manifest['entries']['frames']:
+                file.seek(offset)
+                self.assertEqual(hashlib.sha256(file.read(frame[1])).hexdigest(), frame[3])
+                offset += frame[1]
+
+    def test_paths_beyond_path_max(self):
+        source = self.path('source')
+        os.mkdir(source)
+        trees.make_deep(source, 9000)
+        self.backup([source])
+        # tar cannot make what is longer than a system call takes, but it names it.
+        below = source[1:] + '/' + '/'.join(['d' * 200] * (9000 // 201)) + '/bottom'
+        self.assertEqual(self.members()[-1], below)
+        out = self.path('out')
+        os.mkdir(out)
+        subprocess.run([backups.RESTORE_TOOL, '--target', self.store, '--destination', out], check=True,
+                       capture_output=True)
+        # Here it may say more than anybody wants to read.
+        self.assertEqual(subprocess.run([sys.executable, backups.TREECMP, source, out + source],
+                                        capture_output=True, check=False).returncode, 0)
+
+    def test_deep_trees_need_few_descriptors(self):
+        source = self.path('source')
+        os.mkdir(source)
+        here = os.open(source, os.O_RDONLY)
+        for i in range(1500):
+            for name in ('b', 'd') if i % 100 == 0 else ('d',):
+                os.mkdir(name, dir_fd=here)
+            below = os.open('d', os.O_RDONLY, dir_fd=here)
+            # Names before and after, so that every directory is gone on with after its child.
+            for name in ('a', 'z') if i % 50 == 0 else ():
+                os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=here))
+            os.close(here)
+            here = below
+        os.close(here)
+        result = self.backup([source], prefix=['prlimit', '--nofile=200'])
+        self.assertEqual(result['directories'], 1500 + 15 + 1 + source.count('/') - 1)
+        self.assertEqual(result['files'], 60)
+
+    def test_sparse_files_are_neither_read_nor_stored(self):
+        source = self.path('source')
+        os.mkdir(source)
+        with open(source + '/sparse', 'wb') as file:
+            for i in range(10):
+                file.seek(i << 30)
+                file.write(b'%d' % i * 1000)
+            file.truncate(10 << 30)
+        with open(source + '/hole', 'wb') as file:
+            file.truncate(1 << 40)
+        result = self.backup([source])
+        self.assertLess(result['bytes_read'], 1 << 20)
+        out = self.extract() + source
+        self.assertEqual(os.stat(out + '/hole').st_size, 1 << 40)
+        self.assertEqual(os.stat(out + '/hole').st_blocks, 0)
+        self.assertLess(os.stat(out + '/sparse').st_blocks * 512, 1 << 20)
+        with open(out + '/sparse', 'rb') as file:
+            for i in range(10):
+                file.seek(i << 30)
+                self.assertEqual(file.read(1000), b'%d' % i * 1000)
+
+    def test_empty(self):
+        source = self.path('source')
+        os.mkdir(source)
+        self.backup([source])
+        self.assertEqual(os.listdir(self.extract() + source), [])
+
+
+class Selection(backups.Case):
+    """What is taken, and what is left out."""
+
+    def make(self, names):
+        for name in names:
+            path = self.path(name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            trees.write(path, name.encode())
+
+    def files(self):
+        below = self.folder[1:] + '/'
+        return [name.removeprefix(below) for name in self.members() if not name.endswith('/')]
+
+    def test_several_sources_in_one_another(self):
+        self.make(['a/b/1', 'a/b/c/2', 'a/d/3', 'e/4', 'f/5', 'a.x/6'])
+        names = ['f', 'a/b', 'a/b/c', 'a.x/6', 'f//']
+        self.backup([self.path(name) for name in names])
+        self.assertEqual(self.files(), ['a/b/1', 'a/b/c/2', 'a.x/6', 'f/5'])
+
+    def test_parents_are_recorded(self):
+        self.root_only()
+        self.make(['p/q/r/1'])
+        os.chmod(self.path('p'), 0o711)
+        os.chown(self.path('p/q'), 4321, 1234)
+        os.utime(self.path('p/q'), ns=(1, 1_500_000_000_111_222_333))
+        self.backup([self.path('p/q/r')])
+        out = self.extract() + self.folder
+        self.assertEqual(os.stat(out + '/p').st_mode & 0o7777, 0o711)
+        self.assertEqual(os.stat(out + '/p/q').st_uid, 4321)
+        self.assertEqual(os.stat(out + '/p/q').st_mtime_ns, 1_500_000_000_111_222_333)
+
+    def test_excludes(self):
+        self.make(['s/keep.c', 's/x.o', 's/build/y', 's/sub/build/z', 's/sub/a.log', 's/sub/keep.log', 's/top',
+                   's/sub/top', 's/v/w/deep/x', 's/cache/1', 's/cache/inner/2'])
+        options = []
+        for pattern in ('*.o', 'build/', '*.log', '!keep.log', '/top', 'v/**/x', self.path('s/cache')):
+            options += ['--exclude', pattern]
+        self.backup([self.path('s'), self.path('s/cache/inner')], options=options)
+        self.assertEqual(self.files(), ['s/cache/inner/2', 's/keep.c', 's/sub/keep.log', 's/sub/top'])
+
+    def test_one_file_system(self):
+        self.make(['s/1'])
+        mount = self.mount_tmpfs('s/mounted')
+        trees.write(mount + '/2')
+        self.backup([self.path('s')], options=['--one-file-system'])
+        self.assertEqual(self.files(), ['s/1'])
+        self.assertIn(mount[1:] + '/', self.members())
+        self.backup([self.path('s')], key='all/')
+        self.assertIn(mount[1:] + '/2', self.members(key='all'))
+        # Named itself, it belongs to the backup.
+        self.backup([self.path('s'), mount], key='both/', options=['--one-file-system'])
+        self.assertIn(mount[1:] + '/2', self.members(key='both'))
+
+    def test_links_are_followed_where_asked(self):
+        self.make(['real/1', 's/2'])
+        os.symlink(self.path('real'), self.path('s/dir'))
+        os.symlink('2', self.path('s/file'))
+        os.symlink('/nowhere', self.path('s/dangling'))
+        os.symlink('..', self.path('s/up'))
+        os.symlink('self', self.path('s/self'))
+        result = self.backup([self.path('s')], options=['--follow-symlinks'])
+        self.assertEqual(self.codes(result), {self.path('s/up'): 'LOOP'})
+        self.assertEqual(self.files(), ['s/2', 's/dangling', 's/dir/1', 's/file', 's/self'])
+        out = self.extract() + self.folder
+        self.assertFalse(os.path.islink(out + '/s/file'))
+        self.assertTrue(os.path.islink(out + '/s/dangling'))
+
+    def test_a_source_may_be_a_link(self):
+        self.make(['real/1'])
+        os.symlink('real', self.path('link'))
+        self.backup([self.path('link')])
+        self.assertEqual(self.files(), ['link/1'])
+
+    def test_kernel_file_systems_are_left_out(self):
+        self.root_only()
+        self.make(['s/1'])
+        where = self.path('s/proc')
+        os.mkdir(where)
+        if subprocess.run(['mount', '-t', 'proc', 'proc', where], check=False).returncode != 0:
+            self.skipTest('cannot mount here')
+        self.mounts.append(where)
+        result = self.backup([self.path('s')])
+        self.assertEqual(self.files(), ['s/1'])
+        self.assertIn('kernel', result['log'])
+
+    def test_the_order_does_not_depend_on_the_directory(self):
+        self.make([f's/{i * 7919 % 1000}/{j}' for i in range(30) for j in range(30)])
+        self.backup([self.path('s')])
+        # By names, not by paths: '-' would sort before '/'.
+        names = [name.rstrip('/').split('/') for name in self.members()]
+        self.assertEqual(names, sorted(names))
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
