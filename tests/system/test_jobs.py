@@ -70,15 +70,21 @@ class Jobs(unittest.TestCase):
     def assert_state(self, run, state):
         """The run ended so; its log is the message otherwise."""
         if run['state'] != state:
-            self.fail(f'run {run["id"]} is {run["state"]}, not {state}: {run["error"]} {run["errors"]}\n'
-                      f'{guest.journal("-n", "60", "BACKUPX_RUN=%d" % run["id"])}')
+            self.fail(
+                f'run {run["id"]} is {run["state"]}, not {state}: {run["error"]} {run["errors"]}\n'
+                f'{guest.journal("-n", "60", "BACKUPX_RUN=%d" % run["id"])}'
+            )
 
     def test_01_system_tree(self):
         """A tree of everything comes back through the restore unit with owners, devices, ACLs, capabilities."""
         guest.run('bash', '-euc', SYSTEM_TREE, 'tree', '/srv/tree')
         for encryption in ('none', 'sealed'):
-            run = backup(f'tree-{encryption}', ['/srv/tree'], [guest.make_target(f'tree-{encryption}')],
-                         encryption=encryption)
+            run = backup(
+                f'tree-{encryption}',
+                ['/srv/tree'],
+                [guest.make_target(f'tree-{encryption}')],
+                encryption=encryption,
+            )
             self.assert_state(run, 'succeeded')
             again = guest.restore(run['id'], f'/srv/back-{encryption}')
             self.assert_state(again, 'succeeded')
@@ -86,21 +92,36 @@ class Jobs(unittest.TestCase):
 
     def test_02_nothing_is_hidden(self):
         """A job sees /tmp, /home, /root, /dev, kernel modules and another user's 0600 file as they are."""
-        guest.shell('useradd -m alice; install -o alice -m 0600 /dev/null /home/alice/private; '
-                    'echo secret >/home/alice/private; echo root >/root/of-root; chmod 600 /root/of-root; '
-                    'echo tmp >/tmp/in-tmp; echo var >/var/tmp/in-var-tmp; mkdir -p /usr/lib/modules/x; '
-                    'echo m >/usr/lib/modules/x/m; echo run >/run/in-run')
-        paths = ['/tmp/in-tmp', '/var/tmp/in-var-tmp', '/home/alice', '/root/of-root', '/usr/lib/modules/x', '/dev',
-                 '/run/in-run']
+        guest.shell(
+            'useradd -m alice; install -o alice -m 0600 /dev/null /home/alice/private; '
+            'echo secret >/home/alice/private; echo root >/root/of-root; chmod 600 /root/of-root; '
+            'echo tmp >/tmp/in-tmp; echo var >/var/tmp/in-var-tmp; mkdir -p /usr/lib/modules/x; '
+            'echo m >/usr/lib/modules/x/m; echo run >/run/in-run'
+        )
+        paths = [
+            '/tmp/in-tmp',
+            '/var/tmp/in-var-tmp',
+            '/home/alice',
+            '/root/of-root',
+            '/usr/lib/modules/x',
+            '/dev',
+            '/run/in-run',
+        ]
         run = backup('hidden', paths, [guest.make_target('hidden')])
         self.assert_state(run, 'succeeded')
         self.assert_state(guest.restore(run['id'], '/srv/seen'), 'succeeded')
         for path in paths[:-2] + ['/run/in-run']:
-            self.assertEqual(guest.run('diff', '-r', path, f'/srv/seen{path}', check=False).stdout, '', path)
-        self.assertEqual(guest.shell('stat -c "%a %U" /srv/seen/home/alice/private').strip(), '600 alice')
+            self.assertEqual(
+                guest.run('diff', '-r', path, f'/srv/seen{path}', check=False).stdout, '', path
+            )
+        self.assertEqual(
+            guest.shell('stat -c "%a %U" /srv/seen/home/alice/private').strip(), '600 alice'
+        )
         nodes = r'cd "$1"; find . \( -type b -o -type c \) ! -path "./pts/*" -exec stat -c "%n %t:%T %a %u %g" {} + | sort'
-        self.assertEqual(guest.run('bash', '-euc', nodes, 'nodes', '/dev').stdout,
-                         guest.run('bash', '-euc', nodes, 'nodes', '/srv/seen/dev').stdout)
+        self.assertEqual(
+            guest.run('bash', '-euc', nodes, 'nodes', '/dev').stdout,
+            guest.run('bash', '-euc', nodes, 'nodes', '/srv/seen/dev').stdout,
+        )
 
     def test_03_writes_only_where_allowed(self):
         """A target outside the allowed directories is refused with the command that would allow it; then it works."""
@@ -117,30 +138,48 @@ class Jobs(unittest.TestCase):
 
     def test_04_sandbox_of_a_job(self):
         """The kernel, not the program, keeps a job from writing: everything but the allowed directories."""
+        probe = """#!/bin/bash
+for d in / /etc /srv /home /root /tmp /var/tmp /dev /dev/shm /run /var/lib /usr /var/lib/backupx-agent \\
+        /var/lib/backupx-agent/results/.. /proc/sys/kernel; do
+        touch "$d/.write-test" 2>/dev/null && echo "wrote $d"
+done
+touch /var/lib/backupx-agent/storage/.write-test && echo wrote storage
+mknod /var/lib/backupx-agent/storage/node c 1 3 2>/dev/null && echo wrote node
+head -c 1 /proc/kcore >/dev/null 2>&1 && echo read kcore
+exit 0
+"""
+        guest.run(
+            'bash', '-c', 'cat >/usr/lib/backupx/probe; chmod 755 /usr/lib/backupx/probe', stdin=probe
+        )
         for kind in ('backup', 'probe'):
-            probe = ('set +e; for d in / /etc /srv /home /root /tmp /var/tmp /dev /dev/shm /run /var/lib /usr '
-                     '/var/lib/backupx-agent /proc/sys/kernel; do touch "$d/.write-test" 2>/dev/null && echo "$d"; done; '
-                     'touch /var/lib/backupx-agent/storage/.write-test && echo storage; '
-                     'head -c 1 /dev/sda 2>/dev/null; exit 0')
-            guest.shell(f'mkdir -p /run/systemd/system/backupx-{kind}@.service.d; printf "[Service]\\nType=exec\\n'
-                        f'ExecStart=\\nExecStart=/bin/bash -c \\"\\${{PROBE}}\\"\\nEnvironment=\\"PROBE=%s\\"\\n" '
-                        "'" + probe.replace('"', '\\\\\\"').replace('$', '\\\\$$').replace('%', '%%') + "'"
-                        f' >/run/systemd/system/backupx-{kind}@.service.d/probe.conf; systemctl daemon-reload')
-            try:
-                guest.run('systemctl', 'start', f'backupx-{kind}@probe.service', check=False)
-                text = guest.journal('-u', f'backupx-{kind}@probe.service', '-o', 'cat')
-            finally:
-                guest.shell(f'rm -r /run/systemd/system/backupx-{kind}@.service.d; systemctl daemon-reload')
-            written = [line for line in text.splitlines() if line.startswith('/') or line == 'storage']
-            self.assertEqual(written, ['storage'], text)
-            guest.shell('rm -f /var/lib/backupx-agent/storage/.write-test')
+            folder = f'/run/systemd/system/backupx-{kind}@.service.d'
+            drop_in = '[Service]\nType=oneshot\nExecStart=\nExecStart=/usr/lib/backupx/probe\n'
+            guest.run(
+                'bash',
+                '-c',
+                f'mkdir -p {folder}; cat >{folder}/probe.conf; systemctl daemon-reload',
+                stdin=drop_in,
+            )
+            guest.run('systemctl', 'start', f'backupx-{kind}@probe.service')
+            text = guest.journal('-u', f'backupx-{kind}@probe.service', '-o', 'cat')
+            guest.shell(
+                f'rm -r {folder} /var/lib/backupx-agent/storage/.write-test; systemctl daemon-reload'
+            )
+            found = [line for line in text.splitlines() if line.startswith(('wrote', 'read'))]
+            self.assertEqual(found, ['wrote storage'], text)
 
     def test_05_relay(self):
         """A relay target stores on the master's disk, through the API; restore reads it back."""
-        guest.shell('mkdir -p /srv/relayed; head -c 20M /dev/urandom >/srv/relayed/big; echo small >/srv/relayed/small')
-        run = backup('relayed', ['/srv/relayed'], [guest.make_target('vault', kind='relay')], encryption='sealed')
+        guest.shell(
+            'mkdir -p /srv/relayed; head -c 20M /dev/urandom >/srv/relayed/big; echo small >/srv/relayed/small'
+        )
+        run = backup(
+            'relayed', ['/srv/relayed'], [guest.make_target('vault', kind='relay')], encryption='sealed'
+        )
         self.assert_state(run, 'succeeded')
-        owners = guest.shell('find /var/lib/backupx/relay -type f -printf "%u %m\\n" | sort -u').split('\n')
+        owners = guest.shell('find /var/lib/backupx/relay -type f -printf "%u %m\\n" | sort -u').split(
+            '\n'
+        )
         self.assertEqual([owner.split()[0] for owner in owners if owner], ['backupx-api'])
         self.assert_state(guest.restore(run['id'], '/srv/from-relay'), 'succeeded')
         self.assertEqual(listing('/srv/relayed'), listing('/srv/from-relay/srv/relayed'))
@@ -160,23 +199,38 @@ class Jobs(unittest.TestCase):
         run = backup('journal', ['/srv/tree'], [guest.make_target('journal')])
         self.assert_state(run, 'succeeded')
         story = guest.journal(f'BACKUPX_RUN={run["id"]}', '-o', 'json')
-        programs = {line.split('"SYSLOG_IDENTIFIER":"')[1].split('"')[0] for line in story.splitlines()
-                    if '"SYSLOG_IDENTIFIER":"' in line}
-        self.assertLessEqual({'backupx-scheduler', 'backupx-dispatcher', 'backupx-agent'}, programs, programs)
+        programs = {
+            line.split('"SYSLOG_IDENTIFIER":"')[1].split('"')[0]
+            for line in story.splitlines()
+            if '"SYSLOG_IDENTIFIER":"' in line
+        }
+        self.assertLessEqual(
+            {'backupx-scheduler', 'backupx-dispatcher', 'backupx-agent'}, programs, programs
+        )
         explained = guest.journal('-x', f'BACKUPX_RUN={run["id"]}')
         self.assertIn('A run succeeded', explained)
-        self.assertIn('Defined-By: BackupX', explained.replace('-- ', '').replace('Defined-by', 'Defined-By'))
+        self.assertIn(
+            'Defined-By: BackupX', explained.replace('-- ', '').replace('Defined-by', 'Defined-By')
+        )
         self.assertIn(f'Run {run["id"]} of task', explained)
 
     def start_slow(self, name):
         """A run that takes some seconds; its number once it runs."""
-        guest.shell('mkdir -p /srv/slow; [ -e /srv/slow/big ] || head -c 600M /dev/urandom >/srv/slow/big')
+        guest.shell(
+            'mkdir -p /srv/slow; [ -e /srv/slow/big ] || head -c 600M /dev/urandom >/srv/slow/big'
+        )
         target = guest.make_target(name)
-        task = guest.make_task(name, ['/srv/slow'], [target], compression={'algorithm': 'zstd', 'level': 6})
+        task = guest.make_task(
+            name, ['/srv/slow'], [target], compression={'algorithm': 'zstd', 'level': 9}
+        )
         run = guest.start_run(task)
         guest.wait_run(run, ('running',) + FINAL_STATES)
-        self.assertEqual(guest.get(f'runs/{run}')['state'], 'running', 'the run was too fast for this test')
-        return run
+        jobs = guest.wait(self.job_units, what='a running job')
+        self.assertEqual(
+            guest.get(f'runs/{run}')['state'], 'running', 'the run was too fast for this test'
+        )
+        self.assertEqual(len(jobs), 1)
+        return run, jobs
 
     def job_units(self):
         """The instances of backup jobs that run."""
@@ -185,9 +239,7 @@ class Jobs(unittest.TestCase):
 
     def test_10_agent_restarted(self):
         """Restarting the agent keeps the job and its run."""
-        run = self.start_slow('agent-restart')
-        jobs = self.job_units()
-        self.assertEqual(len(jobs), 1)
+        run, jobs = self.start_slow('agent-restart')
         guest.run('systemctl', 'restart', 'backupx-agent.service')
         self.assertEqual(self.job_units(), jobs)
         ended = guest.wait_run(run)
@@ -196,8 +248,7 @@ class Jobs(unittest.TestCase):
 
     def test_11_agent_killed(self):
         """Killing the agent keeps the job and its run."""
-        run = self.start_slow('agent-kill')
-        jobs = self.job_units()
+        run, jobs = self.start_slow('agent-kill')
         guest.run('kill', '-KILL', guest.main_pid('backupx-agent.service'))
         guest.wait(lambda: guest.show('backupx-agent.service', 'SubState') == 'running')
         self.assertEqual(self.job_units(), jobs)
@@ -208,7 +259,7 @@ class Jobs(unittest.TestCase):
     def test_12_master_restarted(self):
         """Restarting each daemon of the master during a run loses nothing."""
         for daemon in ('api', 'scheduler', 'dispatcher'):
-            run = self.start_slow(f'restart-{daemon}')
+            run, _ = self.start_slow(f'restart-{daemon}')
             guest.run('systemctl', 'restart', f'backupx-{daemon}.service')
             ended = guest.wait_run(run)
             self.assert_state(ended, 'succeeded')
@@ -216,16 +267,18 @@ class Jobs(unittest.TestCase):
 
     def test_13_cancelled(self):
         """Cancelling ends the job's unit and leaves nothing under a final name."""
-        run = self.start_slow('cancel')
+        run, _ = self.start_slow('cancel')
         guest.post(f'runs/{run}/cancel')
         self.assert_state(guest.wait_run(run), 'cancelled')
         guest.wait(lambda: not self.job_units(), what='the end of the job')
-        self.assertEqual(guest.run('find', '/var/lib/backupx-agent/storage/cancel', '-type', 'f').stdout, '')
+        self.assertEqual(
+            guest.run('find', '/var/lib/backupx-agent/storage/cancel', '-type', 'f').stdout, ''
+        )
 
     def test_14_job_killed(self):
         """A job that is killed makes its run failed, and leaves nothing under a final name."""
-        run = self.start_slow('job-kill')
-        guest.run('systemctl', 'kill', '--signal=KILL', *self.job_units())
+        run, jobs = self.start_slow('job-kill')
+        guest.run('systemctl', 'kill', '--signal=KILL', *jobs)
         ended = guest.wait_run(run)
         self.assert_state(ended, 'failed')
         self.assertEqual(ended['error']['code'], 'JOB_KILLED')
@@ -234,17 +287,20 @@ class Jobs(unittest.TestCase):
 
     def test_15_agent_stopped(self):
         """A job outlives a stop of its agent; its result is delivered when the agent is back."""
-        run = self.start_slow('agent-stop')
+        run, jobs = self.start_slow('agent-stop')
         guest.run('systemctl', 'stop', 'backupx-agent.service')
-        self.assertEqual(len(self.job_units()), 1)
+        self.assertEqual(self.job_units(), jobs)
         guest.wait(lambda: not self.job_units(), 60, 'the end of the job')
         guest.run('systemctl', 'start', 'backupx-agent.service')
         self.assert_state(guest.wait_run(run), 'succeeded')
 
     def test_16_relay_allow(self):
         """A relay directory needs the administrator of the master, who has a command for it."""
-        status, answer = guest.curl('/api/v1/targets', 'POST',
-                                    {'name': 'far', 'type': 'relay', 'config': {'directory': '/srv/far'}})
+        status, answer = guest.curl(
+            '/api/v1/targets',
+            'POST',
+            {'name': 'far', 'type': 'relay', 'config': {'directory': '/srv/far'}},
+        )
         if status == 201 or status == 200:
             run = backup('far', ['/etc/hostname'], [answer['data']['id']])
             self.assert_state(run, 'failed')
@@ -259,9 +315,13 @@ class Jobs(unittest.TestCase):
 
     def test_17_reset_password(self):
         """Root of the master sets a password without a login."""
-        guest.run('backupx', 'reset-password', 'admin', '--password-file', '-', stdin='another password\n')
+        guest.run(
+            'backupx', 'reset-password', 'admin', '--password-file', '-', stdin='another password\n'
+        )
         for password, allowed in (('a password for tests', False), ('another password', True)):
-            status, _ = guest.curl('/api/v1/auth/login', 'POST', {'username': 'admin', 'password': password})
+            status, _ = guest.curl(
+                '/api/v1/auth/login', 'POST', {'username': 'admin', 'password': password}
+            )
             self.assertEqual(status == 200, allowed)
         guest.run('runuser', '-u', 'backupx-api', '--', 'test', '-w', '/var/lib/backupx/backupx.db')
         self.assertEqual(guest.curl('/health')[0], 200)
