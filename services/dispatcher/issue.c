@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -87,6 +90,18 @@ static int finish(Dispatcher *d, const Run *run, RunState state, const char *cod
         return 0;
 }
 
+/* A line in the run's own log, which people follow. */
+_printf_(3, 4) static int say(Dispatcher *d, const Run *run, const char *format, ...) {
+        _cleanup_(freep) char *text = NULL;
+        va_list args;
+        int n;
+
+        va_start(args, format);
+        n = vasprintf(&text, format, args);
+        va_end(args);
+        return n < 0 ? -ENOMEM : run_log_add(d->store, run->id, now_wall(), "info", text);
+}
+
 static void log_issued(const Run *run, const Order *order, uint64_t command) {
         log_struct(LOG_INFO, NULL,
                    LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(order->node_id),
@@ -121,10 +136,12 @@ static int issue(Dispatcher *d, const Run *run) {
         if (r == 0)
                 r = run_set_command(d->store, run->id, command,
                                     order.kind == COMMAND_BACKUP ? order.spec : NULL);
+        /* Positive: the node's queue is full, or somebody was faster. The next look tells. */
         if (r != 0)
-                return r < 0 ? r :
-                               0; /* the node's queue is full, or somebody was faster: the next look tells */
-        r = store_commit(&tx);
+                return r < 0 ? r : 0;
+        r = say(d, run, "The run is command %" PRIu64 " for node '%s'", command, strempty(run->node_name));
+        if (r == 0)
+                r = store_commit(&tx);
         if (r < 0)
                 return r;
         log_issued(run, &order, command);
@@ -135,13 +152,22 @@ static int issue(Dispatcher *d, const Run *run) {
 /* --- Following --- */
 
 static int set_running(Dispatcher *d, const Run *run) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_(command_done) Command command = COMMAND_NULL;
         int r;
 
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
         r = command_get(d->store, run->command_id, &command);
         if (r != 0)
                 return r < 0 ? r : 0;
         r = run_set_running(d->store, run->id, command.accepted > 0 ? command.accepted : now_wall());
+        if (r == 0)
+                r = say(d, run, "Node '%s' runs it, attempt %" PRIu32, strempty(run->node_name),
+                        command.attempt);
+        if (r == 0)
+                r = store_commit(&tx);
         if (r != 0)
                 return r < 0 ? r : 0;
         log_struct(LOG_INFO, MESSAGE_RUN_STARTED,

@@ -134,9 +134,9 @@ int decide_next_after_step(const Timetable *timetable, usec_t next, usec_t now, 
         r = timetable_next(timetable, now, &candidate);
         if (r < 0)
                 return r;
-        if (r == CALENDAR_E_NEVER)
-                *ret = next;
+        if (next > 0 && next <= now)
+                *ret = next; /* due, and not decided yet */
         else
-                *ret = next == 0 ? candidate : MIN(next, candidate);
+                *ret = r == CALENDAR_E_NEVER ? 0 : candidate;
         return 0;
 }

@@ -38,9 +38,9 @@ typedef struct Decision {
 /* next is the elapse that the schedule waits for. Nothing is done before it. */
 int decide(const Timetable *timetable, usec_t next, bool catch_up, usec_t now, Decision *ret) _warn_unused_;
 
-/* The elapse to wait for after the clock was set or the daemon was started: what it was, unless the clock
- * now stands before earlier ones. Those that had a run have it still (runs are unique), so none is started
- * twice. */
+/* The elapse to wait for after the clock was set, the daemon was started or a zone got other rules: what is
+ * due stays due, everything else is looked up again. Those that had a run when the clock stood later have it
+ * still (runs are unique), so none is started twice. 0: none any more. */
 int decide_next_after_step(const Timetable *timetable, usec_t next, usec_t now, usec_t *ret) _warn_unused_;
 
 /* Until when a run that is queued now waits for its node. next 0: there is none. */

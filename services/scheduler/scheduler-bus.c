@@ -161,15 +161,22 @@ static int method_resume(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return set_paused(m, ASSERT_PTR(userdata), false, error);
 }
 
-static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Scheduler *s = ASSERT_PTR(userdata);
+static int look(sd_bus_message *m, Scheduler *s, Look how, sd_bus_error *error) {
         int r;
 
         r = bus_sender_may(m, BUS_CHANGE, error);
         if (r < 0)
                 return r;
-        scheduler_look(s, true);
+        scheduler_look(s, how);
         return sd_bus_reply_method_return(m, "");
+}
+
+static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return look(m, ASSERT_PTR(userdata), LOOK_ALL, error);
+}
+
+static int method_tasks_changed(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return look(m, ASSERT_PTR(userdata), LOOK_ROWS, error);
 }
 
 static int append_times(sd_bus_message *reply, const Timetable *timetable, uint32_t n) {
@@ -261,7 +268,7 @@ static const sd_bus_vtable internal_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("QueueRun", SD_BUS_ARGS("s", json), SD_BUS_RESULT("t", run),
                                 method_queue_run, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("TasksChanged", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
+        SD_BUS_METHOD_WITH_ARGS("TasksChanged", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_tasks_changed,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };

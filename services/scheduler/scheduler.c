@@ -205,15 +205,20 @@ static void look_at_due(Scheduler *s) {
         set_timer(s, s->paused ? USEC_INFINITY : at);
 }
 
-void scheduler_look(Scheduler *s, bool force) {
+void scheduler_look(Scheduler *s, Look look) {
+        usec_t now = now_usec(CLOCK_MONOTONIC);
         uint64_t version = 0;
         int r;
 
         assert(s);
 
+        if (now - s->parsed >= SCHEDULER_PARSE_USEC)
+                look = LOOK_ALL;
+        if (look == LOOK_ALL)
+                s->parsed = now;
         r = store_data_version(s->store, &version);
-        if (r < 0 || force || version != s->data_version) {
-                r = schedules_refresh(&s->schedules, s->store, now_wall());
+        if (r < 0 || look != LOOK_CHANGES || version != s->data_version) {
+                r = schedules_refresh(&s->schedules, s->store, now_wall(), look == LOOK_ALL);
                 if (r < 0)
                         log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL,
                                          "Failed to read the schedules, trying again: %m");
@@ -259,7 +264,7 @@ static int on_clock(sd_event_source *source, int fd, uint32_t revents, void *use
         if (r < 0)
                 log_error_errno(r, "Failed to watch the clock, ignoring: %m");
         take_clock(s);
-        scheduler_look(s, false);
+        scheduler_look(s, LOOK_CHANGES);
         return 0;
 }
 
@@ -278,7 +283,7 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata) {
 
         if (moved > CLOCK_STEP_USEC)
                 take_clock(s);
-        scheduler_look(s, false);
+        scheduler_look(s, LOOK_CHANGES);
         r = event_rearm(source, SCHEDULER_POLL_USEC);
         return r < 0 ? log_error_errno(r, "Failed to set the poll timer: %m") : 0;
 }
@@ -339,11 +344,16 @@ static int audit_request(Scheduler *s, const RunRequest *request, uint64_t run, 
                 .object_id = backup ? request->task_id : request->source_run,
         };
         _cleanup_(freep) char *detail = NULL;
+        _cleanup_(run_done) Run added = RUN_NULL;
         int r;
 
+        r = run_get(s->store, run, &added);
+        if (r < 0)
+                return r;
         r = asprintf_safe(&detail, "{\"run_id\":%" PRIu64 "}", run);
         if (r < 0)
                 return r;
+        entry.object_name = added.task_name;
         entry.detail = detail;
         return audit_add(s->store, &entry);
 }
@@ -523,6 +533,6 @@ int scheduler_start(Scheduler *s) {
         r = bus_doors_start(s->doors);
         if (r < 0)
                 return log_error_errno(r, "Failed to open the bus: %m");
-        scheduler_look(s, true);
+        scheduler_look(s, LOOK_ALL);
         return 0;
 }

@@ -11,6 +11,8 @@
 
 /* How often the store is looked at when nobody says that it changed. */
 #define SCHEDULER_POLL_USEC (5 * USEC_PER_SEC)
+/* How often expressions are parsed again: the time zone database is updated on running machines. */
+#define SCHEDULER_PARSE_USEC USEC_PER_HOUR
 /* After a failure to write. */
 #define SCHEDULER_RETRY_USEC (2 * USEC_PER_SEC)
 
@@ -22,6 +24,7 @@ typedef struct Scheduler {
         bool paused;
         uint64_t data_version; /* of the store, when it was read last */
         usec_t clock_offset;   /* wall clock minus monotonic, when it was looked at last */
+        usec_t parsed;         /* monotonic: when all expressions were parsed last */
 
         sd_event_source *elapse; /* the one timer, for the earliest elapse */
         sd_event_source *poll;
@@ -36,8 +39,14 @@ int scheduler_start(Scheduler *s) _warn_unused_;
 
 DEFINE_CLEANUP(Scheduler *, scheduler_free);
 
-/* Reads the store when it changed (always when force), starts what is due, sets the timer. */
-void scheduler_look(Scheduler *s, bool force);
+typedef enum Look {
+        LOOK_CHANGES, /* the store is read when it changed */
+        LOOK_ROWS,    /* the store is read */
+        LOOK_ALL,     /* and every expression is parsed again */
+} Look;
+
+/* Reads the store, starts what is due, sets the timer. */
+void scheduler_look(Scheduler *s, Look look);
 
 /* Puts a run into the queue, with its audit row in the same commit, and tells the dispatcher. Gives 0,
  * negative errno, or an outcome of store/run.h or store/store.h, each with a failure. */

@@ -91,7 +91,7 @@ static int entry_evaluate(Entry *e, usec_t now, bool *ret_changed) {
                 e->row.revision = e->row.task_revision;
                 return first_elapse(e, now);
         }
-        return e->row.next == 0 ? 0 : decide_next_after_step(e->timetable, e->row.next, now, &e->row.next);
+        return decide_next_after_step(e->timetable, e->row.next, now, &e->row.next);
 }
 
 static int entry_adopt(Entry *e, Store *store, usec_t now) {
@@ -107,12 +107,13 @@ static int entry_adopt(Entry *e, Store *store, usec_t now) {
 }
 
 /* Takes what was parsed and decided before, when the task is the same. */
-static bool entry_inherit(Entry *e, Entry *old) {
+static bool entry_inherit(Entry *e, Entry *old, bool parse_all) {
         if (!old || old->row.task_revision != e->row.task_revision || old->row.revision != e->row.revision)
                 return false;
-        e->timetable = TAKE_PTR(old->timetable);
         e->told = old->told;
         e->row.next = old->row.next;
+        if (!parse_all)
+                e->timetable = TAKE_PTR(old->timetable);
         return e->timetable != NULL;
 }
 
@@ -149,7 +150,7 @@ static int read_all(Schedules *s, Store *store) {
         }
 }
 
-int schedules_refresh(Schedules *s, Store *store, usec_t now) {
+int schedules_refresh(Schedules *s, Store *store, usec_t now, bool parse_all) {
         _cleanup_(schedules_done) Schedules fresh = SCHEDULES_NULL;
         Schedules swap;
         int r;
@@ -164,7 +165,7 @@ int schedules_refresh(Schedules *s, Store *store, usec_t now) {
                 Entry *e = fresh.items + i;
                 Entry *old = schedules_find(s, e->row.task_id);
 
-                if (entry_inherit(e, old))
+                if (entry_inherit(e, old, parse_all))
                         continue;
                 r = entry_adopt(e, store, now);
                 if (r < 0)
@@ -186,7 +187,7 @@ int schedules_step(Schedules *s, usec_t now) {
                 Entry *e = s->items + i;
                 int r;
 
-                if (!e->timetable || e->row.next == 0)
+                if (!e->timetable)
                         continue;
                 r = decide_next_after_step(e->timetable, e->row.next, now, &e->row.next);
                 if (r < 0)

@@ -26,10 +26,11 @@ typedef struct Schedules {
 
 void schedules_done(Schedules *s);
 
-/* Reads all rows. Entries whose task did not change keep what was parsed. New and changed ones are parsed,
- * and the outcome is written down: the next elapse after the change, or the error. A row that cannot be
- * parsed disables its task, is told once in the log, and keeps nothing else from working. */
-int schedules_refresh(Schedules *s, Store *store, usec_t now) _warn_unused_;
+/* Reads all rows. Entries whose task did not change keep what was parsed, unless parse_all (a zone may have
+ * got other rules). New and changed ones are parsed, and the outcome is written down: the next elapse after
+ * the change, or the error. A row that cannot be parsed disables its task, is told once in the log, and
+ * keeps nothing else from working. */
+int schedules_refresh(Schedules *s, Store *store, usec_t now, bool parse_all) _warn_unused_;
 
 /* After the clock was set: no elapse is farther away than the clock says. */
 int schedules_step(Schedules *s, usec_t now) _warn_unused_;
