@@ -84,7 +84,7 @@ int agent_claim(Request *r) {
         return 0;
 }
 
-/* --- In the transaction ------------------------------------------------------------------------------ */
+/* --- In the transaction --------------------------------------------------------------------------- */
 
 /* libmicrohttpd does not notice that the client of a suspended connection went away, and would report the
  * answer to it as sent. */
@@ -180,7 +180,7 @@ int agent_claim_run(AgentOp *op) {
         return build_answer(op, &list);
 }
 
-/* --- Waiting ----------------------------------------------------------------------------------------- */
+/* --- Waiting -------------------------------------------------------------------------------------- */
 
 static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
         AgentOp *op = ASSERT_PTR(userdata);

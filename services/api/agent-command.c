@@ -46,7 +46,7 @@ static int refuse_outcome(AgentOp *op, int outcome) {
         }
 }
 
-/* --- accept ------------------------------------------------------------------------------------------ */
+/* --- accept --------------------------------------------------------------------------------------- */
 
 int agent_accept(Request *r) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
@@ -91,7 +91,7 @@ int agent_accept_run(AgentOp *op) {
         return 0;
 }
 
-/* --- Log lines --------------------------------------------------------------------------------------- */
+/* --- Log lines ------------------------------------------------------------------------------------ */
 
 static const char *level_name(int level) {
         switch (level) {
@@ -173,7 +173,7 @@ static int append_log(AgentOp *op, const AgentLogLine *lines, size_t n) {
         return 0;
 }
 
-/* --- progress ---------------------------------------------------------------------------------------- */
+/* --- progress ------------------------------------------------------------------------------------- */
 
 /* A new phase is news; the rest waits for the tick. */
 static bool is_news(AgentNode *node, uint64_t command, const ProgressBody *body) {
@@ -255,7 +255,7 @@ int agent_progress_run(AgentOp *op) {
         return op->data ? 0 : -ENOMEM;
 }
 
-/* --- result ------------------------------------------------------------------------------------------ */
+/* --- result --------------------------------------------------------------------------------------- */
 
 int agent_result(Request *r) {
         _cleanup_(result_body_done) ResultBody body = {};

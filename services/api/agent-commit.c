@@ -14,7 +14,7 @@
 
 #define NODES_PER_LOOK 256
 
-/* --- Operations -------------------------------------------------------------------------------------- */
+/* --- Operations ----------------------------------------------------------------------------------- */
 
 /* The request ends without us: the server stops, or the connection is gone. */
 static void on_request_cancelled(Request *r, void *userdata) {
@@ -119,7 +119,7 @@ void agent_op_answer(AgentOp *op) {
         agent_op_free(op);
 }
 
-/* --- The transaction --------------------------------------------------------------------------------- */
+/* --- The transaction ------------------------------------------------------------------------------ */
 
 static int run_op(AgentOp *op) {
         switch (op->kind) {
@@ -217,7 +217,7 @@ static int on_turn(sd_event_source *s, void *userdata) {
         return 0;
 }
 
-/* --- The tick ---------------------------------------------------------------------------------------- */
+/* --- The tick ------------------------------------------------------------------------------------- */
 
 /* The bell may not have rung: whatever another process wrote, look who has something to do. */
 static void look_for_work(Agents *agents) {

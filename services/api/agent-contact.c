@@ -36,7 +36,7 @@ static int parse_body(Request *r, HeartbeatBody *ret) {
         return error < 0 ? error : 1;
 }
 
-/* --- The key ----------------------------------------------------------------------------------------- */
+/* --- The key -------------------------------------------------------------------------------------- */
 
 static void on_pinned(int result, void *userdata) {
         /* The next heartbeat tries again, and says so where another key is pinned. */
@@ -63,7 +63,7 @@ static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, con
         return 0;
 }
 
-/* --- The answer -------------------------------------------------------------------------------------- */
+/* --- The answer ----------------------------------------------------------------------------------- */
 
 static int build_cancels(Request *r, json_t **ret) {
         _cleanup_json_ json_t *array = json_array();
@@ -164,7 +164,7 @@ int agent_self(Request *r) {
         return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
 }
 
-/* --- The tick ---------------------------------------------------------------------------------------- */
+/* --- The tick ------------------------------------------------------------------------------------- */
 
 static int renew(Agents *agents, const AgentNode *node, const Stamp *heard) {
         _cleanup_(freep) CommandRef *refs = NULL;

@@ -112,7 +112,7 @@ int agent_enroll(Request *r) {
         return 0;
 }
 
-/* --- In the transaction ------------------------------------------------------------------------------ */
+/* --- In the transaction --------------------------------------------------------------------------- */
 
 static int add_audit(AgentOp *op, const Node *node) {
         return audit_add(op->agents->api->store,

@@ -9,7 +9,7 @@
 
 #include "services/api/agent-private.h"
 
-/* --- The table of nodes ------------------------------------------------------------------------------ */
+/* --- The table of nodes --------------------------------------------------------------------------- */
 
 static AgentNode *agent_node_free(AgentNode *node) {
         if (!node)
@@ -137,7 +137,7 @@ int agent_node_of(Request *r, AgentNode **ret) {
         return 0;
 }
 
-/* --- Instances --------------------------------------------------------------------------------------- */
+/* --- Instances ------------------------------------------------------------------------------------ */
 
 static int refuse_instance(Request *r, AgentNode *node, const char *agent_id, usec_t now) {
         int error;
@@ -184,7 +184,7 @@ int agent_check_instance(Request *r, AgentNode *node, const char *agent_id) {
         return 0;
 }
 
-/* --- Commands that a node has ------------------------------------------------------------------------ */
+/* --- Commands that a node has --------------------------------------------------------------------- */
 
 AgentCommand *agent_command_find(AgentNode *node, uint64_t id) {
         assert(node);
@@ -225,7 +225,7 @@ void agent_command_forget(AgentNode *node, uint64_t id) {
                 *c = node->commands[--node->n_commands];
 }
 
-/* --- Life -------------------------------------------------------------------------------------------- */
+/* --- Life ----------------------------------------------------------------------------------------- */
 
 int agents_new(Api *api, Agents **ret) {
         Agents *agents;

@@ -27,6 +27,10 @@
 
 /* What answers on their way may still take when the daemon stops. */
 #define STOP_GRACE_USEC (2 * USEC_PER_SEC)
+/* What has expired in the store (sessions, tokens, capabilities) is deleted in slices under 10 ms, in turns
+ * of the loop that have nothing better to do. */
+#define CLEAN_USEC (10 * USEC_PER_MINUTE)
+#define CLEAN_MORE_USEC (100 * USEC_PER_MSEC)
 /* "age1…" and a line end. */
 #define PUBLIC_KEY_MAX 256U
 
@@ -135,6 +139,18 @@ static int open_store(Api *api) {
         return 0;
 }
 
+static int on_clean(sd_event_source *source, uint64_t usec, void *userdata) {
+        const StoreRetention keep = STORE_RETENTION_DEFAULT;
+        Api *api = ASSERT_PTR(userdata);
+        bool more = false;
+        int r;
+
+        r = store_clean(api->store, &keep, now_usec(CLOCK_REALTIME), &more);
+        if (r < 0)
+                log_warning_errno(r, "Failed to clean up the store, trying again later: %m");
+        return event_rearm(api->clean, more ? CLEAN_MORE_USEC : CLEAN_USEC);
+}
+
 static int make_parts(Api *api) {
         uint64_t key;
         int r;
@@ -205,6 +221,7 @@ static int start_server(Api *api) {
                 .listen_fd = listen_http(api),
                 .connections = api->config.connections,
                 .per_address = api->config.connections_per_address,
+                .request_usec = api->config.request_timeout,
                 .userdata = api,
         };
         int r;
@@ -228,6 +245,9 @@ int api_start(Api *api) {
         r = start_server(api);
         if (r < 0)
                 return r;
+        r = event_add_timer(api->event, &api->clean, USEC_PER_MINUTE, on_clean, api);
+        if (r < 0)
+                return log_error_errno(r, "Failed to start: %m");
         r = agents_start(api->agents);
         if (r >= 0)
                 r = relay_start(api->relay);
@@ -268,6 +288,7 @@ Api *api_free(Api *api) {
         siblings_free(api->siblings);
         streams_free(api->streams);
         throttle_free(api->throttle);
+        sd_event_source_disable_unref(api->clean);
         store_close(api->store);
         sd_event_unref(api->event);
         explicit_bzero(api->session_key, sizeof(api->session_key));

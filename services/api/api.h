@@ -24,6 +24,7 @@ typedef struct Throttle Throttle; /* throttle.h */
 typedef struct Api {
         ApiConfig config;
         sd_event *event;
+        sd_event_source *clean;
         Store *store;
         Workers *workers;
         Server *server;

@@ -11,6 +11,7 @@ static const ConfigItem items[] = {
         { "server", "connections", config_parse_u32, offsetof(ApiConfig, connections) },
         { "server", "connections_per_address", config_parse_u32,
           offsetof(ApiConfig, connections_per_address) },
+        { "server", "request_timeout", config_parse_span, offsetof(ApiConfig, request_timeout) },
         { "server", "trusted_proxies", config_parse_strv, offsetof(ApiConfig, trusted_proxies) },
         { "relay", "directories", config_parse_paths, offsetof(ApiConfig, relay_directories) },
         { "log", "level", config_parse_log_level, offsetof(ApiConfig, log_level) },

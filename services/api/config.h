@@ -3,6 +3,7 @@
 
 /* What the administrator may choose: /etc/backupx/config.yaml, its drop-ins, BACKUPX_SECTION_KEY. */
 
+#include "base/times.h"
 #include "sys/config.h"
 
 typedef struct ApiConfig {
@@ -10,6 +11,8 @@ typedef struct ApiConfig {
         char *external_url; /* how browsers and agents reach us; NULL: as they did */
         uint32_t connections;
         uint32_t connections_per_address;
+        usec_t request_timeout; /* for headers, body and answer each; bodies and answers get more by their
+                                   size */
         char **trusted_proxies; /* addresses whose X-Forwarded-For counts */
         char **relay_directories;
         int log_level; /* negative: not set */
@@ -19,6 +22,7 @@ typedef struct ApiConfig {
         ((ApiConfig){ \
                         .connections = 4096, \
                         .connections_per_address = 512, \
+                        .request_timeout = 75 * USEC_PER_SEC, \
                         .log_level = -1, \
         })
 

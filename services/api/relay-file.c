@@ -138,7 +138,7 @@ int relay_remove_object(int base, const char *key) {
         return 0;
 }
 
-/* --- Staged files ------------------------------------------------------------------------------------ */
+/* --- Staged files --------------------------------------------------------------------------------- */
 
 static int open_staging(int base, bool make, int *ret) {
         int fd;

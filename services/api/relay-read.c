@@ -17,7 +17,7 @@
 #include "services/api/relay-file.h"
 #include "services/api/relay-private.h"
 
-/* --- One object -------------------------------------------------------------------------------------- */
+/* --- One object ----------------------------------------------------------------------------------- */
 
 static int read_small(RelayJob *job) {
         ssize_t n;
@@ -88,7 +88,7 @@ int relay_read_object(Request *r) {
         return relay_job_submit(job);
 }
 
-/* --- Lists ------------------------------------------------------------------------------------------- */
+/* --- Lists ---------------------------------------------------------------------------------------- */
 
 static int work_list(RelayJob *job) {
         _cleanup_close_ int base = -EBADF;
@@ -157,7 +157,7 @@ int relay_read_list(Request *r) {
         return relay_job_submit(job);
 }
 
-/* --- Room -------------------------------------------------------------------------------------------- */
+/* --- Room ----------------------------------------------------------------------------------------- */
 
 static int work_usage(RelayJob *job) {
         _cleanup_close_ int base = -EBADF;
@@ -195,7 +195,7 @@ int relay_read_usage(Request *r) {
         return relay_job_submit(job);
 }
 
-/* --- Removal ----------------------------------------------------------------------------------------- */
+/* --- Removal -------------------------------------------------------------------------------------- */
 
 static int work_remove(RelayJob *job) {
         _cleanup_close_ int base = -EBADF;

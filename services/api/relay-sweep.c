@@ -38,7 +38,7 @@ static Sweep *sweep_free(Sweep *s) {
 
 DEFINE_CLEANUP(Sweep *, sweep_free);
 
-/* --- Removing ---------------------------------------------------------------------------------------- */
+/* --- Removing ------------------------------------------------------------------------------------- */
 
 static void remove_run(void *userdata) {
         Sweep *s = ASSERT_PTR(userdata);
@@ -62,7 +62,7 @@ static void sweep_drop(void *userdata) {
         sweep_free(userdata);
 }
 
-/* --- Looking ----------------------------------------------------------------------------------------- */
+/* --- Looking -------------------------------------------------------------------------------------- */
 
 static void look_run(void *userdata) {
         Sweep *s = ASSERT_PTR(userdata);

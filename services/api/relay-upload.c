@@ -20,7 +20,7 @@
 
 #define PARTS_MAX (1U << 24) /* 128 TiB */
 
-/* --- The cache of digests ---------------------------------------------------------------------------- */
+/* --- The cache of digests ------------------------------------------------------------------------- */
 
 static void upload_free(RelayUpload *u) {
         sha256_free(u->digest);
@@ -86,7 +86,7 @@ static void add_cached(Relay *relay, const char *name) {
         relay->n_uploads++;
 }
 
-/* --- What all of them begin with --------------------------------------------------------------------- */
+/* --- What all of them begin with ------------------------------------------------------------------ */
 
 static int refused(int error) {
         return error < 0 ? error : 1;
@@ -125,7 +125,7 @@ static int hold_cached(Request *r, RelayJob *job) {
         return 0;
 }
 
-/* --- Begin ------------------------------------------------------------------------------------------- */
+/* --- Begin ---------------------------------------------------------------------------------------- */
 
 static int work_begin(RelayJob *job) {
         _cleanup_close_ int base = -EBADF;
@@ -163,7 +163,7 @@ int relay_upload_begin(Request *r) {
         return relay_job_submit(job);
 }
 
-/* --- Parts ------------------------------------------------------------------------------------------- */
+/* --- Parts ---------------------------------------------------------------------------------------- */
 
 static int write_part(RelayJob *job, int fd, uint64_t offset) {
         size_t done = 0;
@@ -269,7 +269,7 @@ int relay_upload_part(Request *r) {
         return relay_job_submit(job);
 }
 
-/* --- Commit ------------------------------------------------------------------------------------------ */
+/* --- Commit --------------------------------------------------------------------------------------- */
 
 /* The reply of an earlier commit was lost: then the object is there, and is the one. */
 static int find_committed(RelayJob *job, int base) {
@@ -377,7 +377,7 @@ int relay_upload_commit(Request *r) {
         return relay_job_submit(job);
 }
 
-/* --- Abort ------------------------------------------------------------------------------------------- */
+/* --- Abort ---------------------------------------------------------------------------------------- */
 
 static int work_abort(RelayJob *job) {
         _cleanup_close_ int base = -EBADF;

@@ -12,7 +12,7 @@
 
 #include "services/api/relay-private.h"
 
-/* --- Directories ------------------------------------------------------------------------------------- */
+/* --- Directories ---------------------------------------------------------------------------------- */
 
 static bool is_allowed(const Relay *relay, const char *dir) {
         char *const fallback[] = { relay->default_directory, NULL };
@@ -51,7 +51,7 @@ int relay_directory(Relay *relay, uint64_t target_id, const char *config, char *
         return 0;
 }
 
-/* --- Jobs -------------------------------------------------------------------------------------------- */
+/* --- Jobs ----------------------------------------------------------------------------------------- */
 
 RelayJob *relay_job_free(RelayJob *job) {
         if (!job)
@@ -219,7 +219,7 @@ int relay_job_refuse(RelayJob *job, Request *r) {
         }
 }
 
-/* --- Handlers ---------------------------------------------------------------------------------------- */
+/* --- Handlers ------------------------------------------------------------------------------------- */
 
 int relay_get(Request *r) {
         assert(r);
@@ -253,7 +253,7 @@ int relay_delete(Request *r) {
         return request_query(r, "upload") ? relay_upload_abort(r) : relay_remove(r);
 }
 
-/* --- Life -------------------------------------------------------------------------------------------- */
+/* --- Life ----------------------------------------------------------------------------------------- */
 
 int relay_new(Api *api, Relay **ret) {
         _cleanup_(relay_freep) Relay *relay = NULL;

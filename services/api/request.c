@@ -182,7 +182,7 @@ static void log_answer(const Request *r) {
 static usec_t answer_time(const Request *r) {
         if (r->answer_size == MHD_SIZE_UNKNOWN)
                 return USEC_INFINITY;
-        return SERVER_TRANSFER_USEC + r->answer_size / SERVER_TRANSFER_RATE * USEC_PER_SEC;
+        return conn_request_time(r->conn) + r->answer_size / SERVER_TRANSFER_RATE * USEC_PER_SEC;
 }
 
 static bool queue_response(Request *r) {
@@ -206,7 +206,7 @@ static bool begin(Request *r, const char *method) {
         int error;
 
         find_address(r);
-        conn_set_deadline(r->conn, SERVER_TRANSFER_USEC);
+        conn_set_deadline(r->conn, conn_request_time(r->conn));
         if (!r->response) {
                 error = routes_begin(r, method, announced);
                 if (error < 0 && request_fail_errno(r, error) < 0)

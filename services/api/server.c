@@ -37,6 +37,7 @@ struct Server {
         void *userdata;
         Conn *conns;
         unsigned n_conns, connections, per_address;
+        usec_t request_usec;
         size_t bodies;
         bool is_stopping;
         bool is_woken; /* a connection was resumed: run again at once */
@@ -92,7 +93,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *userdata) {
                         c->deadline = USEC_INFINITY;
                         (void) shutdown(conn_socket(c), SHUT_RDWR);
                 }
-        return event_rearm(s->sweep, SWEEP_USEC);
+        return event_rearm(s->sweep, MIN(SWEEP_USEC, s->request_usec / 4));
 }
 
 /* --- Connections ---------------------------------------------------------------------------------- */
@@ -101,6 +102,12 @@ void conn_set_deadline(Conn *c, usec_t delay) {
         assert(c);
 
         c->deadline = usec_add(now_usec(CLOCK_MONOTONIC), delay);
+}
+
+usec_t conn_request_time(const Conn *c) {
+        assert(c);
+
+        return c->server->request_usec;
 }
 
 void conn_extend_deadline(Conn *c, usec_t more) {
@@ -168,7 +175,7 @@ static void conn_opened(Server *s, struct MHD_Connection *connection, void **ret
                 c->slot = address_slot(s, info->client_addr);
         if (c->slot < ADDRESS_SLOTS)
                 s->slots[c->slot]++;
-        conn_set_deadline(c, SERVER_HEADERS_USEC);
+        conn_set_deadline(c, s->request_usec);
 }
 
 static void conn_closed(Conn *c) {
@@ -248,7 +255,7 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
         if (!c)
                 return;
         c->request = request_free(c->request);
-        conn_set_deadline(c, SERVER_HEADERS_USEC);
+        conn_set_deadline(c, c->server->request_usec);
 }
 
 static size_t on_unescape(void *userdata, struct MHD_Connection *connection, char *s) {
@@ -350,6 +357,7 @@ int server_new(const ServerArgs *args, Server **ret) {
         s->userdata = args->userdata;
         s->connections = args->connections;
         s->per_address = args->per_address;
+        s->request_usec = args->request_usec > 0 ? args->request_usec : SERVER_REQUEST_USEC;
         s->slots = new0(uint16_t, ADDRESS_SLOTS);
         if (!s->slots)
                 return -ENOMEM;
@@ -373,7 +381,7 @@ int server_new(const ServerArgs *args, Server **ret) {
         r = event_add_timer(s->event, &s->timer, 0, on_timer, s);
         if (r < 0)
                 return r;
-        r = event_add_timer(s->event, &s->sweep, SWEEP_USEC, on_sweep, s);
+        r = event_add_timer(s->event, &s->sweep, MIN(SWEEP_USEC, s->request_usec / 4), on_sweep, s);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);

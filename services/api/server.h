@@ -26,11 +26,10 @@ typedef struct Request Request;
 #define SERVER_CONNECTION_MEMORY (8U * 1024)
 /* Silence on a connection, idle keep-alive included. Agents speak every 15 s. */
 #define SERVER_SILENCE_SEC 60U
-/* From the first byte (or the end of the answer before) to the end of the headers. */
-#define SERVER_HEADERS_USEC (75 * USEC_PER_SEC)
-/* A body or an answer may take this, and one second more for each 16 KiB of it: a bad line, not a slow
- * attack. */
-#define SERVER_TRANSFER_USEC (30 * USEC_PER_SEC)
+/* From the connection (or the end of the answer before) to the end of the headers: longer than the silence
+ * between two calls of an agent. A body or an answer may take as long, and one second more for each 16 KiB
+ * of it: a bad line, not a slow attack. */
+#define SERVER_REQUEST_USEC (75 * USEC_PER_SEC)
 #define SERVER_TRANSFER_RATE (16U * 1024)
 /* Bytes of bodies that are held at any time, of all requests together. */
 #define SERVER_BODIES_MAX (192U * 1024 * 1024)
@@ -40,6 +39,7 @@ typedef struct ServerArgs {
         int listen_fd;        /* taken over */
         unsigned connections; /* at a time; what comes then waits in the kernel's backlog */
         unsigned per_address; /* of one address, the loopback aside (a proxy speaks from there) */
+        usec_t request_usec;  /* 0: SERVER_REQUEST_USEC */
         void *userdata;       /* the Api, for requests */
 } ServerArgs;
 
@@ -64,6 +64,8 @@ void server_give_body(Server *s, size_t n);
 /* For request.c: how long the connection may take for what it does now; USEC_INFINITY: as long as it likes.
  */
 void conn_set_deadline(Conn *c, usec_t delay);
+/* The time of one request, without what its size adds. */
+usec_t conn_request_time(const Conn *c);
 void conn_extend_deadline(Conn *c, usec_t more);
 
 DEFINE_CLEANUP(Server *, server_free);
