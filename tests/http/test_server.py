@@ -1,0 +1,418 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The server itself: what it sends along, what it refuses, what it bounds, how it stops."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+import unittest
+
+from http_case import Client, HttpCase, Raw, wait_until
+
+
+class Answers(HttpCase):
+    """What every answer has."""
+
+    def test_headers(self):
+        for method, path in (
+            ('GET', '/health'),
+            ('GET', '/nowhere'),
+            ('GET', 'runs'),
+            ('POST', '/health'),
+        ):
+            _, headers, _ = self.admin.raw(method, path)
+            self.assertEqual(headers['X-Content-Type-Options'], 'nosniff')
+            self.assertIn("frame-ancestors 'none'", headers['Content-Security-Policy'])
+            self.assertEqual(headers['Cache-Control'], 'no-store')
+            self.assertEqual(headers['Content-Type'], 'application/json')
+            self.assertIsNone(headers['Access-Control-Allow-Origin'])
+
+    def test_not_found_and_not_allowed(self):
+        nobody = Client(self.server)
+        self.refused(404, 'ROUTE_NOT_FOUND', 'GET', '/', client=nobody)
+        self.refused(404, 'ROUTE_NOT_FOUND', 'GET', '/api/v1/tasks/', client=nobody)
+        self.refused(404, 'ROUTE_NOT_FOUND', 'GET', '/api/v1/tasks/0', client=nobody)
+        self.refused(404, 'ROUTE_NOT_FOUND', 'GET', '/api/v1/tasks/x', client=nobody)
+        self.refused(404, 'ROUTE_NOT_FOUND', 'GET', '/api/v2/tasks', client=nobody)
+        for method in ('POST', 'DELETE', 'PATCH', 'OPTIONS', 'BREW'):
+            _, headers, _ = nobody.raw(method, '/health')
+            self.assertEqual(headers['Allow'], 'GET, HEAD')
+            self.refused(405, 'METHOD_NOT_ALLOWED', method, '/health', client=nobody)
+        _, headers, _ = nobody.raw('PATCH', 'tasks/1')
+        self.assertEqual(headers['Allow'], 'GET, HEAD, PUT, DELETE')
+
+    def test_head(self):
+        status, headers, body = Client(self.server).raw('HEAD', '/health')
+        self.assertEqual((status, body), (200, b''))
+        self.assertGreater(int(headers['Content-Length']), 10)
+
+    def test_health_ready_metrics(self):
+        nobody = Client(self.server)
+        self.assertEqual(nobody.call('GET', '/health'), {'status': 'ok'})
+        wait_until(lambda: nobody.request('GET', '/ready')[0] == 200, what='being ready')
+        self.refused(401, 'AUTH_REQUIRED', 'GET', '/metrics', client=nobody)
+        status, headers, body = self.admin.raw('GET', '/metrics')
+        self.assertEqual((status, headers['Content-Type']), (200, 'text/plain; version=0.0.4'))
+        for name in (
+            'queue_depth{state="pending"}',
+            'runs{state="queued"}',
+            'nodes_online',
+            'waiting_agents',
+            'command_timeouts_total',
+            'build_info{version=',
+        ):
+            self.assertIn(f'backupx_{name}', body.decode())
+
+    def test_metrics_escape_labels(self):
+        name = self.unique('a "quoted" name')
+        target = self.make_target()
+        task = self.admin.post(
+            'tasks', {'name': name, 'source': {'paths': ['/etc']}, 'target_ids': [target['id']]}
+        )
+        text = self.admin.raw('GET', '/metrics')[2].decode()
+        self.assertIn('task="' + name.replace('"', '\\"') + f'",task_id="{task["id"]}"', text)
+
+    def test_https_proxies_are_believed_only_when_named(self):
+        forwarded = {'X-Forwarded-For': '192.0.2.7', 'X-Forwarded-Proto': 'https'}
+        _, headers, _ = self.admin.raw('GET', '/health', headers=forwarded)
+        self.assertIsNone(headers['Strict-Transport-Security'])
+        user = self.make_user()
+        client = self.login(user['username'])
+        client.request('POST', 'auth/logout', {}, forwarded)
+        row = self.admin.get(f'audit?user_id={user["id"]}')['items'][0]
+        self.assertEqual(row['address'], '127.0.0.1')
+
+
+class Proxies(HttpCase):
+    """Behind a proxy that is trusted."""
+
+    environment = {'BACKUPX_SERVER_TRUSTED_PROXIES': '127.0.0.1'}
+
+    def test_forwarded(self):
+        user = self.make_user()
+        forwarded = {'X-Forwarded-For': '203.0.113.9, 192.0.2.7', 'X-Forwarded-Proto': 'https'}
+        status, headers, _ = Client(self.server).raw(
+            'POST',
+            'auth/login',
+            {'username': user['username'], 'password': 'a good password'},
+            forwarded,
+        )
+        self.assertEqual(status, 200)
+        self.assertIn('Secure', headers['Set-Cookie'])
+        self.assertTrue(headers['Strict-Transport-Security'])
+        row = self.admin.get(f'audit?user_id={user["id"]}')['items'][0]
+        self.assertEqual(row['address'], '192.0.2.7')
+        _, headers, _ = self.admin.raw('GET', '/health', headers={'X-Forwarded-For': 'not an address'})
+        self.assertIsNone(headers['Strict-Transport-Security'])
+
+
+class Broken(HttpCase):
+    """Requests that are none, or too much of one."""
+
+    environment = {'BACKUPX_SERVER_REQUEST_TIMEOUT': '2s', 'BACKUPX_SERVER_CONNECTIONS': '60'}
+
+    def alive(self):
+        """The daemon serves on, in the same process."""
+        self.assertEqual(Client(self.server, timeout=10).call('GET', '/health'), {'status': 'ok'})
+        self.assertIsNone(self.suite.processes['api'].process.poll())
+
+    def test_malformed(self):
+        for data in (
+            b'\r\n\r\n\r\n',
+            b'GET\r\n\r\n',
+            b'GET /health\r\n\r\n',
+            b'\x16\x03\x01\x02\x00\x01\x00',
+            b'GET /health HTTP/9.9\r\n\r\n',
+            b'GET /he\x00alth HTTP/1.1\r\nHost: x\r\n\r\n',
+            b'GET /health HTTP/1.1\r\nHost\r\n\r\n',
+            b'GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n',
+            b'GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
+            b'GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1e3\r\n\r\n',
+            b'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n',
+            b'GET ' + b'/a' * 6000 + b' HTTP/1.1\r\nHost: x\r\n\r\n',
+            b'GET /health HTTP/1.1\r\nHost: x\r\n' + b'X: ' + b'y' * 20000 + b'\r\n\r\n',
+            b'GET /health HTTP/1.1\r\nHost: x\r\n' + b'X: y\r\n' * 2000 + b'\r\n',
+            os.urandom(4000),
+        ):
+            with Raw(self.suite) as raw:
+                try:
+                    raw.send(data)
+                    raw.socket.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+                answer = raw.rest()
+                if answer:
+                    self.assertRegex(answer[:13], rb'^HTTP/1\.[01] (4\d\d|505|200)')
+                    self.assertNotIn(b'HTTP/1.1 5', answer.replace(b'HTTP/1.1 505', b''))
+        self.alive()
+
+    def test_zero_bytes_in_names(self):
+        for path in (b'/health%00', b'/api/v1/tasks/1%00', b'/api/v1/tasks?limit=1%00'):
+            with Raw(self.suite) as raw:
+                raw.send(
+                    b'GET '
+                    + path
+                    + b' HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer '
+                    + self.admin.token.encode()
+                    + b'\r\n\r\n'
+                )
+                self.assertIn(raw.status(), (400, 404))
+
+    def test_keep_alive_and_pipelining(self):
+        with Raw(self.suite) as raw:
+            for _ in range(3):
+                raw.send(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')
+                self.assertEqual(raw.status(), 200)
+            raw.send(
+                b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n' * 2 + b'GET /nope HTTP/1.1\r\nHost: x\r\n\r\n'
+            )
+            self.assertEqual([raw.status() for _ in range(3)], [200, 200, 404])
+            # A refused request with a small body leaves the connection usable.
+            raw.send(b'POST /nope HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello')
+            self.assertEqual(raw.status(), 404)
+            raw.send(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')
+            self.assertEqual(raw.status(), 200)
+
+    def test_bodies(self):
+        login = b'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n'
+        with Raw(self.suite) as raw:  # announced as too much: refused before it is sent
+            raw.send(login + b'Content-Length: 100000000\r\nExpect: 100-continue\r\n\r\n')
+            self.assertEqual(raw.status(), 413)
+        with Raw(self.suite) as raw:  # too much, in chunks
+            raw.send(
+                login
+                + b'Transfer-Encoding: chunked\r\n\r\n'
+                + 20 * (b'1000\r\n' + 4096 * b'x' + b'\r\n')
+                + b'0\r\n\r\n'
+            )
+            self.assertEqual(raw.status(), 413)
+        with Raw(self.suite) as raw:  # without an end
+            try:
+                raw.send(login + b'Transfer-Encoding: chunked\r\n\r\n')
+                for _ in range(1000):
+                    raw.send(b'1000\r\n' + 4096 * b'x' + b'\r\n')
+                raw.rest()
+            except (ConnectionError, socket.timeout):
+                pass
+        with Raw(self.suite) as raw:  # a body where none is taken
+            raw.send(b'GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc')
+            self.assertEqual(raw.status(), 413)
+        with Raw(self.suite) as raw:  # a body that ends early changes nothing
+            raw.send(login + b'Content-Length: 60\r\n\r\n{"username":"x"')
+        for body in (
+            b'{}x',
+            b'[]',
+            b'"x"',
+            b'\xff',
+            b'{"username":"\x00"}',
+            b'{"username":"\\u0000","password":"x"}',
+            b'{"a":' * 200 + b'1' + b'}' * 200,
+            b'{"username":1e999,"password":"x"}',
+            b'null',
+        ):
+            status, answer = Client(self.server).request('POST', 'auth/login', body)
+            self.assertEqual(status, 400, body)
+            self.assertTrue(answer['message'])
+        self.alive()
+
+    def test_slow_clients_are_closed(self):
+        """One byte now and then does not hold a connection."""
+        start = time.monotonic()
+        with Raw(self.suite, timeout=15) as head, Raw(self.suite, timeout=15) as body:
+            head.send(b'GET /health HTTP/1.1\r\nHost: ')
+            body.send(b'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n')
+
+            def drip(raw):
+                try:
+                    while time.monotonic() - start < 12:
+                        raw.send(b'x')
+                        time.sleep(0.2)
+                except OSError:
+                    return
+
+            threads = [threading.Thread(target=drip, args=(raw,)) for raw in (head, body)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertLess(time.monotonic() - start, 8)
+        self.alive()
+
+    def test_idle_connections_make_room(self):
+        """More clients than connections: those that wait get their turn when idle ones are closed."""
+        idle = [Raw(self.suite) for _ in range(58)]
+        try:
+            self.alive()
+        finally:
+            for raw in idle:
+                raw.socket.close()
+
+    def test_vanishing_clients(self):
+        request = (
+            b'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 48\r\n\r\n'
+            b'{"username":"nobody-99","password":"wrong pass"}'
+        )
+        for _ in range(15):
+            with Raw(self.suite) as raw:
+                raw.send(request)
+        self.alive()
+
+
+class Streams(HttpCase):
+    """Server-sent events."""
+
+    def open(self, token=None):
+        """(connection, response) of a stream."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.suite.port, timeout=25)
+        connection.request(
+            'GET', '/api/v1/events', headers={'Authorization': f'Bearer {token or self.admin.token}'}
+        )
+        response = connection.getresponse()
+        self.addCleanup(connection.close)
+        self.addCleanup(response.close)
+        return connection, response
+
+    @staticmethod
+    def event(response):
+        """(name, data) of the next event; None at the end."""
+        name, data = '', ''
+        while True:
+            line = response.readline().decode()
+            if not line:
+                return None
+            line = line.rstrip('\n')
+            if line.startswith('event: '):
+                name = line[7:]
+            elif line.startswith('data: '):
+                data = line[6:]
+            elif not line and name:
+                return name, json.loads(data)
+
+    def next(self, response, wanted, check):
+        """The next event of this name that check() likes."""
+        while event := self.event(response):
+            if event[0] == wanted and check(event[1]):
+                return event[1]
+        self.fail('the stream ended')
+        return None
+
+    def test_events(self):
+        connection, response = self.open()
+        self.assertEqual(response.status, 200)
+        self.assertEqual(response.getheader('Content-Type'), 'text/event-stream')
+        self.assertEqual(self.event(response)[0], 'hello')
+        task = self.admin.post('tasks', self.task_body())
+        self.next(response, 'task', lambda data: data == {'id': task['id'], 'change': 'created'})
+        run = self.admin.post(f'tasks/{task["id"]}/run')['run_id']
+        self.next(response, 'run', lambda data: (data['id'], data['state']) == (run, 'queued'))
+        self.admin.post(f'runs/{run}/cancel')
+        self.next(response, 'run', lambda data: (data['id'], data['state']) == (run, 'cancelled'))
+        node = self.admin.post('nodes', {'name': self.unique('n')})
+        self.next(response, 'node', lambda data: data['id'] == node['id'])
+        connection.close()
+
+    def test_a_stream_ends_with_its_session(self):
+        user, client = self.member('viewer')
+        _, response = self.open(client.token)
+        self.assertEqual(self.event(response)[0], 'hello')
+        self.admin.put(f'users/{user["id"]}', {'enabled': False})
+        start = time.monotonic()
+        while self.event(response):
+            pass
+        self.assertLess(time.monotonic() - start, 5)
+        self.refused(401, 'AUTH_REQUIRED', 'GET', 'events', client=Client(self.server))
+
+    def test_limits(self):
+        _, client = self.member('viewer')
+        streams = []
+        for _ in range(32):
+            streams.append(self.open(client.token))
+            self.assertEqual(streams[-1][1].status, 200)
+        _, response = self.open(client.token)
+        self.assertEqual(response.status, 429)
+        self.assertTrue(response.getheader('Retry-After'))
+        for connection, response in streams:
+            response.close()
+            connection.close()
+
+    def test_slow_readers_cost_a_bounded_amount(self):
+        """Clients that read nothing while much happens: memory stays, the others hear all."""
+        slow = []
+        for _ in range(10):
+            raw = socket.socket()
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.connect(('127.0.0.1', self.suite.port))
+            raw.sendall(
+                b'GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer '
+                + self.admin.token.encode()
+                + b'\r\n\r\n'
+            )
+            slow.append(raw)
+        connection, response = self.open()
+        task = self.admin.post('tasks', self.task_body())
+        for _ in range(1500):
+            self.admin.put(f'tasks/{task["id"]}', {'enabled': True})
+        last = self.admin.post('nodes', {'name': self.unique('last')})
+        self.next(response, 'node', lambda data: data['id'] == last['id'])
+        pid = self.suite.processes['api'].process.pid
+        with open(f'/proc/{pid}/status', encoding='ascii') as status:
+            resident = next(int(line.split()[1]) for line in status if line.startswith('VmRSS'))
+        if 'sanitize' not in str(self.suite.build):
+            self.assertLess(resident, 64 << 10)
+        connection.close()
+        for raw in slow:
+            raw.close()
+
+
+class Stop(HttpCase):
+    """The end of the daemon."""
+
+    def test_streams_and_waiting_requests_end(self):
+        connection = http.client.HTTPConnection('127.0.0.1', self.suite.port, timeout=20)
+        connection.request(
+            'GET', '/api/v1/events', headers={'Authorization': f'Bearer {self.admin.token}'}
+        )
+        response = connection.getresponse()
+        response.readline()
+        node = self.admin.post('nodes', {'name': self.unique('waiting')})
+        agent = Client(self.server, node['token'])
+        answers = []
+        thread = threading.Thread(
+            target=lambda: answers.append(
+                agent.raw(
+                    'POST',
+                    'agent/commands/claim?wait=50',
+                    {'agent_id': 'a1', 'capacity': 1, 'holding': []},
+                )
+            )
+        )
+        thread.start()
+        time.sleep(0.5)
+        process = self.suite.processes['api'].process
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(10), 0)
+        self.assertLess(time.monotonic() - start, 4)
+        thread.join(10)
+        self.assertIn(answers[0][0], (204, 503))
+        self.assertIn(b'hello', response.read())
+        connection.close()
+        self.suite.restart('api')
+        self.admin.get('auth/me')
+
+    def test_killed_and_back(self):
+        user, client = self.member('operator')
+        task = client.post('tasks', self.task_body())
+        run = client.post(f'tasks/{task["id"]}/run')['run_id']
+        self.suite.restart('api', kill=True)
+        self.assertEqual(client.get('auth/me')['id'], user['id'])
+        self.assertEqual(client.get(f'runs/{run}')['state'], 'queued')
+        wait_until(lambda: client.request('POST', f'runs/{run}/cancel')[0] == 202, what='the dispatcher')
+
+
+if __name__ == '__main__':
+    unittest.main()
