@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGKILL of each program of the suite at random moments during runs.
 
-Whatever is killed and started again: every run that was asked for exists once, ends by itself, has at most one
-archive, and its state tells the truth: a green run has its archive, whole and restorable; a run that is not green
-says why. What the machine did is read from the database and from the target's directory, not from the API alone.
+Whatever is killed and started again: every run that was asked for exists once, ends by itself, has at most
+one archive, and its state tells the truth: a green run has its archive, whole and restorable; a run that is
+not green says why. What happened is read from the database and from the target's directory, not from the API
+alone.
 
 BACKUPX_TEST_SEED repeats the moments (not the machine's scheduling); BACKUPX_TEST_LONG: 20 rounds of each.
 """
@@ -16,6 +17,7 @@ import random
 import signal
 import sqlite3
 import sys
+import threading
 import time
 import unittest
 import urllib.error
@@ -24,6 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 
 import trees  # noqa: E402 pylint: disable=wrong-import-position
 from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
+from processes import Failed  # noqa: E402 pylint: disable=wrong-import-position
 from suite import FINAL_STATES, Suite, wait_until  # noqa: E402 pylint: disable=wrong-import-position
 
 ROUNDS = 20 if os.environ.get('BACKUPX_TEST_LONG') else 3
@@ -61,11 +64,15 @@ def jobs_of(suite):
     return found
 
 
-class KillTest(unittest.TestCase):
-    """One suite for all; each test kills another program."""
+class KillCase(unittest.TestCase):
+    """One suite for all tests of a class; each kills another program."""
+
+    kind = None  # of the target
 
     @classmethod
     def setUpClass(cls):
+        if not cls.kind:
+            raise unittest.SkipTest('only a frame')
         print(f'seed {SEED}, {ROUNDS} rounds', file=sys.stderr)
         cls.random = random.Random(SEED)
         cls.suite = Suite()
@@ -75,13 +82,14 @@ class KillTest(unittest.TestCase):
         cls.source.mkdir()
         trees.make_small(cls.source)
         (cls.source / 'large').write_bytes(cls.random.randbytes(DATA_MIB * 1024 * 1024))
-        cls.storage = cls.suite.storage / 'disk'
-        target = cls.suite.make_target('disk', cls.storage)
+        target = cls.suite.make_target('disk', kind=cls.kind)
+        cls.storage = cls.suite.storage / 'disk' if cls.kind == 'local' else cls.suite.master_state / 'relay'
         cls.task = cls.suite.make_task([cls.source], [target], 'killed', encryption='sealed')
         begun = time.monotonic()
         first = cls.suite.backup(cls.task)
         cls.length = time.monotonic() - begun
         assert first['state'] == 'succeeded', first
+        cls.first = first['id']
         cls.asked = 1
 
     # --- what happened, from the database and the disk ---
@@ -96,7 +104,7 @@ class KillTest(unittest.TestCase):
 
     def archives(self, run):
         """Committed archives of a run on the target: those with a manifest."""
-        return [path.parent for path in self.storage.glob(f'local/killed/*-{run}-*/manifest.json*')]
+        return [path.parent for path in self.storage.glob(f'**/local/killed/*-{run}-*/manifest.json*')]
 
     def check_run(self, run):
         """The run's state against what there is."""
@@ -109,7 +117,7 @@ class KillTest(unittest.TestCase):
         if shown['state'] == 'succeeded':
             self.assertEqual(len(found), 1, f'run {run} is green and has no archive')
             self.assertEqual(target['state'], 'succeeded')
-            self.assertEqual(str(found[0].relative_to(self.storage)) + '/', target['key'])
+            self.assertTrue(f'{found[0]}/'.endswith('/' + target['key']), (found, target))
         else:
             self.assertNotEqual(target['state'], 'succeeded', f'run {run} is {shown["state"]}')
             self.assertTrue(shown['error'], f'run {run} is {shown["state"]} and does not say why')
@@ -117,7 +125,7 @@ class KillTest(unittest.TestCase):
 
     def check_restore(self, run):
         """A green run can be restored, whole."""
-        where = self.suite.folder / f'restored-{run}'
+        where = self.suite.folder / f'restored-{run}-{time.monotonic_ns()}'
         where.mkdir()
         again = self.when_reachable(lambda: self.suite.restore(run, where))
         self.assertEqual(again['state'], 'succeeded', again)
@@ -153,8 +161,8 @@ class KillTest(unittest.TestCase):
 
     def newest(self):
         """The newest runs of the task."""
-        page = self.suite.client.get(f'runs?task_id={self.task}&limit=20')
-        return page['items'] if isinstance(page, dict) else page
+        page = self.suite.client.get(f'runs?task_id={self.task}&kind=backup&limit=20')
+        return [item for item in page['items'] if item['kind'] == 'backup']
 
     def wait_end(self, run, timeout=60):
         """Waits until the run has ended; tells the logs when it does not."""
@@ -194,10 +202,15 @@ class KillTest(unittest.TestCase):
                 states.append(shown['state'])
                 told.append(shown['error']['code'] if shown['error'] else shown['state'])
         green = [item['id'] for item in self.newest() if item['state'] == 'succeeded']
-        self.check_restore(green[0])
+        self.check_restore(green[0] if green else self.first)
         self.check_books()
         print(f'  {self.id().rsplit(".", 1)[-1]}: {", ".join(told)}', file=sys.stderr)
         return states
+
+class LocalKillTest(KillCase):
+    """The job writes to a disk of its own machine."""
+
+    kind = 'local'
 
     def test_api(self):
         """The agent retries, the run does not notice."""
@@ -242,6 +255,154 @@ class KillTest(unittest.TestCase):
                 self.suite.restart(name)
         states = self.rounds(kill)
         self.assertEqual(set(states), {'succeeded'})
+
+
+class RelayKillTest(KillCase):
+    """The job writes through the API."""
+
+    kind = 'relay'
+
+    def test_api(self):
+        """The job sends again what was not acknowledged."""
+        states = self.rounds(lambda: self.kill_program('api'))
+        self.assertEqual(set(states), {'succeeded'})
+
+    def test_job(self):
+        """What a dead job had sent is no archive."""
+        states = self.rounds(self.kill_job)
+        self.assertLessEqual(set(states), {'succeeded', 'failed'})
+
+
+class ChaosTest(unittest.TestCase):
+    """Everything at once: several tasks of both kinds of targets, cancellations and restores, while all
+    programs are killed again and again. Then quiet, and the books are compared."""
+
+    TASKS = 5
+    SECONDS = 180 if ROUNDS == 20 else 15
+
+    def setUp(self):
+        self.random = random.Random(SEED)
+        self.suite = Suite()
+        self.addCleanup(self.suite.close)
+        self.suite.start()
+        self.lock = threading.Lock()
+        self.told = set()      # runs that the API said exist
+        self.restores = {}     # run of a restore -> (directory, task)
+        self.tasks = {}        # task -> source
+        targets = [self.suite.make_target('disk'), self.suite.make_target('relay', kind='relay')]
+        for number in range(self.TASKS):
+            source = self.suite.folder / f'source-{number}'
+            source.mkdir()
+            trees.make_small(source)
+            (source / 'large').write_bytes(self.random.randbytes(8 * 1024 * 1024))
+            task = self.suite.make_task([source], [targets[number % 2]], f'task-{number}',
+                                        encryption='sealed')
+            self.tasks[task] = source
+        self.end = time.monotonic() + self.SECONDS
+
+    def ask(self, task, number):
+        """Asks for runs of one task, cancels some, restores some, until the time is over."""
+        chance = random.Random(SEED + number)
+        while time.monotonic() < self.end:
+            try:
+                run = self.suite.run_task(task)
+                with self.lock:
+                    self.told.add(run)
+                time.sleep(chance.uniform(0, 0.8))
+                if chance.random() < 0.15:
+                    self.suite.client.post(f'runs/{run}/cancel')
+                elif chance.random() < 0.3:
+                    page = self.suite.client.get(f'runs?task_id={task}&kind=backup&state=succeeded&limit=5')
+                    if page['items']:
+                        self.restore(page['items'][0]['id'], task)
+            except GONE:
+                time.sleep(0.05)
+            except ApiError as error:
+                # It overlaps; it has ended before it could be cancelled; a daemon is away.
+                if error.status not in (409, 503):
+                    raise
+                time.sleep(0.05)
+
+    def restore(self, run, task):
+        """Asks for a restore into a directory of its own."""
+        where = self.suite.folder / f'restored-{run}-{time.monotonic_ns()}'
+        where.mkdir()
+        answer = self.suite.client.post(f'runs/{run}/restore', {
+            'destination': {'node_id': 1, 'path': str(where)}, 'paths': [], 'conflict': 'fail'})
+        with self.lock:
+            self.told.add(answer['run_id'])
+            self.restores[answer['run_id']] = (where, task)
+
+    def kill_some(self):
+        """Kills one program after the other; the count."""
+        kills = 0
+        while time.monotonic() < self.end:
+            time.sleep(self.random.uniform(0.2, 1.5))
+            victim = self.random.choice(['api', 'scheduler', 'dispatcher', 'agent', 'job'])
+            if victim == 'job':
+                for pid in jobs_of(self.suite)[:1]:
+                    os.kill(pid, signal.SIGKILL)
+            else:
+                self.suite.restart(victim, kill=True)
+            kills += 1
+        return kills
+
+    def rows(self, sql):
+        """Rows of the master's database."""
+        database = sqlite3.connect(f'file:{self.suite.master_state}/backupx.db?mode=ro', uri=True)
+        try:
+            return database.execute(sql).fetchall()
+        finally:
+            database.close()
+
+    def archives(self, run):
+        """Committed archives of a run, wherever."""
+        return [path for folder in (self.suite.storage, self.suite.master_state / 'relay')
+                for path in folder.glob(f'**/local/*/*-{run}-*/manifest.json*')]
+
+    def check(self):
+        """What everybody was told, the database and the disks must agree."""
+        states = dict(self.rows('SELECT id, state FROM runs'))
+        self.assertEqual(self.told - set(states), set(), 'runs that were told and lost')
+        for run, kind, state, error in self.rows('SELECT id, kind, state, error FROM runs'):
+            if state not in (3, 6):
+                self.assertTrue(error, f'run {run} is in state {state} and does not say why')
+            if kind == 0:
+                self.assertLessEqual(len(self.archives(run)), 1, f'run {run} was done twice')
+                if state == 3:
+                    self.assertEqual(len(self.archives(run)), 1, f'run {run} is green and has no archive')
+            elif state == 3 and run in self.restores:
+                where, task = self.restores[run]
+                source = self.tasks[task]
+                found = trees.differences(source, pathlib.Path(f'{where}{source}'))
+                self.assertEqual(found, [], f'run {run}')
+        self.assertEqual(self.rows('SELECT run_id FROM commands WHERE accepted <> 0 AND run_id IS NOT NULL'
+                                   ' GROUP BY run_id HAVING count(*) > 1'), [])
+        self.assertEqual(self.rows("SELECT r.run_id FROM run_targets r JOIN runs x ON x.id = r.run_id"
+                                   " WHERE r.state = 0 OR (r.state = 1 AND x.state NOT IN (3, 4))"), [])
+        self.assertEqual(self.rows('PRAGMA integrity_check')[0][0], 'ok')
+
+    def test_chaos(self):
+        """Nothing is lost, doubled, unfinished or green without reason."""
+        print(f'seed {SEED}, {self.SECONDS} s', file=sys.stderr)
+        threads = [threading.Thread(target=self.ask, args=[task, number])
+                   for number, task in enumerate(self.tasks)]
+        for thread in threads:
+            thread.start()
+        kills = self.kill_some()
+        for thread in threads:
+            thread.join()
+        try:
+            wait_until(lambda: not self.rows('SELECT id FROM runs WHERE state < 3') and
+                       not self.rows('SELECT id FROM commands WHERE settled = 0'), 90, 'the end of all runs')
+        except Failed:
+            print(self.rows('SELECT id, kind, state, command_id FROM runs WHERE state < 3'),
+                  self.rows('SELECT id, run_id, state, attempt, cancel FROM commands WHERE settled = 0'),
+                  self.suite.tails(), file=sys.stderr)
+            raise
+        self.check()
+        counts = self.rows('SELECT kind, state, error_code, count(*) FROM runs GROUP BY 1, 2, 3')
+        print(f'  {kills} kills; runs by kind, state, reason: {counts}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast the suite reacts, through the real daemons from the build tree.
 
-First: from POST tasks/{id}/run to the job's first byte read, for a task of one small file (goal: median under
-50 ms). Second: from the moment the dispatcher has queued a command to its arrival at an agent that waits on its
-long poll (goal: 99 of 100 under 10 ms); this agent is a plain client, so that its own work does not count.
+First: from POST tasks/{id}/run to the job's first byte read, for a task of one small file (goal: median
+under 50 ms). Second: from the moment the dispatcher has queued a command to its arrival at an agent that waits
+on its long poll (goal: 99 of 100 under 10 ms); this agent is a plain client, so that its own work does not
+count.
 
 Prints the distributions. With --strict a goal that was missed is a failure; without, a busy machine is none.
 """
@@ -64,7 +65,8 @@ def measure_first_read(suite, rounds):
         row = query(suite, 'SELECT r.first_read, r.queued, c.created, c.dispatched, c.accepted FROM runs r'
                            ' JOIN commands c ON c.id = r.command_id WHERE r.id = ?', run)[0]
         times.append((row[0] - asked) / 1000)
-        steps.append([(after - before) / 1000 for before, after in zip((asked, *row[1:]), (*row[1:], row[0]))])
+        moments = (asked, *row[1:], row[0])
+        steps.append([(after - before) / 1000 for before, after in zip(moments, moments[1:])])
     names = ('queued', 'command added', 'claimed', 'accepted', 'first byte')
     print('  medians of the steps: ' + ', '.join(
         f'{name} +{quantile([step[i] for step in steps], 0.5):.1f} ms' for i, name in enumerate(names)))
