@@ -267,8 +267,8 @@ static const Command commands[] = {
           "the service." },
         { "reset-password", NULL, "[NAME]", NULL, OPTIONS(reset_options), verb_reset_password,
           "set a password on the master itself (root)",
-          "Works without a login, on the database: for an administrator who forgot the password. All sessions "
-          "of the account end." },
+          "Works without a login, on the database: for an administrator who forgot the password. All "
+          "sessions of the account end." },
         { "help", NULL, "[COMMAND…]", NULL, NO_OPTIONS, verb_help,
           "explain a command; --json: all of them, for programs", NULL },
 };

@@ -126,7 +126,7 @@ int dropin_allow(const char *unit, const char *directory, Failure *reterr_failur
         if (r >= 0)
                 r = asprintf_safe(
                                 &text,
-                                "# Written by backupx; delete this file and run systemctl daemon-reload to undo.\n"
+                                "# Written by backupx; to undo: delete it, systemctl daemon-reload.\n"
                                 "[Service]\nReadWritePaths=\"%s\"\n",
                                 directory);
         if (r >= 0)

@@ -185,7 +185,8 @@ static void print_title(const char *key, int indent) {
 }
 
 static ColumnKind kind_of_field(const char *key) {
-        if (endswith(key, "_at") || endswith(key, "_seen") || streq(key, "scheduled_for") || streq(key, "deadline"))
+        if (endswith(key, "_at") || endswith(key, "_seen") || streq(key, "scheduled_for") ||
+            streq(key, "deadline"))
                 return COLUMN_TIME;
         if (streq(key, "size") || startswith(key, "bytes_") || endswith(key, "_bytes"))
                 return COLUMN_SIZE;

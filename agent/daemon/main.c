@@ -52,8 +52,8 @@ static int run_agent(sd_event *event, const AgentOptions *options) {
         if (r < 0)
                 return r;
         if (http_url_is_exposed(options->master))
-                log_warning("The master is reached without TLS: the token, and all that jobs send, can be read "
-                            "on the way to %s",
+                log_warning("The master is reached without TLS: the token, and all that jobs send, can be "
+                            "read on the way to %s",
                             options->master);
         ready = notify_ready();
         return sd_event_loop(event);

@@ -71,7 +71,8 @@ static int parse_argv(int argc, char *argv[]) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
-                        puts("backupx-job [--help | --version]\n\nOne job of backupx-agent, which starts it.");
+                        puts("backupx-job [--help | --version]\n\n"
+                             "One job of backupx-agent, which starts it.");
                         return 0;
                 case 'V':
                         puts("backupx-job " BACKUPX_VERSION);

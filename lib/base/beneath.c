@@ -86,7 +86,8 @@ int open_beneath_by_steps(int dirfd, const char *path, int flags, mode_t mode) {
                         return r;
                 if (path[n + gap] == 0)
                         /* A slash at the end asks for a directory. */
-                        return open_last(here >= 0 ? here : dirfd, part, gap > 0 ? flags | O_DIRECTORY : flags, mode);
+                        return open_last(here >= 0 ? here : dirfd, part,
+                                         gap > 0 ? flags | O_DIRECTORY : flags, mode);
                 next = open_last(here >= 0 ? here : dirfd, part, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
                 if (next < 0)
                         return next;

@@ -2,9 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* An error for people: beside the errno that the program acts on, a code that other programs match
- * (UPPER_SNAKE) and one sentence that says what failed, on which object, why, and what to do. Functions that have
- * one take it as their last parameter, reterr_failure, which may be NULL. The first one set stays: the failure
- * nearest to the cause is the one that is told. */
+ * (UPPER_SNAKE) and one sentence that says what failed, on which object, why, and what to do. Functions that
+ * have one take it as their last parameter, reterr_failure, which may be NULL. The first one set stays: the
+ * failure nearest to the cause is the one that is told. */
 
 #include "base/macros.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A directory of this host. Keys are paths below it; open_beneath() keeps them there, whatever links somebody put
- * in the way. An object is a file without a name until its commit (O_TMPFILE), so that a job that is killed
- * leaves nothing; where the file system cannot do that, a file with a temporary name. */
+/* A directory of this host. Keys are paths below it; open_beneath() keeps them there, whatever links
+ * somebody put in the way. An object is a file without a name until its commit (O_TMPFILE), so that a job
+ * that is killed leaves nothing; where the file system cannot do that, a file with a temporary name. */
 
 #include <dirent.h>
 #include <errno.h>

@@ -117,7 +117,10 @@ class Jobs(unittest.TestCase):
         self.assertEqual(
             guest.shell('stat -c "%a %U" /srv/seen/home/alice/private').strip(), '600 alice'
         )
-        nodes = r'cd "$1"; find . \( -type b -o -type c \) ! -path "./pts/*" -exec stat -c "%n %t:%T %a %u %g" {} + | sort'
+        nodes = (
+            r'cd "$1"; find . \( -type b -o -type c \) ! -path "./pts/*" '
+            r'-exec stat -c "%n %t:%T %a %u %g" {} + | sort'
+        )
         self.assertEqual(
             guest.run('bash', '-euc', nodes, 'nodes', '/dev').stdout,
             guest.run('bash', '-euc', nodes, 'nodes', '/srv/seen/dev').stdout,

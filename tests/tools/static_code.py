@@ -16,6 +16,7 @@ import xml.etree.ElementTree
 import csource
 
 LINE_MAX = 109
+LINE_MAX_OF_SCRIPTS = 120
 FILE_MAX = 800
 
 # Which layers of the tree a folder may include, itself aside. The longest folder that fits a file counts.
@@ -182,11 +183,11 @@ def check_comments():
 
 
 def check_lines():
-    """Lines are at most LINE_MAX columns long, without tabs, and end cleanly."""
+    """Lines are at most 109 columns long (120 outside of C), without tabs, and end cleanly."""
     for path in csource.walk('.c', '.h', '.py', '.sh', 'meson.build'):
         text = csource.read(path)
         for number, line in enumerate(text.splitlines(), 1):
-            if len(line) > LINE_MAX:
+            if len(line) > (LINE_MAX if path.endswith(('.c', '.h')) else LINE_MAX_OF_SCRIPTS):
                 yield f'{path}:{number}: {len(line)} columns'
             if line != line.rstrip():
                 yield f'{path}:{number}: space at the end of the line'

@@ -6,7 +6,8 @@
 #include "tests/test.h"
 
 #define CONTEXT \
-        "\"context\":{\"master_url\":\"https://m\",\"results_dir\":\"/r\",\"node\":{\"id\":7,\"name\":\"web\"}," \
+        "\"context\":{\"master_url\":\"https://m\",\"results_dir\":\"/r\"," \
+        "\"node\":{\"id\":7,\"name\":\"web\"}," \
         "\"ca_cert\":null,\"pin\":null,\"insecure_tls\":true,\"new\":1}"
 
 static int parse(const char *text, JobStart *ret, Failure *f) {
@@ -19,7 +20,8 @@ static int parse(const char *text, JobStart *ret, Failure *f) {
 static void test_good(void) {
         _cleanup_(job_start_done) JobStart s = JOB_START_NULL;
 
-        CHECK_OK(parse("{\"type\":\"start\",\"command\":5,\"attempt\":2,\"kind\":\"backup\",\"deadline\":null,"
+        CHECK_OK(parse("{\"type\":\"start\",\"command\":5,\"attempt\":2,\"kind\":\"backup\","
+                       "\"deadline\":null,"
                        "\"spec\":{\"run\":12}," CONTEXT ",\"secrets\":{\"targets\":{\"5\":{\"a\":\"b\"}}}}",
                        &s, NULL));
         CHECK_INT(s.name.command, 5);

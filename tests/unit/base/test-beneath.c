@@ -25,7 +25,8 @@ static int make_folder(char *name) {
 }
 
 static void remove_folder(int fd, const char *name) {
-        static const char *const files[] = { "a/b/file", "a/b/new", "a/to-file", "to-a", "to-root", "dangling" };
+        static const char *const files[] = { "a/b/file", "a/b/new", "a/to-file",
+                                             "to-a", "to-root", "dangling" };
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
                 (void) unlinkat(fd, files[i], 0);
@@ -70,8 +71,8 @@ static void check_cases(Open open_it) {
                 int fd = open_it(folder, cases[i].path, cases[i].flags, 0600);
 
                 if ((fd < 0 ? fd : 0) != cases[i].expected)
-                        TEST_FAIL("'%s' with flags %#x gives %d, expected %d", cases[i].path, (unsigned) cases[i].flags,
-                                  fd, cases[i].expected);
+                        TEST_FAIL("'%s' with flags %#x gives %d, expected %d", cases[i].path,
+                                  (unsigned) cases[i].flags, fd, cases[i].expected);
                 if (fd >= 0)
                         CHECK(fcntl(fd, F_GETFD) & FD_CLOEXEC);
                 safe_close(fd);
