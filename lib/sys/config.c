@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "sys/config.h"
+#include "sys/log.h"
 
 #define VALUES_MAX 256 /* items of one list */
 
@@ -124,6 +125,25 @@ static int store_value(const ConfigArgs *args, const ConfigItem *item, const Con
         return item->parse(value, (char *) args->target + item->offset, failure);
 }
 
+/* Reads over the current event and all that is in it. */
+static int skip_value(Document *d) {
+        unsigned depth = 0;
+
+        for (;;) {
+                int r;
+
+                if (d->event.type == YAML_MAPPING_START_EVENT || d->event.type == YAML_SEQUENCE_START_EVENT)
+                        depth++;
+                else if (d->event.type == YAML_MAPPING_END_EVENT || d->event.type == YAML_SEQUENCE_END_EVENT)
+                        depth--;
+                if (depth == 0)
+                        return 0;
+                r = advance(d);
+                if (r < 0)
+                        return r;
+        }
+}
+
 /* The current event is the value of key. */
 static int read_value(Document *d, const char *section, const char *key, size_t line) {
         _cleanup_(strv_freep) char **list = NULL;
@@ -134,6 +154,8 @@ static int read_value(Document *d, const char *section, const char *key, size_t 
         int r;
 
         item = find_item(d->args, section, key);
+        if (!item && d->args->shared)
+                return skip_value(d);
         if (!item)
                 return fail_at(d, line, "unknown key '%s%s%s'", strempty(section), section ? "." : "", key);
         bit = UINT64_C(1) << (item - d->args->items);
@@ -215,7 +237,7 @@ static int read_top(Document *d) {
                         else if (!is_empty_scalar(d))
                                 r = fail_at(d, line, "'%s' is a section, keys are expected below it", key);
                 } else if (d->event.type == YAML_MAPPING_START_EVENT)
-                        r = fail_at(d, line, "unknown section '%s'", key);
+                        r = d->args->shared ? skip_value(d) : fail_at(d, line, "unknown section '%s'", key);
                 else
                         r = read_value(d, NULL, key, line);
                 if (r < 0)
@@ -370,4 +392,27 @@ int config_load(const ConfigArgs *args, Failure *reterr_failure) {
                         return r;
         }
         return args->environment ? load_environment(args, reterr_failure) : 0;
+}
+
+int config_apply_log_level(const char *path, Failure *reterr_failure) {
+        static const ConfigItem items[] = {
+                { "log", "level", config_parse_log_level, 0 },
+        };
+        int level = -1, r;
+        const ConfigArgs args = {
+                .items = items,
+                .n_items = ELEMENTSOF(items),
+                .environment = "BACKUPX",
+                .path = path ? path : CONFIG_MASTER_PATH,
+                .required = path,
+                .shared = true,
+                .target = &level,
+        };
+
+        r = config_load(&args, reterr_failure);
+        if (r < 0)
+                return r;
+        if (level >= 0)
+                log_set_max_level(level);
+        return 0;
 }

@@ -36,10 +36,18 @@ typedef struct ConfigArgs {
         const char *environment; /* prefix of variables, "BACKUPX": BACKUPX_SECTION_KEY. NULL: none */
         const char *path;        /* NULL: the environment alone */
         bool required;           /* a missing file is an error */
+        bool shared;             /* other programs read the file, too: what is not in the table is theirs */
         void *target;
 } ConfigArgs;
 
 int config_load(const ConfigArgs *args, Failure *reterr_failure) _warn_unused_;
+
+/* Where the master's daemons are configured. */
+#define CONFIG_MASTER_PATH "/etc/backupx/config.yaml"
+
+/* For a daemon of the master that has nothing else to configure: sets the log level as log.level in the
+ * master's file, its drop-ins or BACKUPX_LOG_LEVEL say. path NULL: the usual file, which may be missing. */
+int config_apply_log_level(const char *path, Failure *reterr_failure) _warn_unused_;
 
 /* One document from memory; name is what messages call it. */
 int config_parse(const ConfigArgs *args, const char *name, const char *data, size_t n,

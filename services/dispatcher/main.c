@@ -3,32 +3,40 @@
 #include <stdio.h>
 
 #include "services/dispatcher/dispatcher.h"
+#include "sys/config.h"
 #include "sys/daemon.h"
 #include "sys/event.h"
 #include "sys/log.h"
+#include "wire/names.h"
 
-static int parse_argv(int argc, char *argv[]) {
+static int parse_argv(int argc, char *argv[], const char **ret_config) {
         static const struct option options[] = {
+                { "config", required_argument, NULL, 'c' },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'V' },
                 {},
         };
 
-        switch (getopt_long(argc, argv, "h", options, NULL)) {
-        case -1:
-                break;
-        case 'h':
-                puts("backupx-dispatcher [OPTIONS...]\n\n"
-                     "Sends work to nodes and takes its results.\n\n"
-                     "  -h --help     Show this help\n"
-                     "     --version  Show the version");
-                return 0;
-        case 'V':
-                puts("backupx-dispatcher " BACKUPX_VERSION);
-                return 0;
-        default:
-                return -EINVAL;
-        }
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'c':
+                        *ret_config = optarg;
+                        break;
+                case 'h':
+                        puts("backupx-dispatcher [OPTIONS...]\n\n"
+                             "Sends work to nodes and takes its results.\n\n"
+                             "     --config=FILE  Configuration (default " CONFIG_MASTER_PATH ")\n"
+                             "  -h --help         Show this help\n"
+                             "     --version      Show the version");
+                        return 0;
+                case 'V':
+                        puts("backupx-dispatcher " BACKUPX_VERSION);
+                        return 0;
+                default:
+                        return -EINVAL;
+                }
         if (optind < argc) {
                 fprintf(stderr, "backupx-dispatcher: unexpected argument '%s'\n", argv[optind]);
                 return -EINVAL;
@@ -38,15 +46,22 @@ static int parse_argv(int argc, char *argv[]) {
 
 static int run(int argc, char *argv[]) {
         _cleanup_(dispatcher_freep) Dispatcher *d = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_event_ sd_event *event = NULL;
         _cleanup_(notify_stopping) bool ready = false;
+        const char *config = NULL;
         int r;
 
         log_open("backupx-dispatcher");
 
-        r = parse_argv(argc, argv);
+        r = parse_argv(argc, argv, &config);
         if (r <= 0)
                 return r;
+
+        r = config_apply_log_level(config, &failure);
+        if (r < 0)
+                return log_struct_errno(LOG_ERR, r, MESSAGE_CONFIG_INVALID, NULL, "%s",
+                                        failure_message(&failure, r));
 
         r = event_new(&event);
         if (r < 0)

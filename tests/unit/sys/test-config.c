@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/times.h"
 #include "sys/config.h"
+#include "sys/log.h"
 #include "tests/test.h"
 
 typedef struct Sample {
@@ -127,6 +128,22 @@ static void test_errors(void) {
         }
 }
 
+/* What is another program's is read over, however it looks; what is ours is still checked. */
+static void test_shared(void) {
+        static const ConfigItem few[] = { { "log", "level", config_parse_log_level,
+                                            offsetof(Sample, level) } };
+        _cleanup_(sample_done) Sample s = {};
+        const ConfigArgs args = { .items = few, .n_items = ELEMENTSOF(few), .shared = true, .target = &s };
+        static const char good[] =
+                        "server:\n  listen: x\n  deep:\n    - [a, {b: c}]\nrelay: {directories: [/a]}\n"
+                        "top: 1\nlog:\n  target: [x]\n  level: debug\n  last: ~\n";
+        static const char bad[] = "server:\n  listen: x\nlog:\n  level: loud\n";
+
+        CHECK_OK(config_parse(&args, "shared.yaml", good, sizeof(good) - 1, NULL));
+        CHECK_INT(s.level, LOG_DEBUG);
+        CHECK(config_parse(&args, "shared.yaml", bad, sizeof(bad) - 1, NULL) < 0);
+}
+
 static void write_text(const char *path, const char *text) {
         CHECK_OK(write_file_atomic(AT_FDCWD, path, text, strlen(text), 0600));
 }
@@ -179,6 +196,7 @@ int main(void) {
         RUN(test_all_types);
         RUN(test_nothing);
         RUN(test_errors);
+        RUN(test_shared);
         RUN(test_load);
         return EXIT_SUCCESS;
 }
