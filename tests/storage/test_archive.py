@@ -164,8 +164,8 @@ class Selection(backups.Case):
         self.assertEqual(os.stat(out + '/p/q').st_mtime_ns, 1_500_000_000_111_222_333)
 
     def test_excludes(self):
-        self.make(['s/keep.c', 's/x.o', 's/build/y', 's/sub/build/z', 's/sub/a.log', 's/sub/keep.log', 's/top',
-                   's/sub/top', 's/v/w/deep/x', 's/cache/1', 's/cache/inner/2'])
+        self.make(['s/keep.c', 's/x.o', 's/build/y', 's/sub/build/z', 's/sub/a.log', 's/sub/keep.log',
+                   's/top', 's/sub/top', 's/v/w/deep/x', 's/cache/1', 's/cache/inner/2'])
         options = []
         for pattern in ('*.o', 'build/', '*.log', '!keep.log', '/top', 'v/**/x', self.path('s/cache')):
             options += ['--exclude', pattern]
