@@ -3,9 +3,9 @@
 """How fast the suite reacts, through the real daemons from the build tree.
 
 First: from POST tasks/{id}/run to the job's first byte read, for a task of one small file (goal: median
-under 50 ms). Second: from the moment the dispatcher has queued a command to its arrival at an agent that waits
-on its long poll (goal: 99 of 100 under 10 ms); this agent is a plain client, so that its own work does not
-count.
+under 50 ms). Second: from the moment the dispatcher has queued a command to its arrival at an agent that
+waits on its long poll (goal: 99 of 100 under 10 ms); this agent is a plain client, so that its own work does
+not count.
 
 Prints the distributions. With --strict a goal that was missed is a failure; without, a busy machine is none.
 """
@@ -94,8 +94,8 @@ class WaitingAgent(threading.Thread):
     def beat(self, connection, key):
         """The heartbeat that makes the node online."""
         return self.call(connection, 'heartbeat', {
-            'boot_id': 'b', 'agent_id': 'bench', 'version': '0', 'os': 'linux', 'arch': 'x', 'hostname': 'bench',
-            'addresses': [], 'public_key': key, 'capacity': 4, 'running': [], 'free_bytes': 1,
+            'boot_id': 'b', 'agent_id': 'bench', 'version': '0', 'os': 'linux', 'arch': 'x',
+            'hostname': 'bench', 'addresses': [], 'public_key': key, 'capacity': 4, 'running': [], 'free_bytes': 1,
             'clock': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), 'tools': {}})
 
     def run(self):
