@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -46,6 +47,7 @@ struct Agent {
         char *given; /* the credential; NULL: none */
         uint64_t node_id;
         char *node_name;
+        char *status; /* as it was told last */
         MasterCall *self_call;
         sd_event_source *token_timer;
         sd_event_source *stop_timer;
@@ -165,24 +167,35 @@ static unsigned count_jobs(const Agent *a) {
 
 /* --- Status ------------------------------------------------------------------------------------------- */
 
-static void tell_status(Agent *a) {
+static int build_status(const Agent *a, char **ret) {
         unsigned jobs = count_jobs(a);
 
         if (a->stopping)
-                notify_status("Stopping, %u job%s to wait for", jobs, jobs == 1 ? "" : "s");
-        else if (!master_token(a->master))
-                notify_status("Not enrolled: there is no token yet. Run: backupx-agent enroll");
-        else if (a->duplicated)
-                notify_status("Another agent answers for this node at %s: was this machine cloned?",
-                              a->options->master);
-        else if (master_is_connected(a->master))
-                notify_status("Connected to %s%s%s, %u job%s", a->options->master,
-                              a->node_name ? " as " : "", strempty(a->node_name), jobs,
-                              jobs == 1 ? "" : "s");
-        else if (isempty(master_trouble(a->master)))
-                notify_status("Connecting to %s", a->options->master);
-        else
-                notify_status("No contact with %s: %s", a->options->master, master_trouble(a->master));
+                return asprintf_safe(ret, "Stopping, %u job%s to wait for", jobs, jobs == 1 ? "" : "s");
+        if (!master_token(a->master))
+                return asprintf_safe(ret, "Not enrolled: there is no token yet. Run: backupx-agent enroll");
+        if (a->duplicated)
+                return asprintf_safe(ret,
+                                     "Another agent answers for this node at %s: was this machine cloned?",
+                                     a->options->master);
+        if (master_is_connected(a->master))
+                return asprintf_safe(ret, "Connected to %s%s%s, %u job%s", a->options->master,
+                                     a->node_name ? " as " : "", strempty(a->node_name), jobs,
+                                     jobs == 1 ? "" : "s");
+        if (isempty(master_trouble(a->master)))
+                return asprintf_safe(ret, "Connecting to %s", a->options->master);
+        return asprintf_safe(ret, "No contact with %s: %s", a->options->master, master_trouble(a->master));
+}
+
+/* Only what is new: the service manager has more to do than to read us. */
+static void tell_status(Agent *a) {
+        _cleanup_(freep) char *text = NULL;
+
+        if (build_status(a, &text) < 0 || streq_ptr(text, a->status))
+                return;
+        notify_status("%s", text);
+        free(a->status);
+        a->status = TAKE_PTR(text);
 }
 
 static void on_master_change(Master *m, void *userdata) {
@@ -494,6 +507,9 @@ static int open_folders(Agent *a, Failure *reterr_failure) {
         a->results_fd = state_dir_open(a->options->results_dir, reterr_failure);
         if (a->results_fd < 0)
                 return a->results_fd;
+        (void) fchmod(a->state_fd, 0700); /* whoever made it */
+        state_dir_tidy(a->state_fd, /* only_old= */ false);
+        state_dir_tidy(a->results_fd, /* only_old= */ true); /* jobs write there, too */
         r = state_identity(a->state_fd, &a->identity, reterr_failure);
         if (r >= 0)
                 r = state_agent_id(a->state_fd, a->id, reterr_failure);
@@ -557,6 +573,7 @@ Agent *agent_free(Agent *a) {
         age_identity_erase(&a->identity);
         erase_and_free(a->given);
         free(a->node_name);
+        free(a->status);
         safe_close(a->state_fd);
         safe_close(a->results_fd);
         sd_event_unref(a->event);

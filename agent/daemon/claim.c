@@ -28,6 +28,8 @@ struct Claim {
         Poll polls[POLLS_MAX];
         uint64_t last;
         bool waiting; /* for the timer */
+        bool duplicated;
+        bool taking; /* commands out of an answer */
         bool stopped;
 };
 
@@ -93,10 +95,14 @@ static void on_claim(const Reply *reply, void *userdata) {
         Reply seen = *reply; /* borrowed */
 
         p->call = NULL;
-        agent_duplicated(c->agent, reply->verdict == REPLY_DUPLICATE);
+        c->duplicated = reply->verdict == REPLY_DUPLICATE;
+        agent_duplicated(c->agent, c->duplicated);
+        /* No new claim before all of this answer is taken: it would not name what is held from now on. */
+        c->taking = true;
+        take_commands(c, reply);
         if (reply->verdict == REPLY_OK || reply->verdict == REPLY_EMPTY)
                 agent_claim_answered(c->agent);
-        take_commands(c, reply);
+        c->taking = false;
         if (!current || c->stopped)
                 return;
         none = json_array_size(json_object_get(reply->data, "commands")) == 0;
@@ -141,8 +147,9 @@ static int send_claim(Claim *c, Poll *p, AgentPlaces places) {
         r = build_body(c, places, &body);
         if (r < 0)
                 return r;
-        /* What is to be reported as lost waits for an answer: a quick one. */
-        p->wait_sec = agent_has_lost_work(c->agent) ? 0 : CLAIM_WAIT_SEC;
+        /* What is to be reported as lost waits for an answer, and so does whoever wonders whether the other
+         * agent is gone: a quick one. */
+        p->wait_sec = c->duplicated || agent_has_lost_work(c->agent) ? 0 : CLAIM_WAIT_SEC;
         snprintf(path, sizeof(path), "commands/claim?wait=%u", p->wait_sec);
         request = (MasterRequest){
                 .path = path,
@@ -178,7 +185,7 @@ void claim_update(Claim *c) {
 
         assert(c);
 
-        if (c->stopped || c->waiting || !master_token(agent_master(c->agent)))
+        if (c->stopped || c->waiting || c->taking || !master_token(agent_master(c->agent)))
                 return;
         places = agent_free_places(c->agent);
         if (places.heavy == 0 && places.probes == 0)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "agent/daemon/credential.h"
 #include "agent/daemon/enroll.h"
@@ -131,6 +132,7 @@ static int prepare(Verb *v, sd_event_time_handler_t handler, char **ret_given, F
         v->state_fd = state_dir_open(v->options->state_dir, reterr_failure);
         if (v->state_fd < 0)
                 return v->state_fd;
+        (void) fchmod(v->state_fd, 0700);
         r = credential_given(v->options, ret_given, reterr_failure);
         if (r >= 0)
                 r = master_new(v->event, v->options, &v->master);

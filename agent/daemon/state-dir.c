@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <systemd/sd-id128.h>
+#include <unistd.h>
 
 #include "agent/daemon/state-dir.h"
 #include "base/alloc.h"
 #include "base/encode.h"
 #include "base/fd.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "base/times.h"
 #include "crypto/digest.h"
 #include "crypto/random.h"
 #include "wire/json.h"
 
 #define FILE_MAX 4096
+
+#define LEFTOVER_AGE (10 * USEC_PER_MINUTE)
 
 int state_dir_open(const char *path, Failure *reterr_failure) {
         int fd, r;
@@ -30,6 +37,36 @@ int state_dir_open(const char *path, Failure *reterr_failure) {
                 return failure_set(reterr_failure, -errno, "STATE_UNUSABLE",
                                    "The folder %s cannot be opened: %m", path);
         return fd;
+}
+
+/* write_file_atomic() names its temporary files so. */
+static bool is_leftover(int dirfd, const char *name, bool only_old) {
+        struct stat st;
+
+        if (name[0] == '.' || !endswith(name, "~"))
+                return false;
+        if (!only_old)
+                return true;
+        return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) >= 0 &&
+                        (usec_t) st.st_mtim.tv_sec * USEC_PER_SEC + LEFTOVER_AGE < now_usec(CLOCK_REALTIME);
+}
+
+void state_dir_tidy(int dirfd, bool only_old) {
+        int fd;
+        DIR *d;
+
+        assert(dirfd >= 0);
+
+        fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        d = fd < 0 ? NULL : fdopendir(fd);
+        if (!d) {
+                safe_close(fd);
+                return;
+        }
+        for (const struct dirent *e = readdir(d); e; e = readdir(d))
+                if (is_leftover(dirfd, e->d_name, only_old))
+                        (void) unlinkat(dirfd, e->d_name, 0);
+        (void) closedir(d);
 }
 
 /* Cuts the line end. */

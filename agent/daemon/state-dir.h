@@ -16,6 +16,10 @@
 /* Opens the folder and makes it where it is missing. */
 int state_dir_open(const char *path, Failure *reterr_failure) _warn_unused_;
 
+/* Removes what writes that were interrupted left behind; only_old spares those of the last minutes, where
+ * somebody else may be writing this moment. */
+void state_dir_tidy(int dirfd, bool only_old);
+
 /* Reads the identity; makes one where there is none. A damaged one is an error, never replaced: secrets and
  * the pinned key would be lost. */
 int state_identity(int dirfd, AgeIdentity *ret, Failure *reterr_failure) _warn_unused_;

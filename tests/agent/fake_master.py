@@ -4,6 +4,7 @@
 import http.server
 import json
 import re
+import socket
 import socketserver
 import threading
 import time
@@ -44,8 +45,14 @@ class Command:
 
     def delivery(self):
         """What the claim answers."""
-        return {'id': self.number, 'attempt': self.attempt, 'kind': self.kind, 'deadline': None,
-                'spec': self.spec, 'secrets': self.secrets}
+        return {
+            'id': self.number,
+            'attempt': self.attempt,
+            'kind': self.kind,
+            'deadline': None,
+            'spec': self.spec,
+            'secrets': self.secrets,
+        }
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -56,10 +63,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def alive(self):
+        """Whether the other side is still there: a claim is not answered into the void."""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b''
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     def handle_one(self, method):
         length = int(self.headers.get('Content-Length') or 0)
         body = json.loads(self.rfile.read(length)) if length else None
-        reply = self.server.master.answer(method, self.path, body, self.headers)
+        reply = self.server.master.answer(method, self.path, body, self.headers, self.alive)
         if reply.delay:
             time.sleep(reply.delay)
         if reply.status == 0:
@@ -101,6 +117,7 @@ class FakeMaster:
 
     def __init__(self, port=0):
         self.token = 'bxn_' + 'A' * 43
+        self.old_tokens = []
         self.lock = threading.Condition()
         self.commands = {}
         self.scripts = []
@@ -142,7 +159,8 @@ class FakeMaster:
     # --- for tests ---
 
     def script(self, pattern, *replies):
-        """The next requests whose path matches get these answers, in order."""
+        """The next requests whose path matches get these answers, in order: a Reply, None for the usual one,
+        or 'lost' for one that is thought, done, and then lost on the way."""
         with self.lock:
             self.scripts.append((re.compile(pattern), list(replies)))
 
@@ -179,22 +197,32 @@ class FakeMaster:
 
     # --- the protocol ---
 
-    def answer(self, method, path, body, headers):
+    def answer(self, method, path, body, headers, alive):
         """Gives the reply to one request."""
         with self.lock:
+            if self.closed:
+                return Reply(0)
             self.seen.append((method, path, body))
             self.lock.notify_all()
             for pattern, replies in self.scripts:
                 if replies and pattern.search(path):
                     reply = replies.pop(0)
+                    if reply == 'lost':
+                        self.usual(path, body, headers, alive)
+                        return Reply(0)
                     if reply is not None:
                         return reply
                     break
-            if '/enroll' not in path and headers.get('Authorization') != f'Bearer {self.token}':
-                return Reply(401, code='NODE_TOKEN_INVALID')
-            return self.route(path, body)
+            return self.usual(path, body, headers, alive)
 
-    def route(self, path, body):
+    def usual(self, path, body, headers, alive):
+        """What a real master would say."""
+        tokens = [f'Bearer {token}' for token in (self.token, *self.old_tokens)]
+        if '/enroll' not in path and headers.get('Authorization') not in tokens:
+            return Reply(401, code='NODE_TOKEN_INVALID')
+        return self.route(path, body, alive)
+
+    def route(self, path, body, alive):
         """The usual answer."""
         verb = path.split('/api/v1/agent/')[1].split('?')[0]
         if verb == 'heartbeat':
@@ -206,7 +234,7 @@ class FakeMaster:
         if verb == 'enroll':
             return Reply(data={'node': {'id': 7, 'name': 'test-node'}, 'token': self.token})
         if verb == 'commands/claim':
-            return self.claim(body, int(path.split('wait=')[1]))
+            return self.claim(body, int(path.split('wait=')[1]), alive)
         number, verb = re.fullmatch(r'commands/(\d+)/(\w+)', verb).groups()
         command = self.commands.get(int(number))
         if not command:
@@ -215,7 +243,7 @@ class FakeMaster:
             return Reply(409, code='COMMAND_ATTEMPT_STALE')
         return getattr(self, 'take_' + verb)(command, body)
 
-    def claim(self, body, wait):
+    def claim(self, body, wait, alive):
         """The long poll; like a real one it delivers again what is neither accepted nor held."""
         self.claims.append(body)
         held = {(h['command'], h['attempt']) for h in body['holding']}
@@ -224,10 +252,12 @@ class FakeMaster:
                 command.state = 'pending'
         deadline = time.monotonic() + min(wait, self.wait_limit)
         while not self.closed:
+            if not alive():
+                return Reply(0)
             ready = [c for c in self.commands.values() if c.state == 'pending']
             probes = ('list_dir', 'test_storage', 'browse', 'self_check')
-            heavy = [c for c in ready if c.kind not in probes][:body['capacity']]
-            light = [c for c in ready if c.kind in probes][:body['probes']]
+            heavy = [c for c in ready if c.kind not in probes][: body['capacity']]
+            light = [c for c in ready if c.kind in probes][: body['probes']]
             for command in heavy + light:
                 command.state = 'dispatched'
                 command.attempt += 1

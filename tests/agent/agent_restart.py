@@ -1,0 +1,318 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""An agent that is killed at any moment takes up again what it had: nothing is lost, nothing done twice."""
+
+import array
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from agent_case import AGENT, FAKE_JOB, AgentCase
+from fake_master import Reply
+
+
+class Children(AgentCase):
+    """Without a service manager: jobs are children, and live on as orphans."""
+
+    job = FAKE_JOB
+
+    def test_job_lives_on(self):
+        """The lock is its sign of life; the next agent renews its lease and delivers its result."""
+        self.start()
+        command = self.master.add('backup', self.backup('hang', seconds=4))
+        self.wait_job('1-1')
+        self.kill()
+        beats = len(self.master.heartbeats)
+        self.start()
+        self.master.wait(lambda: len(self.master.heartbeats) > beats, what='a heartbeat')
+        self.assertEqual(self.master.heartbeats[-1]['running'], [{'command': 1, 'attempt': 1}])
+        result = self.master.finished(command)
+        self.assertEqual((result['status'], result['attempt']), ('succeeded', 1))
+        self.assertEqual(command.lines.get(9), 'left')
+        self.assertEqual(len(self.jobs()), 1)
+        self.wait_clean()
+
+    def test_cancel_of_an_orphan(self):
+        """It is reached by a signal."""
+        self.start()
+        command = self.master.add('backup', self.backup('hang', seconds=60))
+        self.wait_job('1-1')
+        self.kill()
+        self.start()
+        command.cancel = True
+        self.assertEqual(self.master.finished(command)['status'], 'cancelled')
+
+    def test_job_is_gone(self):
+        """No line, no lock, no result: said at once."""
+        self.start()
+        command = self.master.add('backup', self.backup('hang', seconds=60))
+        pid = self.wait_job('1-1')
+        self.kill()
+        self.end_process(pid)
+        self.start()
+        result = self.master.finished(command)
+        self.assertEqual((result['status'], result['error']['code']), ('failed', 'AGENT_RESTARTED'))
+        self.wait_clean()
+
+    def test_killed_before_the_accept(self):
+        """Delivered and not accepted: delivered again, and done once."""
+        self.master.script('/accept', Reply(503, delay=3))
+        self.start()
+        command = self.master.add('backup', self.backup('quick'))
+        self.master.wait(lambda: self.master.count('/accept'), what='the accept')
+        self.kill()
+        self.start()
+        result = self.master.finished(command)
+        self.assertEqual((result['status'], result['attempt']), ('succeeded', 2))
+        self.assertEqual([name for name, _ in self.jobs()], ['1-2'])
+        self.assertEqual(command.results, 1)
+        self.wait_clean()
+
+    def test_killed_behind_the_accept(self):
+        """Accepted, but the answer never came: the run is not left open."""
+        self.master.script('/accept', 'lost', Reply(503, delay=2))
+        self.start()
+        command = self.master.add('backup', self.backup('quick'))
+        self.master.wait(lambda: command.state == 'accepted', what='the accept')
+        self.kill()
+        self.start()
+        result = self.master.finished(command)
+        self.assertEqual((result['status'], result['error']['code']), ('failed', 'AGENT_RESTARTED'))
+        self.assertEqual(self.jobs(), [])
+
+    def test_result_waits_for_the_master(self):
+        """An outage from before the end of the job until after a restart of the agent."""
+        self.start()
+        command = self.master.add('backup', self.backup('hang', seconds=1))
+        self.wait_job('1-1')
+        self.master.close()
+        self.master.wait(lambda: 'command-1-1.json' in self.leftovers(), what='the result on disk')
+        self.kill()
+        self.start()
+        time.sleep(0.5)
+        self.master.open()
+        self.assertEqual(self.master.finished(command)['status'], 'succeeded')
+        self.wait_clean()
+
+    def test_damaged_result_file(self):
+        """Not silence: failed, with a code of its own."""
+        self.start()
+        command = self.master.add('backup', self.backup('hang', seconds=60))
+        pid = self.wait_job('1-1')
+        self.kill()
+        self.end_process(pid)
+        (self.results / 'command-1-1.json').write_text('{"status":"succ')
+        self.start()
+        result = self.master.finished(command)
+        self.assertEqual((result['status'], result['error']['code']), ('failed', 'RESULT_UNREADABLE'))
+        self.wait_clean()
+
+    def test_foreign_files(self):
+        """What is not ours is left alone."""
+        self.results.mkdir(parents=True)
+        for name in ('command-1-1.json.tmp', 'command-x-1.json', 'notes', 'command-01-1.job'):
+            (self.results / name).write_text('x')
+        self.start()
+        self.master.finished(self.master.add('backup', self.backup('quick')))
+        self.master.wait(lambda: len(self.leftovers()) == 4, what='the foreign files alone')
+
+    def test_random_kills(self):
+        """Killed at random moments while commands come and go."""
+        rounds = 60 if os.environ.get('BACKUPX_TEST_LONG') else 12
+        commands = []
+        self.start()
+        for _ in range(rounds):
+            commands.append(self.master.add('backup', self.backup('hang', seconds=random.random())))
+            time.sleep(random.random() * 0.4)
+            self.kill()
+            self.start()
+        for command in commands:
+            result = self.master.finished(command, 60)
+            allowed = {'succeeded': (None,), 'failed': ('AGENT_RESTARTED', 'JOB_KILLED')}
+            code = (result.get('error') or {}).get('code')
+            self.assertIn(code, allowed[result['status']], result)
+        self.wait_clean(20)
+        names = [name for name, _ in self.jobs()]
+        self.assertEqual(len(names), len(set(names)), 'an attempt was done twice')
+
+
+class Manager:
+    """The two things of a service manager that matter here: it starts a job for each connection to a job
+    socket, and it keeps descriptors for a service."""
+
+    def __init__(self, folder):
+        self.stored = {}
+        self.processes = []
+        self.folder = folder
+        self.notify = folder / 'manager.notify'
+        self.notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notifications.bind(str(self.notify))
+        (folder / 'run').mkdir()
+        self.listening = []
+        for name in ('backup', 'restore', 'probe'):
+            listening = socket.socket(socket.AF_UNIX)
+            listening.bind(str(folder / 'run' / f'{name}.sock'))
+            listening.listen()
+            self.listening.append(listening)
+            threading.Thread(target=self.serve, args=(listening,), daemon=True).start()
+        threading.Thread(target=self.keep, daemon=True).start()
+
+    def serve(self, listening):
+        """Accept=yes."""
+        while True:
+            try:
+                line, _ = listening.accept()
+            except OSError:
+                return
+            descriptor = line.fileno()
+            self.processes.append(
+                subprocess.Popen(
+                    [FAKE_JOB], close_fds=False, preexec_fn=lambda fd=descriptor: os.dup2(fd, 3)
+                )
+            )
+            line.close()
+
+    def keep(self):
+        """FDSTORE=1 and FDSTOREREMOVE=1."""
+        while True:
+            try:
+                data, ancillary, _, _ = self.notifications.recvmsg(65536, socket.CMSG_SPACE(64))
+            except OSError:
+                return
+            fields = dict(line.split('=', 1) for line in data.decode().splitlines() if '=' in line)
+            descriptors = array.array('i')
+            for level, kind, content in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    descriptors.frombytes(content)
+            if fields.get('FDSTORE') == '1':
+                self.stored[fields['FDNAME']] = descriptors[0]
+            elif fields.get('FDSTOREREMOVE') == '1':
+                descriptor = self.stored.pop(fields['FDNAME'], None)
+                if descriptor is not None:
+                    os.close(descriptor)
+
+    def start(self, environment, log):
+        """The agent, with what is kept."""
+        names = list(self.stored)
+        descriptors = [self.stored[name] for name in names]
+
+        def prepare():
+            spare = [os.dup(descriptor) for descriptor in descriptors]
+            for i, descriptor in enumerate(spare):
+                # Behind everything that may be in the way, then to its place.
+                os.dup2(descriptor, 200 + i)
+            for i in range(len(spare)):
+                os.dup2(200 + i, 3 + i)
+
+        # LISTEN_PID has to be the PID of the agent itself.
+        command = ['/bin/sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh', str(AGENT)]
+        environment = {**environment, 'NOTIFY_SOCKET': str(self.notify)}
+        if names:
+            environment.update(LISTEN_FDS=str(len(names)), LISTEN_FDNAMES=':'.join(names))
+        with open(log, 'ab') as file:
+            return subprocess.Popen(
+                command, env=environment, stdout=file, stderr=file, close_fds=False, preexec_fn=prepare
+            )
+
+    def close(self):
+        """The end of it all."""
+        for listening in self.listening:
+            listening.shutdown(socket.SHUT_RDWR)
+            listening.close()
+        self.notifications.close()
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+class Managed(AgentCase):
+    """As under systemd: jobs are nobody's children, and their lines survive in the fd store."""
+
+    job = FAKE_JOB
+
+    def setUp(self):
+        super().setUp()
+        self.manager = Manager(self.folder)
+        self.process = None
+
+    def tearDown(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(20)
+        self.manager.close()
+        super().tearDown()
+
+    def start_managed(self):
+        """Starts the agent."""
+        self.process = self.manager.start(self.environment(), self.folder / 'agent.log')
+
+    def kill_managed(self):
+        """Kills it."""
+        self.process.kill()
+        self.process.wait()
+
+    def test_line_is_kept(self):
+        """Held again: cancel and result go over the old line."""
+        self.start_managed()
+        command = self.master.add('backup', self.backup('tick', seconds=60))
+        self.master.wait(lambda: command.progress, what='progress')
+        self.assertEqual(list(self.manager.stored), ['command-1-1'])
+        self.kill_managed()
+        time.sleep(1)
+        seen = len(command.progress)
+        self.start_managed()
+        self.master.wait(lambda: len(command.progress) > seen, what='progress through the new agent')
+        command.cancel = True
+        self.assertEqual(self.master.finished(command)['status'], 'cancelled')
+        self.wait_clean()
+        self.master.wait(lambda: not self.manager.stored, what='an empty fd store')
+
+    def test_stop_leaves_jobs(self):
+        """A stop is no cancel: the job goes on."""
+        self.start_managed()
+        command = self.master.add('backup', self.backup('hang', seconds=3))
+        self.wait_job('1-1')
+        self.process.terminate()
+        self.assertEqual(self.process.wait(20), 0)
+        self.start_managed()
+        self.assertEqual(self.master.finished(command)['status'], 'succeeded')
+        self.assertEqual(command.results, 1)
+
+    def test_killed_job(self):
+        """Its line ends."""
+        self.start_managed()
+        command = self.master.add('backup', self.backup('hang', seconds=60))
+        os.kill(self.wait_job('1-1'), signal.SIGKILL)
+        result = self.master.finished(command, 5)
+        self.assertEqual((result['status'], result['error']['code']), ('failed', 'JOB_KILLED'))
+
+    def test_random_kills(self):
+        """Killed at random moments; the lines are kept each time."""
+        rounds = 60 if os.environ.get('BACKUPX_TEST_LONG') else 12
+        commands = []
+        self.start_managed()
+        for _ in range(rounds):
+            commands.append(self.master.add('backup', self.backup('hang', seconds=random.random())))
+            time.sleep(random.random() * 0.4)
+            self.kill_managed()
+            self.start_managed()
+        for command in commands:
+            result = self.master.finished(command, 60)
+            code = (result.get('error') or {}).get('code')
+            self.assertIn(
+                code,
+                {'succeeded': (None,), 'failed': ('AGENT_RESTARTED', 'JOB_KILLED')}[result['status']],
+                result,
+            )
+        self.wait_clean(20)
+        names = [name for name, _ in self.jobs()]
+        self.assertEqual(len(names), len(set(names)), 'an attempt was done twice')
+
+
+if __name__ == '__main__':
+    unittest.main()

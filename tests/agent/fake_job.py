@@ -1,0 +1,192 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A job that does what the name of its task says, over the line on descriptor 3. Stands in for backupx-job
+where a test needs one that hangs, dies, or talks nonsense."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+
+LINE = socket.socket(fileno=3)
+BUFFER = bytearray()
+
+
+def send(**message):
+    """One frame, as compact as the agent's: a mark comes back byte for byte."""
+    text = json.dumps(message, separators=(',', ':')).encode()
+    try:
+        LINE.sendall(struct.pack('>I', len(text)) + text)
+    except OSError:
+        pass  # the agent is gone: the end of the line tells the same
+
+
+def receive(timeout=None):
+    """The next message; None at the end of the line; 'timeout'."""
+    LINE.settimeout(timeout)
+    try:
+        while len(BUFFER) < 4 or len(BUFFER) < 4 + struct.unpack('>I', BUFFER[:4])[0]:
+            data = LINE.recv(65536)
+            if not data:
+                return None
+            BUFFER.extend(data)
+    except TimeoutError:
+        return 'timeout'
+    finally:
+        LINE.settimeout(None)
+    length = struct.unpack('>I', BUFFER[:4])[0]
+    message = json.loads(bytes(BUFFER[4 : 4 + length]))
+    del BUFFER[: 4 + length]
+    return message
+
+
+def log(first, *texts):
+    """A batch of numbered lines."""
+    send(
+        type='log',
+        lines=[
+            {'seq': first + i, 't': '2026-11-22T22:15:01Z', 'level': 'info', 'text': text}
+            for i, text in enumerate(texts)
+        ],
+    )
+
+
+def finish(status='succeeded', code=None, wait=True, **result):
+    """The result, and the wait for its ack."""
+    send(
+        type='result',
+        status=status,
+        error={'code': code, 'message': code} if code else None,
+        result=result,
+    )
+    while wait:
+        message = receive(20)
+        if message is None or message == 'timeout' or message['type'] == 'ack':
+            return
+
+
+def take_lock(start):
+    """The sign of life."""
+    folder = start['context']['results_dir']
+    lock = open(f'{folder}/command-{start["command"]}-{start["attempt"]}.lock', 'w', encoding='ascii')
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock.write(f'{os.getpid()}\n')
+    lock.flush()
+    return lock
+
+
+def leave(start, status, **result):
+    """A result for an agent that is not there."""
+    folder = start['context']['results_dir']
+    name = f'{folder}/command-{start["command"]}-{start["attempt"]}.json'
+    with open(name + '.new', 'w', encoding='utf-8') as file:
+        json.dump(
+            {
+                'status': status,
+                'error': None,
+                'result': result,
+                'log': [{'seq': 9, 't': '2026-11-22T22:15:01Z', 'level': 'info', 'text': 'left'}],
+            },
+            file,
+        )
+    os.rename(name + '.new', name)
+
+
+def hang(start):
+    """Runs until it is cancelled; without an agent until its time is over."""
+    send(
+        type='progress',
+        phase='reading',
+        bytes_read=1,
+        bytes_written=0,
+        bytes_total=0,
+        files_done=0,
+        files_total=0,
+        current='/a',
+    )
+    end = time.monotonic() + float(start['spec']['source']['excludes'][0])
+    while time.monotonic() < end:
+        message = receive(
+            min(
+                0.6 if start['spec']['task']['name'] == 'tick' else 60, max(0.01, end - time.monotonic())
+            )
+        )
+        send(
+            type='progress',
+            phase='reading',
+            bytes_read=int(1000 * time.monotonic()),
+            bytes_written=0,
+            bytes_total=0,
+            files_done=0,
+            files_total=0,
+            current='/a',
+        )
+        if message is None:
+            time.sleep(max(0.0, end - time.monotonic()))
+            leave(start, 'succeeded', files=1)
+            return
+        if message == 'timeout':
+            continue
+        if message['type'] == 'cancel':
+            finish('cancelled', 'CANCELLED')
+            return
+        if message['type'] == 'sync':
+            send(**message)
+    finish(files=1)
+
+
+def talk(_):
+    """Many lines, some of them twice, and progress faster than anybody wants it."""
+    for i in range(0, 1500, 10):
+        log(i + 1, *[f'line {i + k + 1}' for k in range(10)])
+        log(i + 1, *[f'again {i + k + 1}' for k in range(10)])
+        send(
+            type='progress',
+            phase='reading',
+            bytes_read=i,
+            bytes_written=0,
+            bytes_total=0,
+            files_done=i,
+            files_total=0,
+            current='/a',
+        )
+    finish(files=2)
+
+
+def main():
+    """Hello, start, and the script."""
+    send(type='hello', protocol=1, version='test', pid=os.getpid())
+    start = receive(20)
+    if not isinstance(start, dict) or start['type'] != 'start':
+        return
+    lock = take_lock(start)
+    with open(
+        os.path.join(start['context']['results_dir'], '..', 'jobs.txt'), 'a', encoding='utf-8'
+    ) as file:
+        file.write(f'{start["command"]}-{start["attempt"]} {os.getpid()}\n')
+    script = start['spec']['task']['name']
+    if script == 'quick':
+        finish(files=1)
+    elif script == 'die':
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif script == 'nonsense':
+        LINE.sendall(b'\xff\xff\xff\xffnonsense')
+        time.sleep(0.2)
+    elif script == 'vanish':
+        LINE.close()
+    elif script == 'large':
+        finish(entries=['x' * 1000] * 1000)
+    elif script == 'bad-status':
+        send(type='result', status='splendid', result={})
+    elif script == 'deaf':
+        time.sleep(60)
+    else:
+        {'hang': hang, 'tick': hang, 'talk': talk}[script](start)
+    lock.close()
+
+
+sys.exit(main())
