@@ -95,8 +95,8 @@ class WaitingAgent(threading.Thread):
         """The heartbeat that makes the node online."""
         return self.call(connection, 'heartbeat', {
             'boot_id': 'b', 'agent_id': 'bench', 'version': '0', 'os': 'linux', 'arch': 'x',
-            'hostname': 'bench', 'addresses': [], 'public_key': key, 'capacity': 4, 'running': [], 'free_bytes': 1,
-            'clock': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), 'tools': {}})
+            'hostname': 'bench', 'addresses': [], 'public_key': key, 'capacity': 4, 'running': [],
+            'free_bytes': 1, 'clock': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), 'tools': {}})
 
     def run(self):
         waiting, other = (http.client.HTTPConnection(self.address, timeout=90) for _ in range(2))

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """SIGKILL of each service at random moments during runs, under the service manager: it restarts what died,
-keeps the jobs' sockets for the agent, and starts jobs by their socket. tests/agent/kill_suite.py has the same
-without it.
+keeps the jobs' sockets for the agent, and starts jobs by their socket. tests/agent/kill_suite.py has the
+same without it.
 """
 
 import os
