@@ -6,6 +6,7 @@ usage: static_code.py NAME...    run these checks;   static_code.py --list    sa
 """
 
 import concurrent.futures
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,10 @@ import csource
 LINE_MAX = 109
 LINE_MAX_OF_SCRIPTS = 120
 FILE_MAX = 800
+FUNCTION_LINES_MAX = 60
+BRANCHES_MAX = 30
+NESTING_MAX = 5
+PARAMETERS_MAX = 7
 
 # Which layers of the tree a folder may include, itself aside. The longest folder that fits a file counts.
 LIB = ['base', 'sys', 'crypto', 'store', 'wire', 'storage', 'archive']
@@ -353,6 +358,50 @@ def check_shell():
         text=True,
     )
     yield from result.stdout.splitlines()
+
+
+def functions():
+    """(path, line, name, signature, body) of every function of the product, as universal-ctags sees it."""
+    paths = [path for path in c_files(*csource.PRODUCT) if path.endswith('.c')]
+    command = ['ctags', '-o', '-', '--output-format=json', '--c-kinds=f', '--fields=+neS', '-L', '-']
+    result = subprocess.run(
+        command, cwd=csource.ROOT, check=True, input='\n'.join(paths), stdout=subprocess.PIPE, text=True
+    )
+    lines = {path: csource.strip(csource.read(path)).splitlines() for path in paths}
+    for line in result.stdout.splitlines():
+        tag = json.loads(line)
+        if 'end' in tag:
+            body = lines[tag['path']][tag['line'] - 1 : tag['end']]
+            yield tag['path'], tag['line'], tag['name'], tag.get('signature', ''), body
+
+
+def nesting(body):
+    """How deep braces nest inside of a function's own."""
+    depth = deepest = 0
+    for character in ''.join(body):
+        depth += (character == '{') - (character == '}')
+        deepest = max(deepest, depth)
+    return max(0, deepest - 1)
+
+
+def check_budgets():
+    """Functions stay small: lines, branches, nesting, parameters (callbacks of others have what they ask for)."""
+    if not shutil.which('ctags'):
+        yield 'universal-ctags is not installed'
+        return
+    for path, line, name, signature, body in functions():
+        text = '\n'.join(body)
+        branches = 1 + len(re.findall(r'\b(?:if|for|while|case)\b|&&|\|\||\?|\b\w*_?FOREACH\w*\s*\(', text, re.I))
+        parameters = 0 if signature in ('(void)', '()', '') else signature.count(',') + 1
+        foreign = re.search(r'sd_bus(_message)? \*|struct MHD_Connection \*|sd_event_source \*', signature)
+        for value, limit, what in (
+            (len(body), FUNCTION_LINES_MAX, 'lines'),
+            (branches, BRANCHES_MAX, 'branches'),
+            (nesting(body), NESTING_MAX, 'levels of nesting'),
+            (parameters, PARAMETERS_MAX, 'parameters'),
+        ):
+            if value > limit and not (what == 'parameters' and foreign):
+                yield f'{path}:{line}: {name}() has {value} {what}, the limit is {limit}'
 
 
 def check_python():
