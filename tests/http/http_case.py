@@ -45,11 +45,20 @@ class HttpCase(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.suite.close()
-        # A sanitizer's complaint is a failure of whatever test made it.
-        log = cls.suite.processes.get('api')
-        if log and 'Sanitizer' in log.tail(400):
-            raise AssertionError(log.tail(400))
+        try:
+            cls.check_end()
+        finally:
+            cls.suite.close()
+
+    @classmethod
+    def check_end(cls):
+        """Every program ends well when asked to; the complaints of a sanitizer are a bad end."""
+        for name in reversed(list(cls.suite.processes)):
+            process = cls.suite.processes.pop(name)
+            status = process.stop()
+            log = process.log.read_text(errors='replace')
+            if name != 'bus' and (status != 0 or 'Sanitizer' in log or 'runtime error:' in log):
+                raise AssertionError(f'{name} ended with status {status}; its log:\n{process.tail(120)}')
 
     @classmethod
     def unique(cls, name):
