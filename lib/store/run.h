@@ -233,5 +233,5 @@ typedef struct RunEnd {
 /* Any open state -> a final one, with the targets, in one transaction. STORE_E_STATE: it had ended. */
 int run_finish(Store *s, uint64_t id, const RunEnd *end, usec_t now) _warn_unused_;
 
-/* Open runs of each state, for metrics: ret[state]. */
+/* Runs of each state, for metrics: ret[state]. */
 int runs_count(Store *s, uint64_t ret[static _RUN_STATE_MAX]) _warn_unused_;

@@ -353,7 +353,7 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RUN_TARGETS_FAIL, DISPATCHER,
                   "UPDATE run_targets SET state = 2, error_code = coalesce(?2, 'NO_RESULT'), error = ?3"
                   " WHERE run_id = ?1 AND state = 0"),
-        STATEMENT(RUNS_COUNT, ALL, "SELECT state, count(*) FROM runs WHERE state < 3 GROUP BY state"),
+        STATEMENT(RUNS_COUNT, ALL, "SELECT state, count(*) FROM runs GROUP BY state"),
         STATEMENT(RUN_LOG_HEAD, ALL,
                   "SELECT seq, bytes, attempt, source_seq, cut_seq, cut_lines, cut_bytes"
                   " FROM run_log_heads WHERE run_id = ?1"),

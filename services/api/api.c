@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -27,6 +29,10 @@
 
 /* What answers on their way may still take when the daemon stops. */
 #define STOP_GRACE_USEC (2 * USEC_PER_SEC)
+/* Open files that are no connections. */
+#define FILES_RESERVED 256U
+/* How often STATUS= is told anew. */
+#define STATUS_USEC (15 * USEC_PER_SEC)
 /* What has expired in the store (sessions, tokens, capabilities) is deleted in slices under 10 ms, in turns
  * of the loop that have nothing better to do. */
 #define CLEAN_USEC (10 * USEC_PER_MINUTE)
@@ -151,6 +157,15 @@ static int on_clean(sd_event_source *source, uint64_t usec, void *userdata) {
         return event_rearm(api->clean, more ? CLEAN_MORE_USEC : CLEAN_USEC);
 }
 
+static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
+        Api *api = ASSERT_PTR(userdata);
+
+        notify_status("Serving on %s: %u agents wait, %zu event streams, %u connections",
+                      strempty(api->listen_address), api_waiting_agents(api), streams_count(api->streams),
+                      server_connections(api->server));
+        return event_rearm(api->status, STATUS_USEC);
+}
+
 static int make_parts(Api *api) {
         uint64_t key;
         int r;
@@ -215,6 +230,40 @@ static int listen_http(Api *api) {
         return fd;
 }
 
+/* The other addresses of the socket unit. */
+static int listen_more(Api *api) {
+        for (unsigned i = 1;; i++) {
+                int fd, r;
+
+                fd = daemon_listen_fd("http", i);
+                if (fd == -ENOENT)
+                        return 0;
+                r = fd < 0 ? fd : server_add_listen(api->server, fd);
+                if (r < 0)
+                        return log_error_errno(r, "Failed to serve on socket %u named http: %m", i);
+        }
+}
+
+/* Each connection is a descriptor; what else there is (store, buses, files of the relay) needs some, too. */
+static void fit_connections(Api *api) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        if (limit.rlim_cur < limit.rlim_max) {
+                struct rlimit raised = { .rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max };
+
+                if (setrlimit(RLIMIT_NOFILE, &raised) >= 0)
+                        limit = raised;
+        }
+        if (limit.rlim_cur > 2 * FILES_RESERVED &&
+            api->config.connections > limit.rlim_cur - FILES_RESERVED) {
+                api->config.connections = (uint32_t) (limit.rlim_cur - FILES_RESERVED);
+                log_notice("The limit of open files leaves %" PRIu32 " connections.",
+                           api->config.connections);
+        }
+}
+
 static int start_server(Api *api) {
         const ServerArgs args = {
                 .event = api->event,
@@ -234,7 +283,7 @@ static int start_server(Api *api) {
         r = server_new(&args, &api->server);
         if (r < 0)
                 return log_error_errno(r, "Failed to start the HTTP server: %m");
-        return 0;
+        return listen_more(api);
 }
 
 int api_start(Api *api) {
@@ -242,10 +291,13 @@ int api_start(Api *api) {
 
         assert(api);
 
+        fit_connections(api);
         r = start_server(api);
         if (r < 0)
                 return r;
         r = event_add_timer(api->event, &api->clean, USEC_PER_MINUTE, on_clean, api);
+        if (r >= 0)
+                r = event_add_timer(api->event, &api->status, 0, on_status, api);
         if (r < 0)
                 return log_error_errno(r, "Failed to start: %m");
         r = agents_start(api->agents);
@@ -289,6 +341,7 @@ Api *api_free(Api *api) {
         streams_free(api->streams);
         throttle_free(api->throttle);
         sd_event_source_disable_unref(api->clean);
+        sd_event_source_disable_unref(api->status);
         store_close(api->store);
         sd_event_unref(api->event);
         explicit_bzero(api->session_key, sizeof(api->session_key));

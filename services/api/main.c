@@ -101,7 +101,6 @@ static int run(int argc, char *argv[]) {
         if (r < 0)
                 return r;
         ready = notify_ready();
-        notify_status("Serving on %s", api->listen_address);
         r = sd_event_loop(api->event);
         if (r < 0)
                 return log_error_errno(r, "The event loop failed: %m");

@@ -30,6 +30,11 @@ struct Conn {
         unsigned slot;    /* ADDRESS_SLOTS: not counted */
 };
 
+typedef struct Listen {
+        sd_event_source *source;
+        int fd;
+} Listen;
+
 struct Server {
         sd_event *event;
         sd_event_source *io, *timer, *sweep;
@@ -43,6 +48,8 @@ struct Server {
         bool is_woken; /* a connection was resumed: run again at once */
         uint64_t hash_key;
         uint16_t *slots;
+        Listen listens[SERVER_LISTENS_MAX - 1]; /* beside the first, which is MHD's */
+        size_t n_listens;
 };
 
 /* --- The loop ------------------------------------------------------------------------------------- */
@@ -388,6 +395,52 @@ int server_new(const ServerArgs *args, Server **ret) {
         return 0;
 }
 
+/* libmicrohttpd accepts from one socket; we accept for it from the others. One connection a turn: what is
+ * left makes the socket ready again. */
+static int on_listen(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        struct sockaddr_storage address = {};
+        socklen_t size = sizeof(address);
+        Server *s = ASSERT_PTR(userdata);
+        int connection;
+
+        connection = accept4(fd, (struct sockaddr *) &address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (connection < 0)
+                return 0;
+        /* Refused (a limit, a policy) means closed, by MHD. */
+        if (MHD_add_connection(s->daemon, connection, (struct sockaddr *) &address, size) != MHD_YES)
+                log_debug("A connection was refused.");
+        return run_daemon(s);
+}
+
+int server_add_listen(Server *s, int fd) {
+        _cleanup_close_ int owned = fd;
+        Listen *l;
+        int r;
+
+        assert(s);
+
+        if (s->n_listens >= ELEMENTSOF(s->listens))
+                return -E2BIG;
+        r = fd_set_nonblock(owned, true);
+        if (r < 0)
+                return r;
+        l = &s->listens[s->n_listens];
+        r = sd_event_add_io(s->event, &l->source, owned, EPOLLIN, on_listen, s);
+        if (r < 0)
+                return r;
+        l->fd = TAKE_FD(owned);
+        s->n_listens++;
+        return 0;
+}
+
+static void close_listens(Server *s) {
+        for (size_t i = 0; i < s->n_listens; i++) {
+                sd_event_source_disable_unref(s->listens[i].source);
+                safe_close(s->listens[i].fd);
+        }
+        s->n_listens = 0;
+}
+
 static bool is_busy(const Server *s) {
         for (const Conn *c = s->conns; c; c = c->next)
                 if (c->request)
@@ -403,6 +456,7 @@ void server_stop(Server *s, usec_t grace) {
         if (s->is_stopping)
                 return;
         s->is_stopping = true;
+        close_listens(s);
         (void) safe_close(MHD_quiesce_daemon(s->daemon));
         for (Conn *c = s->conns; c; c = c->next)
                 if (c->request)

@@ -31,6 +31,8 @@ typedef struct Request Request;
  * of it: a bad line, not a slow attack. */
 #define SERVER_REQUEST_USEC (75 * USEC_PER_SEC)
 #define SERVER_TRANSFER_RATE (16U * 1024)
+/* Addresses that one unit may listen on. */
+#define SERVER_LISTENS_MAX 16U
 /* Bytes of bodies that are held at any time, of all requests together. */
 #define SERVER_BODIES_MAX (192U * 1024 * 1024)
 
@@ -45,6 +47,8 @@ typedef struct ServerArgs {
 
 int server_new(const ServerArgs *args, Server **ret) _warn_unused_;
 Server *server_free(Server *s);
+/* Serves one more listening socket; fd is taken over. */
+int server_add_listen(Server *s, int fd) _warn_unused_;
 /* Stops accepting, ends what waits (each request's cancel hook, then 503) and gives answers on their way up
  * to grace to leave. */
 void server_stop(Server *s, usec_t grace);

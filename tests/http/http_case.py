@@ -9,7 +9,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 
 from client import Client  # noqa: E402
-from suite import Suite, wait_until  # noqa: E402,F401
+from suite import Suite, free_port, wait_until  # noqa: E402,F401
 
 ROLES = ('viewer', 'operator', 'admin')
 PASSWORD = 'a good password'

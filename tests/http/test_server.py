@@ -5,13 +5,15 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 import unittest
 
-from http_case import Client, HttpCase, Raw, wait_until
+from http_case import Client, HttpCase, Raw, free_port, wait_until
 
 
 class Answers(HttpCase):
@@ -366,6 +368,43 @@ class Streams(HttpCase):
         connection.close()
         for raw in slow:
             raw.close()
+
+
+class Activated(HttpCase):
+    """Sockets that the service manager hands over."""
+
+    def test_two_addresses(self):
+        activate = shutil.which('systemd-socket-activate')
+        if not activate:
+            self.skipTest('there is no systemd-socket-activate')
+        ports = free_port(), free_port()
+        command = [activate, '--fdname=http:http'] + [f'--listen=127.0.0.1:{port}' for port in ports]
+        state = self.suite.folder / 'activated'
+        state.mkdir()
+        environment = {
+            **self.suite.environment(),
+            'BACKUPX_STATE_DIR': str(state),
+            'BACKUPX_RUNTIME_DIR': str(state),
+        }
+        command += [
+            f'--setenv={key}={value}' for key, value in environment.items() if key.startswith('BACKUPX_')
+        ]
+        with subprocess.Popen(
+            [*command, str(self.suite.program('api'))],
+            env=environment,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                for line in process.stderr:
+                    if str(ports[1]).encode() in line:
+                        break
+                for port in ports * 3:
+                    client = Client(f'http://127.0.0.1:{port}', timeout=20)
+                    self.assertEqual(client.call('GET', '/health'), {'status': 'ok'})
+            finally:
+                process.terminate()
+                self.assertIn(b'Serving on', process.stderr.read())
+            self.assertEqual(process.wait(10), 0)
 
 
 class Stop(HttpCase):

@@ -213,7 +213,7 @@ static void test_users(void) {
                         parse("{\"username\":\"op\",\"password\":\"long enough\",\"role\":\"operator\"}");
         _cleanup_json_ json_t *change = parse("{\"enabled\":false}");
         _cleanup_json_ json_t *shown = NULL;
-        _cleanup_(erase_and_freep) char *password = NULL;
+        _cleanup_(erase_and_freep) char *password = NULL, *none = NULL;
         _cleanup_(user_done) User user = USER_NULL;
 
         CHECK_OK(user_from_json(json, &user, &password, NULL));
@@ -221,9 +221,9 @@ static void test_users(void) {
         CHECK_INT(user.role, USER_OPERATOR);
         user.password_hash = strdup("$y$secret");
         user.enabled = true;
-        CHECK_OK(user_from_json(change, &user, &password, NULL));
+        CHECK_OK(user_from_json(change, &user, &none, NULL));
         CHECK(!user.enabled);
-        CHECK(!password);
+        CHECK(!none);
         shown = user_to_json(&user);
         CHECK(shown && !json_object_get(shown, "password_hash") && !json_object_get(shown, "password"));
 }
