@@ -43,7 +43,9 @@ typedef struct Dispatcher {
         Seen *seen;
         size_t n_seen;
         unsigned nodes_online;
-        bool blind; /* the API was not listening when silence was looked at last */
+        usec_t targets_seen; /* the newest change of a target that waiting commands were looked through for
+                              */
+        bool blind;          /* the API was not listening when silence was looked at last */
 } Dispatcher;
 
 /* Opens the store and the identity and binds the objects; nothing runs before dispatcher_start(). Logs. */
@@ -97,6 +99,13 @@ int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) _warn_unused_;
  * waits sealed to the key before is made anew. */
 int dispatcher_pin_key(Dispatcher *d, uint64_t node_id, const char *recipient) _warn_unused_;
 int dispatcher_set_draining(Dispatcher *d, uint64_t node_id, bool draining, const Actor *by) _warn_unused_;
+
+/* --- renew.c: what waits and is out of date --- */
+
+/* The node has another key; in the transaction of the caller. */
+int dispatcher_renew_node(Dispatcher *d, uint64_t node_id) _warn_unused_;
+/* A target was changed. */
+int dispatcher_renew_changed(Dispatcher *d) _warn_unused_;
 
 /* --- probe.c --- */
 

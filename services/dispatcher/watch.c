@@ -189,6 +189,9 @@ int dispatcher_watch(Dispatcher *d) {
         r = judge_nodes(d, &api, &now);
         if (r < 0)
                 return r;
+        r = dispatcher_renew_changed(d);
+        if (r < 0)
+                return r;
         return dispatcher_sweep_probes(d);
 }
 
@@ -214,44 +217,6 @@ int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) {
 
 /* --- Keys --- */
 
-/* What waits was sealed to the key before: the run gets a new command, a probe ends. */
-static int renew_command(Dispatcher *d, const Command *c, usec_t now) {
-        int r;
-
-        r = queue_abandon(d->store, c->id, COMMAND_CANCELLED, "NODE_KEY_CHANGED",
-                          "The node has a new key; what was sealed to the old one is of no use", now);
-        if (r == 0)
-                r = queue_settle(d->store, c->id);
-        if (r == 0 && c->run_id > 0)
-                r = run_requeue(d->store, c->run_id);
-        return r < 0 ? r : 0;
-}
-
-static int renew_commands(Dispatcher *d, uint64_t node_id) {
-        const CommandFilter filter = { .node_id = node_id, .open = true };
-        usec_t now = now_wall();
-        uint64_t after = 0;
-
-        for (;;) {
-                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
-                int r;
-
-                r = queue_list(d->store, &filter, after, DISPATCHER_PAGE, &list);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < list.n; i++) {
-                        after = list.items[i].id;
-                        if (list.items[i].state != COMMAND_PENDING)
-                                continue;
-                        r = renew_command(d, list.items + i, now);
-                        if (r < 0)
-                                return r;
-                }
-                if (list.n < DISPATCHER_PAGE)
-                        return 0;
-        }
-}
-
 int dispatcher_pin_key(Dispatcher *d, uint64_t node_id, const char *recipient) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
@@ -272,8 +237,9 @@ int dispatcher_pin_key(Dispatcher *d, uint64_t node_id, const char *recipient) {
                 return r;
         r = node_pin_key(d->store, node_id, recipient);
         if (r == 0 && node.public_key && !streq(node.public_key, recipient))
-                r = renew_commands(d, node_id);
-        if (r == NODE_E_KEY_MISMATCH)
+                r = dispatcher_renew_node(d, node_id);
+        /* Told once: the agent offers it with every heartbeat. */
+        if (r == NODE_E_KEY_MISMATCH && !streq_ptr(node.offered_key, recipient))
                 log_struct(LOG_WARNING, MESSAGE_NODE_KEY_MISMATCH, LOG_FIELDS(LOG_NODE(node_id)),
                            "The agent of node '%s' offers another key than the one that is pinned",
                            node.name);

@@ -74,6 +74,19 @@ static int verb_target(const Tool *t) {
         return r != 0 ? r : print_id(id);
 }
 
+/* ID CONFIG */
+static int verb_retarget(const Tool *t) {
+        _cleanup_(target_done) Target target = TARGET_NULL;
+        int r = target_get(t->store, number(t, 0), &target);
+
+        if (r == 0)
+                r = free_and_strdup(&target.config, text(t, 1));
+        if (r != 0)
+                return r;
+        target.updated = now_wall();
+        return target_update(t->store, &target, NULL);
+}
+
 /* NAME NODE TARGET ENCRYPTION [EXPRESSION ZONE CATCH-UP UPDATED] */
 static int verb_task(const Tool *t) {
         const Task task = {
@@ -378,6 +391,7 @@ static const struct {
 } verbs[] = {
         { "init", verb_init },
         { "target", verb_target },
+        { "retarget", verb_retarget },
         { "task", verb_task },
         { "reschedule", verb_reschedule },
         { "enable", verb_enable },

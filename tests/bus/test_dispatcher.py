@@ -156,6 +156,21 @@ class Dispatcher(unittest.TestCase):
         self.ground.finish(command)
         self.ground.wait_state(run, 'succeeded')
 
+    def test_target_changed(self):
+        """A command that waits follows its target; one that is out does not."""
+        run = self.queued_run()
+        wait_until(lambda: self.ground.store('run', run)['command'], 5, 'a command')
+        first = self.ground.store('run', run)['command']
+        self.ground.store('retarget', 1, '{"path":"/srv/elsewhere"}')
+        wait_until(lambda: self.ground.store('run', run)['command'] not in (0, first), 5, 'another command')
+        command = self.ground.claim()[0]
+        self.assertEqual(json.loads(command['spec'])['targets'][0]['config'], {'path': '/srv/elsewhere'})
+        self.ground.store('retarget', 1, '{"path":"/srv/third"}')
+        time.sleep(1.3)
+        self.assertEqual(self.ground.store('run', run)['command'], command['id'])
+        self.ground.finish(command)
+        self.ground.wait_state(run, 'succeeded')
+
     # --- ends ---
 
     def test_partial_and_failed(self):

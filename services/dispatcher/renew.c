@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Commands that wait and are out of date: sealed to a key that is not the node's any more, or with the place
+ * and the credentials of a target as they were before somebody changed them. A node may be offline for days;
+ * what it gets then has to be what holds then. The run gets a new command, a probe ends. */
+
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "services/dispatcher/dispatcher.h"
+#include "sys/log.h"
+
+typedef struct Reason {
+        const char *code;
+        const char *text;
+} Reason;
+
+static const Reason key_changed = {
+        "NODE_KEY_CHANGED", "The node has a new key; what was sealed to the old one is of no use"
+};
+static const Reason target_changed = { "TARGET_CHANGED", "A target was changed while the command waited" };
+
+/* In the transaction of the caller. */
+static int renew(Dispatcher *d, const Command *c, const Reason *why) {
+        usec_t now = now_usec(CLOCK_REALTIME);
+        int r;
+
+        r = queue_abandon(d->store, c->id, COMMAND_CANCELLED, why->code, why->text, now);
+        if (r == 0)
+                r = queue_settle(d->store, c->id);
+        if (r == 0 && c->run_id > 0)
+                r = run_requeue(d->store, c->run_id);
+        return r < 0 ? r : 0;
+}
+
+int dispatcher_renew_node(Dispatcher *d, uint64_t node_id) {
+        const CommandFilter filter = { .node_id = node_id, .open = true };
+        uint64_t after = 0;
+
+        assert(d);
+
+        for (;;) {
+                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
+                int r;
+
+                r = queue_list(d->store, &filter, after, DISPATCHER_PAGE, &list);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < list.n; i++) {
+                        after = list.items[i].id;
+                        if (list.items[i].state != COMMAND_PENDING)
+                                continue;
+                        r = renew(d, list.items + i, &key_changed);
+                        if (r < 0)
+                                return r;
+                }
+                if (list.n < DISPATCHER_PAGE)
+                        return 0;
+        }
+}
+
+/* Whether a target of this run, or of the run that it restores, was changed after this time. */
+static int targets_changed(Dispatcher *d, uint64_t run_id, usec_t since, bool *ret) {
+        _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
+        _cleanup_(run_done) Run run = RUN_NULL;
+        int r;
+
+        r = run_get(d->store, run_id, &run);
+        if (r == 0)
+                r = run_targets_get(d->store, run.source_run > 0 ? run.source_run : run.id, &targets);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < targets.n; i++) {
+                _cleanup_(target_done) Target target = TARGET_NULL;
+
+                r = target_get(d->store, targets.items[i].target_id, &target);
+                if (r < 0)
+                        return r;
+                if (r == 0 && target.updated > since) {
+                        *ret = true;
+                        return 0;
+                }
+        }
+        *ret = false;
+        return 0;
+}
+
+static int renew_if_changed(Dispatcher *d, const Command *c) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(command_done) Command now = COMMAND_NULL;
+        bool changed;
+        int r;
+
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
+        r = command_get(d->store, c->id, &now);
+        if (r != 0 || now.state != COMMAND_PENDING)
+                return r < 0 ? r : 0;
+        r = targets_changed(d, c->run_id, c->created, &changed);
+        if (r < 0 || !changed)
+                return r;
+        r = renew(d, c, &target_changed);
+        if (r == 0)
+                r = store_commit(&tx);
+        if (r < 0)
+                return r;
+        log_struct(LOG_INFO, NULL, LOG_FIELDS(LOG_RUN(c->run_id), LOG_COMMAND(c->id), LOG_NODE(c->node_id)),
+                   "Command %" PRIu64 " is made anew: a target was changed while it waited", c->id);
+        return 0;
+}
+
+static int newest_target(Dispatcher *d, usec_t *ret) {
+        uint64_t after = 0;
+        usec_t newest = 0;
+
+        for (;;) {
+                _cleanup_(target_list_done) TargetList list = TARGET_LIST_NULL;
+                int r;
+
+                r = targets_list(d->store, after, DISPATCHER_PAGE, &list);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < list.n; i++) {
+                        after = list.items[i].id;
+                        newest = MAX(newest, list.items[i].updated);
+                }
+                if (list.n < DISPATCHER_PAGE)
+                        break;
+        }
+        *ret = newest;
+        return 0;
+}
+
+int dispatcher_renew_changed(Dispatcher *d) {
+        const CommandFilter filter = { .open = true };
+        uint64_t after = 0;
+        usec_t newest;
+        int r;
+
+        assert(d);
+
+        r = newest_target(d, &newest);
+        if (r < 0 || newest == d->targets_seen)
+                return r;
+        for (;;) {
+                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
+
+                r = queue_list(d->store, &filter, after, DISPATCHER_PAGE, &list);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < list.n; i++) {
+                        const Command *c = list.items + i;
+
+                        after = c->id;
+                        if (c->state == COMMAND_PENDING && c->run_id > 0)
+                                r = renew_if_changed(d, c);
+                        if (r < 0)
+                                return r;
+                }
+                if (list.n < DISPATCHER_PAGE)
+                        break;
+        }
+        d->targets_seen = newest;
+        return 0;
+}
