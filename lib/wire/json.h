@@ -12,8 +12,10 @@
 
 #define _cleanup_json_ _cleanup_(json_decrefp)
 
-/* Deeper documents are refused unless a caller says otherwise: nothing of ours nests more than 8. */
+/* Deeper documents are refused. Bodies of clients have less: what they hold (the configuration of a target)
+ * is part of our own messages later, up to eight levels down. */
 #define JSON_DEPTH_DEFAULT 16
+#define JSON_DEPTH_BODY 8
 
 /* Takes exactly one value in UTF-8: no duplicate names, nothing behind it, no NUL, no nesting beyond depth.
  * -EBADMSG with code JSON_INVALID and the place in the message. */

@@ -98,6 +98,22 @@ static bool is_peer_dead(const Request *r) {
         return n == 0;
 }
 
+/* A command that cannot be told would come back with every claim: it ends here, and its run says why. */
+static int give_up(AgentOp *op, const Command *c) {
+        const CommandRef ref = { .id = c->id, .attempt = c->attempt };
+        const CommandEnd end = {
+                .state = COMMAND_FAILED,
+                .error_code = "SPEC_INVALID",
+                .error = "The master could not read back the command that it had made.",
+        };
+        int r;
+
+        log_struct(LOG_ERR, NULL, LOG_FIELDS(LOG_COMMAND(c->id), LOG_RUN(c->run_id), LOG_NODE(op->node->id)),
+                   "Command %" PRIu64 " has a spec that is no JSON: it is given up", c->id);
+        r = queue_finish(op->agents->api->store, &ref, op->node->id, &end, now_usec(CLOCK_REALTIME));
+        return MIN(r, 0);
+}
+
 static int build_answer(AgentOp *op, const CommandList *list) {
         _cleanup_json_ json_t *array = json_array(), *data = json_object();
         int r;
@@ -110,10 +126,16 @@ static int build_answer(AgentOp *op, const CommandList *list) {
                                        command_kind_from_string(c->kind),
                                        c->deadline > 0 ? c->deadline : USEC_INFINITY, c->spec, c->secrets,
                                        &command);
-                if (r >= 0)
+                if (r == -EBADMSG)
+                        r = give_up(op, c);
+                else if (r >= 0)
                         r = json_append(array, command);
                 if (r < 0)
                         return r;
+        }
+        if (json_array_size(array) == 0) {
+                op->keeps_waiting = true;
+                return 0;
         }
         r = json_set(data, "commands", TAKE_PTR(array));
         if (r < 0)

@@ -138,6 +138,10 @@ static void forget_instance(Agents *agents, uint64_t node_id) {
 
         if (!node)
                 return;
+        if (node->waiting) { /* its token is worth nothing any more */
+                agent_op_reply(node->waiting, MHD_HTTP_NO_CONTENT, NULL);
+                agent_op_answer(node->waiting);
+        }
         node->agent_id = mfree(node->agent_id);
         node->duplicate = mfree(node->duplicate);
         node->announce = true;

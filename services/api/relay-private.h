@@ -32,7 +32,10 @@ struct RelayUpload {
         uint64_t parts;                 /* in the digest */
         uint8_t last_part[SHA256_SIZE]; /* to know a repetition */
         bool is_busy;                   /* a worker has it */
-        usec_t used;                    /* monotonic */
+        bool is_committed;              /* with this size and digest: a repeated commit needs no reading */
+        uint64_t size;
+        uint8_t committed[SHA256_SIZE];
+        usec_t used; /* monotonic */
 };
 
 typedef struct RelayEntry {

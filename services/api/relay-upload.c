@@ -68,22 +68,19 @@ static void make_room(Relay *relay) {
                 forget_cached(relay, oldest);
 }
 
-/* Not having one is no error: the digest is then made at the commit. */
-static void add_cached(Relay *relay, const char *name) {
+/* Without a running digest, that of a restart, the content is read at the commit. */
+static RelayUpload *add_cached(Relay *relay, const char *name) {
         RelayUpload *u = new0(RelayUpload, 1);
 
         if (!u)
-                return;
-        if (sha256_new(&u->digest) < 0) {
-                upload_free(u);
-                return;
-        }
+                return NULL;
         make_room(relay);
         memcpy(u->name, name, sizeof(u->name));
         u->used = now_usec(CLOCK_MONOTONIC);
         u->next = relay->uploads;
         relay->uploads = u;
         relay->n_uploads++;
+        return u;
 }
 
 /* --- What all of them begin with ------------------------------------------------------------------ */
@@ -138,7 +135,10 @@ static int work_begin(RelayJob *job) {
 }
 
 static int answer_begin(RelayJob *job, Request *r) {
-        add_cached(job->relay, job->staged);
+        RelayUpload *u = add_cached(job->relay, job->staged);
+
+        if (u && sha256_new(&u->digest) < 0)
+                u->digest = NULL;
         return request_reply(r, MHD_HTTP_CREATED,
                              json_pack("{s:s,s:I}", "upload", job->upload.upload, "part_size",
                                        (json_int_t) RELAY_PART_SIZE));
@@ -299,6 +299,11 @@ static int digest_of_upload(RelayJob *job, int fd, uint64_t size, uint8_t ret[st
         return relay_digest(fd, size, ret);
 }
 
+static bool is_same_commit(const RelayJob *job) {
+        return job->cached->size == job->size &&
+                        memcmp(job->cached->committed, job->digest, SHA256_SIZE) == 0;
+}
+
 static int work_commit(RelayJob *job) {
         _cleanup_close_ int base = -EBADF, fd = -EBADF;
         uint8_t digest[SHA256_SIZE];
@@ -306,6 +311,10 @@ static int work_commit(RelayJob *job) {
         int r;
 
         job->message = "There is no such upload (any more).";
+        if (job->cached && job->cached->is_committed) {
+                job->existed = true;
+                return is_same_commit(job) ? 0 : -EEXIST;
+        }
         r = relay_open_base(job->base, /* make= */ false, &base);
         if (r < 0)
                 return r;
@@ -325,14 +334,17 @@ static int work_commit(RelayJob *job) {
                 job->message = "The upload has another SHA-256 than announced.";
                 return -EBADMSG;
         }
-        return relay_publish(base, job->staged, fd, job->key);
+        r = relay_publish(base, job->staged, fd, job->key);
+        if (r >= 0 && job->cached) {
+                job->cached->is_committed = true;
+                job->cached->size = size;
+                memcpy(job->cached->committed, digest, SHA256_SIZE);
+                job->cached->digest = sha256_free(job->cached->digest);
+        }
+        return r;
 }
 
 static int answer_commit(RelayJob *job, Request *r) {
-        if (job->cached) {
-                forget_cached(job->relay, job->cached);
-                job->cached = NULL;
-        }
         return request_reply(r, job->existed ? MHD_HTTP_OK : MHD_HTTP_CREATED, json_object());
 }
 
@@ -369,6 +381,11 @@ int relay_upload_commit(Request *r) {
         if (error != 0) {
                 relay_job_free(job);
                 return MIN(error, 0);
+        }
+        if (!job->cached) { /* keeps a second commit out while this one reads, and its outcome for a third */
+                job->cached = add_cached(job->relay, job->staged);
+                if (job->cached)
+                        job->cached->is_busy = true;
         }
         job->size = size;
         memcpy(job->digest, digest, SHA256_SIZE);

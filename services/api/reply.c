@@ -251,7 +251,7 @@ int request_body_json(Request *r, json_t **ret) {
         assert(r);
         assert(ret);
 
-        error = json_parse_strict(strempty(r->body.data), r->body.size, JSON_DEPTH_DEFAULT, &json, &failure);
+        error = json_parse_strict(strempty(r->body.data), r->body.size, JSON_DEPTH_BODY, &json, &failure);
         if (error < 0) {
                 error = request_fail(r, ERROR_BODY_INVALID, "The body is not well-formed JSON: %s",
                                      failure_message(&failure, error));
