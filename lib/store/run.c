@@ -419,6 +419,15 @@ int run_set_cancel(Store *s, uint64_t id) {
         return run_move(s, SQL_RUN_SET_CANCEL, id);
 }
 
+/* Targets that hold an archive: such a run is never cleaned up. */
+static size_t run_archives(const RunEnd *end) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < end->n_targets; i++)
+                n += end->targets[i].state == RUN_TARGET_SUCCEEDED;
+        return n;
+}
+
 static int run_finish_row(Store *s, uint64_t id, const RunEnd *end, usec_t now) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
@@ -437,6 +446,7 @@ static int run_finish_row(Store *s, uint64_t id, const RunEnd *end, usec_t now) 
         bind_text(&q, end->manifest_sha256);
         bind_u64(&q, end->first_read);
         bind_u64(&q, now);
+        bind_u64(&q, run_archives(end));
         return query_exec_or(&q, STORE_E_STATE);
 }
 

@@ -119,7 +119,8 @@ static const char step_1[] =
                 "  bytes_written INTEGER NOT NULL DEFAULT 0, files INTEGER NOT NULL DEFAULT 0,"
                 "  skipped INTEGER NOT NULL DEFAULT 0, errors_total INTEGER NOT NULL DEFAULT 0, errors TEXT,"
                 " objects TEXT,"
-                "  manifest_sha256 TEXT, encrypted INTEGER NOT NULL DEFAULT 0, first_read INTEGER NOT"
+                "  manifest_sha256 TEXT, archives INTEGER NOT NULL DEFAULT 0, encrypted INTEGER NOT NULL"
+                " DEFAULT 0, first_read INTEGER NOT"
                 " NULL DEFAULT"
                 " 0)"
                 "  STRICT;"
@@ -130,7 +131,7 @@ static const char step_1[] =
                 "CREATE INDEX runs_task ON runs (task_id, id);"
                 "CREATE INDEX runs_node ON runs (node_id, id);"
                 "CREATE INDEX runs_state ON runs (state);" /* counting by state reads no row */
-                "CREATE INDEX runs_finished ON runs (finished) WHERE state >= 3;"
+                "CREATE INDEX runs_removable ON runs (finished) WHERE state >= 3 AND archives = 0;"
                 /* Without a foreign key to targets: what was written stays on record. */
                 "CREATE TABLE run_targets ("
                 "  run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, position INTEGER NOT NULL,"
@@ -159,6 +160,7 @@ static const char step_1[] =
                 "CREATE INDEX commands_open ON commands (node_id, state, id) WHERE state < 3;"
                 "CREATE UNIQUE INDEX commands_run_open ON commands (run_id) WHERE state < 3 AND run_id IS"
                 " NOT NULL;"
+                "CREATE INDEX commands_live ON commands (id) WHERE state < 3;"
                 "CREATE INDEX commands_run ON commands (run_id, id);"
                 "CREATE INDEX commands_node ON commands (node_id, id);"
                 "CREATE INDEX commands_unsettled ON commands (id) WHERE state >= 3 AND settled = 0;"

@@ -49,6 +49,7 @@
 #define API_KEY_COLUMNS \
         "k.id, k.user_id, u.username, k.name, min(k.role, u.role), k.created, k.expires, k.last_used"
 #define NODE_TOKEN_COLUMNS "id, node_id, created, first_used, last_used, valid_until"
+#define OLDEST_LOGS "(SELECT run_id FROM run_log_heads ORDER BY run_id LIMIT 50)"
 #define RUN_FILTER_WHERE "r.id < ?1 AND ((1 << r.state) & ?2) <> 0 AND (?3 = -1 OR r.kind = ?3)"
 #define RUN_FILTER_ORDER " ORDER BY r.id DESC LIMIT ?5"
 #define CLAIMABLE \
@@ -345,7 +346,8 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RUN_FINISH, DISPATCHER,
                   "UPDATE runs SET state = ?2, error_code = ?3, error = ?4, bytes_read = ?5,"
                   " bytes_written = ?6, files = ?7, skipped = ?8, errors_total = ?9, errors = ?10,"
-                  " objects = ?11, manifest_sha256 = ?12, first_read = ?13, finished = ?14 WHERE id = ?1"
+                  " objects = ?11, manifest_sha256 = ?12, first_read = ?13, finished = ?14, archives = ?15"
+                  " WHERE id = ?1"
                   " AND state < 3"),
         STATEMENT(RUN_TARGET_FINISH, DISPATCHER,
                   "UPDATE run_targets SET state = ?3, key = ?4, size = ?5, sha256 = ?6, error_code = ?7,"
@@ -369,17 +371,21 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RUN_LOG_LIST, ALL,
                   "SELECT seq, at, level, text FROM run_logs WHERE run_id = ?1 AND seq > ?2 ORDER BY seq"
                   " LIMIT ?3"),
+        /* The oldest runs that have a log, looked at a few at a time: what was cleaned has none any more. */
         STATEMENT(RUN_LOGS_CLEAN, DISPATCHER,
                   "DELETE FROM run_logs WHERE (run_id, seq) IN (SELECT l.run_id, l.seq FROM run_logs l"
-                  " WHERE l.run_id = (SELECT h.run_id FROM run_log_heads h JOIN runs r ON r.id = h.run_id"
-                  " WHERE r.state >= 3 AND r.finished < ?1 AND h.seq > 0 AND EXISTS (SELECT 1"
-                  " FROM run_logs y WHERE y.run_id = h.run_id) ORDER BY h.run_id LIMIT 1) LIMIT ?2)"),
+                  " WHERE l.run_id = (SELECT h.run_id FROM " OLDEST_LOGS " h JOIN runs r ON r.id = h.run_id"
+                  " WHERE r.state >= 3 AND r.finished < ?1"
+                  " AND EXISTS (SELECT 1 FROM run_logs y WHERE y.run_id = h.run_id) LIMIT 1) LIMIT ?2)"),
+        STATEMENT(RUN_LOG_HEADS_CLEAN, DISPATCHER,
+                  "DELETE FROM run_log_heads WHERE run_id IN (SELECT h.run_id FROM " OLDEST_LOGS " h"
+                  " JOIN runs r ON r.id = h.run_id WHERE r.state >= 3 AND r.finished < ?1"
+                  " AND NOT EXISTS (SELECT 1 FROM run_logs y WHERE y.run_id = h.run_id) LIMIT ?2)"),
         /* Only runs whose log went before: its lines would cascade, and take longer than a slice may. */
         STATEMENT(RUNS_CLEAN, DISPATCHER,
                   "DELETE FROM runs WHERE id IN (SELECT r.id FROM runs r WHERE r.state >= 3"
-                  " AND r.finished < ?1 AND NOT EXISTS (SELECT 1 FROM run_targets x WHERE x.run_id = r.id"
-                  " AND x.state = 1) AND NOT EXISTS (SELECT 1 FROM run_logs y WHERE y.run_id = r.id)"
-                  " LIMIT ?2)"),
+                  " AND r.archives = 0 AND r.finished < ?1"
+                  " AND NOT EXISTS (SELECT 1 FROM run_log_heads h WHERE h.run_id = r.id) LIMIT ?2)"),
 
         /* --- the queue --- */
 

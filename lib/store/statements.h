@@ -116,6 +116,7 @@ typedef enum Sql {
         SQL_RUN_LOG_PUT,
         SQL_RUN_LOG_LIST,
         SQL_RUN_LOGS_CLEAN,
+        SQL_RUN_LOG_HEADS_CLEAN,
         SQL_RUNS_CLEAN,
         SQL_QUEUE_ADD,
         SQL_QUEUE_SET_SECRETS,

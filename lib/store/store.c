@@ -241,7 +241,7 @@ static int store_set_up(Store *s, const char *path, Failure *reterr_failure) {
         int r;
 
         r = store_raw(s, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-                         "PRAGMA cell_size_check = ON");
+                         "PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 67108864");
         if (r < 0)
                 return failure_set(reterr_failure, r, "STORE_OPEN", "Cannot set up the database %s: %m",
                                    path);

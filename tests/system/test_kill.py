@@ -82,6 +82,9 @@ class Kill(unittest.TestCase):
                     self.assertEqual(len(found), 1, f'run {run} is green and has no archive')
                 else:
                     self.assertTrue(shown['error'], shown)
+                if shown['state'] == 'interrupted':
+                    jobs = guest.run('systemctl', 'list-units', '--no-legend', 'backupx-backup@*').stdout
+                    self.assertEqual((found, jobs), ([], ''), f'run {run} goes on')
                 self.assertIn(shown['state'], allowed, shown['error'])
                 told.append(shown['error']['code'] if shown['error'] else shown['state'])
         print(f'  {unit}: {", ".join(told)}', file=sys.stderr)
@@ -99,8 +102,9 @@ class Kill(unittest.TestCase):
         self.rounds('backupx-dispatcher.service', ['succeeded'])
 
     def test_04_agent(self):
-        """The job's socket waits at the service manager for the next agent."""
-        self.rounds('backupx-agent.service', ['succeeded'])
+        """The job's socket waits at the service manager for the next agent. An agent that dies between its
+        acceptance and the start of the job has nothing to go on with: that run is interrupted."""
+        self.rounds('backupx-agent.service', ['succeeded', 'interrupted'])
 
     def test_05_job(self):
         """A job that was killed is a failed run."""

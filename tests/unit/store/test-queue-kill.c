@@ -493,10 +493,18 @@ static const char history_sql[] =
                 " old_attempt INTEGER, new_attempt INTEGER, agent TEXT, asked INTEGER, result TEXT,"
                 " silent_since INTEGER);"
                 "CREATE INDEX history_command ON history (command);"
+                "CREATE TABLE newest (mono INTEGER);"
+                "INSERT INTO newest VALUES (0);"
+                "CREATE TRIGGER stamp_made AFTER INSERT ON api_stamp BEGIN"
+                "  UPDATE newest SET mono = max(mono, new.mono); END;"
+                /* Several APIs write the stamp here, and one that had to wait writes an old one. */
+                "CREATE TRIGGER stamp_changed AFTER UPDATE ON api_stamp BEGIN"
+                "  UPDATE newest SET mono = max(mono, new.mono); END;"
                 "CREATE TRIGGER history AFTER UPDATE OF state, attempt ON commands BEGIN"
                 "  INSERT INTO history VALUES (old.id, old.state, new.state, old.attempt, new.attempt,"
-                "  new.agent_id, old.cancel, new.result, CASE WHEN (SELECT mono FROM api_stamp)"
-                "  - old.heard_mono >= 100000000"
+                "  new.agent_id, old.cancel, new.result,"
+                /* The verdict's own clock is at most as far ahead of the newest stamp as a fresh one is old. */
+                "  CASE WHEN (SELECT mono FROM newest) - old.heard_mono >= 595000000"
                 "  THEN old.heard_mono END); END";
 
 static void world_init(World *world) {
@@ -508,7 +516,7 @@ static void world_init(World *world) {
         *world = (World){ .directory = "/tmp/test-kill-XXXXXX", .seed = now_usec(CLOCK_REALTIME) };
         if (!isempty(seed))
                 world->seed = strtoull(seed, NULL, 10);
-        world->rounds = isempty(getenv("BACKUPX_TEST_LONG")) ? 50 : 1000;
+        world->rounds = isempty(getenv("BACKUPX_TEST_LONG")) ? 50 : 500;
         if (!isempty(rounds))
                 world->rounds = (unsigned) strtoul(rounds, NULL, 10);
         fprintf(stderr, "#   seed %" PRIu64 ", %u rounds\n", world->seed, world->rounds);

@@ -51,6 +51,43 @@ static void test_statements(void) {
         }
 }
 
+/* What a table that grows with use is called in the statements. */
+static bool grows(const char *name, size_t n) {
+        static const char *const names[] = { "commands", "c", "runs", "r",
+                                             "run_logs", "l", "y", "run_targets" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0)
+                        return true;
+        return false;
+}
+
+static void check_plan(Store *s, const Statement *st) {
+        sqlite3_stmt *stmt = NULL;
+        char sql[4096];
+
+        (void) snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", st->sql);
+        CHECK_INT(sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL), SQLITE_OK);
+        while (sqlite3_step(stmt) == SQLITE_ROW) {
+                const char *detail = (const char *) sqlite3_column_text(stmt, 3), *name;
+
+                name = startswith(detail, "SCAN ");
+                if (name && !strstr(name, " USING ") && grows(name, strcspn(name, " ")))
+                        TEST_FAIL("%s reads all rows: %s", st->name, detail);
+        }
+        (void) sqlite3_finalize(stmt);
+}
+
+/* Every statement on a table that grows with use goes by an index. */
+static void test_plans(void) {
+        _cleanup_fixture_ Fixture f;
+
+        fixture_init(&f);
+        for (int i = 0; i < _SQL_MAX; i++)
+                if (i != SQL_DATA_VERSION)
+                        check_plan(f.api, &statement_table[i]);
+}
+
 static void test_roles(void) {
         _cleanup_fixture_ Fixture f;
         _cleanup_(store_closep) Store *reader = NULL;
@@ -474,6 +511,7 @@ static void test_damage(void) {
 int main(void) {
         RUN(test_file);
         RUN(test_statements);
+        RUN(test_plans);
         RUN(test_roles);
         RUN(test_settings);
         RUN(test_transactions);
