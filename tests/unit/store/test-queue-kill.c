@@ -503,7 +503,7 @@ static const char history_sql[] =
                 "CREATE TRIGGER history AFTER UPDATE OF state, attempt ON commands BEGIN"
                 "  INSERT INTO history VALUES (old.id, old.state, new.state, old.attempt, new.attempt,"
                 "  new.agent_id, old.cancel, new.result,"
-                /* The verdict's own clock is at most as far ahead of the newest stamp as a fresh one is old. */
+                /* The verdict's clock is ahead of the newest stamp by less than a fresh one may be old. */
                 "  CASE WHEN (SELECT mono FROM newest) - old.heard_mono >= 595000000"
                 "  THEN old.heard_mono END); END";
 
