@@ -26,7 +26,7 @@ static int get_listen_addresses(sd_bus *bus, const char *path, const char *inter
                                 sd_bus_message *reply, void *userdata, sd_bus_error *reterr) {
         const Api *api = ASSERT_PTR(userdata);
 
-        return sd_bus_message_append(reply, "as", 1, strempty(api->listen_address));
+        return sd_bus_message_append_strv(reply, api->listen_addresses);
 }
 
 static int get_waiting_agents(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -161,7 +161,7 @@ static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
         Api *api = ASSERT_PTR(userdata);
 
         notify_status("Serving on %s: %u agents wait, %zu event streams, %u connections",
-                      strempty(api->listen_address), api_waiting_agents(api), streams_count(api->streams),
+                      api->listen_addresses[0], api_waiting_agents(api), streams_count(api->streams),
                       server_connections(api->server));
         return event_rearm(api->status, STATUS_USEC);
 }
@@ -230,6 +230,18 @@ static int listen_http(Api *api) {
         return fd;
 }
 
+static int note_address(Api *api, int fd) {
+        _cleanup_(freep) char *name = NULL;
+        int r;
+
+        r = server_socket_name(fd, &name);
+        if (r >= 0)
+                r = strv_extend(&api->listen_addresses, name);
+        if (r < 0)
+                return log_error_errno(r, "Failed to look at a listening socket: %m");
+        return 0;
+}
+
 /* The other addresses of the socket unit. */
 static int listen_more(Api *api) {
         for (unsigned i = 1;; i++) {
@@ -238,7 +250,9 @@ static int listen_more(Api *api) {
                 fd = daemon_listen_fd("http", i);
                 if (fd == -ENOENT)
                         return 0;
-                r = fd < 0 ? fd : server_add_listen(api->server, fd);
+                r = fd < 0 ? fd : note_address(api, fd);
+                if (r >= 0)
+                        r = server_add_listen(api->server, fd);
                 if (r < 0)
                         return log_error_errno(r, "Failed to serve on socket %u named http: %m", i);
         }
@@ -277,9 +291,9 @@ static int start_server(Api *api) {
 
         if (args.listen_fd < 0)
                 return args.listen_fd;
-        r = server_socket_name(args.listen_fd, &api->listen_address);
+        r = note_address(api, args.listen_fd);
         if (r < 0)
-                (void) log_debug_errno(r, "Failed to look at the listening socket, ignoring: %m");
+                return r;
         r = server_new(&args, &api->server);
         if (r < 0)
                 return log_error_errno(r, "Failed to start the HTTP server: %m");
@@ -311,7 +325,7 @@ int api_start(Api *api) {
         r = api_bus_start(api->bus);
         if (r < 0)
                 return log_error_errno(r, "Failed to open the bus: %m");
-        log_info("Serving on %s.", strempty(api->listen_address));
+        log_info("Serving on %s.", api->listen_addresses[0]);
         return 0;
 }
 
@@ -345,7 +359,7 @@ Api *api_free(Api *api) {
         store_close(api->store);
         sd_event_unref(api->event);
         explicit_bzero(api->session_key, sizeof(api->session_key));
-        free(api->listen_address);
+        strv_free(api->listen_addresses);
         api_config_done(&api->config);
         free(api);
         return NULL;

@@ -35,7 +35,7 @@ typedef struct Api {
         Agents *agents;
         Relay *relay;
         uint8_t session_key[SESSION_KEY_SIZE];
-        char *listen_address; /* where we listen, for people */
+        char **listen_addresses; /* where we listen, for people; the first one is never missing */
 } Api;
 
 /* Takes the configuration over. Logs. */

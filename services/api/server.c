@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/alloc.h"
 #include "base/fd.h"
@@ -318,6 +319,9 @@ int server_socket_name(int fd, char **ret) {
 
         if (getsockname(fd, (struct sockaddr *) &address, &size) < 0)
                 return -errno;
+        if (address.ss_family == AF_UNIX)
+                return asprintf_safe(ret, "unix:%.*s", (int) sizeof(((struct sockaddr_un *) 0)->sun_path),
+                                     ((struct sockaddr_un *) &address)->sun_path);
         if (getnameinfo((struct sockaddr *) &address, size, host, sizeof(host), port, sizeof(port),
                         NI_NUMERICHOST | NI_NUMERICSERV) != 0)
                 return -EAFNOSUPPORT;

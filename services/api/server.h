@@ -53,7 +53,7 @@ int server_add_listen(Server *s, int fd) _warn_unused_;
  * to grace to leave. */
 void server_stop(Server *s, usec_t grace);
 
-/* "127.0.0.1:8340" of a listening socket. */
+/* "127.0.0.1:8340" or "unix:/path" of a listening socket. */
 int server_socket_name(int fd, char **ret) _warn_unused_;
 
 void *server_userdata(Server *s);
