@@ -56,6 +56,18 @@ static int set_current(RestoreRun *r, const char *path) {
         return k < 0 ? k : buffer_add_string(&r->current, path);
 }
 
+/* The destination is touched when the first thing for it has been read and checked, not before. */
+static int make_places(RestoreRun *r) {
+        int k;
+
+        for (size_t i = 0; i < r->places.n; i++) {
+                k = place_make(r->places.items + i, &r->result->failure);
+                if (k < 0)
+                        return k;
+        }
+        return 0;
+}
+
 static int restore_member(RestoreRun *r, Member *m, PaxReader *reader) {
         bool directory = m->type == MEMBER_DIRECTORY;
         int k;
@@ -66,6 +78,9 @@ static int restore_member(RestoreRun *r, Member *m, PaxReader *reader) {
         if (k < 0)
                 return k;
         k = restore_tick(r);
+        if (k < 0)
+                return k;
+        k = make_places(r);
         if (k < 0)
                 return k;
         k = directory ? restore_tree_directory(r->tree, m) : restore_object(r, m, reader);
@@ -131,11 +146,6 @@ static int write_all(RestoreRun *r) {
         int k, left;
 
         restore_tell_phase(r, RESTORE_WRITING);
-        for (size_t i = 0; i < r->places.n; i++) {
-                k = place_make(r->places.items + i, &r->result->failure);
-                if (k < 0)
-                        return k;
-        }
         k = restore_links_new(&r->links);
         if (k < 0)
                 return k;
