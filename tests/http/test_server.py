@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server itself: what it sends along, what it refuses, what it bounds, how it stops."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -370,41 +371,80 @@ class Streams(HttpCase):
             raw.close()
 
 
+def own_address():
+    """An address of this machine that is not the loopback, or None. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(('192.0.2.1', 9))
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith('127.') else address
+
+
+@unittest.skipUnless(shutil.which('systemd-socket-activate'), 'there is no systemd-socket-activate')
 class Activated(HttpCase):
     """Sockets that the service manager hands over."""
 
-    def test_two_addresses(self):
-        activate = shutil.which('systemd-socket-activate')
-        if not activate:
-            self.skipTest('there is no systemd-socket-activate')
-        ports = free_port(), free_port()
-        command = [activate, '--fdname=http:http'] + [f'--listen=127.0.0.1:{port}' for port in ports]
-        state = self.suite.folder / 'activated'
+    @contextlib.contextmanager
+    def daemon(self, listens, **more):
+        """A second daemon on sockets that it inherits."""
+        state = self.suite.folder / self.unique('activated')
         state.mkdir()
         environment = {
             **self.suite.environment(),
             'BACKUPX_STATE_DIR': str(state),
             'BACKUPX_RUNTIME_DIR': str(state),
+            **more,
         }
+        names = ':'.join(len(listens) * ['http'])
+        command = ['systemd-socket-activate', f'--fdname={names}']
+        command += [f'--listen={listen}' for listen in listens]
         command += [
-            f'--setenv={key}={value}' for key, value in environment.items() if key.startswith('BACKUPX_')
+            f'--setenv={key}={value}' for key, value in environment.items() if key[:8] == 'BACKUPX_'
         ]
-        with subprocess.Popen(
-            [*command, str(self.suite.program('api'))],
-            env=environment,
-            stderr=subprocess.PIPE,
-        ) as process:
+        command.append(str(self.suite.program('api')))
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
             try:
                 for line in process.stderr:
-                    if str(ports[1]).encode() in line:
+                    if listens[-1].encode() in line:
                         break
-                for port in ports * 3:
-                    client = Client(f'http://127.0.0.1:{port}', timeout=20)
-                    self.assertEqual(client.call('GET', '/health'), {'status': 'ok'})
+                yield process
             finally:
                 process.terminate()
                 self.assertIn(b'Serving on', process.stderr.read())
             self.assertEqual(process.wait(10), 0)
+
+    def test_two_addresses(self):
+        ports = free_port(), free_port()
+        with self.daemon([f'127.0.0.1:{port}' for port in ports]):
+            for port in ports * 3:
+                client = Client(f'http://127.0.0.1:{port}', timeout=20)
+                self.assertEqual(client.call('GET', '/health'), {'status': 'ok'})
+
+    @unittest.skipUnless(own_address(), 'this machine has no address but the loopback')
+    def test_connections_of_one_address(self):
+        """The loopback may have as many as there are; another address has its share."""
+        port, address = free_port(), own_address()
+        with self.daemon([f'0.0.0.0:{port}'], BACKUPX_SERVER_CONNECTIONS_PER_ADDRESS='3'):
+            request = b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'
+            with contextlib.ExitStack() as stack:
+
+                def connect(where):
+                    raw = stack.enter_context(socket.create_connection((where, port), 20))
+                    raw.sendall(request)
+                    try:
+                        return raw.recv(12) == b'HTTP/1.1 200'
+                    except ConnectionError:
+                        return False
+
+                self.assertEqual([connect('127.0.0.1') for _ in range(8)], 8 * [True])
+                self.assertEqual([connect(address) for _ in range(5)], [True, True, True, False, False])
+                self.assertTrue(connect('127.0.0.1'))
+            wait_until(
+                lambda: Client(f'http://{address}:{port}').request('GET', '/health')[0] == 200,
+                what='room for the address',
+            )
 
 
 class Stop(HttpCase):
