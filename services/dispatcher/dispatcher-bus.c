@@ -43,7 +43,8 @@ static int reply_refused(sd_bus_error *error, const Failure *failure) {
 
         if (endswith(failure->code, "_NOT_FOUND"))
                 name = BUS_ERROR_NOT_FOUND;
-        else if (streq(failure->code, "NODE_OFFLINE") || streq(failure->code, "NODE_KEY_MISSING"))
+        else if (streq(failure->code, "NODE_OFFLINE") || streq(failure->code, "NODE_KEY_MISSING") ||
+                 streq(failure->code, "ARCHIVE_UNREACHABLE"))
                 name = BUS_ERROR_UNAVAILABLE;
         return sd_bus_error_set(error, name, failure_message(failure, 0));
 }

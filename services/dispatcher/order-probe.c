@@ -181,7 +181,8 @@ static int choose_node(const OrderContext *x, const ProbeRequest *p, Run *source
                 failure_set(reterr_failure, 0, "RUN_NOT_FOUND", "There is no run %" PRIu64, p->source_run);
                 return ORDER_E_REFUSED;
         }
-        return p->node_id == 0 ? order_archive_reader(x, source, ret, reterr_failure) : 0;
+        /* Whoever can: the node that wrote it may be away, and somebody wants to look. */
+        return order_archive_reader(x, source, ret, reterr_failure);
 }
 
 int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failure *reterr_failure) {

@@ -52,7 +52,7 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
 
 /* A look at something, for a person who waits. */
 typedef struct ProbeRequest {
-        uint64_t node_id; /* 0: the dispatcher chooses */
+        uint64_t node_id; /* 0: the master's own; for browse the dispatcher chooses */
         CommandKind kind; /* list_dir, browse, test_storage */
         char *path;
         uint32_t limit;

@@ -438,6 +438,17 @@ class Dispatcher(unittest.TestCase):
         spec = json.loads(self.ground.claim()[0]['spec'])
         self.assertEqual((spec['path'], spec['limit']), ('/etc', 5))
 
+    def test_browse_without_writer(self):
+        """The master's own node looks into what lies in the relay while the node that wrote it is away."""
+        node = self.ground.store('node', 'web-1')
+        run, _, _ = self.archive(node=node)
+        self.assertTrue(self.ground.pin())
+        self.assertIn('Unavailable', str(self.probe(kind='browse', source_run=run, node_id=node)))
+        self.ground.store('beat', 1)
+        wait_until(lambda: self.nodes()[1]['state'] == 'online', 4, 'the node')
+        self.assertIsInstance(self.probe(kind='browse', source_run=run, node_id=node), int)
+        self.assertEqual(self.ground.claim(1)[0]['kind'], 'browse')
+
     def test_browse(self):
         """Browsing goes to the node that wrote the archive, with a place to look."""
         run, command = self.queued()
