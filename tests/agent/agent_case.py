@@ -49,7 +49,7 @@ class AgentCase(unittest.TestCase):
         try:
             if self.agent:
                 if self.agent.running():
-                    self.agent.stop()
+                    self.assertEqual(self.agent.stop(), 0, self.agent.tail())
                 self.check_log()
         finally:
             self.end_jobs()

@@ -36,6 +36,8 @@ def receive(timeout=None):
             BUFFER.extend(data)
     except TimeoutError:
         return 'timeout'
+    except ConnectionResetError:
+        return None
     finally:
         LINE.settimeout(None)
     length = struct.unpack('>I', BUFFER[:4])[0]
