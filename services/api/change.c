@@ -9,10 +9,27 @@
 #include "services/api/change.h"
 #include "services/api/stream.h"
 
-int change_audit_by(Request *r, uint64_t user_id, const char *username, const char *action,
-                    uint64_t object_id, const char *object_name, json_t *detail) {
+/* Fills in what all rows have; type is what stands before the dot of the action. */
+static int add(Request *r, AuditEntry *e) {
+        _cleanup_(freep) char *type = memdup0(e->action, strcspn(e->action, "."));
+
+        if (!type)
+                return -ENOMEM;
+        e->at = now_usec(CLOCK_REALTIME);
+        e->address = r->address;
+        e->object_type = type;
+        return audit_add(r->api->store, e);
+}
+
+int change_audit(Request *r, const char *action, uint64_t object_id, const char *object_name,
+                 json_t *detail) {
         _cleanup_json_ json_t *owned = detail;
-        _cleanup_(freep) char *text = NULL, *type = NULL;
+        _cleanup_(freep) char *text = NULL;
+        AuditEntry e = {
+                .action = (char *) action,
+                .object_id = object_id,
+                .object_name = (char *) object_name,
+        };
         int error;
 
         assert(r);
@@ -23,28 +40,25 @@ int change_audit_by(Request *r, uint64_t user_id, const char *username, const ch
                 if (error < 0)
                         return error;
         }
-        type = memdup0(action, strcspn(action, "."));
-        if (!type)
-                return -ENOMEM;
-        return audit_add(r->api->store, &(AuditEntry){
-                                                        .at = now_usec(CLOCK_REALTIME),
-                                                        .user_id = user_id,
-                                                        .username = (char *) username,
-                                                        .address = r->address,
-                                                        .action = (char *) action,
-                                                        .object_type = type,
-                                                        .object_id = object_id,
-                                                        .object_name = (char *) object_name,
-                                                        .detail = text,
-                                        });
+        e.user_id = r->principal.user_id;
+        e.username = r->principal.username;
+        e.detail = text;
+        return add(r, &e);
 }
 
-int change_audit(Request *r, const char *action, uint64_t object_id, const char *object_name,
-                 json_t *detail) {
-        assert(r);
+int change_audit_self(Request *r, uint64_t user_id, const char *username, const char *action) {
+        AuditEntry e = {
+                .user_id = user_id,
+                .username = (char *) username,
+                .action = (char *) action,
+                .object_id = user_id,
+                .object_name = (char *) username,
+        };
 
-        return change_audit_by(r, r->principal.user_id, r->principal.username, action, object_id,
-                               object_name, detail);
+        assert(r);
+        assert(action);
+
+        return add(r, &e);
 }
 
 json_t *change_by(const Request *r) {

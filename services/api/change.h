@@ -9,9 +9,8 @@
  * may be NULL. Inside the transaction of the change. */
 int change_audit(Request *r, const char *action, uint64_t object_id, const char *object_name, json_t *detail)
                 _warn_unused_;
-/* The same for somebody else: at set-up and login there is no caller yet. */
-int change_audit_by(Request *r, uint64_t user_id, const char *username, const char *action,
-                    uint64_t object_id, const char *object_name, json_t *detail) _warn_unused_;
+/* The row of somebody who makes or opens the own account: at set-up and login there is no caller yet. */
+int change_audit_self(Request *r, uint64_t user_id, const char *username, const char *action) _warn_unused_;
 
 /* {"user_id","username","address"} for the siblings, who write rows of their own. */
 json_t *change_by(const Request *r);

@@ -47,7 +47,7 @@ static int setup_write(Request *r, PasswordJob *j, uint64_t *ret_id) {
         error = user_set_up(r->api->store, j->user.username, j->new_hash, now_usec(CLOCK_REALTIME), ret_id);
         if (error != 0)
                 return error;
-        error = change_audit_by(r, *ret_id, j->user.username, "user.setup", *ret_id, j->user.username, NULL);
+        error = change_audit_self(r, *ret_id, j->user.username, "user.setup");
         return error < 0 ? error : store_commit(&tx);
 }
 
@@ -161,8 +161,7 @@ static int login_write(Request *r, const User *user, const SessionClaims *claims
         if (error >= 0)
                 error = user_logged_in(r->api->store, user->id, claims->issued_at);
         if (error >= 0)
-                error = change_audit_by(r, user->id, user->username, "session.create", user->id,
-                                        user->username, NULL);
+                error = change_audit_self(r, user->id, user->username, "session.create");
         return error < 0 ? error : store_commit(&tx);
 }
 

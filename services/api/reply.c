@@ -210,8 +210,10 @@ int request_fail_errno(Request *r, int error) {
 
         assert(r);
 
-        log_error_errno(error, "%s %s: %m", r->match.route ? r->match.route->pattern : "-",
-                        strempty(r->uri.path));
+        /* A sibling that is away, a lock that is held: the client comes again. */
+        log_full(e == ERROR_BUSY || e == ERROR_UNAVAILABLE ? LOG_WARNING : LOG_ERR, error, NULL, NULL,
+                 "%s %s: %m", r->match.route ? r->match.route->pattern : "-",
+                 strempty(r->uri.path));
         switch ((int) e) {
         case ERROR_BUSY:
                 return request_fail_later(r, e, USEC_PER_SEC, "The server is busy. Try again in a moment.");
