@@ -35,44 +35,66 @@ void relay_list_done(RelayList *l) {
         *l = (RelayList){};
 }
 
-/* Names of a folder, folders with a '/' behind. What could not be a key is none of ours. */
-static int read_names(int folder, char ***ret) {
-        _cleanup_(strv_freep) char **names = NULL;
-        const struct dirent *entry;
-        DIR *d;
-        int fd, r = 0;
+static void closedirp(DIR **d) {
+        if (*d)
+                closedir(*d);
+}
+
+static int open_folder(int folder, DIR **ret) {
+        int fd;
 
         fd = openat(folder, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        d = fdopendir(fd);
-        if (!d) {
+        *ret = fdopendir(fd);
+        if (!*ret) {
                 safe_close(fd);
                 return -errno;
         }
-        while (r >= 0 && (errno = 0, entry = readdir(d))) {
-                _cleanup_(freep) char *name = NULL;
-                struct stat st;
+        return 0;
+}
 
-                if (streq(entry->d_name, ".") || streq(entry->d_name, "..") ||
-                    startswith(entry->d_name, RELAY_RESERVED) ||
-                    !utf8_is_valid(entry->d_name, strlen(entry->d_name)))
-                        continue;
-                if (fstatat(folder, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-                        r = errno == ENOENT ? 0 : -errno;
-                        continue;
-                }
-                if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-                        continue;
-                r = asprintf_safe(&name, "%s%s", entry->d_name, S_ISDIR(st.st_mode) ? "/" : "");
-                if (r >= 0)
-                        r = strv_extend(&names, name);
-        }
-        if (r >= 0 && errno != 0)
-                r = -errno;
-        closedir(d);
+/* What could not be a key is none of ours. */
+static bool is_ours(const char *name) {
+        return !streq(name, ".") && !streq(name, "..") && !startswith(name, RELAY_RESERVED) &&
+                        utf8_is_valid(name, strlen(name));
+}
+
+/* Adds a name, with a '/' behind where it is a folder. */
+static int add_name(int folder, const char *name, char ***names) {
+        _cleanup_(freep) char *text = NULL;
+        struct stat st;
+        int r;
+
+        if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+                return 0;
+        r = asprintf_safe(&text, "%s%s", name, S_ISDIR(st.st_mode) ? "/" : "");
+        return r < 0 ? r : strv_extend(names, text);
+}
+
+static int read_names(int folder, char ***ret) {
+        _cleanup_(strv_freep) char **names = NULL;
+        _cleanup_(closedirp) DIR *d = NULL;
+        int r;
+
+        r = open_folder(folder, &d);
         if (r < 0)
                 return r;
+        for (;;) {
+                const struct dirent *entry;
+
+                errno = 0;
+                entry = readdir(d);
+                if (!entry && errno != 0)
+                        return -errno;
+                if (!entry)
+                        break;
+                r = is_ours(entry->d_name) ? add_name(folder, entry->d_name, &names) : 0;
+                if (r < 0)
+                        return r;
+        }
         *ret = TAKE_PTR(names);
         return 0;
 }

@@ -2,6 +2,8 @@
 
 /* Doors and peers in one loop: calls, signals, errors, a sibling that comes late, goes and comes back. */
 
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 
 #define PATH "/org/backupx/Test1"
 #define INTERFACE "org.backupx.Test1"
+#define NOBODY 65534
 #define PATIENCE_USEC (10 * USEC_PER_SEC)
 
 typedef struct Fixture {
@@ -240,10 +243,56 @@ static void test_log_control(void) {
         teardown(&f);
 }
 
+/* In a process of another user: whether its call is refused. */
+static bool is_refused(const char *socket) {
+        Fixture f = {};
+
+        if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+                return false;
+        CHECK_OK(sd_event_new(&f.event));
+        CHECK_OK(bus_peer_new(&(const BusPeerArgs){ .event = f.event,
+                                                    .socket = socket,
+                                                    .path = PATH,
+                                                    .on_connect = on_connect,
+                                                    .userdata = &f },
+                              &f.peer));
+        CHECK_OK(bus_peer_start(f.peer));
+        run_until(&f, &f.connects, 1);
+        CHECK_OK(bus_peer_call_async(f.peer, INTERFACE, "Add", on_reply, &f, "tt", UINT64_C(2),
+                                     UINT64_C(3)));
+        run_until_set(&f, &f.error);
+        return streq(f.error, BUS_ERROR_DENIED);
+}
+
+/* A socket that somebody opened to all does not open the daemon. */
+static void test_stranger(void) {
+        int status = 0;
+        Fixture f;
+        pid_t pid;
+
+        if (geteuid() != 0) {
+                fprintf(stderr, "left out: needs root\n");
+                return;
+        }
+        setup(&f);
+        open_doors(&f);
+        CHECK(chmod(f.folder, 0755) == 0 && chmod(f.socket, 0666) == 0);
+        pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0)
+                _exit(is_refused(f.socket) ? EXIT_SUCCESS : EXIT_FAILURE);
+        while (waitpid(pid, &status, WNOHANG) == 0)
+                CHECK_OK(sd_event_run(f.event, 20 * USEC_PER_MSEC));
+        CHECK(WIFEXITED(status));
+        CHECK_INT(WEXITSTATUS(status), EXIT_SUCCESS);
+        teardown(&f);
+}
+
 int main(void) {
         RUN(test_call_and_signal);
         RUN(test_late_and_lost);
         RUN(test_many_peers);
         RUN(test_log_control);
+        RUN(test_stranger);
         return EXIT_SUCCESS;
 }
