@@ -82,7 +82,8 @@ static void on_log(void *userdata, BackupLogLevel level, const char *text) {
 static int check_resolved(const JobRun *run, const char *path, Failure *reterr_failure) {
         _cleanup_(freep) char *resolved = NULL;
 
-        /* Resolving touches the file system, which may be one that does not answer: only where it matters. */
+        /* Resolving touches the file system, which may be one that does not answer: only where it matters.
+         */
         if (!run->policy->backup_allow && !run->policy->backup_deny)
                 return 0;
         resolved = realpath(path, NULL);
