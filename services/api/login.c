@@ -301,18 +301,22 @@ int auth_me(Request *r) {
 
 /* --- The own password ----------------------------------------------------------------------------- */
 
+/* 1: the account was changed or deleted while the passwords were hashed. */
 static int password_write(Request *r, PasswordJob *j) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(user_done) User user = USER_NULL;
         int error;
 
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
+        error = user_get(r->api->store, j->user.id, &user);
+        if (error != 0 || !may_log_in(j, &user))
+                return error < 0 ? error : 1;
         error = user_set_password(r->api->store, j->user.id, j->new_hash, now_usec(CLOCK_REALTIME), NULL);
-        if (error != 0)
-                return error;
-        error = change_audit(r, "user.password", j->user.id, r->principal.username, NULL);
-        return error < 0 ? error : store_commit(&tx);
+        if (error == 0)
+                error = change_audit(r, "user.password", j->user.id, r->principal.username, NULL);
+        return error != 0 ? error : store_commit(&tx);
 }
 
 static int password_finish(Request *r, PasswordJob *j) {
@@ -324,7 +328,7 @@ static int password_finish(Request *r, PasswordJob *j) {
         throttle_forgive(r->api->throttle, THROTTLE_ACCOUNT, r->principal.username);
         error = password_write(r, j);
         if (error > 0)
-                return request_fail(r, ERROR_USER_NOT_FOUND, "This user was deleted.");
+                return request_fail(r, ERROR_CONFLICT, "The account was changed meanwhile: log in again.");
         if (error < 0)
                 return error;
         streams_check(r->api->streams);

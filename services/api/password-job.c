@@ -41,10 +41,16 @@ static void run(void *userdata) {
 }
 
 static int go_on(PasswordJob *j) {
+        int error;
+
         if (j->verified < 0)
                 return j->verified;
         if (j->hashed < 0)
                 return j->hashed;
+        /* The caller may have lost the right meanwhile. */
+        error = principal_authorize(j->request);
+        if (error != 0)
+                return error < 0 ? error : 0;
         return j->then(j->request, j);
 }
 

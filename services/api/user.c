@@ -136,10 +136,24 @@ static int update(Request *r, const User *user, const char *password_hash) {
         return error < 0 ? error : store_commit(&tx);
 }
 
-static int update_finish(Request *r, PasswordJob *j) {
+/* While the password was hashed the account may have been changed: what the body does not name is as it is
+ * now, not as it was then. */
+static int read_again(Request *r, PasswordJob *j) {
+        _cleanup_(erase_and_freep) char *password = NULL;
         int error;
 
-        error = update(r, &j->user, j->new_hash);
+        user_done(&j->user);
+        error = user_get(r->api->store, r->id, &j->user);
+        return error != 0 ? error : read_user(r, &j->user, &password);
+}
+
+static int update_finish(Request *r, PasswordJob *j) {
+        int error = 0;
+
+        if (j->new_hash)
+                error = read_again(r, j);
+        if (error == 0)
+                error = update(r, &j->user, j->new_hash);
         if (error != 0)
                 return error < 0 ? error : fail_user(r, error, &j->user);
         streams_check(r->api->streams);

@@ -282,6 +282,20 @@ class Users(HttpCase):
             client = self.login(second['username'])
         self.admin.delete(f'users/{second["id"]}')
 
+    def test_a_new_password_undoes_nothing(self):
+        """While a password is hashed somebody else demotes the user: that stays."""
+        for _ in range(8):
+            user = self.make_user('admin')
+            path = f'users/{user["id"]}'
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                first = pool.submit(self.admin.put, path, {'password': 'set by the admin'})
+                second = pool.submit(self.admin.put, path, {'role': 'viewer'})
+                first.result()
+                second.result()
+            self.assertEqual(self.admin.get(path)['role'], 'viewer')
+            self.login(user['username'], 'set by the admin')
+            self.admin.delete(path)
+
 
 class ApiKeys(HttpCase):
     """Keys of programs."""
