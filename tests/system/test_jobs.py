@@ -329,7 +329,54 @@ exit 0
         guest.run('runuser', '-u', 'backupx-api', '--', 'test', '-w', '/var/lib/backupx/backupx.db')
         self.assertEqual(guest.curl('/health')[0], 200)
 
-    def test_18_reboot_of_nothing(self):
+    def test_18_another_node(self):
+        """A sealed backup of one node is restored on another one: a second agent, as the template makes it."""
+        made = guest.post('nodes', {'name': 'second'})
+        folder = '/etc/backupx-agent/second'
+        guest.run(
+            'bash',
+            '-euc',
+            f'mkdir -p {folder}; install -m 0600 /dev/stdin {folder}/token; '
+            f'echo "master: http://127.0.0.1:8340" >{folder}/config.yaml',
+            stdin=made['token'] + '\n',
+        )
+        guest.run('systemctl', 'start', 'backupx-agent@second.service')
+        path = f'nodes/{made["id"]}'
+        guest.wait(lambda: guest.get(path)['status'] == 'online', what='the second agent being online')
+        run = backup(
+            'for-second',
+            ['/srv/tree'],
+            [guest.make_target('for-second', kind='relay')],
+            encryption='sealed',
+        )
+        self.assert_state(run, 'succeeded')
+        again = guest.restore(
+            run['id'], '/srv/on-second', destination={'node_id': made['id'], 'path': '/srv/on-second'}
+        )
+        self.assert_state(again, 'succeeded')
+        self.assertEqual(again['node_name'], 'second')
+        self.assertEqual(listing('/srv/tree'), listing('/srv/on-second/srv/tree'))
+        # The other way round a node's sealed backup stays closed without the master: no identity is on disk.
+        found = guest.run(
+            'grep', '-rlE', 'AGE-SECRET-KEY-1', '/srv/on-second', '/var/lib/backupx/relay', check=False
+        )
+        self.assertEqual(found.stdout, '')
+
+    def test_19_agent_program(self):
+        """backupx agent starts the agent's program."""
+        text = guest.run('backupx', 'agent', '--help').stdout
+        for flag in (
+            '--master',
+            '--token',
+            '--config',
+            '--temp-dir',
+            '--proxy-url',
+            '--ca-cert',
+            '--insecure-tls',
+        ):
+            self.assertIn(flag, text)
+
+    def test_20_reboot_of_nothing(self):
         """After all of that no unit is failed and no job is left."""
         failed = guest.run('systemctl', 'list-units', '--failed', '--no-legend', 'backupx*').stdout
         self.assertEqual([line for line in failed.splitlines() if '@' not in line], [])
