@@ -233,6 +233,14 @@ static Work *find_work(Agent *a, WorkName name) {
         return NULL;
 }
 
+/* This attempt, or a later one: what is left of an answer that was overtaken. */
+static bool has_attempt(const Agent *a, WorkName name) {
+        for (const Work *w = a->works; w; w = w->next)
+                if (w->name.command == name.command && w->name.attempt >= name.attempt)
+                        return true;
+        return false;
+}
+
 void agent_take_command(Agent *a, const json_t *command) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         Delivery d = {};
@@ -246,12 +254,12 @@ void agent_take_command(Agent *a, const json_t *command) {
                           failure_message(&failure, r));
                 return;
         }
-        if (find_work(a, d.name)) {
+        if (has_attempt(a, d.name)) {
                 log_debug("Command %" PRIu64 ", attempt %" PRIu64 ", is here already", d.name.command,
                           d.name.attempt);
                 return;
         }
-        r = work_new(a, d.name, command_kind_from_string(d.kind), d.spec, d.sealed, NULL);
+        r = work_new(a, &d);
         if (r < 0)
                 log_error_errno(r, "Command %" PRIu64 " cannot be taken: %m", d.name.command);
 }
@@ -391,6 +399,19 @@ static int on_token_timer(sd_event_source *source, uint64_t usec, void *userdata
         else
                 (void) !event_rearm(a->token_timer, TOKEN_INTERVAL);
         return 0;
+}
+
+void agent_token_refused(Agent *a) {
+        _cleanup_(erase_and_freep) char *before = NULL;
+
+        assert(a);
+
+        before = strdup(strempty(master_token(a->master)));
+        if (before && try_token(a) > 0 && !streq(before, master_token(a->master))) {
+                log_notice("The token was replaced on this host, trying the new one");
+                begin(a);
+                claim_now(a->claim);
+        }
 }
 
 /* The lines to jobs that the service manager kept for us, by their names. */

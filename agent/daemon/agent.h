@@ -74,6 +74,8 @@ void agent_take_token(Agent *a, const char *sealed);
 void agent_greeted(Agent *a);
 /* Another agent answers for this node. */
 void agent_duplicated(Agent *a, bool duplicated);
+/* The master does not know our token: another one may have been put in its place. */
+void agent_token_refused(Agent *a);
 /* Something ended, or changed what the status line tells. */
 void agent_work_changed(Agent *a);
 void agent_work_ended(Agent *a, WorkName name);

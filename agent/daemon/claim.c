@@ -200,6 +200,15 @@ void claim_update(Claim *c) {
                 c->waiting = event_rearm(c->timer, backoff_next(&c->backoff, random_u32())) >= 0;
 }
 
+void claim_now(Claim *c) {
+        assert(c);
+
+        c->waiting = false;
+        (void) !event_rearm(c->timer, USEC_INFINITY);
+        backoff_reset(&c->backoff);
+        claim_update(c);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Claim *c = ASSERT_PTR(userdata);
 

@@ -25,6 +25,8 @@ Claim *claim_free(Claim *c);
 
 /* Begins, or looks whether the places that are free now are offered. */
 void claim_update(Claim *c);
+/* The same, without waiting for the time that a failure set. */
+void claim_now(Claim *c);
 void claim_stop(Claim *c);
 
 /* When to ask again after an answer, for how long the answer took to come and a random number. backoff is

@@ -78,6 +78,10 @@ static void on_answer(const Reply *reply, void *userdata) {
                 take_answer(h, reply->data);
         else if (reply->verdict != REPLY_EMPTY)
                 h->greeted = false;
+        if (reply->verdict == REPLY_UNAUTHORIZED)
+                agent_token_refused(h->agent);
+        if (h->call) /* with another token, just now */
+                return;
         (void) !event_rearm(h->timer, next_delay(h, reply));
 }
 

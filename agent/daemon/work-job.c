@@ -388,6 +388,7 @@ static void look_at_running(Work *w) {
         log_struct(LOG_WARNING, NULL, WORK_FIELDS(w),
                    "The job of command %" PRIu64 " does not end, killing it", w->name.command);
         kill_job(w, SIGKILL);
+        (void) !event_rearm(w->timer, WORK_CANCEL_PATIENCE);
 }
 
 void work_look_for_orphan(Work *w) {

@@ -302,44 +302,43 @@ static bool refuse(Work *w) {
         return true;
 }
 
-int work_new(Agent *a, WorkName name, CommandKind kind, const json_t *spec, const char *sealed, Work **ret) {
+int work_new(Agent *a, const Delivery *d) {
         json_int_t run;
         Work *w;
         int r;
 
         assert(a);
-        assert(spec);
+        assert(d);
+        assert(d->spec);
 
-        r = work_make(a, name, kind, &w);
+        r = work_make(a, d->name, command_kind_from_string(d->kind), &w);
         if (r < 0)
                 return r;
-        w->spec = json_incref((json_t *) spec);
-        run = json_integer_value(json_object_get(spec, "run"));
+        w->deadline = d->deadline;
+        w->spec = json_incref((json_t *) d->spec);
+        run = json_integer_value(json_object_get(d->spec, "run"));
         w->run = run > 0 ? (uint64_t) run : 0;
         w->state = WORK_ACCEPTING;
-        r = free_and_strdup(&w->sealed, sealed);
+        r = free_and_strdup(&w->sealed, d->sealed);
         if (r < 0) {
                 work_free(w);
                 return r;
         }
         /* An older attempt of it is not ours any more. */
         for (Work *o = *agent_works(a); o; o = o->next)
-                if (o != w && o->name.command == name.command && o->name.attempt < name.attempt)
+                if (o != w && o->name.command == d->name.command)
                         work_apply(o, WORK_EVENT_STALE);
         if (refuse(w)) {
                 work_apply(w, WORK_EVENT_NOT_STARTED);
-        } else {
-                if (!is_probe(w)) {
-                        r = work_note_save(agent_results_fd(a), name, &(const WorkNote){ kind, w->run });
-                        if (r < 0)
-                                log_warning_errno(r,
-                                                  "Command %" PRIu64 " cannot be noted down, ignoring: %m",
-                                                  name.command);
-                }
-                enter(w, _WORK_STATE_INVALID);
+                return 0;
         }
-        if (ret)
-                *ret = w;
+        if (!is_probe(w)) {
+                r = work_note_save(agent_results_fd(a), w->name, &(const WorkNote){ w->kind, w->run });
+                if (r < 0)
+                        log_warning_errno(r, "Command %" PRIu64 " cannot be noted down, ignoring: %m",
+                                          w->name.command);
+        }
+        enter(w, _WORK_STATE_INVALID);
         return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "agent/common/channel.h"
 #include "agent/common/log-ring.h"
 #include "agent/daemon/agent.h"
+#include "agent/daemon/delivery.h"
 #include "base/backoff.h"
 
 /* The hello of a job: systemd may be busy. */
@@ -67,8 +68,7 @@ struct Work {
 };
 
 /* A command as it was delivered: is accepted, started, … by itself. */
-int work_new(Agent *a, WorkName name, CommandKind kind, const json_t *spec, const char *sealed, Work **ret)
-                _warn_unused_;
+int work_new(Agent *a, const Delivery *d) _warn_unused_;
 /* What an agent before us left under this name; fd is the line to the job, or negative. Takes fd over. */
 int work_adopt(Agent *a, WorkName name, int fd) _warn_unused_;
 /* Lets go of everything; the job, if there is one, goes on. */

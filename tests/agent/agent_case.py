@@ -84,16 +84,18 @@ class AgentCase(unittest.TestCase):
     def environment(self, **more):
         """What the agent sees."""
         return clean_environment(
-            BACKUPX_AGENT_MASTER=self.master.url,
-            BACKUPX_AGENT_TOKEN_FILE=self.token,
-            BACKUPX_AGENT_STATE_DIR=self.state,
-            BACKUPX_AGENT_RUNTIME_DIR=self.folder / 'run',
-            BACKUPX_AGENT_TEMP_DIR=self.folder / 'temp',
-            BACKUPX_AGENT_JOB=self.job,
-            BACKUPX_AGENT_POLICY=self.folder / 'policy.yaml',
-            BACKUPX_LOG_LEVEL='debug',
-            DBUS_SYSTEM_BUS_ADDRESS=f'unix:path={self.folder}/no-bus',
-            **more,
+            **{
+                'BACKUPX_AGENT_MASTER': self.master.url,
+                'BACKUPX_AGENT_TOKEN_FILE': self.token,
+                'BACKUPX_AGENT_STATE_DIR': self.state,
+                'BACKUPX_AGENT_RUNTIME_DIR': self.folder / 'run',
+                'BACKUPX_AGENT_TEMP_DIR': self.folder / 'temp',
+                'BACKUPX_AGENT_JOB': self.job,
+                'BACKUPX_AGENT_POLICY': self.folder / 'policy.yaml',
+                'BACKUPX_LOG_LEVEL': 'debug',
+                'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={self.folder}/no-bus',
+                **more,
+            }
         )
 
     def start(self, **more):

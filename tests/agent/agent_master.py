@@ -69,6 +69,16 @@ class MasterTrouble(AgentCase):
         self.assertLessEqual(self.master.count('claim'), 1)
         self.assertTrue(self.agent.running())
 
+    def test_replaced_token(self):
+        """A token that is put in the place of a refused one is taken without a restart."""
+        self.token.write_text('bxn_wrong\n')
+        self.start()
+        self.wait_status('NODE_TOKEN_INVALID')
+        self.token.write_text(self.master.token)
+        self.wait_status('Connected to', 60)
+        command = self.master.add('backup', self.backup('quick'))
+        self.assertEqual(self.master.finished(command)['status'], 'succeeded')
+
     def test_duplicate(self):
         """Another agent of this node: said in the status line."""
         self.master.script('claim', Reply(409, code='NODE_DUPLICATE', headers={'Retry-After': '1'}))
