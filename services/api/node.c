@@ -277,7 +277,30 @@ static int seal_for_node(const Node *node, const char *token, char **ret_sealed)
         return error < 0 ? error : seal(&recipient, token, strlen(token), ret_sealed);
 }
 
-static int rotate_write(Request *r, const Node *node, const char *token, const char *sealed) {
+static int read_revoke(Request *r, bool *ret) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *body = NULL;
+        bool revoke = false;
+        JsonReader reader;
+        int error;
+
+        if (r->body.size > 0) {
+                error = request_body_json(r, &body);
+                if (error < 0)
+                        return error;
+                json_reader_init(&reader, body, &failure);
+                json_reader_bool(&reader, "revoke", JSON_OPTIONAL, &revoke);
+                error = json_reader_finish(&reader);
+                if (error < 0) {
+                        error = request_fail_failure(r, error, &failure);
+                        return error < 0 ? error : -EBADMSG;
+                }
+        }
+        *ret = revoke;
+        return 0;
+}
+
+static int rotate_write(Request *r, const Node *node, const char *token, const char *sealed, bool revoke) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         uint8_t hash[TOKEN_HASH_SIZE];
         int error;
@@ -289,27 +312,32 @@ static int rotate_write(Request *r, const Node *node, const char *token, const c
         if (error < 0)
                 return error;
         error = node_token_add(r->api->store, node->id, hash, sealed, now_usec(CLOCK_REALTIME),
-                               /* replace_now= */ false);
+                               /* replace_now= */ revoke);
         if (error != 0)
                 return error;
-        error = change_audit(r, "node.token", node->id, node->name, NULL);
+        error = change_audit(r, "node.token", node->id, node->name, json_pack("{s:b}", "revoke", revoke));
         return error < 0 ? error : store_commit(&tx);
 }
 
-/* A new token: the older ones live for a day, and the agent gets the new one with its next heartbeat. */
+/* A new token: the older ones live for a day, and the agent gets the new one with its next heartbeat.
+ * Revoked, they end at once, and somebody has to carry the new one to the server. */
 int node_rotate(Request *r) {
         _cleanup_(erase_and_freep) char *token = NULL;
         _cleanup_(freep) char *sealed = NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
+        bool revoke;
         int error;
 
+        error = read_revoke(r, &revoke);
+        if (error < 0)
+                return error;
         error = node_get(r->api->store, r->id, &node);
         if (error == 0)
                 error = token_new(TOKEN_NODE, &token);
-        if (error == 0)
+        if (error == 0 && !revoke)
                 error = seal_for_node(&node, token, &sealed);
         if (error == 0)
-                error = rotate_write(r, &node, token, sealed);
+                error = rotate_write(r, &node, token, sealed, revoke);
         if (error != 0)
                 return error < 0 ? error : fail_node(r, error, &node);
         return request_reply(r, MHD_HTTP_CREATED,

@@ -122,6 +122,15 @@ class Nodes(HttpCase):
         self.assertFalse(new['handed_over'])
         for token in (node['token'], new['token']):
             self.assertEqual(Client(self.server, token).get('agent/self')['id'], node['id'])
+        self.refused(
+            400, 'FIELD_INVALID', 'POST', f'nodes/{node["id"]}/token', {'revoke': 'yes'}, field='revoke'
+        )
+        newest = self.admin.post(f'nodes/{node["id"]}/token', {'revoke': True})
+        for token in (node['token'], new['token']):
+            self.refused(
+                401, 'NODE_TOKEN_INVALID', 'GET', 'agent/self', None, Client(self.server, token)
+            )
+        self.assertEqual(Client(self.server, newest['token']).get('agent/self')['id'], node['id'])
         link = self.admin.post(f'nodes/{node["id"]}/enrollment', {'ttl_s': 120})
         self.assertTrue(link['token'].startswith('bxe_'))
         self.refused(
