@@ -122,8 +122,7 @@ static void backup_done(Backup *b) {
         sources_done(&b->sources);
 }
 
-/* --- The producer
- * --------------------------------------------------------------------------------------------- */
+/* --- The producer ------------------------------------------------------------------------------------- */
 
 static int entries_sink(void *userdata, const void *p, size_t n) {
         return object_writer_write(ASSERT_PTR(userdata), p, n);
@@ -237,8 +236,7 @@ static void *produce_main(void *userdata) {
         return NULL;
 }
 
-/* --- The watch
- * ------------------------------------------------------------------------------------------------- */
+/* --- The watch ---------------------------------------------------------------------------------------- */
 
 static bool is_cancelled(const Backup *b) {
         return b->args->cancel && atomic_load(b->args->cancel);
@@ -274,8 +272,7 @@ static void watch(Backup *b) {
         report_flush(&b->report, b->args, &p);
 }
 
-/* --- The result
- * ------------------------------------------------------------------------------------------------- */
+/* --- The result --------------------------------------------------------------------------------------- */
 
 static BackupState state_of(const Backup *b, const BackupResult *r) {
         size_t n = 0;
@@ -347,8 +344,7 @@ static int result_fill(Backup *b, BackupResult *r) {
         return 0;
 }
 
-/* --- The face
- * --------------------------------------------------------------------------------------------------- */
+/* --- The face ----------------------------------------------------------------------------------------- */
 
 static int args_check(const BackupArgs *args, const Sources *sources, Failure *reterr_failure) {
         _cleanup_(excludes_freep) Excludes *excludes = NULL;

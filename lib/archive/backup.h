@@ -17,7 +17,7 @@
 #include "storage/storage.h"
 
 #define BACKUP_ERRORS_MAX 100 /* named in the result; the rest is counted */
-#define BACKUP_TARGETS_MAX 8  /* each holds buffers */
+#define BACKUP_TARGETS_MAX 16 /* a relay among them holds 8 MiB */
 #define BACKUP_LEVEL_MIN 1
 #define BACKUP_LEVEL_MAX 19
 /* A source on a network or FUSE file system that does not answer for this long is given up, by name. */

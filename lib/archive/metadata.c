@@ -90,8 +90,7 @@ const char *owner_names_group(OwnerNames *o, uint32_t gid) {
         return slot_set(slot, gid, found && !isempty(found->gr_name) ? found->gr_name : NULL);
 }
 
-/* --- ACLs
- * --------------------------------------------------------------------------------------------------- */
+/* --- ACLs --------------------------------------------------------------------------------------------- */
 
 static const char *acl_tag(unsigned tag, bool *ret_has_id) {
         *ret_has_id = tag == ACL_USER || tag == ACL_GROUP;
@@ -201,8 +200,7 @@ int metadata_xattrs(Fs *fs, int dirfd, const char *name, char *buf, Member *m) {
         return error;
 }
 
-/* --- Holes
- * ------------------------------------------------------------------------------------------------- */
+/* --- Holes -------------------------------------------------------------------------------------------- */
 
 /* Joins extents that have less than gap between them, so that at most half of max are left. */
 static void extents_join(Member *m, size_t max) {

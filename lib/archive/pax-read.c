@@ -6,14 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "archive/pax-format.h"
+#include "archive/pax-records.h"
 #include "archive/pax.h"
 #include "base/alloc.h"
-#include "base/parse.h"
 #include "base/text.h"
-
-/* Xattrs of one member: the kernel's list of names is at most 64 KiB. */
-#define XATTRS_MAX 4096
 
 struct PaxReader {
         PaxRead read;
@@ -29,18 +25,6 @@ struct PaxReader {
         size_t extent; /* the current one */
         uint64_t done; /* bytes of it that were read */
 };
-
-/* What the records of an extended header said, beside what goes straight into the member. */
-typedef struct Records {
-        bool has_size, has_uid, has_gid, has_mtime, has_realsize;
-        uint64_t size, uid, gid, realsize;
-        char *sparse_name;
-        char sparse_major, sparse_minor; /* digits, or 0 */
-} Records;
-
-static void records_done(Records *r) {
-        free(r->sparse_name);
-}
 
 static int bad(PaxReader *r, const char *reason) {
         r->reason = reason;
@@ -139,172 +123,7 @@ static char *field_dup(const char *field, size_t n) {
         return memdup0(field, strnlen(field, n));
 }
 
-/* A value without NUL, as a string in place of *p. */
-static int value_take(char **p, const char *value, size_t n) {
-        char *copy;
-
-        if (memchr(value, 0, n))
-                return -EBADMSG;
-        copy = memdup0(value, n);
-        if (!copy)
-                return -ENOMEM;
-        free(*p);
-        *p = copy;
-        return 0;
-}
-
-static int value_number(const char *value, size_t n, uint64_t *ret) {
-        _cleanup_(freep) char *text = NULL;
-        int r;
-
-        r = value_take(&text, value, n);
-        if (r < 0)
-                return r;
-        return parse_u64(text, 0, INT64_MAX, ret) < 0 ? -EBADMSG : 0;
-}
-
-/* "-1.5": seconds with an optional fraction, digits beyond nanoseconds ignored. */
-static int value_time(const char *value, size_t n, Member *m) {
-        bool negative = n > 0 && value[0] == '-';
-        const char *dot, *start = value + negative;
-        size_t length = n - negative, whole;
-        uint64_t sec;
-        uint32_t nsec = 0, scale = 100000000;
-        int r;
-
-        dot = memchr(start, '.', length);
-        whole = dot ? (size_t) (dot - start) : length;
-        r = value_number(start, whole, &sec);
-        if (r < 0)
-                return r;
-        for (const char *p = dot ? dot + 1 : value + n; p < value + n; p++) {
-                if (*p < '0' || *p > '9')
-                        return -EBADMSG;
-                nsec += (uint32_t) (*p - '0') * scale;
-                scale /= 10;
-        }
-        m->mtime_sec = negative ? -(int64_t) sec : (int64_t) sec;
-        m->mtime_nsec = nsec;
-        if (negative && nsec > 0) {
-                m->mtime_sec--;
-                m->mtime_nsec = 1000000000U - nsec;
-        }
-        return 0;
-}
-
-static void xattr_name_decode(char *name) {
-        char *to = name;
-
-        for (const char *p = name; *p; to++) {
-                if (startswith(p, "%25") || startswith(p, "%3D")) {
-                        *to = p[1] == '2' ? '%' : '=';
-                        p += 3;
-                } else
-                        *to = *p++;
-        }
-        *to = 0;
-}
-
-static int xattr_take(Member *m, const char *key, const char *value, size_t n) {
-        Xattr *grown;
-        _cleanup_(freep) char *name = NULL;
-        _cleanup_(freep) void *copy = NULL;
-
-        if (m->n_xattrs >= XATTRS_MAX || *key == 0)
-                return -EBADMSG;
-        name = memdup0(key, strlen(key));
-        copy = memdup0(value, n);
-        if (!name || !copy)
-                return -ENOMEM;
-        xattr_name_decode(name);
-        grown = reallocarray(m->xattrs, m->n_xattrs + 1, sizeof *grown);
-        if (!grown)
-                return -ENOMEM;
-        m->xattrs = grown;
-        m->xattrs[m->n_xattrs++] = (Xattr){ TAKE_PTR(name), TAKE_PTR(copy), n };
-        return 0;
-}
-
-static int sparse_record(Records *records, const char *key, const char *value, size_t n) {
-        if (streq(key, "name"))
-                return value_take(&records->sparse_name, value, n);
-        if (streq(key, "realsize")) {
-                records->has_realsize = true;
-                return value_number(value, n, &records->realsize);
-        }
-        if (streq(key, "major") && n == 1)
-                records->sparse_major = value[0];
-        else if (streq(key, "minor") && n == 1)
-                records->sparse_minor = value[0];
-        else
-                return -EBADMSG;
-        return 0;
-}
-
-static int record_apply(Records *records, Member *m, const char *key, const char *value, size_t n) {
-        const struct {
-                const char *key;
-                char **text;
-        } texts[] = {
-                { "path", &m->path },
-                { "linkpath", &m->target },
-                { "uname", &m->user },
-                { "gname", &m->group },
-                { PAX_ACL_ACCESS, &m->acl_access },
-                { PAX_ACL_DEFAULT, &m->acl_default },
-        };
-        const struct {
-                const char *key;
-                bool *has;
-                uint64_t *value;
-        } numbers[] = {
-                { "size", &records->has_size, &records->size },
-                { "uid", &records->has_uid, &records->uid },
-                { "gid", &records->has_gid, &records->gid },
-        };
-        const char *rest;
-
-        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
-                if (streq(key, texts[i].key))
-                        return value_take(texts[i].text, value, n);
-        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-                if (streq(key, numbers[i].key)) {
-                        *numbers[i].has = true;
-                        return value_number(value, n, numbers[i].value);
-                }
-        if (streq(key, "mtime")) {
-                records->has_mtime = true;
-                return value_time(value, n, m);
-        }
-        rest = startswith(key, PAX_XATTR_PREFIX);
-        if (rest)
-                return xattr_take(m, rest, value, n);
-        rest = startswith(key, PAX_SPARSE_PREFIX);
-        if (rest)
-                return sparse_record(records, rest, value, n);
-        return 0; /* times that we do not keep, comments */
-}
-
-/* One record at p: its length, or 0 where it is not well-formed. The key is NUL-terminated in place. */
-static size_t record_split(char *p, size_t n, char **ret_key, char **ret_value, size_t *ret_value_size) {
-        size_t length = 0, i = 0;
-        char *equals;
-
-        for (; i < n && i < 9 && p[i] >= '0' && p[i] <= '9'; i++)
-                length = length * 10 + (size_t) (p[i] - '0');
-        if (i == 0 || i >= n || p[i] != ' ' || length > n || length < i + 4 || p[length - 1] != '\n')
-                return 0;
-        equals = memchr(p + i + 1, '=', length - i - 2);
-        if (!equals || equals == p + i + 1 || memchr(p + i + 1, 0, (size_t) (equals - p) - i - 1))
-                return 0;
-        *equals = 0;
-        *ret_key = p + i + 1;
-        *ret_value = equals + 1;
-        *ret_value_size = (size_t) (p + length - 1 - (equals + 1));
-        return length;
-}
-
-static int extended_read(PaxReader *r, uint64_t size, Records *records, Member *m) {
+static int extended_read(PaxReader *r, uint64_t size, PaxRecords *records, Member *m) {
         _cleanup_(freep) char *data = NULL;
         int k;
 
@@ -319,19 +138,8 @@ static int extended_read(PaxReader *r, uint64_t size, Records *records, Member *
         k = input_skip(r, pax_padding(size));
         if (k < 0)
                 return k;
-        for (size_t at = 0; at < size;) {
-                size_t length, value_size = 0;
-                char *key = NULL, *value = NULL;
-
-                length = record_split(data + at, size - at, &key, &value, &value_size);
-                if (length == 0)
-                        return bad(r, "a record of an extended header is not well-formed");
-                k = record_apply(records, m, key, value, value_size);
-                if (k < 0)
-                        return k == -EBADMSG ? bad(r, "a record of an extended header has a bad value") : k;
-                at += length;
-        }
-        return 0;
+        k = pax_records_parse(data, size, records, m);
+        return k == -EBADMSG ? bad(r, "a record of an extended header is not well-formed") : k;
 }
 
 /* --- Sparse maps -------------------------------------------------------------------------------------- */
@@ -455,7 +263,7 @@ static int type_from_flag(char flag, MemberType *ret) {
 }
 
 /* Fields of the header that no record replaced. */
-static int header_numbers(const UstarHeader *h, Records *records, Member *m) {
+static int header_numbers(const UstarHeader *h, PaxRecords *records, Member *m) {
         uint64_t mode = 0, mtime = 0, major = 0, minor = 0;
 
         if (octal_parse(h->mode, sizeof h->mode, &mode) < 0 ||
@@ -476,7 +284,7 @@ static int header_numbers(const UstarHeader *h, Records *records, Member *m) {
         return 0;
 }
 
-static int header_texts(const UstarHeader *h, Records *records, Member *m) {
+static int header_texts(const UstarHeader *h, PaxRecords *records, Member *m) {
         if (records->sparse_name) {
                 free(m->path);
                 m->path = TAKE_PTR(records->sparse_name);
@@ -513,7 +321,7 @@ static int names_check(PaxReader *r, Member *m) {
         return 0;
 }
 
-static int content_start(PaxReader *r, const Records *records, Member *m) {
+static int content_start(PaxReader *r, const PaxRecords *records, Member *m) {
         bool file = m->type == MEMBER_FILE, sparse = records->sparse_major != 0;
         int k;
 
@@ -560,7 +368,7 @@ static int header_check(PaxReader *r, const UstarHeader *h) {
 }
 
 /* The header of the next member, and before it the records of its extended header. 0 at the end. */
-static int header_read(PaxReader *r, UstarHeader *h, Records *records, Member *m) {
+static int header_read(PaxReader *r, UstarHeader *h, PaxRecords *records, Member *m) {
         uint64_t size = 0;
         int k;
 
@@ -589,7 +397,7 @@ static int header_read(PaxReader *r, UstarHeader *h, Records *records, Member *m
 }
 
 static int member_read(PaxReader *r, Member *m) {
-        _cleanup_(records_done) Records records = {};
+        _cleanup_(pax_records_done) PaxRecords records = {};
         UstarHeader h;
         int k;
 

@@ -63,8 +63,7 @@ void pipeline_stop(Pipeline *p, int error) {
         (void) set_error(p, error);
 }
 
-/* --- Threads
- * -------------------------------------------------------------------------------------------------- */
+/* --- Threads ------------------------------------------------------------------------------------------ */
 
 /* Waits for number *next to be filled and takes it: the slot, or NULL when there is no more to do. */
 static Slot *slot_claim(Pipeline *p, uint64_t *next) {
@@ -177,8 +176,7 @@ static int thread_start(Pipeline *p, ThreadFunc func) {
         return 0;
 }
 
-/* --- The face
- * --------------------------------------------------------------------------------------------------- */
+/* --- The face ----------------------------------------------------------------------------------------- */
 
 static int slots_new(Pipeline *p) {
         p->packed_size = frame_bound(FRAME_DATA_MAX);

@@ -27,6 +27,12 @@ typedef struct Dir {
         uint64_t source_dev;
 } Dir;
 
+/* A directory of this host that a target of this very backup is: an archive of archives would double each
+ * time. */
+typedef struct OwnTarget {
+        uint64_t dev, ino;
+} OwnTarget;
+
 typedef struct Walk {
         const BackupArgs *args;
         const Sources *sources;
@@ -49,6 +55,8 @@ typedef struct Walk {
         unsigned noatime_refused; /* in a row */
         bool stalled;             /* a guarded file system did not answer */
         bool links_full;
+        OwnTarget own[BACKUP_TARGETS_MAX];
+        size_t n_own;
         uint64_t copies; /* hard links stored as copies */
 } Walk;
 

@@ -194,8 +194,7 @@ int walk_store_node(Walk *w, const Child *c, int fd, bool parent, bool incomplet
         return item_end(w, &item);
 }
 
-/* --- Files
- * -------------------------------------------------------------------------------------------------- */
+/* --- Files -------------------------------------------------------------------------------------------- */
 
 typedef enum ContentEnd {
         CONTENT_WHOLE,

@@ -98,8 +98,7 @@ int walk_open(Walk *w, int dirfd, const char *name, int flags) {
         return fs_open(w->fs, dirfd, name, flags);
 }
 
-/* --- Paths
- * ----------------------------------------------------------------------------------------------------- */
+/* --- Paths -------------------------------------------------------------------------------------------- */
 
 static int path_push(Walk *w, const char *name) {
         int r;
@@ -122,8 +121,7 @@ static const char *path_below_source(const Walk *w, const Dir *d) {
         return w->path.data + d->source_length + (d->source_length > 0);
 }
 
-/* --- The stack
- * --------------------------------------------------------------------------------------------------- */
+/* --- The stack ---------------------------------------------------------------------------------------- */
 
 /* Closes directories far above, if ".." leads back to them. */
 static void dirs_park(Walk *w) {
@@ -220,8 +218,7 @@ static int dir_push(Walk *w, Dir d) {
         return 0;
 }
 
-/* --- Directories
- * -------------------------------------------------------------------------------------------------- */
+/* --- Directories -------------------------------------------------------------------------------------- */
 
 static bool is_ancestor(const Walk *w, const FsStat *st) {
         for (size_t i = 0; i < w->n_dirs; i++)
@@ -243,11 +240,25 @@ static bool fd_is_remote(const Walk *w, int fd) {
         return mounts_is_below_remote(w->mounts, path);
 }
 
+static bool is_own_target(const Walk *w, const FsStat *st) {
+        for (size_t i = 0; i < w->n_own; i++)
+                if (w->own[i].dev == st->dev && w->own[i].ino == st->ino)
+                        return true;
+        return false;
+}
+
 /* Whether nothing below this directory belongs to the backup; says why where it is not obvious. */
 static bool dir_is_border(Walk *w, const Dir *parent, const Child *c, int fd) {
         uint64_t type = 0;
 
-        if ((c->node && c->node->is_source) || c->stat.dev == parent->dev)
+        if (c->node && c->node->is_source)
+                return false;
+        if (is_own_target(w, &c->stat)) {
+                report_log(w->report, BACKUP_LOG_INFO,
+                           "/%s is a target of this backup; its content is left out.", w->path.data);
+                return true;
+        }
+        if (c->stat.dev == parent->dev)
                 return false;
         if (w->args->one_file_system && c->stat.dev != parent->source_dev)
                 return true;
@@ -327,8 +338,7 @@ static int dir_visit(Walk *w, Child *c, bool full, bool linked) {
         return dir_enter(w, c, fd, full, linked);
 }
 
-/* --- Everything else
- * --------------------------------------------------------------------------------------------- */
+/* --- Everything else ---------------------------------------------------------------------------------- */
 
 static int file_visit(Walk *w, Child *c) {
         _cleanup_close_ int fd = -EBADF;
@@ -492,6 +502,19 @@ static int step(Walk *w) {
         return r;
 }
 
+/* Finds the directories that are targets. One that cannot be looked at is not found in a source either. */
+static void own_targets_find(Walk *w) {
+        fs_guard(w->fs, true);
+        for (size_t i = 0; i < w->args->n_targets; i++) {
+                const char *path = storage_directory(w->args->targets[i].storage);
+                FsStat st;
+
+                if (path && fs_stat(w->fs, AT_FDCWD, path, /* follow= */ true, &st) >= 0)
+                        w->own[w->n_own++] = (OwnTarget){ st.dev, st.ino };
+        }
+        fs_guard(w->fs, false);
+}
+
 static int walk_start(Walk *w) {
         const SourceNode *root = w->sources->root;
         Child c = { .dirfd = AT_FDCWD, .name = "/", .node = root };
@@ -545,6 +568,8 @@ int walk_run(const BackupArgs *args, const Sources *sources, Pipeline *pipeline,
                 r = links_new(LINKS_BUDGET, &w.links);
         if (r >= 0)
                 r = owner_names_new(&w.owners);
+        if (r >= 0)
+                own_targets_find(&w);
         if (r >= 0)
                 r = walk_start(&w);
         while (r >= 0 && w.n_dirs > 0) {

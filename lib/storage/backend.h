@@ -11,6 +11,7 @@ typedef struct StorageType {
         /* Reads config and secrets into s->backend. */
         int (*open)(Storage *s, const StorageConfig *config, Failure *reterr_failure);
         void (*close)(Storage *s);
+        const char *(*directory)(const Storage *s); /* may be NULL */
         /* The key was checked. Fills p->backend. */
         int (*put_new)(StoragePut *p, Failure *reterr_failure);
         int (*put_write)(StoragePut *p, const void *data, size_t n, Failure *reterr_failure);

@@ -26,8 +26,7 @@ struct HttpClient {
         bool stalled, overflow;
 };
 
-/* --- Callbacks
- * ------------------------------------------------------------------------------------------------- */
+/* --- Callbacks ---------------------------------------------------------------------------------------- */
 
 static size_t on_read(char *buf, size_t size, size_t n, void *userdata) {
         HttpClient *c = ASSERT_PTR(userdata);
@@ -79,8 +78,7 @@ static int on_progress(void *userdata, curl_off_t down_total, curl_off_t down, c
         return 0;
 }
 
-/* --- The client
- * -------------------------------------------------------------------------------------------------- */
+/* --- The client --------------------------------------------------------------------------------------- */
 
 static int client_set_options(HttpClient *c) {
         const HttpClientArgs *args = &c->args;
@@ -154,8 +152,7 @@ HttpClient *http_client_free(HttpClient *c) {
         return mfree(c);
 }
 
-/* --- Requests
- * -------------------------------------------------------------------------------------------------- */
+/* --- Requests ----------------------------------------------------------------------------------------- */
 
 static void headers_free(struct curl_slist **headers) {
         curl_slist_free_all(*headers);

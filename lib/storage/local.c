@@ -45,8 +45,7 @@ typedef struct LocalPut {
         unsigned created; /* so many directories at the end of the key were made for it */
 } LocalPut;
 
-/* --- Words
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Words -------------------------------------------------------------------------------------------- */
 
 static int local_failure(const Storage *s, int error, const char *key, Failure *f) {
         const Local *l = s->backend;
@@ -82,8 +81,7 @@ static int local_failure(const Storage *s, int error, const char *key, Failure *
         return failure_set(f, error, "STORAGE_FAILED", "'%s' in '%s' (%s): %m.", key, l->path, s->name);
 }
 
-/* --- Paths
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Paths -------------------------------------------------------------------------------------------- */
 
 static int open_below(int dirfd, const char *path, int flags) {
         return open_beneath(dirfd, path, flags, OBJECT_MODE);
@@ -169,8 +167,7 @@ static bool is_temp(const char *name) {
         return startswith(name, TEMP_PREFIX) && endswith(name, TEMP_SUFFIX);
 }
 
-/* --- The configuration
- * -------------------------------------------------------------------------------------------- */
+/* --- The configuration -------------------------------------------------------------------------------- */
 
 static void local_close(Storage *s) {
         Local *l = s->backend;
@@ -196,8 +193,13 @@ static int local_open(Storage *s, const StorageConfig *config, Failure *reterr_f
         return free_and_strdup(&l->path, path);
 }
 
-/* --- Writing
- * ---------------------------------------------------------------------------------------------------- */
+static const char *local_directory(const Storage *s) {
+        const Local *l = s->backend;
+
+        return l->path;
+}
+
+/* --- Writing ------------------------------------------------------------------------------------------ */
 
 static int temp_open(LocalPut *p) {
         uint8_t random[8];
@@ -325,8 +327,7 @@ static void local_put_free(StoragePut *put) {
         free(p);
 }
 
-/* --- Reading
- * ---------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------ */
 
 /* A regular file below the root. */
 static int object_open(Storage *s, const char *key, struct stat *ret_stat, Failure *f) {
@@ -561,6 +562,7 @@ const StorageType storage_type_local = {
         .name = "local",
         .open = local_open,
         .close = local_close,
+        .directory = local_directory,
         .put_new = local_put_new,
         .put_write = local_put_write,
         .put_commit = local_put_commit,

@@ -52,8 +52,7 @@ typedef struct RelayPut {
         uint64_t n_parts;
 } RelayPut;
 
-/* --- Requests that are repeated
- * -------------------------------------------------------------------------------- */
+/* --- Requests that are repeated ----------------------------------------------------------------------- */
 
 static void on_moved(void *userdata) {
         storage_moved(userdata);
@@ -164,8 +163,7 @@ static int request_repeat(Storage *s, HttpClient *c, const HttpRequest *q, const
         }
 }
 
-/* --- URLs and answers
- * ------------------------------------------------------------------------------------------ */
+/* --- URLs and answers --------------------------------------------------------------------------------- */
 
 static int object_url(const Relay *l, const char *key, char **ret) {
         _cleanup_buffer_ Buffer url = BUFFER_NULL;
@@ -210,8 +208,7 @@ static int answer_data(const Storage *s, const HttpAnswer *a, json_t **ret, Fail
         return 0;
 }
 
-/* --- The configuration
- * -------------------------------------------------------------------------------------------- */
+/* --- The configuration -------------------------------------------------------------------------------- */
 
 static void relay_close(Storage *s) {
         Relay *l = s->backend;
@@ -264,8 +261,7 @@ static int relay_open(Storage *s, const StorageConfig *config, Failure *reterr_f
         return client_new(s, s->cancel, s->stall, &l->client);
 }
 
-/* --- Uploads
- * ---------------------------------------------------------------------------------------------------- */
+/* --- Uploads ------------------------------------------------------------------------------------------ */
 
 static int relay_put_new(StoragePut *put, Failure *reterr_failure) {
         _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
@@ -395,8 +391,7 @@ static void relay_put_free(StoragePut *put) {
         free(p);
 }
 
-/* --- Reading
- * ---------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------ */
 
 /* One request with the client that all share. */
 static int shared_request(Storage *s, const HttpRequest *q, const char *key, HttpAnswer *a, Failure *f) {

@@ -106,6 +106,12 @@ const char *storage_name(const Storage *s) {
         return s->name;
 }
 
+const char *storage_directory(const Storage *s) {
+        assert(s);
+
+        return s->type->directory ? s->type->directory(s) : NULL;
+}
+
 usec_t storage_last_progress(const Storage *s) {
         assert(s);
 

@@ -70,6 +70,8 @@ Storage *storage_free(Storage *s);
 
 uint64_t storage_id(const Storage *s);
 const char *storage_name(const Storage *s); /* "target 'disk'" or "target 5" */
+/* The directory of this host that holds the objects, or NULL: a backup leaves its own targets out. */
+const char *storage_directory(const Storage *s);
 /* CLOCK_MONOTONIC of the last byte that moved, 0 before the first. May be asked while another thread is in a
  * call. */
 usec_t storage_last_progress(const Storage *s);

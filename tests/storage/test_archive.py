@@ -205,6 +205,17 @@ class Selection(backups.Case):
         self.backup([self.path('link')])
         self.assertEqual(self.files(), ['link/1'])
 
+    def test_own_targets_are_left_out(self):
+        self.make(['s/1', 's/disk/earlier'])
+        disk = self.path('s/disk')
+        for key in ('one', 'two'):
+            result = self.backup([self.path('s')], targets=[disk], key=f'{key}/')
+            self.assertIn('a target of this backup', result['log'])
+            names = self.members(disk, key)
+            self.assertIn(disk[1:] + '/', names)
+            self.assertIn(self.path('s/1')[1:], names)
+            self.assertEqual([name for name in names if name.startswith(disk[1:] + '/')], [disk[1:] + '/'])
+
     def test_kernel_file_systems_are_left_out(self):
         self.root_only()
         self.make(['s/1'])
