@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -64,7 +65,9 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         if (r < 0)
                 log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL,
                                  "Failed to look at leases and nodes, trying again: %m");
-        look(d);
+        /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
+        if (r != -EBUSY)
+                look(d);
         say_status(d);
         r = event_rearm(source, DISPATCHER_TICK_USEC);
         return r < 0 ? log_error_errno(r, "Failed to set the timer: %m") : 0;

@@ -253,6 +253,9 @@ int dispatcher_issue(Dispatcher *d) {
                 for (size_t i = 0; i < list.n; i++) {
                         after = list.items[i].run.id;
                         r = work(d, list.items + i);
+                        /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
+                        if (r == -EBUSY)
+                                return r;
                         if (r < 0)
                                 log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
                                                  LOG_FIELDS(LOG_RUN(after)),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -148,6 +149,9 @@ int dispatcher_settle(Dispatcher *d) {
                 for (size_t i = 0; i < list.n; i++) {
                         after = list.items[i].id;
                         r = settle(d, list.items + i);
+                        /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
+                        if (r == -EBUSY)
+                                return r;
                         if (r < 0)
                                 log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
                                                  LOG_FIELDS(LOG_COMMAND(after)),

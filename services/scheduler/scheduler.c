@@ -196,6 +196,9 @@ static void look_at_due(Scheduler *s) {
                                          LOG_FIELDS(LOG_TASK(e->row.task_id)),
                                          "Failed to start task '%s', trying again: %m",
                                          strempty(e->row.task_name));
+                        /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
+                        if (r == -EBUSY)
+                                break;
                 }
         }
         at = schedules_earliest(&s->schedules, &active);
@@ -221,7 +224,7 @@ void scheduler_look(Scheduler *s, Look look) {
                 r = schedules_refresh(&s->schedules, s->store, now_wall(), look == LOOK_ALL);
                 if (r < 0)
                         log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL,
-                                         "Failed to read the schedules, trying again: %m");
+                                         "Failed to look at the schedules, trying again: %m");
                 else
                         s->data_version = version;
         }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -94,14 +95,15 @@ static int entry_evaluate(Entry *e, usec_t now, bool *ret_changed) {
         return decide_next_after_step(e->timetable, e->row.next, now, &e->row.next);
 }
 
-static int entry_adopt(Entry *e, Store *store, usec_t now) {
+/* write false: somebody holds the lock, and waiting for it once is enough. */
+static int entry_adopt(Entry *e, Store *store, usec_t now, bool write) {
         bool changed;
         int r;
 
         r = entry_evaluate(e, now, &changed);
         if (r < 0 || !changed)
                 return r;
-        r = schedule_put(store, &e->row);
+        r = write ? schedule_put(store, &e->row) : -EBUSY;
         /* Gone in the meantime: the next look will not find it. */
         return r < 0 ? r : 0;
 }
@@ -153,7 +155,7 @@ static int read_all(Schedules *s, Store *store) {
 int schedules_refresh(Schedules *s, Store *store, usec_t now, bool parse_all) {
         _cleanup_(schedules_done) Schedules fresh = SCHEDULES_NULL;
         Schedules swap;
-        int r;
+        int failed = 0, r;
 
         assert(s);
         assert(store);
@@ -167,17 +169,14 @@ int schedules_refresh(Schedules *s, Store *store, usec_t now, bool parse_all) {
 
                 if (entry_inherit(e, old, parse_all))
                         continue;
-                r = entry_adopt(e, store, now);
+                r = entry_adopt(e, store, now, /* write= */ failed != -EBUSY);
                 if (r < 0)
-                        log_error_errno(r,
-                                        "Failed to set up the schedule of task %" PRIu64
-                                        ", trying again: %m",
-                                        e->row.task_id);
+                        failed = r;
         }
         swap = *s;
         *s = fresh;
         fresh = swap;
-        return 0;
+        return failed;
 }
 
 int schedules_step(Schedules *s, usec_t now) {
