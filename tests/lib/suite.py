@@ -10,6 +10,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -166,10 +167,15 @@ class Suite:
         """Ends all programs in good order, the agent first."""
         failed = []
         for name in reversed(list(self.processes)):
+            process = self.processes[name]
             try:
-                self.processes[name].stop()
+                status = process.stop()
             except Failed as error:
                 failed.append(str(error))
+                continue
+            # A sanitizer's finding, a failed assertion, an exit with an error; a test's own signals are fine.
+            if status not in (None, 0, -signal.SIGTERM, -signal.SIGKILL):
+                failed.append(f'{name} ended with status {status}; its log:\n{process.tail()}')
         self.processes.clear()
         if failed:
             raise Failed('\n'.join(failed))
