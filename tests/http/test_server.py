@@ -120,7 +120,7 @@ class Broken(HttpCase):
 
     def alive(self):
         """The daemon serves on, in the same process."""
-        self.assertEqual(Client(self.server, timeout=10).call('GET', '/health'), {'status': 'ok'})
+        self.assertEqual(Client(self.server, timeout=40).call('GET', '/health'), {'status': 'ok'})
         self.assertIsNone(self.suite.processes['api'].process.poll())
 
     def test_malformed(self):
@@ -225,13 +225,13 @@ class Broken(HttpCase):
     def test_slow_clients_are_closed(self):
         """One byte now and then does not hold a connection."""
         start = time.monotonic()
-        with Raw(self.suite, timeout=15) as head, Raw(self.suite, timeout=15) as body:
+        with Raw(self.suite, timeout=40) as head, Raw(self.suite, timeout=40) as body:
             head.send(b'GET /health HTTP/1.1\r\nHost: ')
             body.send(b'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n')
 
             def drip(raw):
                 try:
-                    while time.monotonic() - start < 12:
+                    while time.monotonic() - start < 35:
                         raw.send(b'x')
                         time.sleep(0.2)
                 except OSError:
@@ -242,7 +242,7 @@ class Broken(HttpCase):
                 thread.start()
             for thread in threads:
                 thread.join()
-            self.assertLess(time.monotonic() - start, 8)
+            self.assertLess(time.monotonic() - start, 30)
         self.alive()
 
     def test_idle_connections_make_room(self):
@@ -326,7 +326,7 @@ class Streams(HttpCase):
         start = time.monotonic()
         while self.event(response):
             pass
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 12)
         self.refused(401, 'AUTH_REQUIRED', 'GET', 'events', client=Client(self.server))
 
     def test_limits(self):
@@ -413,7 +413,7 @@ class Activated(HttpCase):
             finally:
                 process.terminate()
                 self.assertIn(b'Serving on', process.stderr.read())
-            self.assertEqual(process.wait(10), 0)
+            self.assertEqual(process.wait(30), 0)
 
     def test_two_addresses(self):
         ports = free_port(), free_port()
@@ -474,9 +474,9 @@ class Stop(HttpCase):
         process = self.suite.processes['api'].process
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(10), 0)
-        self.assertLess(time.monotonic() - start, 4)
-        thread.join(10)
+        self.assertEqual(process.wait(30), 0)
+        self.assertLess(time.monotonic() - start, 20)
+        thread.join(30)
         self.assertIn(answers[0][0], (204, 503))
         self.assertIn(b'hello', response.read())
         connection.close()
