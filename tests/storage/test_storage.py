@@ -139,7 +139,7 @@ class Relay(backups.Case):
         with fake_relay.Relay(fault=lambda *_: 503) as relay:
             started = time.monotonic()
             self.run_to(relay, state='cancelled', options=['--cancel-after', '1500'])
-            self.assertLess(time.monotonic() - started, 5)
+            self.assertLess(time.monotonic() - started, 30)
 
 
 if __name__ == '__main__':
