@@ -175,7 +175,8 @@ typedef struct RunFilter {
 
 #define RUN_FILTER_ALL ((RunFilter){ .kind = -1 })
 
-/* Newest first; before_id 0 starts at the newest. filter may be NULL. */
+/* Newest first; before_id 0 starts at the newest. filter may be NULL. Without request, spec, errors and
+ * objects: a page of those would be as large as a thousand runs can make them. */
 int runs_list(Store *s, const RunFilter *filter, uint64_t before_id, size_t limit, RunList *ret)
                 _warn_unused_;
 

@@ -38,6 +38,12 @@
         " r.dispatched, r.started, r.finished, r.cancel, r.command_id, c.attempt, r.error_code, r.error," \
         " r.bytes_read, r.bytes_written, r.files, r.skipped, r.errors_total, r.errors, r.objects," \
         " r.manifest_sha256, r.encrypted, r.first_read"
+#define RUN_COLUMNS_SHORT \
+        "r.id, r.kind, r.state, r.task_id, r.task_name, r.node_id, r.node_name, r.origin, r.user_id," \
+        " r.username, r.scheduled_for, r.deadline, r.source_run, NULL, NULL, r.queued, r.dispatched," \
+        " r.started, r.finished, r.cancel, r.command_id, c.attempt, r.error_code, r.error, r.bytes_read," \
+        " r.bytes_written, r.files, r.skipped, r.errors_total, NULL, NULL, r.manifest_sha256," \
+        " r.encrypted, r.first_read"
 #define RUN_FROM " FROM runs r LEFT JOIN commands c ON c.id = r.command_id "
 #define COMMAND_COLUMNS \
         "id, run_id, node_id, kind, state, attempt, created, deadline, dispatched, accepted, finished," \
@@ -313,16 +319,17 @@ const Statement statement_table[_SQL_MAX] = {
                   " FROM run_targets WHERE run_id = ?1 ORDER BY position"),
         /* ?1 before, ?2 states, ?3 kind or -1, ?4 node or 0, ?5 limit, ?6 task or 0 */
         STATEMENT(RUNS_LIST, ALL,
-                  "SELECT " RUN_COLUMNS RUN_FROM "WHERE " RUN_FILTER_WHERE
+                  "SELECT " RUN_COLUMNS_SHORT RUN_FROM "WHERE " RUN_FILTER_WHERE
                   " AND ?4 = 0 AND ?6 = 0" RUN_FILTER_ORDER),
         STATEMENT(RUNS_LIST_OPEN, ALL,
-                  "SELECT " RUN_COLUMNS RUN_FROM "WHERE r.state < 3 AND " RUN_FILTER_WHERE " AND (?4 = 0"
+                  "SELECT " RUN_COLUMNS_SHORT RUN_FROM "WHERE r.state < 3 AND " RUN_FILTER_WHERE
+                  " AND (?4 = 0"
                   " OR r.node_id = ?4) AND (?6 = 0 OR r.task_id = ?6)" RUN_FILTER_ORDER),
         STATEMENT(RUNS_LIST_OF_NODE, ALL,
-                  "SELECT " RUN_COLUMNS RUN_FROM "WHERE r.node_id = ?4 AND " RUN_FILTER_WHERE
+                  "SELECT " RUN_COLUMNS_SHORT RUN_FROM "WHERE r.node_id = ?4 AND " RUN_FILTER_WHERE
                   " AND ?6 = 0" RUN_FILTER_ORDER),
         STATEMENT(RUNS_LIST_OF_TASK, ALL,
-                  "SELECT " RUN_COLUMNS RUN_FROM "WHERE r.task_id = ?6 AND " RUN_FILTER_WHERE
+                  "SELECT " RUN_COLUMNS_SHORT RUN_FROM "WHERE r.task_id = ?6 AND " RUN_FILTER_WHERE
                   " AND (?4 = 0 OR r.node_id = ?4)" RUN_FILTER_ORDER),
         STATEMENT(RUNS_LIST_WORK, ALL,
                   "SELECT " RUN_COLUMNS ", c.state" RUN_FROM "WHERE r.state < 3 AND r.id > ?1"

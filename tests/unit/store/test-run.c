@@ -204,6 +204,7 @@ static void test_moves(void) {
 
 static void test_finish(void) {
         _cleanup_fixture_ Fixture f;
+        _cleanup_(run_list_done) RunList listed = RUN_LIST_NULL;
         _cleanup_(run_done) Run r = RUN_NULL;
         _cleanup_(run_target_list_done) RunTargetList got = RUN_TARGET_LIST_NULL;
         uint64_t a, b, id;
@@ -256,6 +257,12 @@ static void test_finish(void) {
         CHECK_STR(got.items[0].key, "local/etc/x-1/");
         CHECK_INT(got.items[0].size, 77);
         CHECK_STR(got.items[0].sha256, "ab");
+        CHECK_INT(runs_list(f.api, NULL, 0, 10, &listed), 0);
+        CHECK_STR(listed.items[0].error, "The disk is full");
+        CHECK_STR(listed.items[0].manifest_sha256, "cd");
+        CHECK_INT(listed.items[0].first_read, T0 + 9);
+        CHECK(!listed.items[0].errors);
+        CHECK(!listed.items[0].objects);
         /* One that was not named has no archive. */
         CHECK_INT(got.items[1].state, RUN_TARGET_FAILED);
         CHECK_STR(got.items[1].error_code, "TARGET_FULL");
