@@ -35,6 +35,8 @@ def attributes(fd):
 def extents(fd, size):
     """Where there is data: [(from, to)], joined."""
     found, at = [], 0
+    if 0 < size <= os.fstat(fd).st_blocks * 512:
+        return [(0, size)]
     while at < size:
         try:
             start = os.lseek(fd, at, os.SEEK_DATA)
@@ -62,7 +64,11 @@ def content(fd, size):
 class Tree:
     """Everything below a directory, by path."""
 
-    def __init__(self, root, owners, directory_times):
+    def __init__(self, root, owners=True, directory_times=True):
+        # A deep tree is a deep recursion, with a descriptor at each level.
+        sys.setrecursionlimit(20000)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.owners = owners
         self.directory_times = directory_times
         self.entries = {}
@@ -126,11 +132,11 @@ class Tree:
 
 def differences(one, other, owners=True, directory_times=True):
     """What differs between two trees, in words."""
-    # A deep tree is a deep recursion, with a descriptor at each level.
-    sys.setrecursionlimit(20000)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    a, b = Tree(one, owners, directory_times), Tree(other, owners, directory_times)
+    return compare(Tree(one, owners, directory_times), Tree(other, owners, directory_times))
+
+
+def compare(a, b):
+    """The same of trees that were read before."""
     found = [f'{path!r}: missing' for path in a.entries if path not in b.entries]
     found += [f'{path!r}: not in the first tree' for path in b.entries if path not in a.entries]
     for path, entry in a.entries.items():
