@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -19,6 +20,9 @@
 #include "services/api/relay-private.h"
 
 #define PARTS_MAX (1U << 24) /* 128 TiB */
+/* What stays free of a disk: two hundredths of a small one, 64 MiB of a large one. */
+#define ROOM_RESERVE_SHARE 50
+#define ROOM_RESERVE_MAX (UINT64_C(64) << 20)
 
 /* --- The cache of digests ------------------------------------------------------------------------- */
 
@@ -165,9 +169,25 @@ int relay_upload_begin(Request *r) {
 
 /* --- Parts ---------------------------------------------------------------------------------------- */
 
+/* The relay directory may share its disk with the database, which has to go on when an upload cannot. */
+static int check_room(int fd, uint64_t n) {
+        uint64_t room, reserve;
+        struct statvfs fs;
+
+        if (fstatvfs(fd, &fs) < 0)
+                return -errno;
+        room = (uint64_t) fs.f_bavail * fs.f_frsize;
+        reserve = MIN((uint64_t) fs.f_blocks * fs.f_frsize / ROOM_RESERVE_SHARE, ROOM_RESERVE_MAX);
+        return room < reserve + n ? -ENOSPC : 0;
+}
+
 static int write_part(RelayJob *job, int fd, uint64_t offset) {
         size_t done = 0;
+        int r;
 
+        r = check_room(fd, job->body.size);
+        if (r < 0)
+                return r;
         while (done < job->body.size) {
                 ssize_t n = pwrite(fd, job->body.data + done, job->body.size - done,
                                    (off_t) (offset + done));

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import sqlite3
+import subprocess
 import time
 import unittest
 
@@ -345,6 +346,33 @@ class Confinement(Case):
         while self.staged() and time.monotonic() < deadline:
             time.sleep(1)
         self.assertEqual(self.staged(), [])
+
+
+class FullDisk(Case):
+    """A disk without room: a clear refusal, nothing half-written is seen, and room comes back."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mounted = subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', str(self.folder)],
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        if mounted.returncode != 0:
+            self.skipTest(f'cannot mount a small disk: {mounted.stderr.decode().strip()}')
+        self.addCleanup(subprocess.run, ['umount', '-l', str(self.folder)], check=True)
+
+    def test_full(self):
+        key, data = self.prefix + 'data', os.urandom(PART)
+        upload = self.job.begin(key)
+        self.assertEqual([self.job.part(key, upload, number, data) for number in range(2)], [204, 204])
+        status, _, answer = self.job.request('PUT', f'{key}?upload={upload}&part=2', data)
+        self.assertEqual((status, Answer.code(answer)), (507, 'STORAGE_FULL'))
+        self.assertIn(str(self.folder), json.loads(answer)['message'])
+        self.assertEqual(self.job.code('GET', key), (404, 'RELAY_NOT_FOUND'))
+        self.assertEqual(self.job.request('DELETE', f'{key}?upload={upload}')[0], 204)
+        self.assertEqual(self.job.put(key, data), 201)
 
 
 class Listing(Case):
