@@ -44,6 +44,7 @@ class AgentCase(unittest.TestCase):
         self.token.write_text(self.master.token + '\n')
         self.agent = None
         self.runs = 11
+        self.level = 3
 
     def tearDown(self):
         try:
@@ -115,11 +116,15 @@ class AgentCase(unittest.TestCase):
             return []
         return [(line.split()[0], int(line.split()[1])) for line in file.read_text().splitlines()]
 
-    def wait_job(self, name, timeout=20):
+    def wait_job(self, name, timeout=60):
         """Waits until a fake job runs; its PID."""
         return self.master.wait(lambda: dict(self.jobs()).get(name), timeout, f'job {name}')
 
-    def wait_status(self, text, timeout=20):
+    def release(self):
+        """Lets the hanging jobs end well."""
+        (self.state / 'release').touch()
+
+    def wait_status(self, text, timeout=60):
         """Waits until the status line holds the text."""
         deadline = time.monotonic() + timeout
         while text not in self.agent.status:
@@ -155,7 +160,7 @@ class AgentCase(unittest.TestCase):
                 'follow_symlinks': False,
             },
             'format': 'archive',
-            'compression': {'algorithm': 'zstd', 'level': 3},
+            'compression': {'algorithm': 'zstd', 'level': self.level},
             'recipients': [],
             'targets': [
                 {**target, 'prefix': f'test-node/{script}/20261122T221501.123Z-{run}-'}
@@ -167,7 +172,7 @@ class AgentCase(unittest.TestCase):
         """What is in results/."""
         return sorted(path.name for path in self.results.iterdir() if not path.name.endswith('~'))
 
-    def wait_clean(self, timeout=10):
+    def wait_clean(self, timeout=60):
         """Waits until nothing is left in results/."""
         self.master.wait(
             lambda: not self.leftovers(), timeout, f'an empty results/, not {self.leftovers()}'

@@ -77,10 +77,14 @@ class Delivery(AgentCase):
     def test_same_delivery_twice(self):
         """A repeated delivery of an attempt that is held is no second job."""
         self.start()
-        command = self.master.add('backup', self.backup('hang', seconds=2))
+        command = self.master.add('backup', self.backup('hang', seconds=90))
         self.wait_job('1-1')
         self.master.script('claim', Reply(data={'commands': [command.delivery()]}))
         self.master.add('self_check', {})
+        self.master.wait(lambda: not self.master.scripts[-1][1], what='the second delivery')
+        claims = self.master.count('claim')
+        self.master.wait(lambda: self.master.count('claim') > claims, what='the claim behind it')
+        self.release()
         self.assertEqual(self.master.finished(command)['status'], 'succeeded')
         self.assertEqual([name for name, _ in self.jobs() if name == '1-1'], ['1-1'])
 
@@ -152,13 +156,14 @@ class Delivery(AgentCase):
         """Two backups at a time; a probe is answered beside them."""
         self.start()
         hanging = [
-            self.master.add('backup', self.backup('hang', seconds=3), number=n) for n in (1, 2, 3)
+            self.master.add('backup', self.backup('hang', seconds=90), number=n) for n in (1, 2, 3)
         ]
         self.wait_job('1-1')
         self.wait_job('2-1')
         probe = self.master.add('list_dir', {'path': '/', 'limit': 1, 'cursor': ''}, number=4)
-        self.master.wait(lambda: probe.state == 'accepted', 3, 'the probe beside two backups')
+        self.master.wait(lambda: probe.state == 'accepted', what='the probe beside two backups')
         self.assertEqual(hanging[2].state, 'pending')
+        self.release()
         self.assertEqual(self.master.finished(hanging[2])['status'], 'succeeded')
 
 

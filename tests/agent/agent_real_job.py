@@ -214,16 +214,17 @@ class RealJobs(AgentCase):
 
 
 class LongBackups(AgentCase):
-    """Backups that take a while: the target is slow because the source is large."""
+    """Backups that take a while: they compress with all their might."""
 
     def setUp(self):
         super().setUp()
+        self.level = 17
         self.source = self.folder / 'source'
         self.source.mkdir()
         block = os.urandom(1 << 20)
         for i in range(4):
             with open(self.source / f'file{i}', 'wb') as file:
-                for _ in range(150):
+                for _ in range(15):
                     file.write(block)
 
     def job_pid(self):
@@ -249,7 +250,7 @@ class LongBackups(AgentCase):
         command.cancel = True
         result = self.master.finished(command)
         self.assertEqual(result['status'], 'cancelled')
-        self.assertLess(time.monotonic() - start, 8)
+        self.assertLess(time.monotonic() - start, 40)
         self.assertEqual(self.objects(), [])
 
     def test_terminated(self):
@@ -263,7 +264,7 @@ class LongBackups(AgentCase):
         """SIGKILL to the job: failed, and no archive."""
         command = self.begin()
         os.kill(self.job_pid(), signal.SIGKILL)
-        result = self.master.finished(command, 5)
+        result = self.master.finished(command)
         self.assertEqual((result['status'], result['error']['code']), ('failed', 'JOB_KILLED'))
         self.assertEqual(self.objects(), [])
 
@@ -274,7 +275,7 @@ class LongBackups(AgentCase):
         self.kill()
         self.assertTrue(pathlib.Path(f'/proc/{pid}').exists())
         self.start()
-        result = self.master.finished(command, 60)
+        result = self.master.finished(command, 120)
         self.assertEqual((result['status'], result['attempt']), ('succeeded', 1), result)
         self.assertEqual(len(self.objects()), 1)
         self.assertEqual(command.results, 1)
@@ -284,7 +285,7 @@ class LongBackups(AgentCase):
         """Others probe with SIGHUP whether it lives."""
         command = self.begin()
         os.kill(self.job_pid(), signal.SIGHUP)
-        self.assertEqual(self.master.finished(command, 60)['status'], 'succeeded')
+        self.assertEqual(self.master.finished(command, 120)['status'], 'succeeded')
 
     def test_no_core(self):
         """Secrets pass through it."""
@@ -292,7 +293,7 @@ class LongBackups(AgentCase):
         pid = self.job_pid()
         limits = pathlib.Path(f'/proc/{pid}/limits').read_text()
         self.assertRegex(limits, r'Max core file size +0 +0')
-        self.master.finished(command, 60)
+        self.master.finished(command, 120)
 
 
 if __name__ == '__main__':

@@ -24,13 +24,14 @@ class Children(AgentCase):
     def test_job_lives_on(self):
         """The lock is its sign of life; the next agent renews its lease and delivers its result."""
         self.start()
-        command = self.master.add('backup', self.backup('hang', seconds=4))
+        command = self.master.add('backup', self.backup('hang', seconds=90))
         self.wait_job('1-1')
         self.kill()
         beats = len(self.master.heartbeats)
         self.start()
         self.master.wait(lambda: len(self.master.heartbeats) > beats, what='a heartbeat')
         self.assertEqual(self.master.heartbeats[-1]['running'], [{'command': 1, 'attempt': 1}])
+        self.release()
         result = self.master.finished(command)
         self.assertEqual((result['status'], result['attempt']), ('succeeded', 1))
         self.assertEqual(command.lines.get(9), 'left')
@@ -88,9 +89,10 @@ class Children(AgentCase):
     def test_result_waits_for_the_master(self):
         """An outage from before the end of the job until after a restart of the agent."""
         self.start()
-        command = self.master.add('backup', self.backup('hang', seconds=1))
+        command = self.master.add('backup', self.backup('hang', seconds=90))
         self.wait_job('1-1')
         self.master.close()
+        self.release()
         self.master.wait(lambda: 'command-1-1.json' in self.leftovers(), what='the result on disk')
         self.kill()
         self.start()
@@ -132,11 +134,11 @@ class Children(AgentCase):
             self.kill()
             self.start()
         for command in commands:
-            result = self.master.finished(command, 60)
+            result = self.master.finished(command)
             allowed = {'succeeded': (None,), 'failed': ('AGENT_RESTARTED', 'JOB_KILLED')}
             code = (result.get('error') or {}).get('code')
             self.assertIn(code, allowed[result['status']], result)
-        self.wait_clean(20)
+        self.wait_clean()
         names = [name for name, _ in self.jobs()]
         self.assertEqual(len(names), len(set(names)), 'an attempt was done twice')
 
@@ -243,7 +245,7 @@ class Managed(AgentCase):
     def tearDown(self):
         if self.process:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(60)
         self.manager.close()
         super().tearDown()
 
@@ -275,11 +277,12 @@ class Managed(AgentCase):
     def test_stop_leaves_jobs(self):
         """A stop is no cancel: the job goes on."""
         self.start_managed()
-        command = self.master.add('backup', self.backup('hang', seconds=3))
+        command = self.master.add('backup', self.backup('hang', seconds=90))
         self.wait_job('1-1')
         self.process.terminate()
-        self.assertEqual(self.process.wait(20), 0)
+        self.assertEqual(self.process.wait(60), 0)
         self.start_managed()
+        self.release()
         self.assertEqual(self.master.finished(command)['status'], 'succeeded')
         self.assertEqual(command.results, 1)
 
@@ -288,7 +291,7 @@ class Managed(AgentCase):
         self.start_managed()
         command = self.master.add('backup', self.backup('hang', seconds=60))
         os.kill(self.wait_job('1-1'), signal.SIGKILL)
-        result = self.master.finished(command, 5)
+        result = self.master.finished(command)
         self.assertEqual((result['status'], result['error']['code']), ('failed', 'JOB_KILLED'))
 
     def test_random_kills(self):
@@ -302,14 +305,14 @@ class Managed(AgentCase):
             self.kill_managed()
             self.start_managed()
         for command in commands:
-            result = self.master.finished(command, 60)
+            result = self.master.finished(command)
             code = (result.get('error') or {}).get('code')
             self.assertIn(
                 code,
                 {'succeeded': (None,), 'failed': ('AGENT_RESTARTED', 'JOB_KILLED')}[result['status']],
                 result,
             )
-        self.wait_clean(20)
+        self.wait_clean()
         names = [name for name, _ in self.jobs()]
         self.assertEqual(len(names), len(set(names)), 'an attempt was done twice')
 

@@ -57,8 +57,8 @@ class AgentInSuite(unittest.TestCase):
         slow = {'algorithm': 'zstd', 'level': 17}
         task = self.suite.make_task([self.source], [self.target], name=name, compression=slow)
         run = self.suite.run_task(task)
-        wait_until(self.job, 20, 'the job of the run')
-        wait_until(lambda: self.suite.client.get(f'runs/{run}')['state'] == 'running', 20, 'the run')
+        wait_until(self.job, 60, 'the job of the run')
+        wait_until(lambda: self.suite.client.get(f'runs/{run}')['state'] == 'running', 60, 'the run')
         time.sleep(0.3)
         return run
 
@@ -81,7 +81,7 @@ class AgentInSuite(unittest.TestCase):
         self.suite.client.post(f'runs/{run}/cancel')
         ended = self.suite.wait_run(run)
         self.assertEqual(ended['state'], 'cancelled')
-        self.assertLess(time.monotonic() - start, 10)
+        self.assertLess(time.monotonic() - start, 50)
         self.assertEqual(self.archives(run), [])
 
     def test_job_killed(self):
@@ -110,7 +110,7 @@ class AgentInSuite(unittest.TestCase):
         self.suite.processes['agent'].kill()
         os.kill(job, signal.SIGKILL)
         self.suite.restart('agent')
-        ended = self.suite.wait_run(run, timeout=20)
+        ended = self.suite.wait_run(run, timeout=60)
         self.assertIn(ended['state'], ('failed', 'interrupted'))
         self.assertEqual(self.archives(run), [])
 
@@ -168,7 +168,7 @@ class AgentInSuite(unittest.TestCase):
         runs = [self.begin('fill-1'), self.begin('fill-2')]
         start = time.monotonic()
         self.suite.client.post(f'targets/{self.target}/test')
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 30)
         for run in runs:
             self.assertEqual(self.suite.wait_run(run)['state'], 'succeeded')
 
@@ -188,7 +188,7 @@ class AgentInSuite(unittest.TestCase):
         """org.backupx.Agent1, for people on the host."""
         name, path = 'org.backupx.Agent1', '/org/backupx/Agent1'
         connected = ('get-property', name, path, name, 'Connected')
-        wait_until(lambda: self.busctl(*connected) == 'b true\n', 20, 'contact')
+        wait_until(lambda: self.busctl(*connected) == 'b true\n', 60, 'contact')
         self.assertEqual(self.busctl('get-property', name, path, name, 'Node'), 's "local"\n')
         self.assertIn(self.suite.server, self.busctl('get-property', name, path, name, 'Master'))
         self.assertIn('"State" s "connected"', self.busctl('call', name, path, name, 'Status'))
