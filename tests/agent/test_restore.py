@@ -167,7 +167,7 @@ class Restores(unittest.TestCase):
         def in_place(conflict):
             body = {'destination': 'in_place', 'paths': [], 'conflict': conflict}
             again = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
-            return self.suite.wait_run(again)
+            return self.suite.wait_run(again, timeout=120)
 
         found = in_place('fail')
         self.assertEqual(found['state'], 'failed')
@@ -286,7 +286,7 @@ class Restores(unittest.TestCase):
         body = {'destination': {'node_id': 1, 'path': str(self.destination)}, 'paths': [],
                 'conflict': 'fail'}
         again = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
-        wait_until(lambda: (self.restored() / '19').exists(), what='the restore writing')
+        wait_until(lambda: (self.restored() / '19').exists(), 60, what='the restore writing')
         return again
 
     def assert_only_whole_files(self):
@@ -298,7 +298,7 @@ class Restores(unittest.TestCase):
     def test_cancel(self):
         run = self.start_slow_restore()
         self.suite.client.post(f'runs/{run}/cancel')
-        self.assertEqual(self.suite.wait_run(run)['state'], 'cancelled')
+        self.assertEqual(self.suite.wait_run(run, timeout=120)['state'], 'cancelled')
         self.assert_only_whole_files()
         self.assertEqual(list(self.restored().rglob('.backupx*')), [])
 
@@ -306,7 +306,7 @@ class Restores(unittest.TestCase):
         run = self.start_slow_restore()
         for pid in self.jobs():
             os.kill(pid, signal.SIGKILL)
-        found = self.suite.wait_run(run)
+        found = self.suite.wait_run(run, timeout=120)
         self.assertEqual(found['state'], 'failed')
         self.assertIn('JOB_KILLED', str(found))
         self.assert_only_whole_files()

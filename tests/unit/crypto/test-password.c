@@ -71,7 +71,7 @@ static void test_unknown_user(void) {
         known = time_of("wrong horse", hash);
         unknown = time_of("wrong horse", NULL);
         CHECK(known > USEC_PER_MSEC);
-        CHECK(unknown > known / 2 && unknown < known * 2);
+        CHECK(unknown > known / 5 && unknown < known * 5); /* without the dummy it would be a thousandth */
 }
 
 static void test_strange_hashes(void) {
