@@ -9,7 +9,7 @@
 
 /* Offsets are under 27 hours either way, so that clocks never go back by more than this: what they showed
  * before then is of no account. */
-#define LOOK_BACK (3 * SECONDS_PER_DAY)
+#define LOOK_BACK (INT64_C(3) * SECONDS_PER_DAY)
 /* Behind the last year in every zone. */
 #define END_OF_TIME (INT64_C(7258204800)) /* 2200-01-02 00:00:00 UTC */
 

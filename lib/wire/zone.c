@@ -11,7 +11,7 @@
 #define ZONE_DIRECTORY "/usr/share/zoneinfo"
 #define ZONE_LOCALTIME "/etc/localtime"
 /* The largest files of the database have 250 changes and 3.5 KiB. */
-#define ZONE_FILE_MAX (256 * 1024)
+#define ZONE_FILE_MAX (256U << 10)
 #define ZONE_CHANGES_MAX 4096
 #define ZONE_TYPES_MAX 256
 /* RFC 8536 asks for offsets between -25:59:59 and 25:59:59. */

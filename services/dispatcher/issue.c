@@ -110,6 +110,11 @@ static void log_issued(const Run *run, const Order *order, uint64_t command) {
                    strempty(run->task_name), command, strempty(run->node_name));
 }
 
+/* Errors of the machine, not of the run: it is tried again. */
+static bool is_passing(int error) {
+        return error == -ENOMEM || error == -EBUSY || error == -EIO || error == -ENOSPC;
+}
+
 /* From a queued run to a pending command, in one commit. */
 static int issue(Dispatcher *d, const Run *run) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
@@ -124,7 +129,7 @@ static int issue(Dispatcher *d, const Run *run) {
         r = make_order(d, run, &order, &failure);
         if (r == ORDER_E_NO_KEY)
                 return 0;
-        if (r == -ENOMEM || r == -EBUSY || r == -EIO || r == -ENOSPC)
+        if (is_passing(r))
                 return r;
         if (r != 0) {
                 store_tx_done(&tx);

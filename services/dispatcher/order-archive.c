@@ -72,7 +72,7 @@ int order_spec_target(const Target *target, const char *prefix, SpecTarget *ret)
         return 0;
 }
 
-static int add_copy(const OrderContext *x, const Copies *c, size_t i, Order *o, CommandSecrets *secrets,
+static int add_copy(const OrderContext *x, const Copies *c, size_t i, Order *o,
                     ArchiveCopy *copy) {
         int r;
 
@@ -82,7 +82,7 @@ static int add_copy(const OrderContext *x, const Copies *c, size_t i, Order *o, 
         r = order_spec_target(c->targets + i, NULL, &copy->target);
         if (r < 0)
                 return r;
-        return order_add_target(x, o, secrets, c->targets + i, copy->key, RELAY_VERB_GET, NULL);
+        return order_add_target(x, o, c->targets + i, copy->key, RELAY_VERB_GET, NULL);
 }
 
 static int refuse_unreachable(const Run *source, const char *whom, Failure *reterr_failure) {
@@ -95,10 +95,10 @@ static int refuse_unreachable(const Run *source, const char *whom, Failure *rete
 }
 
 static int add_copies(const OrderContext *x, const Copies *c, const size_t *order, size_t n, Order *o,
-                      CommandSecrets *secrets, ArchiveRef *archive) {
+                      ArchiveRef *archive) {
         int r;
 
-        r = add_copy(x, c, order[0], o, secrets, &archive->primary);
+        r = add_copy(x, c, order[0], o, &archive->primary);
         if (r != 0 || n == 1)
                 return r;
         archive->copies = new0(ArchiveCopy, n - 1);
@@ -106,15 +106,15 @@ static int add_copies(const OrderContext *x, const Copies *c, const size_t *orde
                 return -ENOMEM;
         for (size_t i = 1; i < n; i++) {
                 archive->n_copies = i;
-                r = add_copy(x, c, order[i], o, secrets, archive->copies + i - 1);
+                r = add_copy(x, c, order[i], o, archive->copies + i - 1);
                 if (r != 0)
                         return r;
         }
         return 0;
 }
 
-int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o,
-                  CommandSecrets *secrets, ArchiveRef *ret, Failure *reterr_failure) {
+int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
+                  Failure *reterr_failure) {
         _cleanup_(archive_ref_done) ArchiveRef archive = ARCHIVE_REF_NULL;
         _cleanup_(copies_done) Copies copies = {};
         size_t order[TASK_TARGETS_MAX], n;
@@ -137,9 +137,9 @@ int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Ord
         n = choose_copies(copies.views, copies.n, source->node_id, reader, order);
         if (n == 0)
                 return refuse_unreachable(source, "this node", reterr_failure);
-        r = add_copies(x, &copies, order, n, o, secrets, &archive);
+        r = add_copies(x, &copies, order, n, o, &archive);
         if (r == 0)
-                r = order_file_keys(x, source, secrets, &archive.encrypted, reterr_failure);
+                r = order_file_keys(x, source, o, &archive.encrypted, reterr_failure);
         if (r != 0)
                 return r;
         *ret = archive;

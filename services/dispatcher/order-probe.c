@@ -116,15 +116,15 @@ static int build_listing(const ProbeRequest *p, ListingSpec *spec, Order *o) {
 }
 
 static int order_browse(const OrderContext *x, const ProbeRequest *p, const Run *source, Order *o,
-                        CommandSecrets *secrets, Failure *reterr_failure) {
+                        Failure *reterr_failure) {
         _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
         int r;
 
-        r = order_archive(x, source, o->node_id, o, secrets, &spec.archive, reterr_failure);
+        r = order_archive(x, source, o->node_id, o, &spec.archive, reterr_failure);
         return r != 0 ? r : build_listing(p, &spec, o);
 }
 
-static int order_test(const OrderContext *x, const ProbeRequest *p, Order *o, CommandSecrets *secrets,
+static int order_test(const OrderContext *x, const ProbeRequest *p, Order *o,
                       Failure *reterr_failure) {
         _cleanup_(spec_target_done) SpecTarget spec = SPEC_TARGET_NULL;
         _cleanup_(target_done) Target target = TARGET_NULL;
@@ -142,7 +142,7 @@ static int order_test(const OrderContext *x, const ProbeRequest *p, Order *o, Co
         r = order_spec_target(&target, NULL, &spec);
         if (r < 0)
                 return r;
-        r = order_add_target(x, o, secrets, &target, TEST_PREFIX,
+        r = order_add_target(x, o, &target, TEST_PREFIX,
                              RELAY_VERB_PUT | RELAY_VERB_GET | RELAY_VERB_DELETE, reterr_failure);
         if (r != 0)
                 return r;
@@ -186,7 +186,6 @@ static int choose_node(const OrderContext *x, const ProbeRequest *p, Run *source
 }
 
 int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failure *reterr_failure) {
-        _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
         _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
         _cleanup_(run_done) Run source = RUN_NULL;
@@ -204,10 +203,10 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failur
         if (r != 0)
                 return r;
         if (p->kind == COMMAND_BROWSE)
-                r = order_browse(x, p, &source, ret, &secrets, reterr_failure);
+                r = order_browse(x, p, &source, ret, reterr_failure);
         else if (p->kind == COMMAND_TEST_STORAGE)
-                r = order_test(x, p, ret, &secrets, reterr_failure);
+                r = order_test(x, p, ret, reterr_failure);
         else
                 r = build_listing(p, &spec, ret);
-        return r != 0 ? r : order_seal(ret, &secrets, &node, reterr_failure);
+        return r != 0 ? r : order_seal(ret, &node);
 }

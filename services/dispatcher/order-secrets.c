@@ -33,7 +33,7 @@ static int set_target_secrets(CommandSecrets *secrets, uint64_t id, json_t *valu
 }
 
 /* A capability of its own for this job: a stolen one opens nothing else, and it dies with the command. */
-static int add_cap(Order *o, CommandSecrets *secrets, uint64_t target_id, const char *prefix,
+static int add_cap(Order *o, uint64_t target_id, const char *prefix,
                    uint32_t verbs) {
         _cleanup_(erase_and_freep) char *token = NULL;
         json_t *object;
@@ -62,10 +62,10 @@ static int add_cap(Order *o, CommandSecrets *secrets, uint64_t target_id, const 
                 json_decref(object);
                 return r;
         }
-        return set_target_secrets(secrets, target_id, object);
+        return set_target_secrets(&o->plain, target_id, object);
 }
 
-int order_add_target(const OrderContext *x, Order *o, CommandSecrets *secrets, const Target *target,
+int order_add_target(const OrderContext *x, Order *o, const Target *target,
                      const char *prefix, uint32_t verbs, Failure *reterr_failure) {
         _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
         _cleanup_(freep) char *sealed = NULL;
@@ -76,7 +76,7 @@ int order_add_target(const OrderContext *x, Order *o, CommandSecrets *secrets, c
         assert(target);
 
         if (streq(strempty(target->type), TYPE_RELAY))
-                return add_cap(o, secrets, target->id, prefix, verbs);
+                return add_cap(o, target->id, prefix, verbs);
         r = target_get_secrets(x->store, target->id, &sealed);
         if (r < 0)
                 return r;
@@ -89,10 +89,10 @@ int order_add_target(const OrderContext *x, Order *o, CommandSecrets *secrets, c
                 r = json_parse_strict(plain.data, plain.size, JSON_DEPTH_DEFAULT, &value, NULL);
         if (r < 0)
                 return unreadable(reterr_failure, "The secrets of target", strempty(target->name));
-        return set_target_secrets(secrets, target->id, value);
+        return set_target_secrets(&o->plain, target->id, value);
 }
 
-int order_seal(Order *o, const CommandSecrets *secrets, const Node *node, Failure *reterr_failure) {
+int order_seal(Order *o, const Node *node) {
         _cleanup_(erase_and_freep) char *text = NULL;
         _cleanup_json_ json_t *json = NULL;
         AgeRecipient recipient;
@@ -104,11 +104,12 @@ int order_seal(Order *o, const CommandSecrets *secrets, const Node *node, Failur
 
         if (!node->public_key || age_recipient_parse(node->public_key, &recipient) < 0)
                 return ORDER_E_NO_KEY;
-        r = command_secrets_build(secrets, &json);
+        r = command_secrets_build(&o->plain, &json);
         if (r >= 0)
                 r = json_format(json, &text, &n);
         if (r >= 0)
                 r = seal(&recipient, text, n, &o->secrets);
+        command_secrets_done(&o->plain);
         return r;
 }
 
@@ -240,7 +241,7 @@ static bool any_header(const json_t *objects) {
         return false;
 }
 
-int order_file_keys(const OrderContext *x, const Run *source, CommandSecrets *secrets, bool *ret_encrypted,
+int order_file_keys(const OrderContext *x, const Run *source, Order *o, bool *ret_encrypted,
                     Failure *reterr_failure) {
         _cleanup_(age_identity_erase) AgeIdentity identity = {};
         _cleanup_json_ json_t *objects = NULL;
@@ -263,7 +264,7 @@ int order_file_keys(const OrderContext *x, const Run *source, CommandSecrets *se
         r = open_identity(x, source, &identity, reterr_failure);
         if (r != 0)
                 return r;
-        r = unwrap_objects(objects, &identity, secrets, &found);
+        r = unwrap_objects(objects, &identity, &o->plain, &found);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || found < 3) {
@@ -273,7 +274,7 @@ int order_file_keys(const OrderContext *x, const Run *source, CommandSecrets *se
                             source->id, strempty(source->node_name));
                 return ORDER_E_REFUSED;
         }
-        secrets->has_file_keys = true;
+        o->plain.has_file_keys = true;
         *ret_encrypted = true;
         return 0;
 }

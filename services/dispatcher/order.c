@@ -18,6 +18,7 @@ void order_done(Order *o) {
 
         free(o->spec);
         free(o->secrets);
+        command_secrets_done(&o->plain);
         for (size_t i = 0; i < o->n_caps; i++)
                 free(o->caps[i].prefix);
         order_init(o);
@@ -93,7 +94,7 @@ static int make_prefix(const Run *run, const BackupSpec *spec, usec_t now, char 
 }
 
 static int add_backup_targets(const OrderContext *x, const RunTargetList *targets, const char *prefix,
-                              Order *o, BackupSpec *spec, CommandSecrets *secrets, Failure *reterr_failure) {
+                              Order *o, BackupSpec *spec, Failure *reterr_failure) {
         spec->targets = new0(SpecTarget, MAX(targets->n, (size_t) 1));
         if (!spec->targets)
                 return -ENOMEM;
@@ -111,7 +112,7 @@ static int add_backup_targets(const OrderContext *x, const RunTargetList *target
                 if (r < 0)
                         return r;
                 spec->n_targets++;
-                r = order_add_target(x, o, secrets, &target, prefix, RELAY_VERB_PUT | RELAY_VERB_GET,
+                r = order_add_target(x, o, &target, prefix, RELAY_VERB_PUT | RELAY_VERB_GET,
                                      reterr_failure);
                 if (r != 0)
                         return r;
@@ -149,7 +150,6 @@ static int fill_backup(const OrderContext *x, const Run *run, const Task *task, 
 }
 
 int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, Failure *reterr_failure) {
-        _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
         _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
         _cleanup_(backup_spec_done) BackupSpec spec = BACKUP_SPEC_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
@@ -184,7 +184,7 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
         if (r == 0)
                 r = make_prefix(run, &spec, now, &prefix);
         if (r == 0)
-                r = add_backup_targets(x, &targets, prefix, ret, &spec, &secrets, reterr_failure);
+                r = add_backup_targets(x, &targets, prefix, ret, &spec, reterr_failure);
         if (r != 0)
                 return r;
         if (spec.n_targets == 0)
@@ -195,7 +195,7 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
                 r = take_spec(ret, json);
         if (r < 0)
                 return r;
-        return order_seal(ret, &secrets, &node, reterr_failure);
+        return order_seal(ret, &node);
 }
 
 /* --- Restores --- */
@@ -232,7 +232,6 @@ static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failu
 }
 
 int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) {
-        _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
         _cleanup_(restore_spec_done) RestoreSpec spec = RESTORE_SPEC_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
         _cleanup_(run_done) Run source = RUN_NULL;
@@ -264,7 +263,7 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;
         if (r == 0)
-                r = order_archive(x, &source, node.id, ret, &secrets, &spec.archive, reterr_failure);
+                r = order_archive(x, &source, node.id, ret, &spec.archive, reterr_failure);
         if (r != 0)
                 return r;
         r = restore_spec_build(&spec, &json);
@@ -272,5 +271,5 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
                 r = take_spec(ret, json);
         if (r < 0)
                 return r;
-        return order_seal(ret, &secrets, &node, reterr_failure);
+        return order_seal(ret, &node);
 }

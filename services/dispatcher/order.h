@@ -24,7 +24,8 @@ typedef struct Order {
         uint64_t node_id;
         CommandKind kind;
         char *spec;
-        char *secrets; /* sealed; NULL: none */
+        char *secrets;        /* sealed */
+        CommandSecrets plain; /* while they are gathered; sealing wipes them */
         OrderCap caps[TASK_TARGETS_MAX];
         size_t n_caps;
 } Order;
@@ -73,23 +74,22 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret,
 
 /* Opens the target's own secrets, or makes a capability for the relay (noted in the order), under this
  * prefix. */
-int order_add_target(const OrderContext *x, Order *o, CommandSecrets *secrets, const Target *target,
-                     const char *prefix, uint32_t verbs, Failure *reterr_failure) _warn_unused_;
+int order_add_target(const OrderContext *x, Order *o, const Target *target, const char *prefix,
+                     uint32_t verbs, Failure *reterr_failure) _warn_unused_;
 /* ORDER_E_NO_KEY. */
-int order_seal(Order *o, const CommandSecrets *secrets, const Node *node,
-               Failure *reterr_failure) _warn_unused_;
+int order_seal(Order *o, const Node *node) _warn_unused_;
 /* The recipient of this node's archives; its identity is made at the first call. Allocates. */
 int order_archive_recipient(const OrderContext *x, uint64_t node_id, char **ret, Failure *reterr_failure)
                 _warn_unused_;
 /* The file keys of one run's objects, with the identity of the node that wrote it. */
-int order_file_keys(const OrderContext *x, const Run *source, CommandSecrets *secrets, bool *ret_encrypted,
+int order_file_keys(const OrderContext *x, const Run *source, Order *o, bool *ret_encrypted,
                     Failure *reterr_failure) _warn_unused_;
 
 /* --- order-archive.c --- */
 
 /* Where the archive of a run lies, as far as reader can reach it; capabilities to read go into the order. */
-int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o,
-                  CommandSecrets *secrets, ArchiveRef *ret, Failure *reterr_failure) _warn_unused_;
+int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
+                  Failure *reterr_failure) _warn_unused_;
 /* Who can look into it: choose_reader() with what the store knows. */
 int order_archive_reader(const OrderContext *x, const Run *source, uint64_t *ret, Failure *reterr_failure)
                 _warn_unused_;

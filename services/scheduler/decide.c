@@ -38,7 +38,7 @@ static int walk(const Timetable *timetable, usec_t first, usec_t now, Passed *p,
 static int walk_back(const Timetable *timetable, usec_t first, usec_t now, Passed *p) {
         static const usec_t spans[] = {
                 USEC_PER_MINUTE, USEC_PER_HOUR, USEC_PER_DAY, 32 * USEC_PER_DAY, 366 * USEC_PER_DAY,
-                9 * 366 * USEC_PER_DAY
+                9 * (366 * USEC_PER_DAY)
         };
 
         for (size_t i = 0; i < ELEMENTSOF(spans); i++) {

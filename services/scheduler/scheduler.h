@@ -48,13 +48,16 @@ typedef enum Look {
 /* Reads the store, starts what is due, sets the timer. */
 void scheduler_look(Scheduler *s, Look look);
 
+/* Kept over restarts. Elapses of the pause are missed ones when it ends. */
+int scheduler_set_paused(Scheduler *s, bool paused) _warn_unused_;
+
+/* --- enqueue.c --- */
+
 /* Puts a run into the queue, with its audit row in the same commit, and tells the dispatcher. Gives 0,
  * negative errno, or an outcome of store/run.h or store/store.h, each with a failure. */
 int scheduler_queue(Scheduler *s, const RunRequest *request, uint64_t *ret_run, Failure *reterr_failure)
                 _warn_unused_;
-
-/* Kept over restarts. Elapses of the pause are missed ones when it ends. */
-int scheduler_set_paused(Scheduler *s, bool paused) _warn_unused_;
+void scheduler_log_queued(const RunNew *n, uint64_t run);
 
 /* --- scheduler-bus.c --- */
 
