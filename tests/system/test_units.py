@@ -99,11 +99,16 @@ class Units(unittest.TestCase):
             'backupx-api-bus.socket',
         )
         for daemon in DAEMONS:
-            # Siblings call each other as soon as they run, so all of them have to be down.
-            for other in DAEMONS:
-                guest.run('systemctl', 'stop', f'backupx-{other}.service')
+            # Siblings call each other as soon as they run, so all of them have to be down at once: one that
+            # is stopped last may have started another one again.
+            units = [f'backupx-{other}.service' for other in DAEMONS]
+
+            def all_stopped():
+                guest.run('systemctl', 'stop', *units)
+                return all(guest.show(each, 'ActiveState') == 'inactive' for each in units)
+
+            guest.wait(all_stopped, what='all daemons being stopped at once')
             unit = f'backupx-{daemon}.service'
-            self.assertEqual(guest.show(unit, 'ActiveState'), 'inactive')
             name = NAMES[daemon]
             guest.run(
                 'busctl',
