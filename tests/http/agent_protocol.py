@@ -140,14 +140,25 @@ class Contact(Case):
         self.agent.heartbeat()
 
     def test_rate(self):
-        def one():
-            status, headers, _ = self.agent.request('POST', 'agent/heartbeat', b'{}')
-            self.assertIn(status, (400, 429))
-            return headers['Retry-After'] if status == 429 else None
-
-        self.assertTrue(any(one() for _ in range(4000)), 'no limit was reached')
-        time.sleep(1.1)
-        self.agent.heartbeat()
+        request = (
+            'POST /api/v1/agent/heartbeat HTTP/1.1\r\nHost: x\r\n'
+            f'Authorization: Bearer {self.agent.token}\r\nContent-Length: 2\r\n\r\n{{}}'
+        ).encode()
+        count, answers = 2000, b''
+        with socket.create_connection(('127.0.0.1', SUITE.port), timeout=60) as line:
+            # One behind the other without waiting, so that no slow client is the limit.
+            sender = threading.Thread(target=line.sendall, args=(request * count,), daemon=True)
+            sender.start()
+            while answers.count(b'HTTP/1.1 ') < count or not answers.endswith(b'}'):
+                part = line.recv(1 << 20)
+                self.assertTrue(part, 'the connection was closed')
+                answers += part
+            sender.join()
+        refused = answers.count(b'HTTP/1.1 429 ')
+        self.assertGreater(refused, 0)
+        self.assertEqual(answers.count(b'HTTP/1.1 400 ') + refused, count)
+        self.assertIn(b'Retry-After: 1', answers)
+        wait_until(lambda: self.agent.request('GET', 'agent/self')[0] == 200)
 
     def test_deleted_node(self):
         node = FakeNode(SUITE)
@@ -168,7 +179,7 @@ class Delivery(Case):
         self.assertEqual(self.agent.claim(0), [])
         started = time.monotonic()
         self.assertEqual(self.agent.claim(1), [])
-        self.assertTrue(0.9 < time.monotonic() - started < 3)
+        self.assertTrue(0.9 < time.monotonic() - started < 20)
         for wait in ('56', '-1', 'x', ''):
             status, _, answer = self.agent.request(
                 'POST', f'agent/commands/claim?wait={wait}', {'agent_id': 'a', 'capacity': 1}
@@ -181,7 +192,7 @@ class Delivery(Case):
         started = time.monotonic()
         run = SUITE.run_task(self.node.task)
         command = waiting()
-        self.assertLess(time.monotonic() - started, 2)
+        self.assertLess(time.monotonic() - started, 15)
         self.assertEqual((command['spec']['run'], command['attempt'], command['kind']), (run, 1, 'backup'))
         self.assertEqual(command['spec']['node'], {'id': self.node.id, 'name': self.node.name})
         self.assertIsInstance(command['secrets'], str)
@@ -196,16 +207,16 @@ class Delivery(Case):
         time.sleep(0.3)
         again = self.another_agent(agent_id=self.agent.agent_id)
         newer = in_background(again.claim_one, 30)
-        self.assertEqual(older(5), [])
+        self.assertEqual(older(25), [])
         SUITE.run_task(self.node.task)
-        command = newer(10)
+        command = newer()
         again.accept(command)
         again.result(command)
 
     def test_lost_reply(self):
         command = self.node.command()
         # The agent did not get it: it names nothing as held.
-        again = self.agent.claim_one(5)
+        again = self.agent.claim_one(20)
         self.assertEqual((again['id'], again['attempt']), (command['id'], command['attempt'] + 1))
         self.refused(409, 'COMMAND_ATTEMPT_STALE', self.agent.accept, command)
         self.refused(409, 'COMMAND_ATTEMPT_STALE', self.agent.result, command)
@@ -229,7 +240,7 @@ class Delivery(Case):
         run = SUITE.run_task(self.node.task)
         time.sleep(0.5)
         # Nothing was spent on the connection that nobody reads.
-        command = self.agent.claim_one(5)
+        command = self.agent.claim_one(20)
         self.assertEqual((command['spec']['run'], command['attempt']), (run, 1))
         self.agent.accept(command)
         self.agent.result(command)
@@ -238,7 +249,7 @@ class Delivery(Case):
         run = SUITE.run_task(self.node.task)
         time.sleep(0.2)
         self.assertEqual(self.agent.claim(0, capacity=0), [])
-        command = self.agent.claim_one(5, capacity=1)
+        command = self.agent.claim_one(20, capacity=1)
         self.assertEqual(command['spec']['run'], run)
         self.agent.accept(command)
         self.agent.result(command)
@@ -248,9 +259,9 @@ class Delivery(Case):
         waiting = in_background(self.agent.claim, 30, [(command['id'], command['attempt'])])
         time.sleep(0.3)
         SUITE.restart('api')
-        self.assertEqual(waiting(10), [])
+        self.assertEqual(waiting(25), [])
         self.agent.close()
-        again = self.agent.claim_one(5)
+        again = self.agent.claim_one(20)
         self.assertEqual((again['id'], again['attempt']), (command['id'], 2))
         self.agent.accept(again)
         SUITE.restart('api', kill=True)

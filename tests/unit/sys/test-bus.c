@@ -19,7 +19,7 @@
 #define PATH "/org/backupx/Test1"
 #define INTERFACE "org.backupx.Test1"
 #define NOBODY 65534
-#define PATIENCE_USEC (10 * USEC_PER_SEC)
+#define PATIENCE_USEC (60 * USEC_PER_SEC)
 
 typedef struct Fixture {
         sd_event *event;
