@@ -139,7 +139,7 @@ class Ground(Suite):
         """The state of a run."""
         return self.store('run', run)['state']
 
-    def wait_state(self, run, *states, timeout=10):
+    def wait_state(self, run, *states, timeout=60):
         """Waits until a run is in one of the states; the run."""
         with_tails = f'run {run} being {" or ".join(states)}'
         try:
@@ -148,7 +148,7 @@ class Ground(Suite):
             raise Failed(f'{error}; it is {self.store("run", run)}\n{self.tails()}') from None
         return self.store('run', run)
 
-    def claim(self, node=1, timeout=5):
+    def claim(self, node=1, timeout=60):
         """Claims what waits for a node, and waits for something to wait."""
         return wait_until(lambda: self.store('claim', node), timeout, f'a command for node {node}')
 
@@ -174,7 +174,7 @@ class Signals:
         self.rest = b''
         self.seen = []
 
-    def wait(self, *expected, timeout=10):
+    def wait(self, *expected, timeout=60):
         """Waits for signals that are like these lines, in any order."""
         end = time.monotonic() + timeout
         while not all(line in self.seen for line in expected):

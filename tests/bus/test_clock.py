@@ -56,7 +56,7 @@ class Clock(unittest.TestCase):
         return [(run['scheduled_for'] // 1000000, run['state'], run['origin'])
                 for run in reversed(self.ground.store('runs'))]
 
-    def wait_elapses(self, number, timeout=15):
+    def wait_elapses(self, number, timeout=90):
         """Waits for so many of them."""
         wait_until(lambda: len(self.elapses()) >= number, timeout, f'{number} elapses')
         return self.elapses()
@@ -72,7 +72,6 @@ class Clock(unittest.TestCase):
         self.set_clock(seconds('2026-03-29T00:59:57'))
         self.task('30 2 * * *', 'Europe/Berlin')
         self.start()
-        self.assertEqual(self.elapses(), [])
         self.assertEqual(self.wait_elapses(1), [(seconds('2026-03-29T01:00:00'), 'queued', 'schedule')])
         self.end_runs()
         self.set_clock(seconds('2026-03-29T01:29:58'))
@@ -136,8 +135,8 @@ class Clock(unittest.TestCase):
         self.task('0 2 * * *')
         self.start()
         # The kernel would tell at once; this clock is looked at every five seconds.
-        self.set_clock(seconds('2026-06-01T01:59:51'))
-        self.assertEqual(self.wait_elapses(1, 25), [(seconds('2026-06-01T02:00:00'), 'queued', 'schedule')])
+        self.set_clock(seconds('2026-06-01T01:59:40'))
+        self.assertEqual(self.wait_elapses(1), [(seconds('2026-06-01T02:00:00'), 'queued', 'schedule')])
 
 
 if __name__ == '__main__':

@@ -47,12 +47,12 @@ class Scheduler(unittest.TestCase):
         with self.ground.watch(SCHEDULER) as signals:
             task = self.ground.make_task_row(schedule=('* * * * * *', 'UTC', 'yes'))
             self.reload()
-            run = wait_until(lambda: self.runs(state='queued'), 5, 'a run')[0]
+            run = wait_until(lambda: self.runs(state='queued'), 60, 'a run')[0]
             signals.wait(f'RunQueued {run["id"]}')
         self.assertEqual(run['task'], task)
         self.assertEqual(run['origin'], 'schedule')
         self.assertEqual(run['scheduled_for'] % 1000000, 0)
-        missed = wait_until(lambda: self.runs(state='missed'), 5, 'an overlap')
+        missed = wait_until(lambda: self.runs(state='missed'), 60, 'an overlap')
         self.assertEqual(missed[0]['error_code'], 'OVERLAP')
         self.assertEqual(len(self.runs(state='queued')), 1)
 
@@ -60,14 +60,14 @@ class Scheduler(unittest.TestCase):
         """Nobody tells of the task: the store is looked at all the same."""
         self.start()
         self.ground.make_task_row(schedule=('* * * * * *', 'UTC', 'yes'))
-        wait_until(lambda: self.runs(state='queued'), 8, 'a run')
+        wait_until(lambda: self.runs(state='queued'), 60, 'a run')
 
     def test_catch_up(self):
         """What elapsed while nothing ran is started once, late."""
         self.ground.start(daemons=())
         task = self.ground.make_task_row(schedule=('0 * * * *', 'UTC', 'yes', now() - 3 * DAY))
         self.ground.start_daemon('scheduler')
-        runs = wait_until(self.runs, 5, 'a run')
+        runs = wait_until(self.runs, 60, 'a run')
         self.assertEqual([(r['task'], r['state']) for r in runs], [(task, 'queued')])
         self.assertIn(runs[0]['origin'], ('catch_up', 'schedule'))
         self.assertLessEqual(now() - runs[0]['scheduled_for'], HOUR + 10000000)
@@ -81,7 +81,7 @@ class Scheduler(unittest.TestCase):
         self.ground.start(daemons=())
         self.ground.make_task_row(schedule=('0 0 1 * *', 'UTC', 'no', now() - 100 * DAY))
         self.ground.start_daemon('scheduler')
-        run = wait_until(self.runs, 5, 'a record')[0]
+        run = wait_until(self.runs, 60, 'a record')[0]
         self.assertEqual((run['state'], run['error_code']), ('missed', 'NOT_RUNNING'))
         self.assertRegex(run['error'], '^[34] elapses from ')
         self.ground.restart('scheduler', kill=True)
@@ -110,7 +110,7 @@ class Scheduler(unittest.TestCase):
                   for i, schedule in enumerate(schedules)]
         good = self.ground.make_task_row(name='good', schedule=('* * * * * *', 'UTC', 'yes'))
         self.ground.start_daemon('scheduler')
-        wait_until(lambda: self.runs(task=good, state='queued'), 5, 'the good one')
+        wait_until(lambda: self.runs(task=good, state='queued'), 60, 'the good one')
         rows = {row[0]: row for row in self.listed()}
         for task in broken:
             self.assertNotEqual(rows[task][6], '')
@@ -123,7 +123,7 @@ class Scheduler(unittest.TestCase):
         # Mended, it runs.
         self.ground.store('reschedule', broken[0], '* * * * * *')
         self.reload()
-        wait_until(lambda: self.runs(task=broken[0], state='queued'), 5, 'the mended one')
+        wait_until(lambda: self.runs(task=broken[0], state='queued'), 60, 'the mended one')
 
     def test_disabled(self):
         """A disabled task is listed and does not run; enabled again it does."""
@@ -136,7 +136,7 @@ class Scheduler(unittest.TestCase):
         self.assertFalse(self.listed()[0][4])
         self.ground.store('enable', task, 'yes')
         self.reload()
-        wait_until(lambda: self.runs(state='queued'), 5, 'a run')
+        wait_until(lambda: self.runs(state='queued'), 60, 'a run')
 
     def test_pause(self):
         """A pause holds over a restart; what elapsed in it is caught up."""
@@ -149,7 +149,7 @@ class Scheduler(unittest.TestCase):
         self.assertEqual(self.runs(), [])
         self.assertEqual(self.ground.property(SCHEDULER, 'ActiveSchedules'), 'u 0')
         self.ground.call(SCHEDULER, 'Resume')
-        wait_until(lambda: self.runs(state='queued'), 5, 'a run')
+        wait_until(lambda: self.runs(state='queued'), 60, 'a run')
 
     def test_by_hand(self):
         """Requests make runs with an audit row; a second one is a conflict."""
