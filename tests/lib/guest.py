@@ -131,7 +131,7 @@ class Guest:
         """Runs a command in the guest; the completed process, output as text."""
         env = ['env', *(f'{key}={value}' for key, value in environment.items())] if environment else []
         result = subprocess.run(
-            ['nsenter', '-t', self.leader, '-a', '--', *env, *map(str, command)],
+            ['nsenter', '-t', self.leader, '-a', '-r', '--', *env, *map(str, command)],
             input='' if stdin is None else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
