@@ -23,11 +23,11 @@ class Quickstart(unittest.TestCase):
         with Guest('quickstart') as guest:
             environment = {'BACKUPX_BUILD': build_folder(), 'HOME': '/root'}
             # Another user's clone, as far as git in a container of this machine is concerned.
-            once = guest.run(ROOT / 'quickstart', '--once', environment=environment, timeout=200, check=False)
+            once = guest.run(ROOT / 'quickstart', '--once', environment=environment, timeout=400, check=False)
             self.assertEqual(once.returncode, 0, once.stdout + once.stderr)
             self.assertIn('Identical', once.stdout)
             self.assertEqual(guest.show('backupx-api.service', 'ActiveState'), 'inactive')
-            stays = guest.run(ROOT / 'quickstart', environment=environment, timeout=200, check=False)
+            stays = guest.run(ROOT / 'quickstart', environment=environment, timeout=400, check=False)
             self.assertEqual(stays.returncode, 0, stays.stdout + stays.stderr)
             for unit in ('backupx-api', 'backupx-scheduler', 'backupx-dispatcher', 'backupx-agent'):
                 self.assertEqual(guest.show(f'{unit}.service', 'ActiveState'), 'active')
