@@ -162,7 +162,7 @@ class Guest:
             'journalctl', '--no-pager', '-o', 'short-monotonic', *arguments, check=False
         ).stdout
 
-    def wait(self, condition, timeout=20, what='the condition'):
+    def wait(self, condition, timeout=60, what='the condition'):
         """Asks until the answer is true; gives the answer."""
         deadline = time.monotonic() + timeout
         while True:

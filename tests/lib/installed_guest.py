@@ -129,7 +129,7 @@ class InstalledGuest(Guest):
         """Starts a task; the run's number."""
         return self.post(f'tasks/{task}/run')['run_id']
 
-    def wait_run(self, run, states=FINAL_STATES, timeout=60):
+    def wait_run(self, run, states=FINAL_STATES, timeout=240):
         """Waits until a run is in one of the states; the run."""
         found = {}
 

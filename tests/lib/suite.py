@@ -287,7 +287,7 @@ class Suite:
         """A node as the API shows it."""
         return self.client.get(f'nodes/{node}')
 
-    def wait_online(self, node=1, timeout=20):
+    def wait_online(self, node=1, timeout=60):
         """Waits until a node is online."""
 
         try:
@@ -327,7 +327,7 @@ class Suite:
         """Starts a task; the id of its run."""
         return self.client.post(f'tasks/{task}/run')['run_id']
 
-    def wait_run(self, run, states=FINAL_STATES, timeout=60):
+    def wait_run(self, run, states=FINAL_STATES, timeout=240):
         """Waits until a run is in one of the states; the run."""
         found = {}
 
