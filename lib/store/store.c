@@ -203,16 +203,38 @@ static int store_connect(Store *s, const char *path, Failure *reterr_failure) {
         return 0;
 }
 
+typedef struct Identity {
+        int64_t application;
+        int64_t version;
+        int64_t tables;
+} Identity;
+
+/* All three of one moment: a sibling that makes the first tables meanwhile must not look like a stranger. */
+static int store_identify(Store *s, Identity *ret) {
+        Identity i = {};
+        int r, end;
+
+        r = store_raw(s, "BEGIN");
+        if (r < 0)
+                return r;
+        r = store_raw_number(s, "PRAGMA application_id", &i.application);
+        if (r >= 0)
+                r = store_raw_number(s, "PRAGMA user_version", &i.version);
+        if (r >= 0)
+                r = store_raw_number(s, "SELECT count(*) FROM sqlite_master", &i.tables);
+        end = sqlite3_get_autocommit(s->db) ? 0 : store_raw(s, "ROLLBACK");
+        if (r < 0 || end < 0)
+                return r < 0 ? r : end;
+        *ret = i;
+        return 0;
+}
+
 /* Refuses files of others before anything is written. */
 static int store_recognize(Store *s, const char *path, unsigned n_steps, Failure *reterr_failure) {
-        int64_t application = 0, version = 0, tables = 0;
+        Identity identity = {};
         int r;
 
-        r = store_raw_number(s, "PRAGMA application_id", &application);
-        if (r >= 0)
-                r = store_raw_number(s, "PRAGMA user_version", &version);
-        if (r >= 0)
-                r = store_raw_number(s, "SELECT count(*) FROM sqlite_master", &tables);
+        r = store_identify(s, &identity);
         if (r == -EUCLEAN)
                 return failure_set(
                                 reterr_failure, r, "STORE_CORRUPT",
@@ -222,18 +244,18 @@ static int store_recognize(Store *s, const char *path, unsigned n_steps, Failure
         if (r < 0)
                 return failure_set(reterr_failure, r, "STORE_OPEN", "Cannot read the database %s: %m", path);
 
-        if (application != APPLICATION_ID && (application != 0 || tables > 0))
+        if (identity.application != APPLICATION_ID && (identity.application != 0 || identity.tables > 0))
                 return failure_set(reterr_failure, -EUCLEAN, "STORE_FOREIGN",
                                    "%s is a database of another program. It was left as it is; set "
                                    "BACKUPX_STATE_DIR or move it away.",
                                    path);
-        if (version < 0 || version > (int64_t) n_steps)
+        if (identity.version < 0 || identity.version > (int64_t) n_steps)
                 return failure_set(
                                 reterr_failure, -EPROTONOSUPPORT, "STORE_NEWER",
                                 "%s was written by a newer version of BackupX (schema %" PRIi64
                                 ", this one knows %u). Install that version again, or restore the database "
                                 "from before the upgrade.",
-                                path, version, n_steps);
+                                path, identity.version, n_steps);
         return 0;
 }
 

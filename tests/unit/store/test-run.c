@@ -586,11 +586,17 @@ static void test_clean(void) {
         append(&f, gone, 1, 101, "x", 100);
         append(&f, gone, 1, 201, "x", 50);
         append(&f, kept, 1, 1, "x", 10);
-        CHECK_INT(store_clean(f.dispatcher, &keep, T0 + 2, &more), 0);
+        /* A call ends when its time is over, so a slow machine needs more of them. */
+        for (; more && turns < 1000; turns++)
+                CHECK_INT(store_clean(f.dispatcher, &keep, T0 + 2, &more), 0);
         CHECK(!more);
-        for (more = true; more && turns < 100; turns++)
+        CHECK_INT(runs_list(f.api, NULL, 0, 10, &runs), 0);
+        CHECK_INT(runs.n, 2);
+        run_list_done(&runs);
+        for (more = true, turns = 0; more && turns < 1000; turns++)
                 CHECK_INT(store_clean(f.dispatcher, &keep, T0 + 2 * USEC_PER_DAY, &more), 0);
-        CHECK(turns > 2 && turns < 20);
+        CHECK(!more);
+        CHECK(turns > 2);
         CHECK_INT(store_clean(f.dispatcher, &keep, T0 + 2 * USEC_PER_DAY, &more), 0);
         CHECK_INT(run_log_list(f.api, kept, 0, 10, &logs), 0);
         CHECK_INT(logs.n, 0);
