@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -23,6 +24,8 @@ from suite import Suite, wait_until  # noqa: E402 pylint: disable=wrong-import-p
 
 SMALL_FILES = 100_000
 LARGE_MIB = 384
+# Seconds between two heartbeats of an agent.
+HEARTBEAT = 15
 EXTRACT = "tar --numeric-owner --xattrs --xattrs-include='*' --acls --sparse -xpf -"
 
 
@@ -297,7 +300,14 @@ class Restores(unittest.TestCase):
 
     def test_cancel(self):
         run = self.start_slow_restore()
+        # Held until the agent has heard of it with a heartbeat: a fast disk would be done before.
+        jobs = self.jobs()
+        for pid in jobs:
+            os.kill(pid, signal.SIGSTOP)
         self.suite.client.post(f'runs/{run}/cancel')
+        time.sleep(1.3 * HEARTBEAT)
+        for pid in jobs:
+            os.kill(pid, signal.SIGCONT)
         self.assertEqual(self.suite.wait_run(run, timeout=120)['state'], 'cancelled')
         self.assert_only_whole_files()
         self.assertEqual(list(self.restored().rglob('.backupx*')), [])
