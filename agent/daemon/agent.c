@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
-#include <unistd.h>
 
+#include "agent/daemon/adopt.h"
 #include "agent/daemon/agent-bus.h"
 #include "agent/daemon/claim.h"
 #include "agent/daemon/credential.h"
@@ -16,6 +13,7 @@
 #include "agent/daemon/heartbeat.h"
 #include "agent/daemon/launch.h"
 #include "agent/daemon/work.h"
+#include "agent/daemon/works.h"
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/file.h"
@@ -115,60 +113,27 @@ Work **agent_works(Agent *a) {
         return &a->works;
 }
 
-/* --- What the work amounts to ------------------------------------------------------------------------- */
-
 AgentPlaces agent_free_places(const Agent *a) {
-        AgentPlaces places;
-
         assert(a);
 
-        places = (AgentPlaces){ a->options->capacity, a->options->probe_capacity };
-        for (const Work *w = a->works; w; w = w->next) {
-                unsigned *place = launch_is_probe(w->kind) ? &places.probes : &places.heavy;
-
-                if (work_state_takes_place(w->state) && *place > 0)
-                        (*place)--;
-        }
-        return places;
+        return works_places_left(a->works,
+                                 (AgentPlaces){ a->options->capacity, a->options->probe_capacity });
 }
 
 bool agent_has_lost_work(const Agent *a) {
         assert(a);
-
-        for (const Work *w = a->works; w; w = w->next)
-                if (w->state == WORK_LOST)
-                        return true;
-        return false;
+        return works_has_lost(a->works);
 }
 
 json_t *agent_list_work(const Agent *a, WorkStateFilter which) {
-        _cleanup_json_ json_t *list = json_array();
-
         assert(a);
-        assert(which);
-
-        for (const Work *w = a->works; list && w; w = w->next)
-                if (which(w->state) && json_array_size(list) < AGENT_HOLDING_MAX &&
-                    json_append(list,
-                                json_pack("{s:I, s:I}", "command", (json_int_t) w->name.command, "attempt",
-                                          (json_int_t) w->name.attempt)) < 0)
-                        return NULL;
-        return TAKE_PTR(list);
-}
-
-static unsigned count_jobs(const Agent *a) {
-        unsigned n = 0;
-
-        for (const Work *w = a->works; w; w = w->next)
-                if (work_state_takes_place(w->state))
-                        n++;
-        return n;
+        return works_to_json(a->works, which);
 }
 
 /* --- Status ------------------------------------------------------------------------------------------- */
 
 static int build_status(const Agent *a, char **ret) {
-        unsigned jobs = count_jobs(a);
+        unsigned jobs = works_count_jobs(a->works);
 
         if (a->stopping)
                 return asprintf_safe(ret, "Stopping, %u job%s to wait for", jobs, jobs == 1 ? "" : "s");
@@ -223,23 +188,7 @@ void agent_duplicated(Agent *a, bool duplicated) {
         tell_status(a);
 }
 
-/* --- Commands -------------------------------------------------------------------------------------------
- */
-
-static Work *find_work(Agent *a, WorkName name) {
-        for (Work *w = a->works; w; w = w->next)
-                if (w->name.command == name.command && w->name.attempt == name.attempt)
-                        return w;
-        return NULL;
-}
-
-/* This attempt, or a later one: what is left of an answer that was overtaken. */
-static bool has_attempt(const Agent *a, WorkName name) {
-        for (const Work *w = a->works; w; w = w->next)
-                if (w->name.command == name.command && w->name.attempt >= name.attempt)
-                        return true;
-        return false;
-}
+/* --- Commands ----------------------------------------------------------------------------------------- */
 
 void agent_take_command(Agent *a, const json_t *command) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
@@ -254,7 +203,7 @@ void agent_take_command(Agent *a, const json_t *command) {
                           failure_message(&failure, r));
                 return;
         }
-        if (has_attempt(a, d.name)) {
+        if (works_has_attempt(a->works, d.name)) {
                 log_debug("Command %" PRIu64 ", attempt %" PRIu64 ", is here already", d.name.command,
                           d.name.attempt);
                 return;
@@ -284,10 +233,8 @@ void agent_cancel(Agent *a, uint64_t command) {
 }
 
 static void exit_when_done(Agent *a) {
-        for (const Work *w = a->works; w; w = w->next)
-                if (w->pid > 0 || (w->state == WORK_REPORTING && w->stopped))
-                        return;
-        (void) sd_event_exit(a->event, 0);
+        if (!works_hold_up_exit(a->works))
+                (void) sd_event_exit(a->event, 0);
 }
 
 void agent_work_changed(Agent *a) {
@@ -414,57 +361,6 @@ void agent_token_refused(Agent *a) {
         }
 }
 
-/* The lines to jobs that the service manager kept for us, by their names. */
-static void adopt_lines(Agent *a) {
-        char **names = NULL;
-        int n;
-
-        n = sd_listen_fds_with_names(/* unset_environment= */ true, &names);
-        for (int i = 0; i < n; i++) {
-                int fd = SD_LISTEN_FDS_START + i, r;
-                WorkName name;
-
-                if (work_name_parse(names[i], "", &name) < 0 || find_work(a, name)) {
-                        fd_store_remove(names[i]);
-                        safe_close(fd);
-                        continue;
-                }
-                r = work_adopt(a, name, fd);
-                if (r < 0)
-                        log_error_errno(r, "Cannot take up %s again: %m", names[i]);
-        }
-        strv_free(names);
-}
-
-static int adopt_file(Agent *a, const char *file) {
-        WorkName name;
-
-        if (work_name_parse(file, ".job", &name) < 0 && work_name_parse(file, ".json", &name) < 0)
-                return 0;
-        if (find_work(a, name))
-                return 0;
-        return work_adopt(a, name, -EBADF);
-}
-
-static int adopt_files(Agent *a) {
-        int fd, r = 0;
-        DIR *d;
-
-        fd = fcntl(a->results_fd, F_DUPFD_CLOEXEC, 3);
-        if (fd < 0)
-                return log_error_errno(errno, "The folder of results cannot be read: %m");
-        d = fdopendir(fd);
-        if (!d) {
-                safe_close(fd);
-                return log_error_errno(errno, "The folder of results cannot be read: %m");
-        }
-        rewinddir(d);
-        for (const struct dirent *e = readdir(d); e && r >= 0; e = readdir(d))
-                r = adopt_file(a, e->d_name);
-        (void) closedir(d);
-        return r < 0 ? log_error_errno(r, "What an agent before left cannot be taken up: %m") : 0;
-}
-
 int agent_start(Agent *a) {
         int r;
 
@@ -473,8 +369,7 @@ int agent_start(Agent *a) {
         r = agent_bus_start(a->bus);
         if (r < 0)
                 return log_error_errno(r, "Cannot open the bus: %m");
-        adopt_lines(a);
-        r = adopt_files(a);
+        r = adopt_all(a);
         if (r < 0)
                 return r;
         r = try_token(a);
