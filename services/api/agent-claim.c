@@ -34,15 +34,10 @@ static int parse_body(Request *r, ClaimBody *ret) {
         int error;
 
         error = request_body_json(r, &json);
-        if (error == -EBADMSG)
-                return 1;
         if (error < 0)
                 return error;
         error = claim_body_parse(json, ret, &failure);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : 1;
+        return request_check(r, error, &failure);
 }
 
 /* Of one agent the newest claim counts: the older connection may be a dead one. */

@@ -12,19 +12,6 @@
 
 #include "services/api/agent-private.h"
 
-/* 1: the request was answered. */
-static int parse_json(Request *r, json_t **ret) {
-        int error;
-
-        error = request_body_json(r, ret);
-        return error == -EBADMSG ? 1 : error;
-}
-
-static int refuse_body(Request *r, int error, const Failure *failure) {
-        error = request_fail_failure(r, error, failure);
-        return error < 0 ? error : 1;
-}
-
 /* The answer for an outcome of the queue; 1: it was one that refuses. */
 static int refuse_outcome(AgentOp *op, int outcome) {
         switch (outcome) {
@@ -60,9 +47,9 @@ int agent_accept(Request *r) {
 
         error = agent_node_of(r, &node);
         if (error == 0)
-                error = parse_json(r, &json);
-        if (error == 0 && accept_body_parse(json, &attempt, &failure) < 0)
-                error = refuse_body(r, -EBADMSG, &failure);
+                error = request_body_json(r, &json);
+        if (error == 0)
+                error = request_check(r, accept_body_parse(json, &attempt, &failure), &failure);
         if (error != 0)
                 return MIN(error, 0);
         error = agent_op_new(r, node, AGENT_OP_ACCEPT, &op);
@@ -197,9 +184,9 @@ int agent_progress(Request *r) {
 
         error = agent_node_of(r, &node);
         if (error == 0)
-                error = parse_json(r, &json);
-        if (error == 0 && progress_body_parse(json, &body, &failure) < 0)
-                error = refuse_body(r, -EBADMSG, &failure);
+                error = request_body_json(r, &json);
+        if (error == 0)
+                error = request_check(r, progress_body_parse(json, &body, &failure), &failure);
         if (error != 0)
                 return MIN(error, 0);
         error = agent_op_new(r, node, AGENT_OP_PROGRESS, &op);
@@ -269,9 +256,9 @@ int agent_result(Request *r) {
 
         error = agent_node_of(r, &node);
         if (error == 0)
-                error = parse_json(r, &json);
-        if (error == 0 && result_body_parse(json, &body, &failure) < 0)
-                error = refuse_body(r, -EBADMSG, &failure);
+                error = request_body_json(r, &json);
+        if (error == 0)
+                error = request_check(r, result_body_parse(json, &body, &failure), &failure);
         if (error != 0)
                 return MIN(error, 0);
         error = agent_op_new(r, node, AGENT_OP_RESULT, &op);

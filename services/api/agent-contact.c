@@ -22,18 +22,13 @@ static int parse_body(Request *r, HeartbeatBody *ret) {
         int error;
 
         error = request_body_json(r, &json);
-        if (error == -EBADMSG)
-                return 1;
         if (error < 0)
                 return error;
         error = heartbeat_body_parse(json, ret, &failure);
         if (error >= 0 && ret->public_key && age_recipient_parse(ret->public_key, &key) < 0)
                 error = failure_set_field(&failure, -EBADMSG, "FIELD_INVALID", "public_key",
                                           "Field 'public_key' has to be an age recipient (age1…)");
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : 1;
+        return request_check(r, error, &failure);
 }
 
 /* --- The key -------------------------------------------------------------------------------------- */

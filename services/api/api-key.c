@@ -16,24 +16,19 @@
 /* People see their own keys, administrators all. */
 int api_keys_get(Request *r) {
         _cleanup_(api_key_list_done) ApiKeyList list = API_KEY_LIST_NULL;
-        _cleanup_json_ json_t *items = json_array();
+        _cleanup_(page_done) Page page = PAGE_NULL;
         uint64_t owner = r->principal.role == USER_ADMIN ? 0 : r->principal.user_id;
-        size_t n;
-        Page page;
         int error;
 
         error = page_from_request(r, &page);
         if (error < 0)
                 return error;
-        error = api_keys_list(r->api->store, owner, page.cursor, page.limit + 1, &list);
+        error = api_keys_list(r->api->store, owner, page.cursor, page_rows(&page), &list);
         if (error < 0)
                 return error;
-        n = MIN(list.n, page.limit);
-        for (size_t i = 0; i < n; i++)
-                if (json_append(items, api_key_to_json(&list.items[i])) < 0)
-                        return -ENOMEM;
-        return request_reply(r, MHD_HTTP_OK,
-                             page_to_json(TAKE_PTR(items), list.n > n, n > 0 ? list.items[n - 1].id : 0));
+        for (size_t i = 0; i < list.n; i++)
+                page_add(&page, list.items[i].id, api_key_to_json(&list.items[i]));
+        return page_reply(r, &page);
 }
 
 /* Reads the body and checks what goes beyond its form. */
@@ -50,15 +45,14 @@ static int read_key(Request *r, ApiKey *key) {
         key->created = now_usec(CLOCK_REALTIME);
         error = api_key_from_json(body, key, &failure);
         if (error < 0)
-                error = request_fail_failure(r, error, &failure);
-        else if (key->role > r->principal.role)
-                error = request_fail_field(r, ERROR_FORBIDDEN, "role",
-                                           "A key cannot have more power than you have.");
-        else if (key->expires != 0 && key->expires <= key->created)
-                error = request_fail_field(r, ERROR_FIELD_INVALID, "expires_at", "This time has passed.");
-        else
-                return 0;
-        return error < 0 ? error : -EBADMSG;
+                return request_check(r, error, &failure);
+        if (key->role > r->principal.role)
+                return request_refused(request_fail_field(r, ERROR_FORBIDDEN, "role",
+                                                          "A key cannot have more power than you have."));
+        if (key->expires != 0 && key->expires <= key->created)
+                return request_refused(request_fail_field(r, ERROR_FIELD_INVALID, "expires_at",
+                                                          "This time has passed."));
+        return 0;
 }
 
 static int add(Request *r, ApiKey *key, const char *token) {
@@ -75,9 +69,8 @@ static int add(Request *r, ApiKey *key, const char *token) {
         error = api_key_add(r->api->store, key, hash, &key->id);
         if (error != 0)
                 return error;
-        error = change_audit(r, "api_key.create", key->id, key->name,
+        return change_commit(r, &tx, "api_key.create", key->id, key->name,
                              json_pack("{s:s}", "role", user_role_to_string(key->role)));
-        return error < 0 ? error : store_commit(&tx);
 }
 
 int api_keys_post(Request *r) {
@@ -106,20 +99,6 @@ int api_keys_post(Request *r) {
         return request_reply(r, MHD_HTTP_CREATED, TAKE_PTR(data));
 }
 
-static int remove_key(Request *r, const ApiKey *key) {
-        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        int error;
-
-        error = store_begin(r->api->store, &tx);
-        if (error < 0)
-                return error;
-        error = api_key_delete(r->api->store, key->id);
-        if (error != 0)
-                return error;
-        error = change_audit(r, "api_key.delete", key->id, key->name, NULL);
-        return error < 0 ? error : store_commit(&tx);
-}
-
 int api_key_remove(Request *r) {
         _cleanup_(api_key_done) ApiKey key = API_KEY_NULL;
         int error;
@@ -129,7 +108,7 @@ int api_key_remove(Request *r) {
         if (error == 0 && key.user_id != r->principal.user_id && r->principal.role != USER_ADMIN)
                 error = STORE_E_NOT_FOUND;
         if (error == 0)
-                error = remove_key(r, &key);
+                error = change_delete(r, api_key_delete, "api_key.delete", key.id, key.name);
         if (error > 0)
                 return request_fail(r, ERROR_API_KEY_NOT_FOUND, "There is no API key %" PRIu64 ".", r->id);
         if (error < 0)

@@ -46,6 +46,33 @@ int change_audit(Request *r, const char *action, uint64_t object_id, const char 
         return add(r, &e);
 }
 
+int change_commit(Request *r, StoreTx *tx, const char *action, uint64_t object_id, const char *object_name,
+                  json_t *detail) {
+        int error;
+
+        assert(tx);
+
+        error = change_audit(r, action, object_id, object_name, detail);
+        return error < 0 ? error : store_commit(tx);
+}
+
+int change_delete(Request *r, ChangeDelete *drop, const char *action, uint64_t object_id,
+                  const char *object_name) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        int error;
+
+        assert(r);
+        assert(drop);
+
+        error = store_begin(r->api->store, &tx);
+        if (error < 0)
+                return error;
+        error = drop(r->api->store, object_id);
+        if (error != 0)
+                return error;
+        return change_commit(r, &tx, action, object_id, object_name, NULL);
+}
+
 int change_audit_self(Request *r, uint64_t user_id, const char *username, const char *action) {
         AuditEntry e = {
                 .user_id = user_id,

@@ -83,11 +83,7 @@ static int read_setup(Request *r, PasswordJob *j) {
         if (error > 0 && password_check(j->new_password) < 0)
                 json_reader_fail(&reader, "password", "has to have %d to %d bytes and no control characters",
                                  PASSWORD_MIN, PASSWORD_MAX);
-        error = json_reader_finish(&reader);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : -EBADMSG;
+        return request_check(r, json_reader_finish(&reader), &failure);
 }
 
 int setup_post(Request *r) {
@@ -120,11 +116,7 @@ static int read_login(Request *r, PasswordJob *j) {
         json_reader_init(&reader, body, &failure);
         json_reader_strdup(&reader, "username", JSON_REQUIRED, LOGIN_TEXT_MAX, &j->user.username);
         json_reader_strdup(&reader, "password", JSON_REQUIRED, LOGIN_TEXT_MAX, &j->old_password);
-        error = json_reader_finish(&reader);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : -EBADMSG;
+        return request_check(r, json_reader_finish(&reader), &failure);
 }
 
 static int refuse_login(Request *r, const char *username) {
@@ -350,11 +342,7 @@ static int read_password(Request *r, PasswordJob *j) {
         if (error > 0 && password_check(j->new_password) < 0)
                 json_reader_fail(&reader, "password", "has to have %d to %d bytes and no control characters",
                                  PASSWORD_MIN, PASSWORD_MAX);
-        error = json_reader_finish(&reader);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : -EBADMSG;
+        return request_check(r, json_reader_finish(&reader), &failure);
 }
 
 int auth_password(Request *r) {

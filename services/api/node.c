@@ -35,29 +35,24 @@ static int fail_node(Request *r, int outcome, const Node *node) {
                 return request_fail(r, ERROR_NODE_IS_LOCAL,
                                     "The master's own node cannot be renamed or deleted.");
         default:
-                return -EINVAL;
+                return outcome < 0 ? outcome : -EINVAL;
         }
 }
 
 int nodes_get(Request *r) {
         _cleanup_(node_list_done) NodeList list = NODE_LIST_NULL;
-        _cleanup_json_ json_t *items = json_array();
-        size_t n;
-        Page page;
+        _cleanup_(page_done) Page page = PAGE_NULL;
         int error;
 
         error = page_from_request(r, &page);
         if (error < 0)
                 return error;
-        error = nodes_list(r->api->store, page.cursor, page.limit + 1, &list);
+        error = nodes_list(r->api->store, page.cursor, page_rows(&page), &list);
         if (error < 0)
                 return error;
-        n = MIN(list.n, page.limit);
-        for (size_t i = 0; i < n; i++)
-                if (json_append(items, node_to_json(&list.items[i])) < 0)
-                        return -ENOMEM;
-        return request_reply(r, MHD_HTTP_OK,
-                             page_to_json(TAKE_PTR(items), list.n > n, n > 0 ? list.items[n - 1].id : 0));
+        for (size_t i = 0; i < list.n; i++)
+                page_add(&page, list.items[i].id, node_to_json(&list.items[i]));
+        return page_reply(r, &page);
 }
 
 static int reply_node(Request *r, unsigned status, uint64_t id, const char *token) {
@@ -67,7 +62,7 @@ static int reply_node(Request *r, unsigned status, uint64_t id, const char *toke
 
         error = node_get(r->api->store, id, &node);
         if (error != 0)
-                return error < 0 ? error : fail_node(r, error, &node);
+                return fail_node(r, error, &node);
         data = node_to_json(&node);
         if (!data || (token && json_set(data, "token", json_from_string(token)) < 0))
                 return -ENOMEM;
@@ -86,11 +81,7 @@ static int read_node(Request *r, Node *node) {
         error = request_body_json(r, &body);
         if (error < 0)
                 return error;
-        error = node_from_json(body, node, &failure);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : -EBADMSG;
+        return request_check(r, node_from_json(body, node, &failure), &failure);
 }
 
 /* --- New ones ------------------------------------------------------------------------------------- */
@@ -110,8 +101,7 @@ static int add(Request *r, Node *node, const uint8_t hash[static TOKEN_HASH_SIZE
                                /* replace_now= */ false);
         if (error != 0)
                 return error;
-        error = change_audit(r, "node.create", node->id, node->name, NULL);
-        return error < 0 ? error : store_commit(&tx);
+        return change_commit(r, &tx, "node.create", node->id, node->name, NULL);
 }
 
 int nodes_post(Request *r) {
@@ -129,7 +119,7 @@ int nodes_post(Request *r) {
         if (error >= 0)
                 error = add(r, &node, hash);
         if (error != 0)
-                return error < 0 ? error : fail_node(r, error, &node);
+                return fail_node(r, error, &node);
         change_tell(r, "node", node.id, "created");
         return reply_node(r, MHD_HTTP_CREATED, node.id, token);
 }
@@ -146,8 +136,7 @@ static int update(Request *r, const Node *node) {
         error = node_update(r->api->store, node->id, node->name, node->description);
         if (error != 0)
                 return error;
-        error = change_audit(r, "node.update", node->id, node->name, NULL);
-        return error < 0 ? error : store_commit(&tx);
+        return change_commit(r, &tx, "node.update", node->id, node->name, NULL);
 }
 
 int node_put(Request *r) {
@@ -156,29 +145,15 @@ int node_put(Request *r) {
 
         error = node_get(r->api->store, r->id, &node);
         if (error != 0)
-                return error < 0 ? error : fail_node(r, error, &node);
+                return fail_node(r, error, &node);
         error = read_node(r, &node);
         if (error < 0)
                 return error;
         error = update(r, &node);
         if (error != 0)
-                return error < 0 ? error : fail_node(r, error, &node);
+                return fail_node(r, error, &node);
         change_tell(r, "node", node.id, "updated");
         return reply_node(r, MHD_HTTP_OK, node.id, NULL);
-}
-
-static int remove_node(Request *r, const Node *node) {
-        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        int error;
-
-        error = store_begin(r->api->store, &tx);
-        if (error < 0)
-                return error;
-        error = node_delete(r->api->store, node->id);
-        if (error != 0)
-                return error;
-        error = change_audit(r, "node.delete", node->id, node->name, NULL);
-        return error < 0 ? error : store_commit(&tx);
 }
 
 int node_remove(Request *r) {
@@ -187,9 +162,9 @@ int node_remove(Request *r) {
 
         error = node_get(r->api->store, r->id, &node);
         if (error == 0)
-                error = remove_node(r, &node);
+                error = change_delete(r, node_delete, "node.delete", node.id, node.name);
         if (error != 0)
-                return error < 0 ? error : fail_node(r, error, &node);
+                return fail_node(r, error, &node);
         change_tell(r, "node", node.id, "deleted");
         return request_reply(r, MHD_HTTP_OK, json_object());
 }
@@ -199,28 +174,17 @@ int node_remove(Request *r) {
 static int read_ttl(Request *r, uint32_t *ret) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *body = NULL;
-        uint32_t ttl = ENROLLMENT_TTL_DEFAULT_SEC;
         JsonReader reader;
         int error;
 
-        if (r->body.size == 0) {
-                *ret = ttl;
-                return 0;
-        }
-        error = request_body_json(r, &body);
+        error = request_body_json_or_none(r, &body);
         if (error < 0)
                 return error;
         json_reader_init(&reader, body, &failure);
-        error = json_reader_u32(&reader, "ttl_s", JSON_OPTIONAL, ENROLLMENT_TTL_MAX_SEC, &ttl);
-        if (error > 0 && ttl < ENROLLMENT_TTL_MIN_SEC)
+        error = json_reader_u32(&reader, "ttl_s", JSON_OPTIONAL, ENROLLMENT_TTL_MAX_SEC, ret);
+        if (error > 0 && *ret < ENROLLMENT_TTL_MIN_SEC)
                 json_reader_fail(&reader, "ttl_s", "has to be at least %u", ENROLLMENT_TTL_MIN_SEC);
-        error = json_reader_finish(&reader);
-        if (error < 0) {
-                error = request_fail_failure(r, error, &failure);
-                return error < 0 ? error : -EBADMSG;
-        }
-        *ret = ttl;
-        return 0;
+        return request_check(r, json_reader_finish(&reader), &failure);
 }
 
 static int enroll_write(Request *r, const Node *node, const char *token, usec_t now, usec_t expires) {
@@ -237,8 +201,7 @@ static int enroll_write(Request *r, const Node *node, const char *token, usec_t 
         error = enrollment_add(r->api->store, node->id, hash, now, expires, r->principal.user_id);
         if (error != 0)
                 return error;
-        error = change_audit(r, "node.enrollment", node->id, node->name, NULL);
-        return error < 0 ? error : store_commit(&tx);
+        return change_commit(r, &tx, "node.enrollment", node->id, node->name, NULL);
 }
 
 /* A one-time token for an install link; also the operator's leave to pin another key. */
@@ -247,7 +210,7 @@ int node_enrollment(Request *r) {
         _cleanup_(node_done) Node node = NODE_NULL;
         _cleanup_json_ json_t *data = json_object();
         usec_t now = now_usec(CLOCK_REALTIME);
-        uint32_t ttl;
+        uint32_t ttl = ENROLLMENT_TTL_DEFAULT_SEC;
         int error;
 
         error = read_ttl(r, &ttl);
@@ -259,7 +222,7 @@ int node_enrollment(Request *r) {
         if (error == 0)
                 error = enroll_write(r, &node, token, now, now + ttl * USEC_PER_SEC);
         if (error != 0)
-                return error < 0 ? error : fail_node(r, error, &node);
+                return fail_node(r, error, &node);
         if (json_set(data, "token", json_from_string(token)) < 0 ||
             json_set(data, "expires_at", json_from_time(now + ttl * USEC_PER_SEC)) < 0)
                 return -ENOMEM;
@@ -280,24 +243,15 @@ static int seal_for_node(const Node *node, const char *token, char **ret_sealed)
 static int read_revoke(Request *r, bool *ret) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *body = NULL;
-        bool revoke = false;
         JsonReader reader;
         int error;
 
-        if (r->body.size > 0) {
-                error = request_body_json(r, &body);
-                if (error < 0)
-                        return error;
-                json_reader_init(&reader, body, &failure);
-                json_reader_bool(&reader, "revoke", JSON_OPTIONAL, &revoke);
-                error = json_reader_finish(&reader);
-                if (error < 0) {
-                        error = request_fail_failure(r, error, &failure);
-                        return error < 0 ? error : -EBADMSG;
-                }
-        }
-        *ret = revoke;
-        return 0;
+        error = request_body_json_or_none(r, &body);
+        if (error < 0)
+                return error;
+        json_reader_init(&reader, body, &failure);
+        json_reader_bool(&reader, "revoke", JSON_OPTIONAL, ret);
+        return request_check(r, json_reader_finish(&reader), &failure);
 }
 
 static int rotate_write(Request *r, const Node *node, const char *token, const char *sealed, bool revoke) {
@@ -315,8 +269,8 @@ static int rotate_write(Request *r, const Node *node, const char *token, const c
                                /* replace_now= */ revoke);
         if (error != 0)
                 return error;
-        error = change_audit(r, "node.token", node->id, node->name, json_pack("{s:b}", "revoke", revoke));
-        return error < 0 ? error : store_commit(&tx);
+        return change_commit(r, &tx, "node.token", node->id, node->name,
+                             json_pack("{s:b}", "revoke", revoke));
 }
 
 /* A new token: the older ones live for a day, and the agent gets the new one with its next heartbeat.
@@ -325,7 +279,7 @@ int node_rotate(Request *r) {
         _cleanup_(erase_and_freep) char *token = NULL;
         _cleanup_(freep) char *sealed = NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
-        bool revoke;
+        bool revoke = false;
         int error;
 
         error = read_revoke(r, &revoke);
@@ -339,7 +293,7 @@ int node_rotate(Request *r) {
         if (error == 0)
                 error = rotate_write(r, &node, token, sealed, revoke);
         if (error != 0)
-                return error < 0 ? error : fail_node(r, error, &node);
+                return fail_node(r, error, &node);
         return request_reply(r, MHD_HTTP_CREATED,
                              json_pack("{s:s, s:b}", "token", token, "handed_over", sealed != NULL));
 }

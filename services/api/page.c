@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "base/parse.h"
 
 #include "services/api/page.h"
@@ -34,22 +35,46 @@ int page_from_request(Request *r, Page *ret) {
         if (error == 0)
                 return 0;
         if (error == -EINVAL)
-                error = request_fail_field(r, ERROR_QUERY_INVALID, "limit",
-                                           "limit is a number from 1 to %u.", PAGE_LIMIT_MAX);
-        else
-                error = request_fail_field(r, ERROR_QUERY_INVALID, "cursor",
-                                           "cursor is the next_cursor of an earlier answer.");
-        return error < 0 ? error : -EBADMSG;
+                return request_refused(request_fail_field(r, ERROR_QUERY_INVALID, "limit",
+                                                          "limit is a number from 1 to %u.",
+                                                          PAGE_LIMIT_MAX));
+        return request_refused(request_fail_field(r, ERROR_QUERY_INVALID, "cursor",
+                                                  "cursor is the next_cursor of an earlier answer."));
 }
 
-json_t *page_to_json(json_t *items, bool more, uint64_t last) {
-        _cleanup_json_ json_t *page = json_object();
-        char text[24];
+void page_add(Page *page, uint64_t key, json_t *item) {
+        _cleanup_json_ json_t *owned = item;
 
-        if (json_set(page, "items", items) < 0)
-                return NULL;
-        (void) snprintf(text, sizeof(text), "%" PRIu64, last);
-        if (json_set(page, "next_cursor", more ? json_from_string(text) : json_null()) < 0)
-                return NULL;
-        return TAKE_PTR(page);
+        assert(page);
+
+        if (page->n++ >= page->limit)
+                return;
+        if (!page->items)
+                page->items = json_array();
+        if (json_append(page->items, TAKE_PTR(owned)) < 0)
+                page->failed = true;
+        page->last = key;
+}
+
+int page_reply(Request *r, Page *page) {
+        _cleanup_json_ json_t *data = json_object();
+        char cursor[24]; /* of a 64 bit number */
+
+        assert(r);
+        assert(page);
+
+        (void) snprintf(cursor, sizeof(cursor), "%" PRIu64, page->last);
+        if (page->failed ||
+            json_set(data, "items", page->items ? TAKE_PTR(page->items) : json_array()) < 0 ||
+            json_set(data, "next_cursor",
+                     page->n > page->limit ? json_from_string(cursor) : json_null()) < 0)
+                return -ENOMEM;
+        return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
+}
+
+void page_done(Page *page) {
+        if (!page)
+                return;
+        json_decref(page->items);
+        *page = PAGE_NULL;
 }

@@ -12,12 +12,26 @@
 typedef struct Page {
         size_t limit;
         uint64_t cursor; /* 0: the first page */
+
+        /* The answer as it grows. */
+        json_t *items;
+        size_t n;      /* rows that were added, the one too many included */
+        uint64_t last; /* the key of the last row in items */
+        bool failed;   /* out of memory */
 } Page;
+
+#define PAGE_NULL ((Page){})
 
 /* Pure; NULL texts are absent. -EINVAL: limit, -ERANGE: cursor is not one. */
 int page_parse(const char *limit, const char *cursor, Page *ret) _warn_unused_;
 /* From the query; answers with 400 and gives -EBADMSG where it is wrong. */
 int page_from_request(Request *r, Page *ret) _warn_unused_;
-/* {"items":[…],"next_cursor":…}; takes items. n rows were asked for with limit + 1, so one too many says
- * that there is more; last is the key of the last row in items. */
-json_t *page_to_json(json_t *items, bool more, uint64_t last);
+/* How many rows to ask the store for: one more than is shown says whether there is another page. */
+static inline size_t page_rows(const Page *page) {
+        return page->limit + 1;
+}
+/* Adds a row by its key; item is taken over, NULL is out of memory. */
+void page_add(Page *page, uint64_t key, json_t *item);
+/* Answers with {"items":[…],"next_cursor":…}. */
+int page_reply(Request *r, Page *page) _warn_unused_;
+void page_done(Page *page);

@@ -205,6 +205,12 @@ int request_fail_failure(Request *r, int error, const Failure *failure) {
         return fail(r, e, failure->field, failure_message(failure, error));
 }
 
+int request_check(Request *r, int error, const Failure *failure) {
+        assert(r);
+
+        return error >= 0 ? 0 : request_refused(request_fail_failure(r, error, failure));
+}
+
 int request_fail_errno(Request *r, int error) {
         ApiError e = api_error_from_errno(error);
 
@@ -254,13 +260,22 @@ int request_body_json(Request *r, json_t **ret) {
         assert(ret);
 
         error = json_parse_strict(strempty(r->body.data), r->body.size, JSON_DEPTH_BODY, &json, &failure);
-        if (error < 0) {
-                error = request_fail(r, ERROR_BODY_INVALID, "The body is not well-formed JSON: %s",
-                                     failure_message(&failure, error));
-                return error < 0 ? error : -EBADMSG;
-        }
+        if (error < 0)
+                return request_refused(request_fail(r, ERROR_BODY_INVALID,
+                                                    "The body is not well-formed JSON: %s",
+                                                    failure_message(&failure, error)));
         *ret = TAKE_PTR(json);
         return 0;
+}
+
+int request_body_json_or_none(Request *r, json_t **ret) {
+        assert(r);
+        assert(ret);
+
+        if (r->body.size > 0)
+                return request_body_json(r, ret);
+        *ret = json_object();
+        return *ret ? 0 : -ENOMEM;
 }
 
 int request_body_none(Request *r) {
@@ -271,15 +286,9 @@ int request_body_none(Request *r) {
 
         assert(r);
 
-        if (r->body.size == 0)
-                return 0;
-        error = request_body_json(r, &json);
+        error = request_body_json_or_none(r, &json);
         if (error < 0)
                 return error;
         json_reader_init(&reader, json, &failure);
-        error = json_reader_finish(&reader);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : -EBADMSG;
+        return request_check(r, json_reader_finish(&reader), &failure);
 }

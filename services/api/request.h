@@ -8,6 +8,7 @@
  * callback: the connection waits meanwhile and costs nothing. When a client goes away while it waits, nobody
  * tells (libmicrohttpd does not look): whoever waits for long has to look at request_socket(). */
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 
@@ -82,6 +83,8 @@ const char *request_header(const Request *r, const char *name);
 int request_socket(const Request *r);
 /* The body as one JSON object, strictly read. Answers with 400 and gives -EBADMSG where it is not one. */
 int request_body_json(Request *r, json_t **ret) _warn_unused_;
+/* The same, where a body is optional: {} without one. */
+int request_body_json_or_none(Request *r, json_t **ret) _warn_unused_;
 /* For requests that need no body: none, or {}. The same answer and result where something is in it. */
 int request_body_none(Request *r) _warn_unused_;
 
@@ -108,6 +111,13 @@ int request_fail_field(Request *r, ApiError error, const char *field, const char
                 _printf_(4, 5) _warn_unused_;
 /* A failure with a code that the table has; else what error means. */
 int request_fail_failure(Request *r, int error, const Failure *failure) _warn_unused_;
+/* The result of a check of what the client sent: 0 where error is none, else it answers with the failure and
+ * gives -EBADMSG. A handler that gives -EBADMSG was answered for. */
+int request_check(Request *r, int error, const Failure *failure) _warn_unused_;
+/* The same for an answer of request_fail…() or request_fail_field(). */
+static inline int request_refused(int result) {
+        return result < 0 ? result : -EBADMSG;
+}
 /* What went wrong with us: logs it and answers 500 (or 503, 507). */
 int request_fail_errno(Request *r, int error) _warn_unused_;
 /* The same with Retry-After. */

@@ -16,7 +16,6 @@
 
 /* A page of one directory. */
 #define ENTRIES_DEFAULT 500U
-#define ENTRIES_MAX 1000U
 #define CURSOR_MAX 8192U
 
 /* The run of the path, which has to be a backup with something in it. */
@@ -48,11 +47,7 @@ static int read_restore(Request *r, RestoreRequest *ret) {
         error = request_body_json(r, &body);
         if (error < 0)
                 return error;
-        error = restore_request_from_json(body, ret, &failure);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : -EBADMSG;
+        return request_check(r, restore_request_from_json(body, ret, &failure), &failure);
 }
 
 static void restore_done(Request *r, int error, uint64_t run_id, const Failure *failure) {
@@ -134,19 +129,17 @@ static void entries_done(Request *r, int error, uint64_t command_id, const Failu
 static int query_limit(Request *r, uint32_t *ret) {
         const char *text = request_query(r, "limit"), *cursor = request_query(r, "cursor");
         Page page = { .limit = ENTRIES_DEFAULT };
-        int error;
 
-        if (text && (page_parse(text, NULL, &page) < 0 || page.limit > ENTRIES_MAX))
-                error = request_fail_field(r, ERROR_QUERY_INVALID, "limit",
-                                           "limit is a number from 1 to %u.", PAGE_LIMIT_MAX);
-        else if (cursor && strlen(cursor) > CURSOR_MAX)
-                error = request_fail_field(r, ERROR_QUERY_INVALID, "cursor",
-                                           "cursor is the next_cursor of an earlier answer.");
-        else {
-                *ret = (uint32_t) page.limit;
-                return 0;
-        }
-        return error < 0 ? error : -EBADMSG;
+        if (text && page_parse(text, NULL, &page) < 0)
+                return request_refused(request_fail_field(r, ERROR_QUERY_INVALID, "limit",
+                                                          "limit is a number from 1 to %u.",
+                                                          PAGE_LIMIT_MAX));
+        if (cursor && strlen(cursor) > CURSOR_MAX)
+                return request_refused(
+                                request_fail_field(r, ERROR_QUERY_INVALID, "cursor",
+                                                   "cursor is the next_cursor of an earlier answer."));
+        *ret = (uint32_t) page.limit;
+        return 0;
 }
 
 static json_t *browse_to_json(Request *r, const Run *source, uint32_t limit) {

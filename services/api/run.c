@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "base/alloc.h"
-#include "base/parse.h"
 #include "base/text.h"
 #include "store/queue.h"
 #include "store/run-log.h"
@@ -13,6 +12,7 @@
 #include "services/api/change.h"
 #include "services/api/handlers.h"
 #include "services/api/page.h"
+#include "services/api/query.h"
 #include "services/api/sibling.h"
 
 #define LOG_LINES_DEFAULT 500U
@@ -23,16 +23,6 @@ static int fail_run(Request *r) {
 }
 
 /* --- Lists ---------------------------------------------------------------------------------------- */
-
-static int query_id(Request *r, const char *name, uint64_t *ret) {
-        const char *text = request_query(r, name);
-        int error;
-
-        if (!text || parse_u64(text, 1, INT64_MAX, ret) >= 0)
-                return 0;
-        error = request_fail_field(r, ERROR_QUERY_INVALID, name, "%s is an id.", name);
-        return error < 0 ? error : -EBADMSG;
-}
 
 /* "running", "queued,running"; "open" is all that have not ended. */
 static int parse_states(const char *text, unsigned *ret) {
@@ -65,23 +55,20 @@ static int query_states(Request *r, RunFilter *filter) {
         error = text ? parse_states(text, &filter->states) : 0;
         if (error != -EINVAL)
                 return error;
-        error = request_fail_field(r, ERROR_QUERY_INVALID, "state",
-                                   "state is a list of states of runs, or 'open'.");
-        return error < 0 ? error : -EBADMSG;
+        return request_refused(request_fail_field(r, ERROR_QUERY_INVALID, "state",
+                                                  "state is a list of states of runs, or 'open'."));
 }
 
 static int query_kind(Request *r, RunFilter *filter) {
         const char *text = request_query(r, "kind");
-        int error;
 
         if (!text)
                 return 0;
         filter->kind = run_kind_from_string(text);
         if (filter->kind >= 0)
                 return 0;
-        error = request_fail_field(r, ERROR_QUERY_INVALID, "kind",
-                                   "kind is one of backup, restore, verify, prune.");
-        return error < 0 ? error : -EBADMSG;
+        return request_refused(request_fail_field(r, ERROR_QUERY_INVALID, "kind",
+                                                  "kind is one of backup, restore, verify, prune."));
 }
 
 static int query_filter(Request *r, RunFilter *filter) {
@@ -99,10 +86,8 @@ static int query_filter(Request *r, RunFilter *filter) {
 
 int runs_get(Request *r) {
         _cleanup_(run_list_done) RunList list = RUN_LIST_NULL;
-        _cleanup_json_ json_t *items = json_array();
+        _cleanup_(page_done) Page page = PAGE_NULL;
         RunFilter filter = RUN_FILTER_ALL;
-        size_t n;
-        Page page;
         int error;
 
         error = page_from_request(r, &page);
@@ -110,15 +95,12 @@ int runs_get(Request *r) {
                 error = query_filter(r, &filter);
         if (error < 0)
                 return error;
-        error = runs_list(r->api->store, &filter, page.cursor, page.limit + 1, &list);
+        error = runs_list(r->api->store, &filter, page.cursor, page_rows(&page), &list);
         if (error < 0)
                 return error;
-        n = MIN(list.n, page.limit);
-        for (size_t i = 0; i < n; i++)
-                if (json_append(items, run_to_json(&list.items[i], NULL, NULL)) < 0)
-                        return -ENOMEM;
-        return request_reply(r, MHD_HTTP_OK,
-                             page_to_json(TAKE_PTR(items), list.n > n, n > 0 ? list.items[n - 1].id : 0));
+        for (size_t i = 0; i < list.n; i++)
+                page_add(&page, list.items[i].id, run_to_json(&list.items[i], NULL, NULL));
+        return page_reply(r, &page);
 }
 
 /* --- One ------------------------------------------------------------------------------------------ */
@@ -141,17 +123,6 @@ int run_get_one(Request *r) {
                         return error;
         }
         return request_reply(r, MHD_HTTP_OK, run_to_json(&run, &targets, command.progress));
-}
-
-static int query_number(Request *r, const char *name, uint64_t max, uint64_t *ret) {
-        const char *text = request_query(r, name);
-        int error;
-
-        if (!text || parse_u64(text, 0, max, ret) >= 0)
-                return 0;
-        error = request_fail_field(r, ERROR_QUERY_INVALID, name, "%s is a number from 0 to %" PRIu64 ".",
-                                   name, max);
-        return error < 0 ? error : -EBADMSG;
 }
 
 static json_t *logs_to_json(const RunLogList *lines, const Run *run, uint64_t after) {

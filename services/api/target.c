@@ -27,7 +27,7 @@ static int fail_target(Request *r, int outcome, const Target *target) {
                                     "A task has the target %s, or an archive lies in it: those go first.",
                                     target->name);
         default:
-                return -EINVAL;
+                return outcome < 0 ? outcome : -EINVAL;
         }
 }
 
@@ -37,29 +37,24 @@ static int reply_target(Request *r, unsigned status, uint64_t id) {
 
         error = target_get(r->api->store, id, &target);
         if (error != 0)
-                return error < 0 ? error : fail_target(r, error, &target);
+                return fail_target(r, error, &target);
         return request_reply(r, status, target_to_json(&target));
 }
 
 int targets_get(Request *r) {
         _cleanup_(target_list_done) TargetList list = TARGET_LIST_NULL;
-        _cleanup_json_ json_t *items = json_array();
-        size_t n;
-        Page page;
+        _cleanup_(page_done) Page page = PAGE_NULL;
         int error;
 
         error = page_from_request(r, &page);
         if (error < 0)
                 return error;
-        error = targets_list(r->api->store, page.cursor, page.limit + 1, &list);
+        error = targets_list(r->api->store, page.cursor, page_rows(&page), &list);
         if (error < 0)
                 return error;
-        n = MIN(list.n, page.limit);
-        for (size_t i = 0; i < n; i++)
-                if (json_append(items, target_to_json(&list.items[i])) < 0)
-                        return -ENOMEM;
-        return request_reply(r, MHD_HTTP_OK,
-                             page_to_json(TAKE_PTR(items), list.n > n, n > 0 ? list.items[n - 1].id : 0));
+        for (size_t i = 0; i < list.n; i++)
+                page_add(&page, list.items[i].id, target_to_json(&list.items[i]));
+        return page_reply(r, &page);
 }
 
 int target_get_one(Request *r) {
@@ -93,13 +88,12 @@ static int seal_secrets(Request *r, const json_t *secrets, Target *target, char 
         if (json_object_size(secrets) == 0)
                 return (*ret_sealed = strdup("")) ? 0 : -ENOMEM;
         error = api_dispatcher_key(r->api, &dispatcher);
-        if (error < 0) {
-                error = request_fail(r, ERROR_UNAVAILABLE,
-                                     "The dispatcher's public key (%s/" FILE_DISPATCHER_KEY
-                                     ") cannot be read yet: without it no secret can be kept.",
-                                     daemon_state_directory());
-                return error < 0 ? error : -EBADMSG;
-        }
+        if (error < 0)
+                return request_refused(
+                                request_fail(r, ERROR_UNAVAILABLE,
+                                             "The dispatcher's public key (%s/" FILE_DISPATCHER_KEY
+                                             ") cannot be read yet: without it no secret can be kept.",
+                                             daemon_state_directory()));
         error = json_format(secrets, &text, &n);
         return error < 0 ? error : seal(&dispatcher, text, n, ret_sealed);
 }
@@ -135,15 +129,13 @@ static int read_target(Request *r, Target *target, char **ret_sealed) {
                 return error;
         error = target_from_json(body, target, &secrets, &failure);
         if (error < 0)
-                error = request_fail_failure(r, error, &failure);
-        else if (!is_allowed_relay(r, target))
-                error = request_fail_field(
+                return request_check(r, error, &failure);
+        if (!is_allowed_relay(r, target))
+                return request_refused(request_fail_field(
                                 r, ERROR_FIELD_INVALID, "config.directory",
                                 "This directory of the master is not open to the relay: on the master, "
-                                "'backupx relay allow DIR' opens it.");
-        else
-                return seal_secrets(r, secrets, target, ret_sealed);
-        return error < 0 ? error : -EBADMSG;
+                                "'backupx relay allow DIR' opens it."));
+        return seal_secrets(r, secrets, target, ret_sealed);
 }
 
 /* --- Changes -------------------------------------------------------------------------------------- */
@@ -162,10 +154,9 @@ static int write_target(Request *r, Target *target, const char *sealed, bool is_
                          target_update(r->api->store, target, sealed);
         if (error != 0)
                 return error;
-        error = change_audit(r, is_new ? "target.create" : "target.update", target->id, target->name,
+        return change_commit(r, &tx, is_new ? "target.create" : "target.update", target->id, target->name,
                              json_pack("{s:s, s:o, s:b}", "type", target->type, "config",
                                        json_from_text(target->config), "secrets", sealed != NULL));
-        return error < 0 ? error : store_commit(&tx);
 }
 
 int targets_post(Request *r) {
@@ -178,7 +169,7 @@ int targets_post(Request *r) {
                 return error;
         error = write_target(r, &target, sealed, /* is_new= */ true);
         if (error != 0)
-                return error < 0 ? error : fail_target(r, error, &target);
+                return fail_target(r, error, &target);
         change_tell(r, "target", target.id, "created");
         return reply_target(r, MHD_HTTP_CREATED, target.id);
 }
@@ -190,29 +181,15 @@ int target_put(Request *r) {
 
         error = target_get(r->api->store, r->id, &target);
         if (error != 0)
-                return error < 0 ? error : fail_target(r, error, &target);
+                return fail_target(r, error, &target);
         error = read_target(r, &target, &sealed);
         if (error < 0)
                 return error;
         error = write_target(r, &target, sealed, /* is_new= */ false);
         if (error != 0)
-                return error < 0 ? error : fail_target(r, error, &target);
+                return fail_target(r, error, &target);
         change_tell(r, "target", target.id, "updated");
         return reply_target(r, MHD_HTTP_OK, target.id);
-}
-
-static int remove_target(Request *r, const Target *target) {
-        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        int error;
-
-        error = store_begin(r->api->store, &tx);
-        if (error < 0)
-                return error;
-        error = target_delete(r->api->store, target->id);
-        if (error != 0)
-                return error;
-        error = change_audit(r, "target.delete", target->id, target->name, NULL);
-        return error < 0 ? error : store_commit(&tx);
 }
 
 int target_remove(Request *r) {
@@ -221,9 +198,9 @@ int target_remove(Request *r) {
 
         error = target_get(r->api->store, r->id, &target);
         if (error == 0)
-                error = remove_target(r, &target);
+                error = change_delete(r, target_delete, "target.delete", target.id, target.name);
         if (error != 0)
-                return error < 0 ? error : fail_target(r, error, &target);
+                return fail_target(r, error, &target);
         change_tell(r, "target", target.id, "deleted");
         return request_reply(r, MHD_HTTP_OK, json_object());
 }
@@ -278,24 +255,15 @@ static void test_done(Request *r, int error, uint64_t command_id, const Failure 
 static int read_test(Request *r, uint64_t *ret_node_id) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *body = NULL;
-        uint64_t node_id = NODE_LOCAL;
         JsonReader reader;
         int error;
 
-        if (r->body.size > 0) {
-                error = request_body_json(r, &body);
-                if (error < 0)
-                        return error;
-                json_reader_init(&reader, body, &failure);
-                json_reader_u64(&reader, "node_id", JSON_OPTIONAL, INT64_MAX, &node_id);
-                error = json_reader_finish(&reader);
-                if (error < 0) {
-                        error = request_fail_failure(r, error, &failure);
-                        return error < 0 ? error : -EBADMSG;
-                }
-        }
-        *ret_node_id = node_id == 0 ? NODE_LOCAL : node_id;
-        return 0;
+        error = request_body_json_or_none(r, &body);
+        if (error < 0)
+                return error;
+        json_reader_init(&reader, body, &failure);
+        json_reader_u64(&reader, "node_id", JSON_OPTIONAL, INT64_MAX, ret_node_id);
+        return request_check(r, json_reader_finish(&reader), &failure);
 }
 
 static json_t *test_probe(Request *r, const Target *target, uint64_t node_id) {
@@ -320,15 +288,17 @@ int target_test(Request *r) {
         _cleanup_(target_done) Target target = TARGET_NULL;
         _cleanup_json_ json_t *probe = NULL;
         _cleanup_(freep) char *text = NULL;
-        uint64_t node_id;
+        uint64_t node_id = 0;
         int error;
 
         error = read_test(r, &node_id);
         if (error < 0)
                 return error;
+        if (node_id == 0)
+                node_id = NODE_LOCAL;
         error = target_get(r->api->store, r->id, &target);
         if (error != 0)
-                return error < 0 ? error : fail_target(r, error, &target);
+                return fail_target(r, error, &target);
         probe = test_probe(r, &target, node_id);
         if (!probe)
                 return -ENOMEM;

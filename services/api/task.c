@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "base/alloc.h"
-#include "base/parse.h"
 #include "base/text.h"
 #include "wire/entity.h"
 
@@ -10,6 +9,7 @@
 #include "services/api/change.h"
 #include "services/api/handlers.h"
 #include "services/api/page.h"
+#include "services/api/query.h"
 #include "services/api/sibling.h"
 
 static int fail_task(Request *r, int outcome, const Task *task) {
@@ -30,7 +30,7 @@ static int fail_task(Request *r, int outcome, const Task *task) {
                                     "A run of the task %s has not ended: cancel it first, or wait.",
                                     task->name);
         default:
-                return -EINVAL;
+                return outcome < 0 ? outcome : -EINVAL;
         }
 }
 
@@ -60,31 +60,26 @@ static int reply_task(Request *r, unsigned status, uint64_t id) {
 
         error = task_get(r->api->store, id, &task);
         if (error != 0)
-                return error < 0 ? error : fail_task(r, error, &task);
+                return fail_task(r, error, &task);
         error = show(r, &task, &data);
         return error < 0 ? error : request_reply(r, status, data);
 }
 
 static int list(Request *r, const Page *page, TaskList *ret) {
-        const char *text = request_query(r, "node_id");
-        uint64_t node_id;
+        uint64_t node_id = 0;
         int error;
 
-        if (!text)
-                return tasks_list(r->api->store, page->cursor, page->limit + 1, ret);
-        if (parse_u64(text, 1, INT64_MAX, &node_id) < 0) {
-                error = request_fail_field(r, ERROR_QUERY_INVALID, "node_id",
-                                           "node_id is the id of a node.");
-                return error < 0 ? error : -EBADMSG;
-        }
-        return tasks_list_of_node(r->api->store, node_id, page->cursor, page->limit + 1, ret);
+        error = query_id(r, "node_id", &node_id);
+        if (error < 0)
+                return error;
+        if (node_id == 0)
+                return tasks_list(r->api->store, page->cursor, page_rows(page), ret);
+        return tasks_list_of_node(r->api->store, node_id, page->cursor, page_rows(page), ret);
 }
 
 int tasks_get(Request *r) {
         _cleanup_(task_list_done) TaskList tasks = TASK_LIST_NULL;
-        _cleanup_json_ json_t *items = json_array();
-        size_t n;
-        Page page;
+        _cleanup_(page_done) Page page = PAGE_NULL;
         int error;
 
         error = page_from_request(r, &page);
@@ -93,16 +88,15 @@ int tasks_get(Request *r) {
         error = list(r, &page, &tasks);
         if (error < 0)
                 return error;
-        n = MIN(tasks.n, page.limit);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < tasks.n; i++) {
                 json_t *item;
 
                 error = show(r, &tasks.items[i], &item);
-                if (error < 0 || json_append(items, item) < 0)
-                        return error < 0 ? error : -ENOMEM;
+                if (error < 0)
+                        return error;
+                page_add(&page, tasks.items[i].id, item);
         }
-        return request_reply(r, MHD_HTTP_OK,
-                             page_to_json(TAKE_PTR(items), tasks.n > n, n > 0 ? tasks.items[n - 1].id : 0));
+        return page_reply(r, &page);
 }
 
 int task_get_one(Request *r) {
@@ -117,11 +111,7 @@ static int read_task(Request *r, Task *task) {
         error = request_body_json(r, &body);
         if (error < 0)
                 return error;
-        error = task_from_json(body, task, &failure);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : -EBADMSG;
+        return request_check(r, task_from_json(body, task, &failure), &failure);
 }
 
 /* --- Changes -------------------------------------------------------------------------------------- */
@@ -139,9 +129,8 @@ static int write_task(Request *r, Task *task, bool is_new) {
         error = is_new ? task_add(r->api->store, task, &task->id) : task_update(r->api->store, task);
         if (error != 0)
                 return error;
-        error = change_audit(r, is_new ? "task.create" : "task.update", task->id, task->name,
+        return change_commit(r, &tx, is_new ? "task.create" : "task.update", task->id, task->name,
                              task_to_json(task, NULL, NULL));
-        return error < 0 ? error : store_commit(&tx);
 }
 
 static void tell(Request *r, uint64_t id, const char *change) {
@@ -161,7 +150,7 @@ int tasks_post(Request *r) {
                 return error;
         error = write_task(r, &task, /* is_new= */ true);
         if (error != 0)
-                return error < 0 ? error : fail_task(r, error, &task);
+                return fail_task(r, error, &task);
         tell(r, task.id, "created");
         return reply_task(r, MHD_HTTP_CREATED, task.id);
 }
@@ -172,29 +161,15 @@ int task_put(Request *r) {
 
         error = task_get(r->api->store, r->id, &task);
         if (error != 0)
-                return error < 0 ? error : fail_task(r, error, &task);
+                return fail_task(r, error, &task);
         error = read_task(r, &task);
         if (error < 0)
                 return error;
         error = write_task(r, &task, /* is_new= */ false);
         if (error != 0)
-                return error < 0 ? error : fail_task(r, error, &task);
+                return fail_task(r, error, &task);
         tell(r, task.id, "updated");
         return reply_task(r, MHD_HTTP_OK, task.id);
-}
-
-static int remove_task(Request *r, const Task *task) {
-        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        int error;
-
-        error = store_begin(r->api->store, &tx);
-        if (error < 0)
-                return error;
-        error = task_delete(r->api->store, task->id);
-        if (error != 0)
-                return error;
-        error = change_audit(r, "task.delete", task->id, task->name, NULL);
-        return error < 0 ? error : store_commit(&tx);
 }
 
 int task_remove(Request *r) {
@@ -203,9 +178,9 @@ int task_remove(Request *r) {
 
         error = task_get(r->api->store, r->id, &task);
         if (error == 0)
-                error = remove_task(r, &task);
+                error = change_delete(r, task_delete, "task.delete", task.id, task.name);
         if (error != 0)
-                return error < 0 ? error : fail_task(r, error, &task);
+                return fail_task(r, error, &task);
         tell(r, task.id, "deleted");
         return request_reply(r, MHD_HTTP_OK, json_object());
 }

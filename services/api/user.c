@@ -23,29 +23,24 @@ static int fail_user(Request *r, int outcome, const User *user) {
                 return request_fail(r, ERROR_LAST_ADMIN,
                                     "This is the last enabled administrator: make another one first.");
         default:
-                return -EINVAL;
+                return outcome < 0 ? outcome : -EINVAL;
         }
 }
 
 int users_get(Request *r) {
         _cleanup_(user_list_done) UserList list = USER_LIST_NULL;
-        _cleanup_json_ json_t *items = json_array();
-        size_t n;
-        Page page;
+        _cleanup_(page_done) Page page = PAGE_NULL;
         int error;
 
         error = page_from_request(r, &page);
         if (error < 0)
                 return error;
-        error = users_list(r->api->store, page.cursor, page.limit + 1, &list);
+        error = users_list(r->api->store, page.cursor, page_rows(&page), &list);
         if (error < 0)
                 return error;
-        n = MIN(list.n, page.limit);
-        for (size_t i = 0; i < n; i++)
-                if (json_append(items, user_to_json(&list.items[i])) < 0)
-                        return -ENOMEM;
-        return request_reply(r, MHD_HTTP_OK,
-                             page_to_json(TAKE_PTR(items), list.n > n, n > 0 ? list.items[n - 1].id : 0));
+        for (size_t i = 0; i < list.n; i++)
+                page_add(&page, list.items[i].id, user_to_json(&list.items[i]));
+        return page_reply(r, &page);
 }
 
 int user_get_one(Request *r) {
@@ -54,7 +49,7 @@ int user_get_one(Request *r) {
 
         error = user_get(r->api->store, r->id, &user);
         if (error != 0)
-                return error < 0 ? error : fail_user(r, error, &user);
+                return fail_user(r, error, &user);
         return request_reply(r, MHD_HTTP_OK, user_to_json(&user));
 }
 
@@ -67,11 +62,7 @@ static int read_user(Request *r, User *user, char **ret_password) {
         error = request_body_json(r, &body);
         if (error < 0)
                 return error;
-        error = user_from_json(body, user, ret_password, &failure);
-        if (error >= 0)
-                return 0;
-        error = request_fail_failure(r, error, &failure);
-        return error < 0 ? error : -EBADMSG;
+        return request_check(r, user_from_json(body, user, ret_password, &failure), &failure);
 }
 
 /* --- New ones ------------------------------------------------------------------------------------- */
@@ -86,9 +77,8 @@ static int add(Request *r, PasswordJob *j) {
         error = user_add(r->api->store, &j->user, &j->user.id);
         if (error != 0)
                 return error;
-        error = change_audit(r, "user.create", j->user.id, j->user.username,
+        return change_commit(r, &tx, "user.create", j->user.id, j->user.username,
                              json_pack("{s:s}", "role", user_role_to_string(j->user.role)));
-        return error < 0 ? error : store_commit(&tx);
 }
 
 static int add_finish(Request *r, PasswordJob *j) {
@@ -99,7 +89,7 @@ static int add_finish(Request *r, PasswordJob *j) {
         j->user.password_changed = j->user.created;
         error = add(r, j);
         if (error != 0)
-                return error < 0 ? error : fail_user(r, error, &j->user);
+                return fail_user(r, error, &j->user);
         change_tell(r, "user", j->user.id, "created");
         return request_reply(r, MHD_HTTP_CREATED, user_to_json(&j->user));
 }
@@ -130,10 +120,9 @@ static int update(Request *r, const User *user, const char *password_hash) {
                                           NULL);
         if (error != 0)
                 return error;
-        error = change_audit(r, "user.update", user->id, user->username,
+        return change_commit(r, &tx, "user.update", user->id, user->username,
                              json_pack("{s:s, s:b, s:b}", "role", user_role_to_string(user->role), "enabled",
                                        user->enabled, "password", password_hash != NULL));
-        return error < 0 ? error : store_commit(&tx);
 }
 
 /* While the password was hashed the account may have been changed: what the body does not name is as it is
@@ -155,7 +144,7 @@ static int update_finish(Request *r, PasswordJob *j) {
         if (error == 0)
                 error = update(r, &j->user, j->new_hash);
         if (error != 0)
-                return error < 0 ? error : fail_user(r, error, &j->user);
+                return fail_user(r, error, &j->user);
         streams_check(r->api->streams);
         change_tell(r, "user", j->user.id, "updated");
         return request_reply(r, MHD_HTTP_OK, user_to_json(&j->user));
@@ -169,25 +158,11 @@ int user_put(Request *r) {
                 return -ENOMEM;
         error = user_get(r->api->store, r->id, &j->user);
         if (error != 0)
-                return error < 0 ? error : fail_user(r, error, &j->user);
+                return fail_user(r, error, &j->user);
         error = read_user(r, &j->user, &j->new_password);
         if (error < 0)
                 return error;
         return j->new_password ? password_job_start(r, &j) : update_finish(r, j);
-}
-
-static int remove_user(Request *r, const User *user) {
-        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        int error;
-
-        error = store_begin(r->api->store, &tx);
-        if (error < 0)
-                return error;
-        error = user_delete(r->api->store, user->id);
-        if (error != 0)
-                return error;
-        error = change_audit(r, "user.delete", user->id, user->username, NULL);
-        return error < 0 ? error : store_commit(&tx);
 }
 
 int user_remove(Request *r) {
@@ -196,9 +171,9 @@ int user_remove(Request *r) {
 
         error = user_get(r->api->store, r->id, &user);
         if (error == 0)
-                error = remove_user(r, &user);
+                error = change_delete(r, user_delete, "user.delete", user.id, user.username);
         if (error != 0)
-                return error < 0 ? error : fail_user(r, error, &user);
+                return fail_user(r, error, &user);
         streams_check(r->api->streams);
         change_tell(r, "user", user.id, "deleted");
         return request_reply(r, MHD_HTTP_OK, json_object());
