@@ -36,8 +36,10 @@ def why_not():
 class Guest:
     """One booted machine."""
 
-    def __init__(self, name='guest'):
+    def __init__(self, name='guest', network=None):
+        """network: the path of a network namespace; without it the machine has none but its loopback."""
         self.name = f'{name}-{os.getpid()}'
+        self.network = network
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix='backupx-guest-', dir='/var/tmp'))
         self.root = self.folder / 'root'
         self.process = None
@@ -96,7 +98,7 @@ class Guest:
             self.name,
             '-D',
             str(self.root),
-            '--private-network',
+            f'--network-namespace-path={self.network}' if self.network else '--private-network',
             '--system-call-filter=bpf',
             '--capability=CAP_BPF',
         ]
@@ -118,6 +120,19 @@ class Guest:
         state = self.run('systemctl', 'is-system-running', '--wait', check=False, timeout=timeout).stdout
         if state.strip() not in ('running', 'degraded'):
             raise Failed(f'the guest is {state.strip()}')
+
+    def reboot(self, timeout=60):
+        """Shuts the machine down cleanly and boots it again."""
+        self.run('systemctl', 'reboot', check=False)
+        self.process.wait(timeout)
+        self.leader = None
+        Guest.boot(self, timeout)
+
+    def kill(self):
+        """Pulls the plug: every process of the machine is gone at once."""
+        os.kill(int(self.leader), signal.SIGKILL)
+        self.process.wait(20)
+        self.leader = None
 
     def find_leader(self):
         """The process that is PID 1 of the guest, once it can be talked to."""

@@ -26,8 +26,8 @@ def skip_where_impossible():
 class InstalledGuest(Guest):
     """A master with its own agent."""
 
-    def __init__(self, name='master'):
-        super().__init__(name)
+    def __init__(self, name='master', network=None):
+        super().__init__(name, network)
         self.token = None
 
     def boot(self, timeout=60):
