@@ -69,6 +69,11 @@ int config_parse_strv(const ConfigValue *value, void *field, Failure *reterr_fai
         return 0;
 }
 
+/* What a parser of one text gave, and what it would have liked to see. */
+static int checked(int r, const char *s, const char *expected, Failure *failure) {
+        return r < 0 ? failure_set(failure, r, "CONFIG_INVALID", "'%s' is not %s", s, expected) : 0;
+}
+
 int config_parse_boolean(const ConfigValue *value, void *field, Failure *reterr_failure) {
         const char *s = NULL;
         int r;
@@ -76,12 +81,7 @@ int config_parse_boolean(const ConfigValue *value, void *field, Failure *reterr_
         assert(field);
 
         r = one(value, &s, reterr_failure);
-        if (r < 0)
-                return r;
-        r = parse_boolean(s, field);
-        if (r < 0)
-                return failure_set(reterr_failure, r, "CONFIG_INVALID", "'%s' is neither yes nor no", s);
-        return 0;
+        return r < 0 ? r : checked(parse_boolean(s, field), s, "yes or no", reterr_failure);
 }
 
 int config_parse_u32(const ConfigValue *value, void *field, Failure *reterr_failure) {
@@ -91,13 +91,9 @@ int config_parse_u32(const ConfigValue *value, void *field, Failure *reterr_fail
         assert(field);
 
         r = one(value, &s, reterr_failure);
-        if (r < 0)
-                return r;
-        r = parse_u32(s, 0, UINT32_MAX, field);
-        if (r < 0)
-                return failure_set(reterr_failure, r, "CONFIG_INVALID",
-                                   "'%s' is not a whole number of 32 bits", s);
-        return 0;
+        return r < 0 ? r :
+                       checked(parse_u32(s, 0, UINT32_MAX, field), s, "a whole number of 32 bits",
+                               reterr_failure);
 }
 
 int config_parse_size(const ConfigValue *value, void *field, Failure *reterr_failure) {
@@ -107,13 +103,9 @@ int config_parse_size(const ConfigValue *value, void *field, Failure *reterr_fai
         assert(field);
 
         r = one(value, &s, reterr_failure);
-        if (r < 0)
-                return r;
-        r = parse_size(s, field);
-        if (r < 0)
-                return failure_set(reterr_failure, r, "CONFIG_INVALID",
-                                   "'%s' is not a size: digits with K, M, G or T are expected", s);
-        return 0;
+        return r < 0 ? r :
+                       checked(parse_size(s, field), s, "a size: digits with K, M, G or T are expected",
+                               reterr_failure);
 }
 
 int config_parse_span(const ConfigValue *value, void *field, Failure *reterr_failure) {
@@ -123,14 +115,9 @@ int config_parse_span(const ConfigValue *value, void *field, Failure *reterr_fai
         assert(field);
 
         r = one(value, &s, reterr_failure);
-        if (r < 0)
-                return r;
-        r = parse_span(s, field);
-        if (r < 0)
-                return failure_set(reterr_failure, r, "CONFIG_INVALID",
-                                   "'%s' is not a time span: digits with ms, s, min, h or d are expected",
-                                   s);
-        return 0;
+        return r < 0 ? r :
+                       checked(parse_span(s, field), s,
+                               "a time span: digits with ms, s, min, h or d are expected", reterr_failure);
 }
 
 int config_parse_log_level(const ConfigValue *value, void *field, Failure *reterr_failure) {
@@ -142,13 +129,10 @@ int config_parse_log_level(const ConfigValue *value, void *field, Failure *reter
         if (r < 0)
                 return r;
         r = log_level_from_string(s);
-        if (r < 0)
-                return failure_set(reterr_failure, r, "CONFIG_INVALID",
-                                   "'%s' is not a log level: emerg, alert, crit, err, warning, notice, "
-                                   "info or debug",
-                                   s);
-        *level = r;
-        return 0;
+        if (r >= 0)
+                *level = r;
+        return checked(r, s, "a log level: emerg, alert, crit, err, warning, notice, info or debug",
+                       reterr_failure);
 }
 
 static int check_absolute(const char *s, Failure *failure) {

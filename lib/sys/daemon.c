@@ -2,11 +2,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <getopt.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,10 +19,55 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "sys/config.h"
 #include "sys/daemon.h"
 
 #define STATUS_MAX 512
 #define LISTEN_BACKLOG 512 /* a fleet that reconnects at once; the kernel caps it at somaxconn */
+
+static int help(const char *name, const char *purpose) {
+        printf("%s [OPTIONS...]\n\n"
+               "%s\n\n"
+               "     --config=FILE  Configuration (default " CONFIG_MASTER_PATH ")\n"
+               "  -h --help         Show this help\n"
+               "     --version      Show the version\n",
+               name, purpose);
+        return 0;
+}
+
+int daemon_parse_argv(const char *name, const char *purpose, int argc, char *argv[],
+                      const char **ret_config) {
+        const struct option options[] = {
+                { "config", required_argument, NULL, 'c' },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                {},
+        };
+        int c;
+
+        assert(name);
+        assert(purpose);
+        assert(ret_config);
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'c':
+                        *ret_config = optarg;
+                        break;
+                case 'h':
+                        return help(name, purpose);
+                case 'V':
+                        printf("%s " BACKUPX_VERSION "\n", name);
+                        return 0;
+                default:
+                        return -EINVAL;
+                }
+        if (optind < argc) {
+                fprintf(stderr, "%s: unexpected argument '%s'\n", name, argv[optind]);
+                return -EINVAL;
+        }
+        return 1;
+}
 
 bool notify_ready(void) {
         (void) sd_notify(/* unset_environment= */ false, "READY=1");
@@ -211,6 +256,25 @@ const char *daemon_state_directory(void) {
 
 const char *daemon_runtime_directory(void) {
         return first_set("BACKUPX_RUNTIME_DIR", NULL, "/run/backupx");
+}
+
+int daemon_listen_private(const char *name, Failure *reterr_failure) {
+        _cleanup_(freep) char *path = NULL;
+        int fd;
+
+        assert(name);
+
+        fd = daemon_listen_fd(name, 0);
+        if (fd != -ENOENT)
+                return fd < 0 ? failure_set(reterr_failure, fd, "SOCKET_FAILED",
+                                            "The socket '%s' of the service manager cannot be taken: %m",
+                                            name) :
+                                fd;
+        if (asprintf_safe(&path, "%s/%s.sock", daemon_runtime_directory(), name) < 0)
+                return -ENOMEM;
+        fd = daemon_bind_unix(path, 0660);
+        return fd < 0 ? failure_set(reterr_failure, fd, "SOCKET_FAILED", "Cannot listen at %s: %m", path) :
+                        fd;
 }
 
 int daemon_boot_id(char ret[static BOOT_ID_TEXT_MAX]) {

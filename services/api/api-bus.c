@@ -75,25 +75,12 @@ ApiBus *api_bus_free(ApiBus *b) {
         return NULL;
 }
 
-static int listen_private(void) {
-        _cleanup_(freep) char *path = NULL;
-        int fd, r;
-
-        fd = daemon_listen_fd("api", 0);
-        if (fd != -ENOENT)
-                return fd;
-        r = asprintf_safe(&path, "%s/api.sock", daemon_runtime_directory());
-        if (r < 0)
-                return r;
-        return daemon_bind_unix(path, 0660);
-}
-
-int api_bus_start(ApiBus *b) {
+int api_bus_start(ApiBus *b, Failure *reterr_failure) {
         int fd, r;
 
         assert(b);
 
-        fd = listen_private();
+        fd = daemon_listen_private("api", reterr_failure);
         if (fd < 0)
                 return fd;
         r = bus_doors_new(b->api->event, BUS_API_NAME, BUS_API_PATH, fd, &b->doors);

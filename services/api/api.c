@@ -301,6 +301,7 @@ static int start_server(Api *api) {
 }
 
 int api_start(Api *api) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
 
         assert(api);
@@ -322,9 +323,9 @@ int api_start(Api *api) {
         r = siblings_start(api->siblings);
         if (r < 0)
                 return log_error_errno(r, "Failed to call the sibling daemons: %m");
-        r = api_bus_start(api->bus);
+        r = api_bus_start(api->bus, &failure);
         if (r < 0)
-                return log_error_errno(r, "Failed to open the bus: %m");
+                return log_failure(r, &failure, "Failed to open the bus");
         log_info("Serving on %s.", api->listen_addresses[0]);
         return 0;
 }

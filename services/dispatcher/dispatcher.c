@@ -171,22 +171,13 @@ static int open_store(Dispatcher *d) {
 }
 
 static int open_door(Dispatcher *d) {
-        _cleanup_(freep) char *path = NULL;
-        _cleanup_close_ int fd = -EBADF;
-        int r;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        int fd, r;
 
-        fd = daemon_listen_fd("dispatcher", 0);
-        if (fd == -ENOENT) {
-                r = asprintf_safe(&path, "%s/dispatcher.sock", daemon_runtime_directory());
-                if (r < 0)
-                        return log_error_errno(r, "Out of memory");
-                fd = daemon_bind_unix(path, 0660);
-                if (fd < 0)
-                        return log_error_errno(fd, "Failed to listen at %s: %m", path);
-        }
+        fd = daemon_listen_private("dispatcher", &failure);
         if (fd < 0)
-                return log_error_errno(fd, "Failed to take the socket: %m");
-        r = bus_doors_new(d->event, BUS_DISPATCHER_NAME, BUS_DISPATCHER_PATH, TAKE_FD(fd), &d->doors);
+                return log_failure(fd, &failure, "Failed to open the private socket");
+        r = bus_doors_new(d->event, BUS_DISPATCHER_NAME, BUS_DISPATCHER_PATH, fd, &d->doors);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up the bus: %m");
         r = dispatcher_bus_add(d);

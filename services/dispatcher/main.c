@@ -1,48 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <getopt.h>
-#include <stdio.h>
-
 #include "services/dispatcher/dispatcher.h"
 #include "sys/config.h"
 #include "sys/daemon.h"
 #include "sys/event.h"
 #include "sys/log.h"
 #include "wire/names.h"
-
-static int parse_argv(int argc, char *argv[], const char **ret_config) {
-        static const struct option options[] = {
-                { "config", required_argument, NULL, 'c' },
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
-                {},
-        };
-
-        int c;
-
-        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
-                switch (c) {
-                case 'c':
-                        *ret_config = optarg;
-                        break;
-                case 'h':
-                        puts("backupx-dispatcher [OPTIONS...]\n\n"
-                             "Sends work to nodes and takes its results.\n\n"
-                             "     --config=FILE  Configuration (default " CONFIG_MASTER_PATH ")\n"
-                             "  -h --help         Show this help\n"
-                             "     --version      Show the version");
-                        return 0;
-                case 'V':
-                        puts("backupx-dispatcher " BACKUPX_VERSION);
-                        return 0;
-                default:
-                        return -EINVAL;
-                }
-        if (optind < argc) {
-                fprintf(stderr, "backupx-dispatcher: unexpected argument '%s'\n", argv[optind]);
-                return -EINVAL;
-        }
-        return 1;
-}
 
 static int run(int argc, char *argv[]) {
         _cleanup_(dispatcher_freep) Dispatcher *d = NULL;
@@ -54,7 +16,8 @@ static int run(int argc, char *argv[]) {
 
         log_open("backupx-dispatcher");
 
-        r = parse_argv(argc, argv, &config);
+        r = daemon_parse_argv("backupx-dispatcher", "Sends work to nodes and takes its results.", argc, argv,
+                              &config);
         if (r <= 0)
                 return r;
 

@@ -36,6 +36,37 @@ static void test_bind_unix(void) {
         CHECK(unlink(path) == 0 && rmdir(folder) == 0);
 }
 
+/* Without a service manager the private socket is made, once; a second server is told where it is. */
+static void test_listen_private(void) {
+        char folder[] = "/tmp/backupx-test-daemon-XXXXXX";
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(freep) char *path = NULL;
+        _cleanup_close_ int fd = -EBADF;
+
+        CHECK(mkdtemp(folder));
+        CHECK_OK(asprintf_safe(&path, "%s/door.sock", folder));
+        CHECK(setenv("BACKUPX_RUNTIME_DIR", folder, 1) == 0);
+        fd = daemon_listen_private("door", &failure);
+        CHECK_OK(fd);
+        CHECK(access(path, F_OK) == 0);
+        CHECK_INT(daemon_listen_private("door", &failure), -EADDRINUSE);
+        CHECK(strstr(failure_message(&failure, -EADDRINUSE), path));
+        CHECK(unsetenv("BACKUPX_RUNTIME_DIR") == 0);
+        CHECK(unlink(path) == 0 && rmdir(folder) == 0);
+}
+
+static void test_arguments(void) {
+        char name[] = "x", config[] = "--config=/etc/x", extra[] = "more";
+        char *good[] = { name, config, NULL }, *bad[] = { name, extra, NULL };
+        const char *path = NULL;
+
+        optind = 1;
+        CHECK_INT(daemon_parse_argv("x", "Does nothing.", 2, good, &path), 1);
+        CHECK_STR(path, "/etc/x");
+        optind = 1;
+        CHECK_INT(daemon_parse_argv("x", "Does nothing.", 2, bad, &path), -EINVAL);
+}
+
 static void test_bind_tcp(void) {
         static const char *const bad[] = { "", "127.0.0.1", "127.0.0.1:",
                                            ":80", "127.0.0.1:65536", "localhost:80",
@@ -141,6 +172,8 @@ static void test_status_never_blocks(void) {
 
 int main(void) {
         RUN(test_bind_unix);
+        RUN(test_listen_private);
+        RUN(test_arguments);
         RUN(test_bind_tcp);
         RUN(test_credentials);
         RUN(test_log_levels);
