@@ -206,6 +206,7 @@ static int put_errors(Backup *b) {
         size_t n = MIN(b->result.n_errors, (size_t) RESULT_ERRORS_MAX);
 
         o->errors_total = b->result.errors_total;
+        o->lost_total = b->result.lost_total;
         if (n == 0)
                 return 0;
         o->errors = new0(ResultError, n);

@@ -20,6 +20,7 @@
 #include "archive/walk.h"
 #include "base/alloc.h"
 #include "base/text.h"
+#include "wire/path.h"
 
 #define WATCH_INTERVAL (50 * USEC_PER_MSEC)
 #define PROGRESS_INTERVAL (500 * USEC_PER_MSEC)
@@ -285,6 +286,27 @@ static BackupState state_of(const Backup *b, const BackupResult *r) {
         return n < r->n_targets || r->lost_total > 0 ? BACKUP_PARTIAL : BACKUP_SUCCEEDED;
 }
 
+/* Names the first path of which something is missing. */
+static void failure_lost(BackupResult *r) {
+        _cleanup_(freep) char *path = NULL;
+        const BackupError *first = NULL;
+
+        for (size_t i = 0; i < r->n_errors && !first; i++)
+                if (r->errors[i].lost)
+                        first = r->errors + i;
+        if (!first || path_display(first->path, &path) < 0)
+                (void) failure_set(&r->failure, -EIO, "FILES_LOST",
+                                   "%" PRIu64 " files or directories could not be read.", r->lost_total);
+        else if (r->lost_total == 1)
+                (void) failure_set(&r->failure, -EIO, "FILES_LOST", "Not backed up completely: %s: %s", path,
+                                   first->message);
+        else
+                (void) failure_set(&r->failure, -EIO, "FILES_LOST",
+                                   "%" PRIu64 " files or directories are not backed up completely, the log "
+                                   "names them. The first is %s: %s",
+                                   r->lost_total, path, first->message);
+}
+
 /* One sentence for a run that is not a success. */
 static void failure_fill(const Backup *b, BackupResult *r) {
         if (r->state == BACKUP_SUCCEEDED)
@@ -308,9 +330,7 @@ static void failure_fill(const Backup *b, BackupResult *r) {
                 (void) failure_set(&r->failure, b->error, "BACKUP_FAILED",
                                    "The backup could not go on: %m.");
         else
-                (void) failure_set(&r->failure, -EIO, "FILES_LOST",
-                                   "%" PRIu64 " files or directories could not be read; the log names them.",
-                                   r->lost_total);
+                failure_lost(r);
 }
 
 static int result_fill(Backup *b, BackupResult *r) {

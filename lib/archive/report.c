@@ -61,11 +61,34 @@ void report_log(Report *r, BackupLogLevel level, const char *format, ...) {
         (void) pthread_mutex_unlock(&r->lock);
 }
 
+static void error_done(BackupError *e) {
+        free(e->path);
+        free(e->code);
+        free(e->message);
+        *e = (BackupError){};
+}
+
+/* Makes room for one that is lost: at the cost of the last that is not. */
+static bool error_make_room(Report *r, bool lost) {
+        size_t i = r->n_errors;
+
+        if (r->n_errors < BACKUP_ERRORS_MAX)
+                return true;
+        while (lost && i > 0 && r->errors[i - 1].lost)
+                i--;
+        if (!lost || i == 0)
+                return false;
+        error_done(&r->errors[i - 1]);
+        r->n_errors--;
+        memmove(r->errors + i - 1, r->errors + i, (r->n_errors - (i - 1)) * sizeof(BackupError));
+        return true;
+}
+
 /* Keeps the problem while there is room. Takes nothing over. */
 static void error_keep(Report *r, const char *path, const char *code, const char *message, bool lost) {
         BackupError e = { .lost = lost };
 
-        if (r->n_errors == BACKUP_ERRORS_MAX)
+        if (!error_make_room(r, lost))
                 return;
         if (!r->errors)
                 r->errors = new0(BackupError, BACKUP_ERRORS_MAX);
@@ -74,9 +97,7 @@ static void error_keep(Report *r, const char *path, const char *code, const char
                 e.message = memdup0(message, strlen(message));
         }
         if (!e.code || !e.message) {
-                free(e.path);
-                free(e.code);
-                free(e.message);
+                error_done(&e);
                 return;
         }
         r->errors[r->n_errors++] = e;
@@ -84,6 +105,7 @@ static void error_keep(Report *r, const char *path, const char *code, const char
 
 void report_problem(Report *r, const char *path, const char *code, bool lost, const char *format, ...) {
         _cleanup_(freep) char *message = NULL, *display = NULL, *line = NULL;
+        uint64_t nth;
         va_list ap;
 
         assert(r);
@@ -103,11 +125,14 @@ void report_problem(Report *r, const char *path, const char *code, bool lost, co
         r->errors_total++;
         r->lost_total += lost;
         error_keep(r, path, code, strempty(message), lost);
-        if (r->errors_total <= BACKUP_ERRORS_MAX)
+        /* Of each sort as many: what is lost is named, however much else there was. */
+        nth = lost ? r->lost_total : r->errors_total - r->lost_total;
+        if (nth <= BACKUP_ERRORS_MAX)
                 line_add(r, lost ? BACKUP_LOG_ERROR : BACKUP_LOG_WARNING, TAKE_PTR(line));
-        else if (r->errors_total == BACKUP_ERRORS_MAX + 1)
+        else if (nth == BACKUP_ERRORS_MAX + 1)
                 line_add(r, BACKUP_LOG_WARNING,
-                         strdup("Further problems with single files are only counted."));
+                         strdup(lost ? "Further files that could not be read are only counted." :
+                                       "Further files that changed are only counted."));
         (void) pthread_mutex_unlock(&r->lock);
 }
 

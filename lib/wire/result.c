@@ -218,6 +218,8 @@ int backup_outcome_build(const BackupOutcome *o, json_t **ret) {
         if (r >= 0)
                 r = json_set(json, "errors_total", json_from_u64(o->errors_total));
         if (r >= 0)
+                r = json_set(json, "lost_total", json_from_u64(o->lost_total));
+        if (r >= 0)
                 r = json_set(json, "objects", build_objects(o));
         if (r >= 0)
                 r = json_set(json, "manifest_sha256",
@@ -245,6 +247,8 @@ int backup_outcome_parse(const json_t *json, BackupOutcome *ret, Failure *reterr
         (void) json_reader_u64(&r, "files", JSON_REQUIRED, INT64_MAX, &o.files);
         (void) json_reader_u64(&r, "skipped", JSON_OPTIONAL, INT64_MAX, &o.skipped);
         (void) json_reader_u64(&r, "errors_total", JSON_OPTIONAL, INT64_MAX, &o.errors_total);
+        o.lost_total = UINT64_MAX;
+        (void) json_reader_u64(&r, "lost_total", JSON_OPTIONAL, INT64_MAX, &o.lost_total);
         (void) json_reader_u64(&r, "first_read_usec", JSON_OPTIONAL, INT64_MAX, &o.first_read_usec);
         o.has_manifest = json_reader_hex(&r, "manifest_sha256", JSON_OPTIONAL, o.manifest_sha256,
                                          SHA256_SIZE) > 0;
@@ -257,6 +261,8 @@ int backup_outcome_parse(const json_t *json, BackupOutcome *ret, Failure *reterr
                 k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
+        o.errors_total = MAX(o.errors_total, o.n_errors);
+        o.lost_total = MIN(o.lost_total, o.errors_total);
         *ret = o;
         o = BACKUP_OUTCOME_NULL;
         return 0;

@@ -51,6 +51,7 @@ typedef struct BackupOutcome {
         ResultError *errors;
         size_t n_errors;
         uint64_t errors_total;
+        uint64_t lost_total; /* of them: content is missing in the archive. Not told: all of them */
         ResultObject *objects;
         size_t n_objects;
         bool has_manifest;

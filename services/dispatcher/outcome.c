@@ -182,8 +182,8 @@ static int judge_backup_state(const Command *c, const BackupOutcome *b, size_t c
                 return explain_targets(o, committed);
         if (c->state == COMMAND_PARTIAL && c->error)
                 return conclude(o, RUN_PARTIAL, c->error_code, c->error);
-        if (b->errors_total > 0)
-                return explain_errors(o, b->errors, b->n_errors, b->errors_total, "backed up completely");
+        if (b->lost_total > 0)
+                return explain_errors(o, b->errors, b->n_errors, b->lost_total, "backed up completely");
         if (c->state == COMMAND_PARTIAL)
                 return conclude(o, RUN_PARTIAL, "JOB_PARTIAL", "The job did not say what is missing");
         return conclude(o, RUN_SUCCEEDED, NULL, NULL);
@@ -211,9 +211,8 @@ static int judge_backup(const Run *run, const RunTargetList *targets, const Comm
         o->end.bytes_written = b.bytes_written;
         o->end.files = b.files;
         o->end.skipped = b.skipped;
-        o->end.errors_total = MAX(b.errors_total, b.n_errors);
+        o->end.errors_total = b.errors_total;
         o->end.first_read = b.first_read_usec;
-        b.errors_total = o->end.errors_total;
         r = judge_targets(spec, targets, c, &b, o, &committed);
         if (r < 0)
                 return r;

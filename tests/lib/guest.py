@@ -134,10 +134,14 @@ class Guest:
         self.process.wait(20)
         self.leader = None
 
+    def children(self):
+        """The processes that systemd-nspawn started: PID 1 of the guest."""
+        children = pathlib.Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
+        return children.read_text().split() if children.exists() else []
+
     def find_leader(self):
         """The process that is PID 1 of the guest, once it can be talked to."""
-        children = pathlib.Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
-        found = children.read_text().split() if children.exists() else []
+        found = self.children()
         if found and os.path.exists(f'/proc/{found[0]}/root/run/systemd/private'):
             self.leader = found[0]
         return self.leader
@@ -188,6 +192,20 @@ class Guest:
                 raise Failed(f'{what} did not come true within {timeout} s')
             time.sleep(0.05)
 
+    def kill_leader(self):
+        """The end of PID 1 is the end of its whole machine; the end of what started it is not."""
+        leader = self.leader or next(iter(self.children()), None)
+        if not leader:
+            return
+        try:
+            os.kill(int(leader), signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        gone = pathlib.Path(f'/proc/{leader}/root/proc')
+        deadline = time.monotonic() + 10
+        while gone.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def close(self):
         """Stops the machine and removes every trace of it."""
         if self.process and self.process.poll() is None:
@@ -195,6 +213,7 @@ class Guest:
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
+                self.kill_leader()
                 self.process.kill()
                 self.process.wait()
         if self.root.is_mount():

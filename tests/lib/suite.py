@@ -9,6 +9,7 @@ loopback, one agent. Real daemons, nothing mocked.
 import os
 import pathlib
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -80,8 +81,11 @@ class Suite:
     """The daemons of a master and one agent."""
 
     def __init__(
-        self, state=None, port=None, build=None, agent=True, environment=None, orphans_die=True
+        self, state=None, port=None, build=None, agent=True, environment=None, orphans_die=True, wrap=None
     ):
+        """wrap: name of a program -> what runs it, "valgrind …" as a list; BACKUPX_TEST_WRAP does so for the
+        daemons, the agent and its jobs. A wrapper runs its program in the same process, or passes signals
+        on."""
         self.build = pathlib.Path(build or build_folder())
         self.temporary = None if state else tempfile.mkdtemp(prefix='backupx-')
         self.folder = pathlib.Path(state or self.temporary).resolve()
@@ -93,6 +97,7 @@ class Suite:
         self.with_agent = agent
         self.added = dict(environment or {})
         self.orphans_die = orphans_die
+        self.wrap = wrap or {}
         self.processes = {}
         self.client = Client(self.server)
         self.password = None
@@ -117,6 +122,27 @@ class Suite:
     def program(self, name):
         """Path of a built program."""
         return self.build / PROGRAMS[name]
+
+    def wrapper(self, name):
+        """What runs a program, as a list: nothing, but in a test that says so."""
+        return [str(word) for word in self.wrap.get(name, os.environ.get('BACKUPX_TEST_WRAP', '').split())]
+
+    def command(self, name):
+        """How a program is run."""
+        return [*self.wrapper(name), str(self.program(name))]
+
+    def job_program(self):
+        """What the agent starts for a job: it takes one path, so a wrapped job is a script."""
+        if not self.wrapper('job'):
+            return self.program('job')
+        script = self.run / 'job'
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(self.command("job"))}\n')
+        script.chmod(0o755)
+        return script
+
+    def patience(self, name):
+        """How long a program may take to start, and to end."""
+        return 300 if self.wrapper(name) else 30
 
     # --- start and stop ---
 
@@ -169,7 +195,7 @@ class Suite:
         for name in reversed(list(self.processes)):
             process = self.processes[name]
             try:
-                status = process.stop()
+                status = process.stop(max(20, self.patience(name)))
             except Failed as error:
                 failed.append(str(error))
                 continue
@@ -182,15 +208,15 @@ class Suite:
 
     def environment(self, **more):
         """What the programs see."""
-        return clean_environment(
-            BACKUPX_STATE_DIR=self.master_state,
-            BACKUPX_RUNTIME_DIR=self.run,
-            BACKUPX_SERVER_LISTEN=f'127.0.0.1:{self.port}',
-            CREDENTIALS_DIRECTORY=self.folder / 'keys',
-            DBUS_SYSTEM_BUS_ADDRESS=f'unix:path={self.run}/bus',
-            BACKUPX_LOG_LEVEL='debug',
-            **{**self.added, **more},
-        )
+        own = {
+            'BACKUPX_STATE_DIR': self.master_state,
+            'BACKUPX_RUNTIME_DIR': self.run,
+            'BACKUPX_SERVER_LISTEN': f'127.0.0.1:{self.port}',
+            'CREDENTIALS_DIRECTORY': self.folder / 'keys',
+            'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={self.run}/bus',
+            'BACKUPX_LOG_LEVEL': 'debug',
+        }
+        return clean_environment(**{**own, **self.added, **more})
 
     def start_bus(self):
         """A private bus in the place of the system's."""
@@ -225,43 +251,43 @@ class Suite:
     def start_daemon(self, name, **environment):
         """Starts one of the daemons and waits until it serves."""
         process = Process(
-            name, [self.program(name)], self.run, self.environment(**environment), self.orphans_die
+            name, self.command(name), self.run, self.environment(**environment), self.orphans_die
         )
         self.processes[name] = process
-        return process.start()
+        return process.start(timeout=self.patience(name))
 
     def agent_environment(self, **more):
         """What the agent sees."""
-        return clean_environment(
-            BACKUPX_AGENT_MASTER=self.server,
-            BACKUPX_AGENT_TOKEN_FILE=self.folder / 'keys' / 'agent-token',
-            BACKUPX_AGENT_STATE_DIR=self.agent_state,
-            BACKUPX_AGENT_RUNTIME_DIR=self.run / 'agent',
-            BACKUPX_AGENT_JOB=self.program('job'),
-            BACKUPX_AGENT_POLICY=self.folder / 'policy.yaml',
-            DBUS_SYSTEM_BUS_ADDRESS=f'unix:path={self.run}/bus',
-            BACKUPX_LOG_LEVEL='debug',
-            **{**self.added, **more},
-        )
+        own = {
+            'BACKUPX_AGENT_MASTER': self.server,
+            'BACKUPX_AGENT_TOKEN_FILE': self.folder / 'keys' / 'agent-token',
+            'BACKUPX_AGENT_STATE_DIR': self.agent_state,
+            'BACKUPX_AGENT_RUNTIME_DIR': self.run / 'agent',
+            'BACKUPX_AGENT_JOB': self.job_program(),
+            'BACKUPX_AGENT_POLICY': self.folder / 'policy.yaml',
+            'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={self.run}/bus',
+            'BACKUPX_LOG_LEVEL': 'debug',
+        }
+        return clean_environment(**{**own, **self.added, **more})
 
     def start_agent(self, **environment):
         """Starts the agent of the node local."""
         process = Process(
             'agent',
-            [self.program('agent')],
+            self.command('agent'),
             self.run,
             self.agent_environment(**environment),
             self.orphans_die,
         )
         self.processes['agent'] = process
-        return process.start()
+        return process.start(timeout=self.patience('agent'))
 
     def restart(self, name, kill=False):
         """Stops (or kills) a program and starts it again."""
         process = self.processes.pop(name)
         if kill:
             process.kill()
-        process.stop()
+        process.stop(max(20, self.patience(name)))
         return self.start_agent() if name == 'agent' else self.start_daemon(name)
 
     # --- the first steps ---

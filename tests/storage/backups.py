@@ -25,6 +25,14 @@ def remove_tree(path):
     subprocess.run(['rm', '-rf', '--one-file-system', path], check=False)
 
 
+def has_strace():
+    """Whether faults can be injected here."""
+    try:
+        return subprocess.run(['strace', '-qq', 'true'], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
 class Case(unittest.TestCase):
     """A folder that is gone afterwards, and backups into it."""
 

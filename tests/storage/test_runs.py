@@ -12,30 +12,13 @@ import unittest
 
 import backups
 import trees
-from suite import Suite, build_folder
+from suite import Suite
 from test_faults import DeadMount
 
 MIB = 1 << 20
 LIMIT = 96  # MiB
 
-# Stands in for the job, runs it, and notes its peak memory.
-WRAPPER = '''#!/usr/bin/python3
-import os, subprocess, sys
-with subprocess.Popen([{job!r}] + sys.argv[1:], close_fds=False) as process:
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-with open({peaks!r}, 'a') as file:
-    file.write('%d\\n' % (usage.ru_maxrss // 1024))
-sys.exit(process.returncode)
-'''
-
-
-class MeasuredSuite(Suite):
-    """Its jobs note their peak memory."""
-    wrapper = None
-
-    def program(self, name):
-        return self.wrapper if name == 'job' else super().program(name)
+JOB_WRAPPER = pathlib.Path(__file__).with_name('job_wrapper.py')
 
 
 class Runs(backups.Case):
@@ -46,12 +29,7 @@ class Runs(backups.Case):
         cls.shared = pathlib.Path(tempfile.mkdtemp(prefix='backupx-runs-'))
         cls.addClassCleanup(backups.remove_tree, cls.shared)
         cls.peaks = cls.shared / 'peaks'
-        wrapper = cls.shared / 'job'
-        job = build_folder() / 'agent' / 'backupx-job'
-        wrapper.write_text(WRAPPER.format(job=str(job), peaks=str(cls.peaks)))
-        wrapper.chmod(0o755)
-        cls.suite = MeasuredSuite()
-        cls.suite.wrapper = wrapper
+        cls.suite = Suite(wrap={'job': [JOB_WRAPPER, cls.shared]})
         cls.addClassCleanup(cls.suite.close)
         cls.suite.start()
 
@@ -60,8 +38,8 @@ class Runs(backups.Case):
         self.source = self.path('source')
         os.mkdir(self.source)
 
-    def run_task(self, targets, *, paths=None, state='succeeded', timeout=120, **more):
-        name = self.id().rpartition('.')[2]
+    def run_task(self, targets, *, paths=None, state='succeeded', timeout=120, name='', **more):
+        name = self.id().rpartition('.')[2] + name
         task = self.suite.make_task(paths or [self.source], targets, name=name, **more)
         run = self.suite.backup(task, timeout=timeout)
         self.assertEqual(run['state'], state, f"{run}\n{self.suite.logs(run['id'])}")
@@ -145,9 +123,41 @@ class Runs(backups.Case):
         run = self.run_task([self.target('disk'), self.target('relay', kind='relay')], encryption='sealed',
                             timeout=900)
         self.assertEqual(run['files'], files + 1)
-        peak = max(int(line) for line in self.peaks.read_text().split())
-        print(f'peak of a job: {peak} MiB', flush=True)
-        self.assertLess(peak, LIMIT)
+        self.check_peaks('backup', 1)
+
+    def check_peaks(self, what, count):
+        """The memory of as many jobs, those that ended last."""
+        peaks = [int(line) for line in self.peaks.read_text().split()][-count:]
+        print(f'peak of a job ({what}): {max(peaks)} MiB', flush=True)
+        self.assertLess(max(peaks), LIMIT)
+
+    def test_memory_and_writes_of_one_large_file(self):
+        """Backup and restore, over a disk and through the relay: bounded memory, and no temporary copy, since
+        there is no place for one."""
+        self.root_only()
+        size = (4096 if backups.LONG else 192) * MIB
+        with open(self.source + '/large', 'wb') as file:
+            for _ in range(size // MIB):
+                file.write(os.urandom(MIB))
+        for kind in ('local', 'relay'):
+            with self.subTest(kind=kind):
+                self.check_large(kind, size)
+
+    def check_large(self, kind, size):
+        destination, temporary = self.path(f'restored-{kind}'), self.path(f'temporary-{kind}')
+        os.mkdir(destination)
+        os.mkdir(temporary)
+        (self.shared / 'writable').write_text(f'{temporary}\n{self.suite.agent_state}\n{destination}\n')
+        self.addCleanup((self.shared / 'writable').unlink, missing_ok=True)
+        run = self.run_task([self.target(kind, kind=kind)], encryption='sealed', timeout=900, name=kind)
+        self.assertGreater(run['bytes_written'], size)
+        self.check_peaks(f'backup, {kind}', 1)
+        restored = self.suite.restore(run['id'], destination, timeout=900)
+        self.assertEqual(restored['state'], 'succeeded', self.suite.logs(restored['id']))
+        self.check_peaks(f'restore, {kind}', 1)
+        same = ['cmp', self.source + '/large', destination + self.source + '/large']
+        self.assertEqual(subprocess.run(same, check=False).returncode, 0)
+        backups.remove_tree(destination)
 
 
 if __name__ == '__main__':

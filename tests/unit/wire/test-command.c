@@ -159,6 +159,7 @@ static void test_backup_outcome(void) {
                         json = load("{\"bytes_read\":1,\"bytes_written\":2,\"files\":3,\"skipped\":4,"
                                     "\"errors\":[{\"path\":{\"base64\":\"L/8=\"},\"code\":\"EACCES\","
                                     "\"message\":\"no\"}],\"errors_total\":9,"
+                                    "\"lost_total\":8,"
                                     "\"objects\":[{\"name\":\"data.tar.zst\",\"size\":7,\"sha256\":\"" DIGEST
                                     "\",\"age_header\":null}],\"manifest_sha256\":\"" DIGEST "\","
                                     "\"targets\":[{\"target_id\":5,\"state\":\"succeeded\",\"key\":\"k/\","
@@ -173,6 +174,7 @@ static void test_backup_outcome(void) {
 
         CHECK_OK(backup_outcome_parse(json, &o, NULL));
         CHECK_INT(o.errors_total, 9);
+        CHECK_INT(o.lost_total, 8);
         CHECK_STR(o.errors[0].path, "/\xff");
         CHECK(o.targets[0].succeeded && !o.targets[1].succeeded);
         CHECK_OK(backup_outcome_build(&o, &built));
