@@ -207,7 +207,7 @@ static int next_key(Document *d, char **ret, size_t *ret_line) {
         return 1;
 }
 
-static int read_section(Document *d, const char *section) {
+static int read_keys(Document *d, const char *section) {
         for (;;) {
                 _cleanup_(freep) char *key = NULL;
                 size_t line;
@@ -217,6 +217,28 @@ static int read_section(Document *d, const char *section) {
                 if (r <= 0)
                         return r;
                 r = read_value(d, section, key, line);
+                if (r < 0)
+                        return r;
+        }
+}
+
+/* A key whose value is a mapping may be a section of its own, "server.tls"; there is no third level. */
+static int read_section(Document *d, const char *section) {
+        for (;;) {
+                _cleanup_(freep) char *key = NULL, *inner = NULL;
+                size_t line;
+                int r;
+
+                r = next_key(d, &key, &line);
+                if (r <= 0)
+                        return r;
+                r = asprintf_safe(&inner, "%s.%s", section, key);
+                if (r < 0)
+                        return r;
+                if (d->event.type == YAML_MAPPING_START_EVENT && has_section(d->args, inner))
+                        r = read_keys(d, inner);
+                else
+                        r = read_value(d, section, key, line);
                 if (r < 0)
                         return r;
         }
@@ -335,7 +357,7 @@ static int load_drop_ins(const ConfigArgs *args, Failure *failure) {
         return r;
 }
 
-/* BACKUPX + relay + directories: BACKUPX_RELAY_DIRECTORIES. */
+/* BACKUPX + relay + directories: BACKUPX_RELAY_DIRECTORIES; a dot of a section becomes _, too. */
 static int variable_name(const char *prefix, const ConfigItem *item, char **ret) {
         int r;
 
@@ -344,7 +366,7 @@ static int variable_name(const char *prefix, const ConfigItem *item, char **ret)
         if (r < 0)
                 return r;
         for (char *p = *ret; *p; p++)
-                *p = (char) (*p == '-' ? '_' : toupper((unsigned char) *p));
+                *p = (char) (strchr("-.", *p) ? '_' : toupper((unsigned char) *p));
         return 0;
 }
 

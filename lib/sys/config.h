@@ -4,7 +4,8 @@
 /* Configuration: a YAML file, its drop-ins (those in FILE.d that end in .yaml, in the order of their names)
  * and the environment, read into a struct by a constant table. The later one wins. An unknown key or a bad
  * value is an error that names file and line. A document is a mapping of sections, a section a mapping of
- * keys, a value a scalar or a list of scalars. */
+ * keys, a value a scalar or a list of scalars. Section "a.b" of the table is a mapping as the value of key b
+ * in section a, which may be a key with a plain value as well. */
 
 #include "base/failure.h"
 #include "base/macros.h"

@@ -67,11 +67,22 @@ bool api_is_https(const Api *api) {
         return api->config.external_url && startswith(api->config.external_url, "https://");
 }
 
-bool api_trusts_proxy(const Api *api, const char *address) {
+const ApiTls *api_tls(const Api *api) {
         assert(api);
-        assert(address);
 
-        return strv_contains(api->config.trusted_proxies, address);
+        return &api->tls;
+}
+
+/* Without proxies, who reaches us by https reaches our own key, whatever port somebody forwards to ours. */
+const char *api_pin_at(const Api *api, uint16_t port) {
+        assert(api);
+
+        if (api->config.trusted_proxies.n == 0 && !api->config.trusted_proxies.local)
+                return api->tls.pin;
+        for (size_t i = 0; i < api->n_tls_ports; i++)
+                if (api->tls_ports[i] == port)
+                        return api->tls.pin;
+        return "";
 }
 
 unsigned api_waiting_agents(const Api *api) {

@@ -35,6 +35,9 @@ typedef struct Api {
         Agents *agents;
         Relay *relay;
         uint8_t session_key[SESSION_KEY_SIZE];
+        ApiTls tls;
+        uint16_t tls_ports[SERVER_LISTENS_MAX]; /* where it is served */
+        size_t n_tls_ports;
         char **listen_addresses; /* where we listen, for people; the first one is never missing */
 } Api;
 
@@ -48,7 +51,10 @@ void api_stop(Api *api);
 
 /* Whether people reach us by https: a cookie then has to say so. */
 bool api_is_https(const Api *api);
-bool api_trusts_proxy(const Api *api, const char *address);
+/* How we serve TLS; and the pin for clients that reach us at this port: "" where none is to be used, since
+ * TLS ends at somebody else's door or the certificate is not ours. */
+const ApiTls *api_tls(const Api *api);
+const char *api_pin_at(const Api *api, uint16_t port);
 /* The dispatcher's public key, read from the state directory at each use: the file may be younger than we
  * are. -ENOENT: no key yet. */
 int api_dispatcher_key(const Api *api, AgeRecipient *ret) _warn_unused_;

@@ -6,14 +6,20 @@
 #include "base/times.h"
 #include "sys/config.h"
 
+#include "services/api/forwarded.h"
+#include "services/api/tls.h"
+
 typedef struct ApiConfig {
         char *listen;       /* where no socket was handed over */
-        char *external_url; /* how browsers and agents reach us; NULL: as they did */
+        char *external_url; /* how others reach us, without a slash at its end; NULL: as they did */
         uint32_t connections;
         uint32_t connections_per_address;
         usec_t request_timeout; /* for headers, body and answer each; bodies and answers get more by their
                                    size */
-        char **trusted_proxies; /* addresses whose X-Forwarded-For counts */
+        Proxies trusted_proxies;
+        TlsMode tls;
+        char *tls_certificate; /* the administrator's, PEM, with its chain; NULL: one of our own */
+        char *tls_key;
         char **relay_directories;
         int log_level; /* negative: not set */
 } ApiConfig;

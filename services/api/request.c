@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -10,6 +9,7 @@
 #include "sys/log.h"
 
 #include "services/api/api.h"
+#include "services/api/origin.h"
 #include "services/api/request.h"
 #include "services/api/routes.h"
 #include "services/api/server.h"
@@ -71,53 +71,6 @@ int request_socket(const Request *r) {
 
         info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         return info ? info->connect_fd : -EBADF;
-}
-
-static void format_address(const struct sockaddr *address, char buf[static INET6_ADDRSTRLEN]) {
-        const void *p = NULL;
-        int family = address->sa_family;
-
-        if (family == AF_INET)
-                p = &((const struct sockaddr_in *) address)->sin_addr;
-        else if (family == AF_INET6) {
-                const struct in6_addr *a = &((const struct sockaddr_in6 *) address)->sin6_addr;
-
-                p = a;
-                if (IN6_IS_ADDR_V4MAPPED(a)) {
-                        family = AF_INET;
-                        p = a->s6_addr + 12;
-                }
-        }
-        if (!p || !inet_ntop(family, p, buf, INET6_ADDRSTRLEN))
-                (void) snprintf(buf, INET6_ADDRSTRLEN, "%s", "local");
-}
-
-/* The last address that a proxy of ours wrote: what stands before it came from the client. */
-static void take_forwarded(Request *r) {
-        const char *list = request_header(r, "X-Forwarded-For"),
-                   *scheme = request_header(r, "X-Forwarded-Proto");
-        unsigned char parsed[sizeof(struct in6_addr)];
-        const char *last;
-
-        r->is_https = r->is_https || streq_ptr(scheme, "https");
-        if (!list)
-                return;
-        last = strrchr(list, ',');
-        last = last ? last + 1 : list;
-        last += strspn(last, " ");
-        if (inet_pton(AF_INET, last, parsed) == 1 || inet_pton(AF_INET6, last, parsed) == 1)
-                (void) snprintf(r->address, sizeof(r->address), "%s", last);
-}
-
-static void find_address(Request *r) {
-        const union MHD_ConnectionInfo *info =
-                        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-
-        if (info && info->client_addr)
-                format_address(info->client_addr, r->address);
-        r->is_https = api_is_https(r->api);
-        if (api_trusts_proxy(r->api, r->address))
-                take_forwarded(r);
 }
 
 int request_begin(Request *r, const char *target) {
@@ -205,7 +158,7 @@ static bool begin(Request *r, const char *method) {
         uint64_t announced = announced_body(r);
         int error;
 
-        find_address(r);
+        request_find_origin(r);
         conn_set_deadline(r->conn, conn_request_time(r->conn));
         if (!r->response) {
                 error = routes_begin(r, method, announced);

@@ -41,8 +41,9 @@ struct Request {
         uint64_t id; /* the {id} of the path; 0: it has none */
         Principal principal;
         char address[INET6_ADDRSTRLEN]; /* of the client, behind a trusted proxy the one that it names */
-        bool is_https;
-        bool is_closing; /* the answer closes the connection */
+        bool is_https;                  /* for the client, that is: perhaps up to the proxy */
+        bool is_proxied;                /* a proxy that we trust sent it: its X-Forwarded- headers count */
+        bool is_closing;                /* the answer closes the connection */
 
         Buffer body;
         size_t body_taken; /* of the server's budget */

@@ -112,6 +112,12 @@ void conn_set_deadline(Conn *c, usec_t delay) {
         c->deadline = usec_add(now_usec(CLOCK_MONOTONIC), delay);
 }
 
+bool conn_is_tls(const Conn *c) {
+        assert(c);
+
+        return false;
+}
+
 usec_t conn_request_time(const Conn *c) {
         assert(c);
 

@@ -61,6 +61,9 @@ unsigned server_connections(const Server *s);
 /* After MHD_resume_connection(): the epoll set of 0.9.75 does not tell of it. */
 void server_wake(Server *s);
 
+/* Whether the client speaks TLS with us. */
+bool conn_is_tls(const Conn *c);
+
 /* For request.c: memory of bodies against SERVER_BODIES_MAX. */
 bool server_take_body(Server *s, size_t n);
 void server_give_body(Server *s, size_t n);

@@ -93,7 +93,7 @@ class Answers(HttpCase):
 class Proxies(HttpCase):
     """Behind a proxy that is trusted."""
 
-    environment = {'BACKUPX_SERVER_TRUSTED_PROXIES': '127.0.0.1'}
+    environment = {'BACKUPX_SERVER_TRUSTED_PROXIES': 'fd00::/8, 127.0.0.0/8'}
 
     def test_forwarded(self):
         user = self.make_user()
@@ -111,6 +111,24 @@ class Proxies(HttpCase):
         self.assertEqual(row['address'], '192.0.2.7')
         _, headers, _ = self.admin.raw('GET', '/health', headers={'X-Forwarded-For': 'not an address'})
         self.assertIsNone(headers['Strict-Transport-Security'])
+
+    def guess(self, forwarded):
+        """The status of one wrong login with these lines of X-Forwarded-For."""
+        body = json.dumps({'username': self.unique('nobody'), 'password': 'wrong'})
+        lines = ''.join(f'X-Forwarded-For: {line}\r\n' for line in forwarded)
+        with Raw(self.suite) as raw:
+            raw.send(
+                f'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n{lines}'
+                f'Content-Length: {len(body)}\r\n\r\n{body}'.encode()
+            )
+            return raw.status()
+
+    def test_throttling_follows_the_client(self):
+        """A client writes lines of its own before the proxy's; it changes nothing by that."""
+        for n in range(21):
+            self.assertEqual(self.guess([f'198.51.100.{n}', '192.0.2.50, fd00::1']), 401)
+        self.assertEqual(self.guess(['198.51.100.77', '192.0.2.50']), 429)
+        self.assertEqual(self.guess(['192.0.2.50', '192.0.2.51']), 401)
 
 
 class Broken(HttpCase):

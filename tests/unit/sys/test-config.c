@@ -21,6 +21,8 @@ typedef struct Sample {
         usec_t span;
         int level;
         char *top;
+        char *inner_key;
+        char *inner_file;
 } Sample;
 
 static const ConfigItem items[] = {
@@ -31,6 +33,8 @@ static const ConfigItem items[] = {
         { "server", "size", config_parse_size, offsetof(Sample, size) },
         { "server", "span", config_parse_span, offsetof(Sample, span) },
         { "log", "level", config_parse_log_level, offsetof(Sample, level) },
+        { "server", "inner", config_parse_string, offsetof(Sample, inner_key) },
+        { "server.inner", "file", config_parse_path, offsetof(Sample, inner_file) },
         { NULL, "top", config_parse_path, offsetof(Sample, top) },
 };
 
@@ -38,6 +42,8 @@ static void sample_done(Sample *s) {
         free(s->listen);
         strv_free(s->directories);
         free(s->top);
+        free(s->inner_key);
+        free(s->inner_file);
 }
 
 static ConfigArgs args_of(Sample *s) {
@@ -72,6 +78,22 @@ static void test_all_types(void) {
         CHECK_OK(parse(&s, "relay:\n  directories: /c\n", NULL));
         CHECK_INT(strv_length(s.directories), 1);
         CHECK_STR(s.directories[0], "/c");
+}
+
+static void test_inner_section(void) {
+        _cleanup_(sample_done) Sample s = {};
+        _cleanup_failure_ Failure deep = FAILURE_NULL, unknown = FAILURE_NULL, twice = FAILURE_NULL;
+
+        CHECK_OK(parse(&s, "server:\n  inner: off\n  count: 7\n", NULL));
+        CHECK_STR(s.inner_key, "off");
+        CHECK_OK(parse(&s, "server:\n  inner:\n    file: /a\n  count: 8\n", NULL));
+        CHECK_STR(s.inner_file, "/a");
+        CHECK_INT(s.count, 8);
+        CHECK(parse(&s, "server:\n  inner:\n    file: {a: b}\n", &deep) < 0);
+        CHECK(parse(&s, "server:\n  inner:\n    size: 1\n", &unknown) < 0);
+        CHECK_STR(unknown.message, "sample.yaml:3: unknown key 'server.inner.size'");
+        CHECK(parse(&s, "server:\n  inner: {file: /a, file: /b}\n", &twice) < 0);
+        CHECK(strstr(twice.message, "'server.inner.file' is set twice"));
 }
 
 static void test_nothing(void) {
@@ -177,12 +199,14 @@ static void test_load(void) {
         CHECK(setenv("SAMPLE_SERVER_SIZE", "3", 1) == 0);
         CHECK(setenv("SAMPLE_RELAY_DIRECTORIES", "/x:/y:", 1) == 0);
         CHECK(setenv("SAMPLE_TOP", "/t", 1) == 0);
+        CHECK(setenv("SAMPLE_SERVER_INNER_FILE", "/i", 1) == 0);
         CHECK_OK(config_load(&args, NULL));
         CHECK_STR(s.listen, "file");
         CHECK_INT(s.count, 3);
         CHECK_INT(s.size, 3);
         CHECK_INT(strv_length(s.directories), 2);
         CHECK_STR(s.top, "/t");
+        CHECK_STR(s.inner_file, "/i");
 
         CHECK(setenv("SAMPLE_LOG_LEVEL", "loud", 1) == 0);
         CHECK(config_load(&args, &failure) < 0);
@@ -194,6 +218,7 @@ static void test_load(void) {
 
 int main(void) {
         RUN(test_all_types);
+        RUN(test_inner_section);
         RUN(test_nothing);
         RUN(test_errors);
         RUN(test_shared);
