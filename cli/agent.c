@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/place.h"
 #include "base/text.h"
 #include "cli/agent.h"
 #include "cli/command.h"
@@ -78,11 +79,19 @@ int agent_allow_storage(const char *directory, Failure *reterr_failure) {
         return 0;
 }
 
-static int run_agent(char **argv) {
+/* The agent's package has its programs beside this one, wherever it was unpacked. */
+static int find_agent(char **ret) {
         const char *folder = getenv("BACKUPX_LIBEXECDIR");
+
+        if (isempty(folder) && place_beside_program("../libexec/backupx-agent", ret) >= 0)
+                return 0;
+        return asprintf_safe(ret, "%s/backupx-agent", isempty(folder) ? BACKUPX_LIBEXECDIR : folder);
+}
+
+static int run_agent(char **argv) {
         _cleanup_(freep) char *path = NULL;
 
-        if (asprintf_safe(&path, "%s/backupx-agent", isempty(folder) ? BACKUPX_LIBEXECDIR : folder) < 0)
+        if (find_agent(&path) < 0)
                 return EXIT_ERROR;
         argv[0] = path;
         (void) execv(path, argv);

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 
 #include "base/alloc.h"
+#include "base/place.h"
 #include "base/text.h"
 #include "cli/http.h"
 
@@ -61,6 +62,7 @@ static size_t take_body(char *data, size_t size, size_t n, void *userdata) {
 }
 
 static bool set_options(Http *h, const HttpArgs *args) {
+        const char *ca_cert = args->ca_cert ?: place_ca_bundle(curl_version_info(CURLVERSION_NOW)->cainfo);
         CURL *c = h->curl;
 
         return curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
@@ -72,7 +74,7 @@ static bool set_options(Http *h, const HttpArgs *args) {
                         curl_easy_setopt(c, CURLOPT_USERAGENT, "backupx/" BACKUPX_VERSION) == CURLE_OK &&
                         curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers) == CURLE_OK &&
                         curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
-                        (!args->ca_cert || curl_easy_setopt(c, CURLOPT_CAINFO, args->ca_cert) == CURLE_OK) &&
+                        (!ca_cert || curl_easy_setopt(c, CURLOPT_CAINFO, ca_cert) == CURLE_OK) &&
                         curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, args->insecure ? 0L : 1L) == CURLE_OK &&
                         curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, args->insecure ? 0L : 2L) == CURLE_OK;
 }

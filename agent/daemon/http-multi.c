@@ -9,6 +9,7 @@
 #include "agent/daemon/http-multi.h"
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "base/place.h"
 #include "base/text.h"
 #include "sys/event.h"
 
@@ -297,12 +298,13 @@ static bool set_trust(HttpRequest *r, const HttpMulti *m) {
         /* With a pinned key chain and name are not looked at: the certificate is usually self-signed, and a
          * renewed one keeps its key. */
         bool verify = !m->insecure_tls && !m->pin;
+        const char *ca_cert = m->ca_cert ?: place_ca_bundle(curl_version_info(CURLVERSION_NOW)->cainfo);
 
         return SET(CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L) &&
                         SET(CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L) &&
                         SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) &&
                         (!m->pin || SET(CURLOPT_PINNEDPUBLICKEY, m->pin)) &&
-                        (!m->ca_cert || SET(CURLOPT_CAINFO, m->ca_cert)) &&
+                        (!ca_cert || SET(CURLOPT_CAINFO, ca_cert)) &&
                         (!m->proxy_url || SET(CURLOPT_PROXY, m->proxy_url));
 }
 

@@ -9,6 +9,7 @@
 #include "agent/daemon/options.h"
 #include "base/alloc.h"
 #include "base/parse.h"
+#include "base/place.h"
 #include "base/text.h"
 #include "sys/config.h"
 #include "wire/agent.h"
@@ -206,6 +207,16 @@ static int set_default(char **p, const char *value) {
         return isempty(*p) ? free_and_strdup(p, value) : 0;
 }
 
+/* The job program of the same package: it lies beside the agent, wherever that is. */
+static int set_default_job(char **p) {
+        if (!isempty(*p))
+                return 0;
+        *p = mfree(*p);
+        if (place_beside_program("backupx-job", p) >= 0)
+                return 0;
+        return free_and_strdup(p, BACKUPX_LIBEXECDIR "/backupx-job");
+}
+
 static int fill_defaults(AgentOptions *o) {
         int r;
 
@@ -215,7 +226,7 @@ static int fill_defaults(AgentOptions *o) {
         if (r >= 0)
                 r = set_default(&o->temp_dir, AGENT_TEMP_DIR_DEFAULT);
         if (r >= 0)
-                r = set_default(&o->job, BACKUPX_LIBEXECDIR "/backupx-job");
+                r = set_default_job(&o->job);
         if (r >= 0)
                 r = set_default(&o->policy, POLICY_PATH_DEFAULT);
         if (r >= 0 && isempty(o->results_dir)) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/place.h"
 #include "base/text.h"
 #include "storage/http.h"
 
@@ -84,6 +85,7 @@ static int client_set_options(HttpClient *c) {
         const HttpClientArgs *args = &c->args;
         /* A pin says which key it must be; the name and the chain then say nothing more. */
         long verify = args->insecure_tls || args->pin ? 0 : 1;
+        const char *ca_cert = args->ca_cert ?: place_ca_bundle(curl_version_info(CURLVERSION_NOW)->cainfo);
         const long version = CURL_HTTP_VERSION_1_1;
         CURL *e = c->easy;
         bool ok;
@@ -109,8 +111,8 @@ static int client_set_options(HttpClient *c) {
                         curl_easy_setopt(e, CURLOPT_READDATA, c) == CURLE_OK &&
                         curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek) == CURLE_OK &&
                         curl_easy_setopt(e, CURLOPT_SEEKDATA, c) == CURLE_OK;
-        if (ok && args->ca_cert)
-                ok = curl_easy_setopt(e, CURLOPT_CAINFO, args->ca_cert) == CURLE_OK;
+        if (ok && ca_cert)
+                ok = curl_easy_setopt(e, CURLOPT_CAINFO, ca_cert) == CURLE_OK;
         if (ok && args->pin)
                 ok = curl_easy_setopt(e, CURLOPT_PINNEDPUBLICKEY, args->pin) == CURLE_OK;
         return ok ? 0 : -EOPNOTSUPP;

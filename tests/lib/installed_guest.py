@@ -52,7 +52,7 @@ class InstalledGuest(Guest):
             raise Failed(f'meson install failed:\n{result.stdout}')
         super().boot(timeout)
         self.run('systemd-sysusers')
-        self.run('systemd-tmpfiles', '--create', 'backupx.conf')
+        self.run('systemd-tmpfiles', '--create', 'backupx-master.conf', 'backupx-agent.conf')
         self.run('journalctl', '--update-catalog')
 
     def start_suite(self):

@@ -26,6 +26,7 @@ SUITES = {
     'storage': 'storage backends',
     'databases': 'database sources',
     'system': 'booted systemd',
+    'packages': 'packages for other machines',
     'browser': 'console in a browser',
 }
 
