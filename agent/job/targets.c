@@ -39,6 +39,7 @@ int job_target_open(const JobRun *run, const SpecTarget *target, Storage **ret, 
                                 .pin = context->pin,
                                 .proxy_url = context->proxy_url,
                                 .insecure_tls = context->insecure_tls,
+                                .attempt = run->start->name.attempt,
                 },
                 .cancel = job_link_cancelled(run->link),
         };

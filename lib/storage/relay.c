@@ -248,7 +248,7 @@ static int relay_open(Storage *s, const StorageConfig *config, Failure *reterr_f
                 n--;
         r = asprintf_safe(&l->base, "%.*s/api/v1/relay/%" PRIu64 "/", (int) n, url, s->id);
         if (r >= 0)
-                r = free_and_strdup(&l->token, token);
+                r = asprintf_safe(&l->token, "%s.%" PRIu64, token, context->attempt);
         if (r >= 0)
                 r = free_and_strdup(&l->ca_cert, context->ca_cert);
         if (r >= 0)

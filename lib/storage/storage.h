@@ -40,6 +40,7 @@ typedef struct StorageContext {
         const char *pin;        /* "sha256//…": then the pin alone decides; or NULL */
         const char *proxy_url;  /* or NULL */
         bool insecure_tls;
+        uint64_t attempt; /* of the command whose job this is */
 } StorageContext;
 
 typedef struct StorageConfig {

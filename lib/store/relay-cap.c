@@ -54,7 +54,7 @@ int relay_cap_add(Store *s, const RelayCap *c, const uint8_t hash[static TOKEN_H
         return r == STORE_E_IN_USE ? STORE_E_NOT_FOUND : r;
 }
 
-int relay_cap_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], RelayCap *ret) {
+int relay_cap_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], uint32_t attempt, RelayCap *ret) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
         assert(s);
@@ -63,5 +63,6 @@ int relay_cap_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], RelayCa
 
         query_start(&q, s, SQL_RELAY_CAP_FIND);
         bind_blob(&q, hash, TOKEN_HASH_SIZE);
+        bind_u64(&q, attempt);
         return query_row(&q, &relay_cap_type, ret);
 }

@@ -2,9 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Capabilities that open the relay for one job: a target, a prefix, some verbs. Written by the dispatcher,
- * as SHA-256; read by the API. One is alive while its command is out (dispatched or accepted) and, where it
- * names an attempt, while that is the current one: it dies with the attempt, by that condition and not by a
- * deletion that could be late. */
+ * as SHA-256; read by the API. One is alive while its command is out (dispatched or accepted), for jobs of
+ * its current attempt: it dies with the attempt, by that condition and not by a deletion that could be late.
+ * The secrets of a command are sealed once, so that all its attempts get the same token: a job presents it
+ * together with its attempt, "bxr_….2". */
 
 #include "store/api-key.h"
 
@@ -33,5 +34,6 @@ void relay_cap_done(RelayCap *c);
 /* STORE_E_NOT_FOUND: no such command or target. */
 int relay_cap_add(Store *s, const RelayCap *c, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t now)
                 _warn_unused_;
-/* STORE_E_NOT_FOUND: unknown, or its attempt has ended. */
-int relay_cap_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], RelayCap *ret) _warn_unused_;
+/* For a job of this attempt. STORE_E_NOT_FOUND: unknown, or the attempt has ended. */
+int relay_cap_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], uint32_t attempt, RelayCap *ret)
+                _warn_unused_;

@@ -499,5 +499,5 @@ const Statement statement_table[_SQL_MAX] = {
                   "SELECT p.command_id, p.attempt, p.target_id, p.prefix, p.verbs, c.node_id, c.run_id,"
                   " c.attempt, g.type, g.config FROM relay_caps p JOIN commands c ON c.id = p.command_id"
                   " JOIN targets g ON g.id = p.target_id WHERE p.hash = ?1 AND c.state IN (1, 2)"
-                  " AND (p.attempt = 0 OR p.attempt = c.attempt)"),
+                  " AND c.attempt = ?2 AND p.attempt IN (0, c.attempt)"),
 };

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/alloc.h"
+#include "base/parse.h"
 #include "base/text.h"
 #include "crypto/token.h"
 #include "store/api-key.h"
@@ -181,22 +182,41 @@ static int authorize_node(Request *r) {
                         "This node token is not valid (any more): make a new one for the node."));
 }
 
-static int authorize_relay(Request *r) {
-        const char *token = machine_token(r, TOKEN_RELAY);
-        uint8_t hash[TOKEN_HASH_SIZE];
-        int error = STORE_E_NOT_FOUND;
+/* "bxr_….2": a capability, and the attempt whose job presents it. */
+static int relay_token(const Request *r, char ret_token[static TOKEN_LENGTH + 1], uint32_t *ret_attempt) {
+        const char *authorization = request_header(r, "Authorization");
+        const char *text = authorization ? bearer_token(authorization) : NULL;
 
-        if (token) {
+        if (!text || strlen(text) < TOKEN_LENGTH + 2 || text[TOKEN_LENGTH] != '.')
+                return STORE_E_NOT_FOUND;
+        memcpy(ret_token, text, TOKEN_LENGTH);
+        ret_token[TOKEN_LENGTH] = 0;
+        if (!token_is_valid(ret_token, TOKEN_RELAY) ||
+            parse_u32(text + TOKEN_LENGTH + 1, 1, UINT32_MAX, ret_attempt) < 0)
+                return STORE_E_NOT_FOUND;
+        return 0;
+}
+
+static int authorize_relay(Request *r) {
+        char token[TOKEN_LENGTH + 1];
+        CLEANUP_ERASE(token);
+        uint8_t hash[TOKEN_HASH_SIZE];
+        uint32_t attempt;
+        int error;
+
+        error = relay_token(r, token, &attempt);
+        if (error == 0) {
                 error = token_hash(token, hash);
                 if (error < 0)
                         return error;
-                error = relay_cap_find(r->api->store, hash, &r->principal.relay);
+                error = relay_cap_find(r->api->store, hash, attempt, &r->principal.relay);
         }
         if (error < 0)
                 return error;
         if (error > 0)
-                return refused(request_fail(r, ERROR_RELAY_TOKEN_INVALID,
-                                            "This capability is unknown, or its job has ended."));
+                return refused(request_fail(
+                                r, ERROR_RELAY_TOKEN_INVALID,
+                                "This capability is unknown, or its job has ended or was replaced."));
         r->principal.kind = PRINCIPAL_RELAY;
         r->principal.node_id = r->principal.relay.node_id;
         return 0;

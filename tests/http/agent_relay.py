@@ -44,9 +44,9 @@ def add_capability(command, target, prefix, verbs, attempt=0):
 class Job:
     """A job with a capability."""
 
-    def __init__(self, target, token):
+    def __init__(self, target, token, attempt=1):
         self.target = target
-        self.token = token
+        self.token = f'{token}.{attempt}'
         self.connection = http.client.HTTPConnection('127.0.0.1', SUITE.port, timeout=60)
 
     def request(self, method, path, body=None, headers=None):
@@ -123,16 +123,16 @@ class Case(unittest.TestCase):
         self.job = self.make_job(self.prefix[:-2], GET | PUT)
         self.folder = SUITE.master_state / 'relay' / str(self.node.target)
 
-    def open_job(self, token, target=None):
+    def open_job(self, token, target=None, attempt=1):
         """A connection with any token."""
-        job = Job(target or self.node.target, token)
+        job = Job(target or self.node.target, token, attempt)
         self.addCleanup(job.connection.close)
         return job
 
     def make_job(self, prefix, verbs, **more):
         """A job of this command."""
-        token = add_capability(self.command['id'], self.node.target, prefix, verbs, **more)
-        return self.open_job(token)
+        self.token = add_capability(self.command['id'], self.node.target, prefix, verbs, **more)
+        return self.open_job(self.token)
 
     def staged(self):
         """Files of uploads that are not committed."""
@@ -301,10 +301,10 @@ class Confinement(Case):
             self.assertEqual(status, 401)
         other = FakeNode(SUITE, kind='relay')
         self.addCleanup(other.close)
-        foreign = self.open_job(self.job.token, other.target)
+        foreign = self.open_job(self.token, other.target)
         self.assertEqual(foreign.code('GET', key), (403, 'RELAY_DENIED'))
         # A capability opens nothing but the relay.
-        agent = FakeAgent(SUITE, self.job.token)
+        agent = FakeAgent(SUITE, self.token)
         self.addCleanup(agent.close)
         self.assertEqual(agent.request('GET', 'agent/self')[0], 401)
         self.assertEqual(agent.request('GET', 'nodes')[0], 401)
@@ -327,6 +327,46 @@ class Confinement(Case):
         self.assertEqual(sorted(os.listdir(outside)), ['secret'])
         listed = Answer.data(self.job.request('GET', '')[2])['items']
         self.assertEqual(listed, [])
+
+    def test_malformed_attempts(self):
+        for suffix in ('', '.', '.0', '.x', '.-1', '.1.1', '.4294967297', '.18446744073709551617'):
+            job = self.open_job(self.token)
+            job.token = self.token + suffix
+            self.assertEqual(job.code('GET', self.prefix + 'data'), (401, 'RELAY_TOKEN_INVALID'), suffix)
+
+    def test_attempt_that_was_overtaken(self):
+        """All attempts get the same token, sealed once; it opens nothing for the job of an older one."""
+        node = FakeNode(SUITE, kind='relay')
+        self.addCleanup(node.close)
+        first = node.command()
+        for verbs, prefix in ((GET | PUT, f'{node.name}/task/time-1-'), (GET, f'{node.name}/task/time-0-1/')):
+            with self.subTest(verbs=verbs):
+                token = add_capability(first['id'], node.target, prefix, verbs)
+                attempt = first['attempt']
+                old = self.open_job(token, node.target, attempt)
+                key = f'{prefix}{attempt}/data' if verbs & PUT else prefix + 'data'
+                self.assertEqual(old.code('GET', key), (404, 'RELAY_NOT_FOUND'))
+                upload = old.begin(key) if verbs & PUT else None
+                if upload:
+                    self.assertEqual(old.part(key, upload, 0, b'x'), 204)
+                # Delivered, and not named by the next claim: it was lost on the way.
+                second = node.agent.claim_one()
+                self.assertEqual((second['id'], second['attempt']), (first['id'], attempt + 1))
+                refused = (401, 'RELAY_TOKEN_INVALID')
+                self.assertEqual(old.code('GET', key), refused)
+                self.assertEqual(old.code('HEAD', key)[0], 401)
+                self.assertEqual(old.code('GET', f'?prefix={prefix}'), refused)
+                if upload:
+                    self.assertEqual(old.code('POST', f'{key}?upload'), refused)
+                    self.assertEqual(old.part(key, upload, 1, b'x'), 401)
+                    self.assertEqual(old.commit(key, upload, b'x'), refused)
+                    # Nor may it call itself the newer one and go on below its own name.
+                    liar = self.open_job(token, node.target, attempt + 1)
+                    self.assertEqual(liar.commit(key, upload, b'x'), (403, 'RELAY_DENIED'))
+                new = self.open_job(token, node.target, attempt + 1)
+                key = f'{prefix}{attempt + 1}/data' if verbs & PUT else prefix + 'data'
+                self.assertEqual(new.code('GET', key), (404, 'RELAY_NOT_FOUND'))
+                first = second
 
     def test_dead_with_the_attempt(self):
         key = self.prefix + 'data'

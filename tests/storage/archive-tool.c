@@ -46,7 +46,7 @@ static void add_target(Tool *t, const char *type, json_t *config, json_t *secret
                 .type = type,
                 .config = config,
                 .secrets = secrets,
-                .context.master_url = url,
+                .context = { .master_url = url, .attempt = 1 },
                 .cancel = &t->cancel,
         };
         int r;

@@ -85,7 +85,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(fault, code='FAULT')
         if isinstance(fault, tuple):
             return self.answer(fault[0], code='FAULT', headers=fault[1])
-        if self.headers.get('Authorization') != 'Bearer ' + server.token:
+        if self.headers.get('Authorization') != f'Bearer {server.token}.1':
             return self.answer(401, code='RELAY_TOKEN_INVALID')
         if fault == 'drop after':
             self.wfile = open('/dev/null', 'wb')

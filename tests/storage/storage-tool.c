@@ -275,6 +275,7 @@ int main(int argc, char *argv[]) {
         if (relay) {
                 secrets = json_pack("{s:s}", "relay_token", argv[3]);
                 c.context.master_url = argv[2];
+                c.context.attempt = 1;
                 CHECK_OK(parse_u64(argv[4], 1, INT64_MAX, &c.id));
         } else
                 config = json_pack("{s:s}", "path", argv[2]);

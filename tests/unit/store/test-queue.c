@@ -592,25 +592,27 @@ static void test_relay_caps(void) {
         CHECK_INT(relay_cap_add(f.dispatcher, &cap, any, T0), 0);
         cap.attempt = 1;
         CHECK_INT(relay_cap_add(f.dispatcher, &cap, first, T0), 0);
-        CHECK_INT(relay_cap_find(f.api, any, &got), STORE_E_NOT_FOUND); /* not delivered yet */
+        CHECK_INT(relay_cap_find(f.api, any, 1, &got), STORE_E_NOT_FOUND); /* not delivered yet */
         ref = claimed(&f, NODE_LOCAL, 1);
-        CHECK_INT(relay_cap_find(f.api, none, &got), STORE_E_NOT_FOUND);
-        CHECK_INT(relay_cap_find(f.api, any, &got), 0);
+        CHECK_INT(relay_cap_find(f.api, none, 1, &got), STORE_E_NOT_FOUND);
+        CHECK_INT(relay_cap_find(f.api, any, 1, &got), 0);
         CHECK_STR(got.prefix, "local/etc/");
         CHECK_INT(got.verbs, RELAY_VERB_GET | RELAY_VERB_PUT);
         CHECK_INT(got.node_id, NODE_LOCAL);
         CHECK_INT(got.current_attempt, 1);
         CHECK_STR(got.target_type, "local");
         relay_cap_done(&got);
-        CHECK_INT(relay_cap_find(f.api, first, &got), 0);
+        CHECK_INT(relay_cap_find(f.api, first, 1, &got), 0);
         relay_cap_done(&got);
         /* The next attempt: what was made for the first is dead. */
         ref = claimed(&f, NODE_LOCAL, 2);
-        CHECK_INT(relay_cap_find(f.api, first, &got), STORE_E_NOT_FOUND);
-        CHECK_INT(relay_cap_find(f.api, any, &got), 0);
+        CHECK_INT(relay_cap_find(f.api, first, 2, &got), STORE_E_NOT_FOUND);
+        /* And what any attempt can present does not open for the one that was overtaken. */
+        CHECK_INT(relay_cap_find(f.api, any, 1, &got), STORE_E_NOT_FOUND);
+        CHECK_INT(relay_cap_find(f.api, any, 2, &got), 0);
         CHECK_INT(finish_as(&f, ref, NODE_LOCAL, COMMAND_SUCCEEDED), 0);
         relay_cap_done(&got);
-        CHECK_INT(relay_cap_find(f.api, any, &got), STORE_E_NOT_FOUND);
+        CHECK_INT(relay_cap_find(f.api, any, 2, &got), STORE_E_NOT_FOUND);
         CHECK_INT(queue_settle(f.dispatcher, ref.id), 0);
 }
 
