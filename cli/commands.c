@@ -200,6 +200,8 @@ static const Command commands[] = {
           "make a one-time token for an agent's enrolment", NULL },
         { "nodes", "rotate", "NODE", "nodes", NO_OPTIONS, verb_nodes_rotate,
           "make a new token; the old one works for another 24 h", NULL },
+        { "nodes", "ls", "NODE [PATH]", "nodes", NO_OPTIONS, verb_nodes_ls,
+          "list one directory of a node, / by default", NULL },
 
         { "targets", "list", NULL, NULL, OPTIONS(list_options), verb_list,
           "list the targets", NULL },

@@ -167,31 +167,6 @@ int verb_runs_wait(Cli *c, const Arguments *a) {
         return r < 0 ? r : follow_run(c, run);
 }
 
-int verb_runs_files(Cli *c, const Arguments *a) {
-        static const Column columns[] = {
-                { "TYPE", "type", COLUMN_TEXT },
-                { "SIZE", "size", COLUMN_SIZE },
-                { "MODIFIED", "mtime", COLUMN_TIME },
-                { "OWNER", "user|uid", COLUMN_TEXT },
-                { "GROUP", "group|gid", COLUMN_TEXT },
-                { "NAME", "name", COLUMN_TEXT },
-                { "TARGET", "target", COLUMN_TEXT },
-        };
-        _cleanup_(freep) char *escaped = NULL, *path = NULL;
-        _cleanup_json_ json_t *items = NULL;
-        uint64_t run = 0;
-        int r;
-
-        r = run_operand(c, a, 0, &run);
-        if (r >= 0)
-                r = http_escape(strempty(arguments_operand(a, 1)), &escaped);
-        if (r >= 0)
-                r = asprintf_safe(&path, "runs/%" PRIu64 "/entries?path=%s", run, escaped);
-        if (r >= 0)
-                r = cli_list(c, path, SIZE_MAX, &items);
-        return r < 0 ? r : show_list(c, items, columns, ELEMENTSOF(columns));
-}
-
 int verb_restores_create(Cli *c, const Arguments *a) {
         bool in_place = arguments_has(a, "in-place");
         _cleanup_json_ json_t *body = json_object(), *data = NULL;

@@ -132,6 +132,8 @@ static void on_hello(Work *w, const json_t *message) {
         }
         w->sealed = erase_and_free(w->sealed);
         work_apply(w, WORK_EVENT_HELLO);
+        if (launch_is_probe(w->kind))
+                (void) !event_rearm(w->timer, WORK_PROBE_LIMIT);
         if (w->cancelled)
                 work_cancel_job(w);
 }
@@ -197,7 +199,8 @@ static void on_message(Channel *c, const json_t *message, void *userdata) {
         case _JOB_MESSAGE_INVALID:
                 break;
         }
-        if (w->state == WORK_RUNNING && w->channel && channel_is_synced(w->channel) && !w->cancelled)
+        if (w->state == WORK_RUNNING && w->channel && channel_is_synced(w->channel) && !w->cancelled &&
+            !launch_is_probe(w->kind))
                 (void) !event_rearm(w->timer, USEC_INFINITY); /* the mark of a restarted agent came */
 }
 
@@ -383,8 +386,12 @@ static void look_at_running(Work *w) {
                 work_apply(w, WORK_EVENT_LINE_LOST);
                 return;
         }
-        if (!w->cancelled)
+        if (!w->cancelled) {
+                /* Nobody waits for its answer any more, whether we were told or not. */
+                if (launch_is_probe(w->kind))
+                        work_cancel(w, /* stopping= */ false);
                 return;
+        }
         log_struct(LOG_WARNING, NULL, WORK_FIELDS(w),
                    "The job of command %" PRIu64 " does not end, killing it", w->name.command);
         kill_job(w, SIGKILL);

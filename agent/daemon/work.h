@@ -14,6 +14,8 @@
 #define WORK_HELLO_TIMEOUT (20 * USEC_PER_SEC)
 /* Starts that ended before a hello are tried again, this often in all. */
 #define WORK_LAUNCH_TRIES 6U
+/* A probe that runs; the master gives it up at the same age. It is then cancelled. */
+#define WORK_PROBE_LIMIT (15 * USEC_PER_SEC)
 /* A job that was told to end and does not is killed. */
 #define WORK_CANCEL_PATIENCE (60 * USEC_PER_SEC)
 /* Between two looks at a job without a line. */

@@ -135,19 +135,32 @@ static EntryType type_of(mode_t mode) {
                                          _ENTRY_TYPE_INVALID; /* sockets: nobody backs them up */
 }
 
-static void look_up_owner(const struct stat *st, ListingEntry *e, char user[static NAME_LOOKUP_MAX],
-                          char group[static NAME_LOOKUP_MAX]) {
+/* Names of the owner of the entry before: most of a directory belongs to one. */
+typedef struct Owner {
+        bool known;
+        uid_t uid;
+        gid_t gid;
+        const char *user, *group; /* in the buffers, or NULL */
+        char user_buffer[NAME_LOOKUP_MAX], group_buffer[NAME_LOOKUP_MAX];
+} Owner;
+
+static void look_up_owner(const struct stat *st, Owner *o) {
         struct passwd pw, *found = NULL;
         struct group gr, *found_group = NULL;
 
-        if (getpwuid_r(st->st_uid, &pw, user, NAME_LOOKUP_MAX, &found) == 0 && found)
-                e->user = pw.pw_name;
-        if (getgrgid_r(st->st_gid, &gr, group, NAME_LOOKUP_MAX, &found_group) == 0 && found_group)
-                e->group = gr.gr_name;
+        if (o->known && o->uid == st->st_uid && o->gid == st->st_gid)
+                return;
+        o->known = true;
+        o->uid = st->st_uid;
+        o->gid = st->st_gid;
+        (void) getpwuid_r(st->st_uid, &pw, o->user_buffer, sizeof(o->user_buffer), &found);
+        (void) getgrgid_r(st->st_gid, &gr, o->group_buffer, sizeof(o->group_buffer), &found_group);
+        o->user = found ? pw.pw_name : NULL;
+        o->group = found_group ? gr.gr_name : NULL;
 }
 
-static int append_entry(int fd, const char *folder, const char *name, json_t *entries) {
-        char user[NAME_LOOKUP_MAX], group[NAME_LOOKUP_MAX], target[WIRE_PATH_MAX + 1];
+static int append_entry(int fd, const char *folder, const char *name, Owner *owner, json_t *entries) {
+        char target[WIRE_PATH_MAX + 1];
         _cleanup_(freep) char *path = NULL;
         ListingEntry e = { .name = name };
         struct stat st;
@@ -170,7 +183,9 @@ static int append_entry(int fd, const char *folder, const char *name, json_t *en
         e.mode = st.st_mode & 07777;
         e.uid = st.st_uid;
         e.gid = st.st_gid;
-        look_up_owner(&st, &e, user, group);
+        look_up_owner(&st, owner);
+        e.user = owner->user;
+        e.group = owner->group;
         if (e.type == ENTRY_SYMLINK) {
                 n = readlinkat(fd, name, target, sizeof(target) - 1);
                 if (n > 0) {
@@ -186,13 +201,14 @@ static int build_page(int fd, const ListingSpec *spec, Names *h, json_t **ret) {
         _cleanup_(freep) char *cursor = NULL;
         size_t limit = spec->limit;
         bool more = h->n > limit;
+        Owner owner = {};
         int r;
 
         if (!entries)
                 return -ENOMEM;
         qsort(h->items, h->n, sizeof(char *), compare_names);
         for (size_t i = 0; i < MIN(h->n, limit); i++) {
-                r = append_entry(fd, spec->path, h->items[i], entries);
+                r = append_entry(fd, spec->path, h->items[i], &owner, entries);
                 if (r < 0)
                         return r;
         }
@@ -217,6 +233,13 @@ static int check_resolved(const JobRun *run, int fd, Failure *reterr_failure) {
         return policy_check_listing(run->policy, resolved, reterr_failure);
 }
 
+/* Codes that clients tell apart. */
+static const char *code_of(int error) {
+        return error == ENOENT           ? "PATH_NOT_FOUND" :
+                        error == ENOTDIR ? "NOT_A_DIRECTORY" :
+                                           "NOT_READABLE";
+}
+
 static int list_dir(const JobRun *run, JobOutcome *ret, Failure *reterr_failure) {
         _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
         _cleanup_(names_done) Names names = {};
@@ -239,7 +262,7 @@ static int list_dir(const JobRun *run, JobOutcome *ret, Failure *reterr_failure)
         (void) !path_display(spec.path, &shown);
         fd = open(spec.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0)
-                return failure_set(reterr_failure, -errno, "NOT_READABLE",
+                return failure_set(reterr_failure, -errno, code_of(errno),
                                    "The directory %s cannot be opened: %m", strempty(shown));
         r = check_resolved(run, fd, reterr_failure);
         if (r < 0)

@@ -55,10 +55,11 @@ static int queue_ended(Store *s, uint64_t id) {
         return r == 1 ? (int) QUEUE_E_GONE : (int) STORE_E_NOT_FOUND;
 }
 
-static int queue_cancel_pending(Store *s, uint64_t id, usec_t now) {
+/* A step that carries the time of the end. */
+static int queue_end_cancelled(Store *s, Sql statement, uint64_t id, usec_t now) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
-        query_start(&q, s, SQL_QUEUE_CANCEL_PENDING);
+        query_start(&q, s, statement);
         bind_u64(&q, id);
         bind_u64(&q, now);
         return query_exec_or(&q, STORE_E_STATE);
@@ -72,18 +73,17 @@ static int queue_cancel_out(Store *s, uint64_t id) {
         return query_exec_or(&q, STORE_E_STATE);
 }
 
-int queue_cancel(Store *s, uint64_t id, usec_t now, bool *ret_ended) {
+static int queue_cancel_as(Store *s, uint64_t id, usec_t now, bool withdraw, bool *ret_ended) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         bool ended;
         int r;
 
-        assert(s);
-        assert(ret_ended);
-
         r = store_begin(s, &tx);
         if (r < 0)
                 return r;
-        r = queue_cancel_pending(s, id, now);
+        r = queue_end_cancelled(s, SQL_QUEUE_CANCEL_PENDING, id, now);
+        if (r == STORE_E_STATE && withdraw)
+                r = queue_end_cancelled(s, SQL_QUEUE_WITHDRAW, id, now);
         ended = r == 0;
         if (r == STORE_E_STATE)
                 r = queue_cancel_out(s, id);
@@ -96,6 +96,28 @@ int queue_cancel(Store *s, uint64_t id, usec_t now, bool *ret_ended) {
                 return r;
         *ret_ended = ended;
         return 0;
+}
+
+int queue_cancel(Store *s, uint64_t id, usec_t now, bool *ret_ended) {
+        assert(s);
+        assert(ret_ended);
+
+        return queue_cancel_as(s, id, now, /* withdraw= */ false, ret_ended);
+}
+
+int queue_cancel_probe(Store *s, uint64_t id, usec_t now, bool *ret_ended) {
+        _cleanup_(command_done) Command command = COMMAND_NULL;
+        int r;
+
+        assert(s);
+        assert(ret_ended);
+
+        r = command_get(s, id, &command);
+        if (r != 0)
+                return r;
+        if (command.run_id != 0)
+                return STORE_E_NOT_FOUND;
+        return queue_cancel_as(s, id, now, /* withdraw= */ true, ret_ended);
 }
 
 int queue_abandon(Store *s, uint64_t id, CommandState state, const char *error_code, const char *error,

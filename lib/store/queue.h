@@ -119,6 +119,10 @@ int queue_set_secrets(Store *s, const CommandRef *ref, const char *secrets) _war
 /* A pending one is cancelled at once (ret_ended is true); one that is out is marked, for its agent to hear.
  * QUEUE_E_GONE: it had ended; STORE_E_NOT_FOUND. */
 int queue_cancel(Store *s, uint64_t id, usec_t now, bool *ret_ended) _warn_unused_;
+/* The same for a probe that nobody waits for any more. One that was delivered and not accepted is cancelled
+ * at once, too: accepting it is QUEUE_E_GONE then, so that it is not carried out later. A command with a run
+ * is STORE_E_NOT_FOUND. */
+int queue_cancel_probe(Store *s, uint64_t id, usec_t now, bool *ret_ended) _warn_unused_;
 /* Ends an open command without its agent, e.g. of a node that is deleted; state is a final one.
  * QUEUE_E_GONE, STORE_E_NOT_FOUND. */
 int queue_abandon(Store *s, uint64_t id, CommandState state, const char *error_code, const char *error,

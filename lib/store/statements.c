@@ -408,6 +408,10 @@ const Statement statement_table[_SQL_MAX] = {
                   " error_code = 'CANCELLED' WHERE id = ?1 AND state = 0"),
         STATEMENT(QUEUE_CANCEL_OUT, DISPATCHER,
                   "UPDATE commands SET cancel = 1 WHERE id = ?1 AND state IN (1, 2)"),
+        /* Delivered, not accepted, and no run: its agent is told with the answer to its accept. */
+        STATEMENT(QUEUE_WITHDRAW, DISPATCHER,
+                  "UPDATE commands SET state = 7, cancel = 1, finished = ?2, secrets = NULL,"
+                  " error_code = 'CANCELLED' WHERE id = ?1 AND state = 1 AND run_id IS NULL"),
         STATEMENT(QUEUE_ABANDON, DISPATCHER,
                   "UPDATE commands SET state = ?2, error_code = ?3, error = ?4, finished = ?5,"
                   " secrets = NULL WHERE id = ?1 AND state < 3"),

@@ -122,6 +122,7 @@ typedef enum Sql {
         SQL_QUEUE_SET_SECRETS,
         SQL_QUEUE_CANCEL_PENDING,
         SQL_QUEUE_CANCEL_OUT,
+        SQL_QUEUE_WITHDRAW,
         SQL_QUEUE_ABANDON,
         SQL_QUEUE_OUT,
         SQL_QUEUE_OVERDUE,

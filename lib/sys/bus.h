@@ -19,6 +19,7 @@
 #define BUS_ERROR_DENIED "org.backupx.Error.Denied"
 #define BUS_ERROR_LIMIT_EXCEEDED "org.backupx.Error.LimitExceeded"
 #define BUS_ERROR_UNAVAILABLE "org.backupx.Error.Unavailable"
+#define BUS_ERROR_NODE_OFFLINE "org.backupx.Error.NodeOffline"
 #define BUS_ERROR_INTERNAL "org.backupx.Error.Internal"
 
 #define _cleanup_bus_error_ _cleanup_(sd_bus_error_free)

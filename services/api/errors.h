@@ -54,6 +54,8 @@ typedef enum ApiError {
         ERROR_PROBE_FAILED,
         ERROR_PROBE_TIMEOUT,
         ERROR_NODE_OFFLINE,
+        ERROR_PATH_NOT_FOUND,
+        ERROR_POLICY_DENIED,
 
         /* agents and jobs */
         ERROR_NODE_TOKEN_INVALID,

@@ -35,6 +35,9 @@ int node_remove(Request *r);
 int node_enrollment(Request *r);
 int node_rotate(Request *r);
 
+/* probe.c */
+int node_directories(Request *r);
+
 /* task.c */
 int tasks_get(Request *r);
 int tasks_post(Request *r);

@@ -56,6 +56,9 @@ static const Route routes[] = {
         { METHOD_POST,   "/api/v1/nodes/{id}/enrollment",  ACCESS_ADMIN,    SMALL,  NULL, node_enrollment },
         { METHOD_POST,   "/api/v1/nodes/{id}/token",       ACCESS_ADMIN,    SMALL,  NULL, node_rotate },
 
+        { METHOD_GET,    "/api/v1/nodes/{id}/directories", ACCESS_OPERATOR, 0,
+          PAGE " path", node_directories },
+
         { METHOD_GET,    "/api/v1/tasks",                  ACCESS_VIEWER,   0,
           PAGE " node_id", tasks_get },
         { METHOD_POST,   "/api/v1/tasks",                  ACCESS_OPERATOR, LARGE,  NULL, tasks_post },

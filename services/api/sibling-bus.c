@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -17,7 +18,8 @@
 #include "services/api/sibling.h"
 #include "services/api/stream.h"
 
-/* One question for a request that waits. A probe goes on to wait for its command. */
+/* One question for a request that waits. A probe goes on to wait for its command; when its request goes
+ * first, by the limit of time or because the client did, the command is cancelled. */
 typedef struct Question {
         Siblings *siblings; /* weak */
         struct Question *prev, *next;
@@ -27,6 +29,7 @@ typedef struct Question {
         uint64_t command_id; /* of a probe; 0: not made yet */
         bool is_called;      /* the bus holds us until it has answered */
         sd_event_source *timer;
+        sd_event_source *hangup; /* of the client: libmicrohttpd does not look while a request waits */
 } Question;
 
 struct Siblings {
@@ -48,6 +51,7 @@ static Question *question_free(Question *q) {
         if (q->next)
                 q->next->prev = q->prev;
         sd_event_source_disable_unref(q->timer);
+        sd_event_source_disable_unref(q->hangup);
         free(q);
         return NULL;
 }
@@ -71,11 +75,27 @@ static Question *question_new(Request *r, SiblingReply reply) {
 static void question_drop(Question *q) {
         q->request = NULL;
         q->timer = sd_event_source_disable_unref(q->timer);
+        q->hangup = sd_event_source_disable_unref(q->hangup);
         if (!q->is_called)
                 question_free(q);
 }
 
+/* Rings. Who is not there looks at the store when it comes. */
+static void ring_probe_cancel(Question *q) {
+        int r;
+
+        if (q->command_id == 0)
+                return;
+        r = bus_peer_call_async(q->siblings->dispatcher, BUS_DISPATCHER_INTERNAL, "CancelProbe", NULL, NULL,
+                                "t", q->command_id);
+        if (r < 0) /* it ends with its deadline, then */
+                log_debug_errno(r, "The dispatcher did not hear that probe %" PRIu64 " is off, ignoring: %m",
+                                q->command_id);
+        q->command_id = 0;
+}
+
 static void on_cancel(Request *r, void *userdata) {
+        ring_probe_cancel(userdata);
         question_drop(userdata);
 }
 
@@ -102,6 +122,7 @@ static int translate(const sd_bus_error *error, Failure *ret) {
                 { BUS_ERROR_INVALID_ARGUMENT, -EINVAL, ERROR_REQUEST_INVALID },
                 { BUS_ERROR_LIMIT_EXCEEDED, -EDQUOT, ERROR_LIMIT_EXCEEDED },
                 { BUS_ERROR_UNAVAILABLE, -ENOTCONN, ERROR_UNAVAILABLE },
+                { BUS_ERROR_NODE_OFFLINE, -ENOTCONN, ERROR_NODE_OFFLINE },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
@@ -139,11 +160,12 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *reterr) {
                 answer(q, r < 0 ? r : 0, id, NULL);
                 return 0;
         }
+        q->command_id = id;
         if (!q->request) {
+                ring_probe_cancel(q);
                 question_free(q);
                 return 0;
         }
-        q->command_id = id;
         look_at_probe(q);
         return 0;
 }
@@ -155,8 +177,27 @@ static int on_probe_timeout(sd_event_source *source, uint64_t usec, void *userda
         r = failure_set(&failure, -ETIMEDOUT, api_error_code(ERROR_PROBE_TIMEOUT),
                         "The node did not answer within %d s: is its agent online and not busy?",
                         (int) (PROBE_TIMEOUT_USEC / USEC_PER_SEC));
+        ring_probe_cancel(userdata);
         answer(userdata, r, 0, &failure);
         return 0;
+}
+
+static int on_hangup(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        int r;
+
+        r = failure_set(&failure, -ECONNRESET, api_error_code(ERROR_UNAVAILABLE), "The client went away");
+        ring_probe_cancel(userdata);
+        answer(userdata, r, 0, &failure); /* to nobody: it frees the connection */
+        return 0;
+}
+
+static int watch_client(Question *q) {
+        int r;
+
+        r = sd_event_add_io(q->siblings->api->event, &q->hangup, request_socket(q->request), EPOLLRDHUP,
+                            on_hangup, q);
+        return r == -EPERM ? 0 : r; /* not a socket: nothing to watch */
 }
 
 int sibling_queue_run(Request *r, const char *json, SiblingReply reply) {
@@ -203,6 +244,8 @@ int sibling_probe(Request *r, const char *json, SiblingReply reply) {
                 return -ENOMEM;
         q->is_probe = q->is_called = true;
         error = event_add_timer(r->api->event, &q->timer, PROBE_TIMEOUT_USEC, on_probe_timeout, q);
+        if (error >= 0)
+                error = watch_client(q);
         if (error < 0)
                 return error;
         error = bus_peer_call_async(r->api->siblings->dispatcher, BUS_DISPATCHER_INTERNAL, "Probe", on_reply,

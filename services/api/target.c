@@ -13,7 +13,7 @@
 #include "services/api/change.h"
 #include "services/api/handlers.h"
 #include "services/api/page.h"
-#include "services/api/sibling.h"
+#include "services/api/probe.h"
 
 static int fail_target(Request *r, int outcome, const Target *target) {
         switch (outcome) {
@@ -266,28 +266,9 @@ static int read_test(Request *r, uint64_t *ret_node_id) {
         return request_check(r, json_reader_finish(&reader), &failure);
 }
 
-static json_t *test_probe(Request *r, const Target *target, uint64_t node_id) {
-        _cleanup_json_ json_t *described = json_object(), *probe = json_object();
-
-        if (json_set(described, "id", json_from_u64(target->id)) < 0 ||
-            json_set(described, "name", json_from_string(target->name)) < 0 ||
-            json_set(described, "type", json_from_string(target->type)) < 0 ||
-            json_set(described, "config", json_from_text(target->config)) < 0)
-                return NULL;
-        if (json_set(probe, "node_id", json_from_u64(node_id)) < 0 ||
-            json_set(probe, "kind", json_from_string("test_storage")) < 0 ||
-            json_set(probe, "spec", json_pack("{s:O}", "target", described)) < 0 ||
-            json_set(probe, "target_ids", json_pack("[I]", (json_int_t) target->id)) < 0 ||
-            json_set(probe, "by", change_by(r)) < 0)
-                return NULL;
-        return TAKE_PTR(probe);
-}
-
 /* Whether the target can be written, seen from a node. */
 int target_test(Request *r) {
         _cleanup_(target_done) Target target = TARGET_NULL;
-        _cleanup_json_ json_t *probe = NULL;
-        _cleanup_(freep) char *text = NULL;
         uint64_t node_id = 0;
         int error;
 
@@ -299,9 +280,6 @@ int target_test(Request *r) {
         error = target_get(r->api->store, r->id, &target);
         if (error != 0)
                 return fail_target(r, error, &target);
-        probe = test_probe(r, &target, node_id);
-        if (!probe)
-                return -ENOMEM;
-        error = json_format(probe, &text, NULL);
-        return error < 0 ? error : sibling_probe(r, text, test_done);
+        return probe_ask(r, node_id, "test_storage", json_object(),
+                         json_pack("{s:[I]}", "target_ids", (json_int_t) target.id), test_done);
 }

@@ -43,7 +43,9 @@ static int reply_refused(sd_bus_error *error, const Failure *failure) {
 
         if (endswith(failure->code, "_NOT_FOUND"))
                 name = BUS_ERROR_NOT_FOUND;
-        else if (streq(failure->code, "NODE_OFFLINE") || streq(failure->code, "NODE_KEY_MISSING") ||
+        else if (streq(failure->code, "NODE_OFFLINE"))
+                name = BUS_ERROR_NODE_OFFLINE;
+        else if (streq(failure->code, "NODE_KEY_MISSING") ||
                  streq(failure->code, "ARCHIVE_UNREACHABLE"))
                 name = BUS_ERROR_UNAVAILABLE;
         return sd_bus_error_set(error, name, failure_message(failure, 0));
@@ -264,6 +266,23 @@ static int method_probe(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return sd_bus_reply_method_return(m, "t", command);
 }
 
+static int method_cancel_probe(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Dispatcher *d = ASSERT_PTR(userdata);
+        uint64_t command;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &command);
+        if (r < 0)
+                return r;
+        r = bus_sender_may(m, BUS_CHANGE, error);
+        if (r < 0)
+                return r;
+        r = dispatcher_cancel_probe(d, command);
+        if (r != 0 && r != QUEUE_E_GONE)
+                return reply_failure(error, r, NULL);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 static int method_pin_key(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Dispatcher *d = ASSERT_PTR(userdata);
         const char *recipient;
@@ -408,6 +427,8 @@ static const sd_bus_vtable internal_vtable[] = {
                                 method_cancel_run, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Probe", SD_BUS_ARGS("s", json), SD_BUS_RESULT("t", command), method_probe,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CancelProbe", SD_BUS_ARGS("t", command), SD_BUS_NO_RESULT,
+                                method_cancel_probe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PinKey", SD_BUS_ARGS("t", node, "s", recipient), SD_BUS_RESULT("b", pinned),
                                 method_pin_key, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("NodeSeen", SD_BUS_ARGS("t", node), SD_BUS_NO_RESULT, method_node_seen,

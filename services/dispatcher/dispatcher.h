@@ -112,6 +112,9 @@ int dispatcher_renew_changed(Dispatcher *d) _warn_unused_;
 /* Queues a probe. ORDER_E_NO_KEY, ORDER_E_REFUSED, QUEUE_E_FULL; with a failure. */
 int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_command,
                      Failure *reterr_failure) _warn_unused_;
+/* Nobody waits for this one any more: it is not carried out if it was not begun, and its agent is told to
+ * end it otherwise. QUEUE_E_GONE: it had ended; STORE_E_NOT_FOUND: no probe. */
+int dispatcher_cancel_probe(Dispatcher *d, uint64_t command) _warn_unused_;
 /* Cancels probes that nobody waits for any more, and gives up those whose agents do not answer. */
 int dispatcher_sweep_probes(Dispatcher *d) _warn_unused_;
 /* In the transaction of the caller: the command with its capabilities. */

@@ -43,6 +43,18 @@ int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_c
         return 0;
 }
 
+int dispatcher_cancel_probe(Dispatcher *d, uint64_t command) {
+        bool ended;
+        int r;
+
+        assert(d);
+
+        r = queue_cancel_probe(d->store, command, now_wall(), &ended);
+        if (r == 0)
+                dispatcher_kick(d);
+        return r;
+}
+
 static int sweep(Dispatcher *d, const Command *c, usec_t now) {
         bool ended;
         int r;
@@ -55,7 +67,7 @@ static int sweep(Dispatcher *d, const Command *c, usec_t now) {
                 r = queue_abandon(d->store, c->id, COMMAND_TIMEOUT, "PROBE_TIMEOUT",
                                   "The agent did not answer in time", now);
         else if (!c->cancel)
-                r = queue_cancel(d->store, c->id, now, &ended);
+                r = queue_cancel_probe(d->store, c->id, now, &ended);
         else
                 return 0;
         return r < 0 ? r : 0;

@@ -7,6 +7,7 @@ import os
 import pathlib
 import secrets
 import sys
+import threading
 import time
 import urllib.parse
 import uuid
@@ -42,6 +43,28 @@ def bech32(hrp, data):
 def new_public_key():
     """A recipient that nobody has the identity of: sealing to it works, opening never."""
     return bech32('age', os.urandom(32))
+
+
+def in_background(function, *arguments, **more):
+    """Starts a call; gives a function that waits for its result."""
+    box = {}
+
+    def run():
+        try:
+            box['result'] = function(*arguments, **more)
+        except Exception as error:  # given to whoever waits
+            box['error'] = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def wait(timeout=70):
+        thread.join(timeout)
+        if 'error' in box:
+            raise box['error']
+        return box['result']
+
+    return wait
 
 
 class FakeAgent:

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from agent_fake import FakeAgent, FakeNode, new_public_key
+from agent_fake import FakeAgent, FakeNode, in_background, new_public_key
 from client import ApiError
 from suite import Suite, wait_until
 
@@ -21,28 +21,6 @@ def setUpModule():
 
 def tearDownModule():
     SUITE.close()
-
-
-def in_background(function, *arguments, **more):
-    """Starts a call; gives a function that waits for its result."""
-    box = {}
-
-    def run():
-        try:
-            box['result'] = function(*arguments, **more)
-        except Exception as error:  # given to whoever waits
-            box['error'] = error
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-
-    def wait(timeout=70):
-        thread.join(timeout)
-        if 'error' in box:
-            raise box['error']
-        return box['result']
-
-    return wait
 
 
 class Case(unittest.TestCase):

@@ -84,7 +84,7 @@ class Targets(HttpCase):
         self.admin.delete(f'targets/{body["target_ids"][0]}')
 
     def test_a_test_without_an_agent(self):
-        answer = self.refused(503, 'UNAVAILABLE', 'POST', f'targets/{self.make_target()["id"]}/test', {})
+        answer = self.refused(409, 'NODE_OFFLINE', 'POST', f'targets/{self.make_target()["id"]}/test', {})
         self.assertIn('not online', answer['message'])
 
 

@@ -399,6 +399,50 @@ static void test_cancel(void) {
         CHECK_INT(n, 0);
 }
 
+/* What is not begun ends at once, and cannot be begun; what runs is for its agent to end. */
+static void test_cancel_probe(void) {
+        static const struct {
+                CommandState from;
+                int result;
+                bool ended;
+                CommandState after;
+                int accept;
+        } cases[] = {
+                { COMMAND_PENDING, 0, true, COMMAND_CANCELLED, QUEUE_E_GONE },
+                { COMMAND_DISPATCHED, 0, true, COMMAND_CANCELLED, QUEUE_E_GONE },
+                { COMMAND_ACCEPTED, 0, false, COMMAND_ACCEPTED, 0 },
+                { COMMAND_SUCCEEDED, QUEUE_E_GONE, false, COMMAND_SUCCEEDED, QUEUE_E_GONE },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_fixture_ Fixture f;
+                _cleanup_(command_done) Command c = COMMAND_NULL;
+                bool ended = false;
+                CommandRef ref;
+
+                fixture_init(&f);
+                ref = command_in(&f, NODE_LOCAL, cases[i].from);
+                CHECK_INT(queue_cancel_probe(f.dispatcher, ref.id, T0, &ended), cases[i].result);
+                CHECK_INT(ended, cases[i].ended);
+                CHECK_INT(command_get(f.api, ref.id, &c), 0);
+                CHECK_INT(c.state, cases[i].after);
+                CHECK(cases[i].after != COMMAND_CANCELLED || !c.secrets);
+                CHECK_INT(accept_at(&f, ref, NODE_LOCAL, 2), cases[i].accept);
+        }
+}
+
+static void test_cancel_probe_not_a_run(void) {
+        _cleanup_fixture_ Fixture f;
+        bool ended = false;
+        uint64_t id;
+
+        fixture_init(&f);
+        id = fixture_command(&f, NODE_LOCAL, fixture_run(&f, fixture_task(&f, "t", NODE_LOCAL, 0, 0)));
+        CHECK_INT(queue_cancel_probe(f.dispatcher, id, T0, &ended), STORE_E_NOT_FOUND);
+        CHECK_INT(queue_cancel_probe(f.dispatcher, id + 1, T0, &ended), STORE_E_NOT_FOUND);
+        CHECK(!ended);
+}
+
 /* --- expiry --- */
 
 static void test_expiry(void) {
@@ -647,6 +691,8 @@ int main(void) {
         RUN(test_drain_and_deadline);
         RUN(test_limits);
         RUN(test_cancel);
+        RUN(test_cancel_probe);
+        RUN(test_cancel_probe_not_a_run);
         RUN(test_expiry);
         RUN(test_expiry_blind);
         RUN(test_expiry_boots);
