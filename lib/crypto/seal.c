@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/encode.h"
+#include "crypto/primitives.h"
 #include "crypto/seal.h"
 
 /* A header with one recipient, the nonce, and the tags of at most SEAL_PLAIN_MAX / AGE_CHUNK_SIZE + 1
@@ -80,4 +81,11 @@ int unseal(const AgeIdentity *identity, const char *base64, Buffer *ret) {
         *ret = plain;
         plain = BUFFER_NULL;
         return 0;
+}
+
+int seal_identity_of_token(const char *token, AgeIdentity *ret) {
+        assert(token);
+        assert(ret);
+
+        return hkdf_sha256(token, strlen(token), NULL, 0, "org.backupx/sealed-to-token", ret->secret);
 }

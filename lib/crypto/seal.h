@@ -16,3 +16,7 @@ int seal(const AgeRecipient *recipient, const void *p, size_t n, char **ret_base
  * unseal_buffer_done(), which wipes it. */
 int unseal(const AgeIdentity *identity, const char *base64, Buffer *ret) _warn_unused_;
 void unseal_buffer_done(Buffer *b);
+
+/* The identity that a token of 256 random bits stands for: what is sealed to it is opened by whoever brings
+ * the token, and by nobody who knows its hash alone. Erase it with age_identity_erase(). */
+int seal_identity_of_token(const char *token, AgeIdentity *ret) _warn_unused_;

@@ -8,6 +8,7 @@
 
 #define TOKEN_NODE "bxn_"
 #define TOKEN_ENROLLMENT "bxe_"
+#define TOKEN_INSTALL "bxi_"
 #define TOKEN_API_KEY "bxk_"
 #define TOKEN_RELAY "bxr_"
 

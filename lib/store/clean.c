@@ -18,6 +18,7 @@ static const Sweep sweeps[] = {
         { SQL_SESSIONS_CLEAN, STORE_API, SIZE_MAX },
         { SQL_NODE_TOKENS_CLEAN, STORE_API, SIZE_MAX },
         { SQL_ENROLLMENTS_CLEAN, STORE_API, SIZE_MAX },
+        { SQL_INSTALL_LINKS_CLEAN, STORE_API, SIZE_MAX },
         { SQL_PROBES_CLEAN, STORE_DISPATCHER, offsetof(StoreRetention, probe_results) },
         { SQL_RUN_LOGS_CLEAN, STORE_DISPATCHER, offsetof(StoreRetention, run_logs) },
         { SQL_RUN_LOG_HEADS_CLEAN, STORE_DISPATCHER, offsetof(StoreRetention, run_logs) },

@@ -174,8 +174,20 @@ static const char step_1[] =
                 "CREATE INDEX relay_caps_command ON relay_caps (command_id);"
                 "CREATE INDEX relay_caps_target ON relay_caps (target_id);";
 
+/* What a link gives is sealed to a key that is made from the link's own token, of which only the hash is
+ * here. */
+static const char step_2[] =
+                "CREATE TABLE install_links ("
+                "  hash BLOB NOT NULL PRIMARY KEY, node_id INTEGER NOT NULL REFERENCES nodes ON DELETE"
+                " CASCADE,"
+                "  created INTEGER NOT NULL, expires INTEGER NOT NULL, created_by INTEGER,"
+                "  used INTEGER NOT NULL DEFAULT 0, sealed TEXT) STRICT;"
+                "CREATE INDEX install_links_node ON install_links (node_id);"
+                "CREATE INDEX install_links_expires ON install_links (expires);";
+
 const char *const schema_steps[] = {
         step_1,
+        step_2,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

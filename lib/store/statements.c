@@ -216,6 +216,18 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(ENROLLMENTS_CLEAN, API,
                   "DELETE FROM enrollments WHERE hash IN (SELECT hash FROM enrollments"
                   " WHERE expires <= ?1 LIMIT ?2)"),
+        STATEMENT(INSTALL_LINK_ADD, API,
+                  "INSERT INTO install_links (hash, node_id, created, expires, created_by, sealed)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
+        STATEMENT(INSTALL_LINK_FIND, API,
+                  "SELECT node_id, expires, used, sealed FROM install_links WHERE hash = ?1"),
+        STATEMENT(INSTALL_LINK_USE, API,
+                  "UPDATE install_links SET used = ?2, sealed = NULL WHERE hash = ?1 AND used = 0"
+                  " AND expires > ?2"),
+        /* A week longer, in which a link is told to be expired and not to be unknown. */
+        STATEMENT(INSTALL_LINKS_CLEAN, API,
+                  "DELETE FROM install_links WHERE hash IN (SELECT hash FROM install_links"
+                  " WHERE expires <= ?1 - 7 * 86400 * 1000000 LIMIT ?2)"),
 
         /* --- targets and tasks --- */
 

@@ -68,6 +68,9 @@ static int parse_tls_mode(const ConfigValue *value, void *field, Failure *reterr
 static const ConfigItem items[] = {
         { "server", "listen", config_parse_string, offsetof(ApiConfig, listen) },
         { "server", "external_url", parse_url, offsetof(ApiConfig, external_url) },
+        { "server", "agent_packages", config_parse_path, offsetof(ApiConfig, agent_packages) },
+        { "server", "release_url", config_parse_string, offsetof(ApiConfig, release_url) },
+        { "server", "release_mirror", config_parse_string, offsetof(ApiConfig, release_mirror) },
         { "server", "connections", config_parse_u32, offsetof(ApiConfig, connections) },
         { "server", "connections_per_address", config_parse_u32,
           offsetof(ApiConfig, connections_per_address) },
@@ -88,6 +91,9 @@ void api_config_done(ApiConfig *c) {
         free(c->external_url);
         free(c->tls_certificate);
         free(c->tls_key);
+        free(c->agent_packages);
+        free(c->release_url);
+        free(c->release_mirror);
         strv_free(c->relay_directories);
         *c = API_CONFIG_DEFAULTS;
 }

@@ -20,6 +20,9 @@ typedef struct ApiConfig {
         TlsMode tls;
         char *tls_certificate; /* the administrator's, PEM, with its chain; NULL: one of our own */
         char *tls_key;
+        char *agent_packages; /* the folder of the agents' packages */
+        char *release_url;    /* where releases are published: /vVERSION/FILE follows */
+        char *release_mirror; /* stands in front of that for the source ghproxy */
         char **relay_directories;
         int log_level; /* negative: not set */
 } ApiConfig;
@@ -34,6 +37,9 @@ typedef struct ApiConfig {
 
 #define API_CONFIG_PATH "/etc/backupx/config.yaml"
 #define API_LISTEN_DEFAULT "127.0.0.1:8340"
+#define API_AGENT_PACKAGES_DEFAULT "/usr/share/backupx/agent"
+#define API_RELEASE_URL_DEFAULT "https://github.com/Awuqing/BackupX/releases/download"
+#define API_RELEASE_MIRROR_DEFAULT "https://ghproxy.com"
 
 void api_config_done(ApiConfig *c);
 /* path NULL: the usual one, which may be missing. */

@@ -38,6 +38,13 @@ int node_rotate(Request *r);
 /* probe.c */
 int node_directories(Request *r);
 
+/* install.c, install-serve.c */
+int install_links_post(Request *r);
+int install_get(Request *r);
+int install_compose_get(Request *r);
+int agent_packages_get(Request *r);
+int agent_package_get(Request *r);
+
 /* task.c */
 int tasks_get(Request *r);
 int tasks_post(Request *r);

@@ -58,6 +58,18 @@ static const Route routes[] = {
 
         { METHOD_GET,    "/api/v1/nodes/{id}/directories", ACCESS_OPERATOR, 0,
           PAGE " path", node_directories },
+        { METHOD_POST,   "/api/v1/install-links",          ACCESS_OPERATOR, MEDIUM,
+          NULL, install_links_post },
+        { METHOD_GET,    "/api/install/{token}",           ACCESS_PUBLIC,   0,      NULL, install_get },
+        { METHOD_GET,    "/api/install/{token}/compose.yml", ACCESS_PUBLIC, 0,
+          NULL, install_compose_get },
+        { METHOD_GET,    "/install/{token}",               ACCESS_PUBLIC,   0,      NULL, install_get },
+        { METHOD_GET,    "/install/{token}/compose.yml",   ACCESS_PUBLIC,   0,
+          NULL, install_compose_get },
+        { METHOD_GET,    "/api/v1/agent-package",          ACCESS_PUBLIC,   0,
+          NULL, agent_packages_get },
+        { METHOD_GET,    "/api/v1/agent-package/{file}",   ACCESS_PUBLIC,   0,
+          NULL, agent_package_get },
 
         { METHOD_GET,    "/api/v1/tasks",                  ACCESS_VIEWER,   0,
           PAGE " node_id", tasks_get },

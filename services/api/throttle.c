@@ -53,6 +53,7 @@ static unsigned free_tries(ThrottleKind kind) {
         case THROTTLE_ACCOUNT:
                 return THROTTLE_ACCOUNT_FREE;
         case THROTTLE_ADDRESS:
+        case THROTTLE_INSTALL:
                 return THROTTLE_ADDRESS_FREE;
         }
         return 0;

@@ -21,6 +21,7 @@ typedef struct Throttle Throttle;
 typedef enum ThrottleKind {
         THROTTLE_ACCOUNT,
         THROTTLE_ADDRESS,
+        THROTTLE_INSTALL, /* an address that asks for install links that are none */
 } ThrottleKind;
 
 /* key: random, so that nobody can aim at a bucket. */

@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "store/enrollment.h"
+#include "store/install-link.h"
 #include "store/node-token.h"
 #include "store/schedule.h"
 #include "store/target.h"
@@ -261,6 +262,41 @@ static void test_enrollment(void) {
         CHECK_INT(enrollment_use(f.api, hash_1, "age1a", T0 + 4, &got), ENROLLMENT_E_USED);
 }
 
+static void test_install_link(void) {
+        const usec_t end = T0 + USEC_PER_HOUR, week = 7 * USEC_PER_DAY;
+        const StoreRetention keep = STORE_RETENTION_DEFAULT;
+        InstallLink link = { .node_id = 99, .created = T0, .expires = end, .sealed = "sealed" };
+        _cleanup_(freep) char *sealed = NULL, *second = NULL;
+        _cleanup_fixture_ Fixture f;
+        uint64_t got = 0;
+        bool more;
+
+        fixture_init(&f);
+        CHECK_INT(install_link_add(f.api, hash_1, &link), STORE_E_NOT_FOUND);
+        link.node_id = fixture_node(&f, "web-1");
+        CHECK_INT(install_link_add(f.api, hash_1, &link), 0);
+        CHECK_INT(install_link_find(f.api, hash_2, T0, &got, &sealed), STORE_E_NOT_FOUND);
+        CHECK_INT(install_link_find(f.api, hash_1, end, &got, &sealed), INSTALL_LINK_E_EXPIRED);
+        CHECK_INT(install_link_use(f.api, hash_1, end), INSTALL_LINK_E_USED);
+        CHECK_INT(install_link_find(f.api, hash_1, end - 1, &got, &sealed), 0);
+        CHECK_INT(got, link.node_id);
+        CHECK_STR(sealed, "sealed");
+        /* Once, and nothing of it is kept. */
+        CHECK_INT(install_link_use(f.api, hash_1, T0 + 1), 0);
+        CHECK_INT(install_link_use(f.api, hash_1, T0 + 1), INSTALL_LINK_E_USED);
+        CHECK_INT(install_link_find(f.api, hash_1, T0 + 2, &got, &second), INSTALL_LINK_E_USED);
+        CHECK(!second);
+        /* Known as used or expired for a week. */
+        CHECK_INT(store_clean(f.api, &keep, end + week - 1, &more), 0);
+        CHECK_INT(install_link_find(f.api, hash_1, end + week, &got, &second), INSTALL_LINK_E_USED);
+        CHECK_INT(store_clean(f.api, &keep, end + week, &more), 0);
+        CHECK_INT(install_link_find(f.api, hash_1, end + week, &got, &second), STORE_E_NOT_FOUND);
+        /* It goes with its node. */
+        CHECK_INT(install_link_add(f.api, hash_2, &link), 0);
+        CHECK_INT(node_delete(f.api, link.node_id), 0);
+        CHECK_INT(install_link_find(f.api, hash_2, T0, &got, &second), STORE_E_NOT_FOUND);
+}
+
 static void test_targets(void) {
         _cleanup_fixture_ Fixture f;
         _cleanup_(target_done) Target t = TARGET_NULL;
@@ -472,6 +508,7 @@ int main(void) {
         RUN(test_rotation_twice);
         RUN(test_local_token);
         RUN(test_enrollment);
+        RUN(test_install_link);
         RUN(test_targets);
         RUN(test_target_delete);
         RUN(test_tasks);
