@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/common/channel.h"
+#include "agent/job/feed.h"
 #include "agent/job/job.h"
 #include "agent/job/kinds.h"
 #include "base/alloc.h"
@@ -44,12 +45,7 @@ struct Job {
         pthread_t worker;
         bool has_worker;
 
-        uint64_t lines_sent; /* number of the last line that went to the agent */
-        uint64_t lines_logged;
-        JobProgress progress; /* the newest, if it was not sent */
-        bool has_progress;
-        char *phase_sent;
-        usec_t progress_sent;
+        Feed feed;
         json_t *result; /* the message, once there is one */
 };
 
@@ -61,108 +57,18 @@ static void job_end(Job *j, int status) {
 /* --- Towards the agent -------------------------------------------------------------------------------- */
 
 static void send_lines(Job *j) {
-        while (j->channel && channel_queued(j->channel) < JOB_QUEUE_HIGH) {
-                _cleanup_json_ json_t *message = job_message_new(JOB_LOG);
-                json_t *lines = NULL;
-                uint64_t last;
-
-                if (!message || job_link_lines(j->link, j->lines_sent, &lines, &last) <= 0)
-                        return;
-                if (json_set(message, "lines", lines) < 0 || channel_send(j->channel, message) < 0)
-                        return;
-                j->lines_sent = last;
-        }
-}
-
-static void send_progress(Job *j) {
-        _cleanup_json_ json_t *message = job_message_new(JOB_PROGRESS);
-
-        if (!message || job_progress_put(&j->progress, message) < 0)
-                return;
-        if (channel_queued(j->channel) < JOB_QUEUE_HIGH)
-                (void) !channel_send(j->channel, message);
-        (void) !free_and_strdup(&j->phase_sent, j->progress.phase);
-        j->progress_sent = now_usec(CLOCK_MONOTONIC);
-        j->has_progress = false;
+        if (j->channel)
+                feed_send_lines(&j->feed, j->link, j->channel);
 }
 
 static void offer_progress(Job *j) {
-        usec_t due = usec_add(j->progress_sent, JOB_PROGRESS_INTERVAL), now = now_usec(CLOCK_MONOTONIC);
-        JobProgress newest = JOB_PROGRESS_NULL;
+        usec_t wait = feed_offer_progress(&j->feed, j->link, j->channel);
 
-        if (job_link_take_progress(j->link, &newest)) {
-                job_progress_done(&j->progress);
-                j->progress = newest;
-                j->has_progress = true;
-        }
-        if (!j->has_progress || !j->channel)
-                return;
-        /* A change of phase does not wait. */
-        if (now >= due || !streq_ptr(j->phase_sent, j->progress.phase))
-                send_progress(j);
-        else
-                (void) !event_rearm(j->progress_timer, due - now);
-}
-
-/* So that "journalctl BACKUPX_RUN=42" has the lines of the job, too. */
-static void journal_lines(Job *j) {
-        uint64_t run = job_start_run(&j->start), last;
-        json_t *lines = NULL;
-
-        while (job_link_lines(j->link, j->lines_logged, &lines, &last) > 0) {
-                const json_t *line;
-                size_t i;
-
-                json_array_foreach(lines, i, line) {
-                        int level = log_line_level_from_string(
-                                        json_string_value(json_object_get(line, "level")));
-                        const char *text = json_string_value(json_object_get(line, "text"));
-
-                        log_struct(level < 0 ? LOG_INFO : level, NULL,
-                                   LOG_FIELDS(LOG_COMMAND(j->start.name.command),
-                                              LOG_ATTEMPT(j->start.name.attempt), LOG_RUN(run),
-                                              LOG_NODE(j->start.context.node_id)),
-                                   "%s", strempty(text));
-                }
-                json_decref(lines);
-                lines = NULL;
-                j->lines_logged = last;
-        }
+        if (wait > 0)
+                (void) !event_rearm(j->progress_timer, wait);
 }
 
 /* --- The result ------------------------------------------------------------------------------------- */
-
-static json_t *error_object(const JobOutcome *o) {
-        json_t *error = json_object();
-
-        if (!failure_is_set(&o->failure) || !error) {
-                json_decref(error);
-                return json_null();
-        }
-        if (json_set(error, "code", json_string(o->failure.code)) < 0 ||
-            json_set(error, "message", json_from_string(o->failure.message)) < 0) {
-                json_decref(error);
-                return NULL;
-        }
-        return error;
-}
-
-static int build_result(JobOutcome *o, json_t **ret) {
-        _cleanup_json_ json_t *message = job_message_new(JOB_RESULT);
-        int r;
-
-        if (!message)
-                return -ENOMEM;
-        r = json_set(message, "status", json_string(result_status_to_string(o->status)));
-        if (r >= 0)
-                r = json_set(message, "error", error_object(o));
-        if (r >= 0)
-                r = json_set(message, "result", o->result ? json_incref(o->result) : json_object());
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(message);
-        return 0;
-}
 
 /* Into results/, for the agent to find, with the last lines of the log. */
 static void leave_result(Job *j) {
@@ -172,7 +78,7 @@ static void leave_result(Job *j) {
         int r;
 
         r = copy ? json_object_del(copy, "type") : -1;
-        if (r >= 0 && job_link_lines(j->link, j->lines_sent, &lines, &last) > 0)
+        if (r >= 0 && job_link_lines(j->link, j->feed.lines_sent, &lines, &last) > 0)
                 r = json_set(copy, "log", lines);
         r = r < 0 ? -ENOMEM : result_save(j->results_fd, j->start.name, copy);
         if (r < 0)
@@ -195,18 +101,8 @@ static void send_result(Job *j) {
                 leave_result(j);
 }
 
-static void too_large(JobOutcome *o) {
-        json_decref(o->result);
-        o->result = NULL;
-        o->status = RESULT_FAILED;
-        failure_done(&o->failure);
-        (void) failure_set(&o->failure, -EFBIG, "RESULT_TOO_LARGE",
-                           "The result is larger than a message may be");
-}
-
 static void finish(Job *j) {
         _cleanup_(job_outcome_done) JobOutcome o = JOB_OUTCOME_NULL;
-        _cleanup_buffer_ Buffer frame = BUFFER_NULL;
         int r;
 
         (void) pthread_join(j->worker, NULL);
@@ -214,13 +110,7 @@ static void finish(Job *j) {
         j->state = JOB_STATE_HANDING;
         job_link_take_outcome(j->link, &o);
         command_secrets_done(&j->start.secrets);
-        r = build_result(&o, &j->result);
-        if (r >= 0 && job_frame_encode(j->result, &frame) == -EFBIG) {
-                too_large(&o);
-                json_decref(j->result);
-                j->result = NULL;
-                r = build_result(&o, &j->result);
-        }
+        r = job_outcome_message(&o, &j->result);
         if (r < 0) {
                 log_error_errno(r, "The result cannot be put together: %m");
                 job_end(j, 1);
@@ -236,7 +126,7 @@ static int on_news(sd_event_source *source, int fd, uint32_t events, void *userd
         Job *j = ASSERT_PTR(userdata);
 
         job_link_clear(j->link);
-        journal_lines(j);
+        feed_journal(&j->feed, j->link, &j->start);
         send_lines(j);
         if (j->state != JOB_STATE_WORKING)
                 return 0;
@@ -320,7 +210,7 @@ static void refuse(Job *j, Failure *failure, int error) {
         log_error("%s", failure_message(failure, error));
         o.failure = *failure;
         *failure = FAILURE_NULL;
-        r = build_result(&o, &j->result);
+        r = job_outcome_message(&o, &j->result);
         job_outcome_done(&o);
         if (r < 0 || !j->channel) {
                 job_end(j, 1);
@@ -362,8 +252,7 @@ static void on_start(Job *j, const json_t *message) {
                 j->state = JOB_STATE_WORKING;
 }
 
-/* --- From the agent --------------------------------------------------------------------------------------
- */
+/* --- From the agent ----------------------------------------------------------------------------------- */
 
 static void on_cancel(Job *j) {
         if (j->state == JOB_STATE_WAITING)
@@ -381,8 +270,7 @@ static void on_sync(Job *j, const json_t *message) {
                 job_end(j, 0);
                 return;
         }
-        j->lines_sent = 0; /* numbered lines: repeats are recognised */
-        j->has_progress = true;
+        feed_rewind(&j->feed);
         if (j->state == JOB_STATE_HANDING)
                 send_result(j);
         else {
@@ -563,9 +451,8 @@ Job *job_free(Job *j) {
         job_link_free(j->link);
         job_start_done(&j->start);
         policy_done(&j->policy);
-        job_progress_done(&j->progress);
+        feed_done(&j->feed);
         json_decref(j->result);
-        free(j->phase_sent);
         free(j->policy_path);
         free(j->storage_dir);
         safe_close(j->results_fd);

@@ -27,14 +27,6 @@ struct JobLink {
         bool finished;
 };
 
-void job_outcome_done(JobOutcome *o) {
-        if (!o)
-                return;
-        failure_done(&o->failure);
-        json_decref(o->result);
-        *o = JOB_OUTCOME_NULL;
-}
-
 int job_link_new(JobLink **ret) {
         _cleanup_(job_link_freep) JobLink *l = NULL;
 

@@ -8,20 +8,10 @@
 #include <stdatomic.h>
 
 #include "agent/common/log-ring.h"
+#include "agent/job/outcome.h"
 #include "wire/job.h"
-#include "wire/result.h"
 
 typedef struct JobLink JobLink;
-
-typedef struct JobOutcome {
-        ResultStatus status;
-        Failure failure; /* not set where all went well */
-        json_t *result;  /* an object, or NULL */
-} JobOutcome;
-
-#define JOB_OUTCOME_NULL ((JobOutcome){ .status = RESULT_FAILED })
-
-void job_outcome_done(JobOutcome *o);
 
 int job_link_new(JobLink **ret) _warn_unused_;
 JobLink *job_link_free(JobLink *l);

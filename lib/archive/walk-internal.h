@@ -1,7 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Shared by walk.c (where to go) and walk-store.c (what to keep of it). */
+/* Shared by walk.c (where to go), walk-stack.c (the directories on the way) and walk-store.c (what to keep
+ * of it). */
 
 #include "archive/exclude.h"
 #include "archive/links.h"
@@ -72,8 +73,24 @@ typedef struct Child {
 /* Tells the report of an error of this path. Gives the error where it ends the run, else 0. */
 int walk_problem(Walk *w, int error, const char *what);
 
+/* --- walk-stack.c --- */
+
+#define WALK_OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK)
+
+/* The directory that is being read; NULL: the walk is over. */
+Dir *walk_top(Walk *w);
 /* Opens a name for reading without touching its access time where that is allowed. */
 int walk_open(Walk *w, int dirfd, const char *name, int flags) _warn_unused_;
+
+/* The path of what is visited: goes on with a name, and back to a length. */
+int walk_path_push(Walk *w, const char *name) _warn_unused_;
+void walk_path_cut(Walk *w, size_t length);
+/* Puts a directory that was stored on the stack, and reads its names; takes over d.fd. */
+int walk_dir_push(Walk *w, Dir d) _warn_unused_;
+int walk_dir_pop(Walk *w) _warn_unused_;
+void walk_dirs_done(Walk *w);
+
+/* --- walk-store.c --- */
 
 /* Stores what has no content: directories (fd is the open one, or negative), links, devices. */
 int walk_store_node(Walk *w, const Child *c, int fd, bool parent, bool incomplete) _warn_unused_;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Where the walk goes. The stack of directories is explicit, so that depth costs memory in proportion and no
- * more; every name is opened relative to its directory, so that paths may be longer than PATH_MAX and nobody
- * can put a link in the way.
+/* Where the walk goes.
  *
  * Sources are a tree of names beside the tree of directories: a directory may be walked in full, or only for
  * the children that lead to sources. What leads to a source is opened as the administrator wrote it, links
@@ -22,19 +20,8 @@
 #include "base/fd.h"
 #include "base/text.h"
 
-/* Refusals of O_NOATIME in a row after which it is not tried any more: we own nothing here. */
-#define NOATIME_TRIES 64
-
-#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NONBLOCK)
-
 static void walk_done(Walk *w) {
-        while (w->n_dirs > 0) {
-                Dir *d = &w->dirs[--w->n_dirs];
-
-                safe_close(d->fd);
-                name_list_done(&d->names);
-        }
-        free(w->dirs);
+        walk_dirs_done(w);
         fs_free(w->fs);
         excludes_free(w->excludes);
         mounts_free(w->mounts);
@@ -43,10 +30,6 @@ static void walk_done(Walk *w) {
         buffer_done(&w->path);
         buffer_done(&w->header);
         free(w->xattrs);
-}
-
-static Dir *top(Walk *w) {
-        return w->n_dirs == 0 ? NULL : &w->dirs[w->n_dirs - 1];
 }
 
 int walk_problem(Walk *w, int error, const char *what) {
@@ -84,138 +67,9 @@ static int child_problem(Walk *w, const Child *c, int error, const char *what) {
         return walk_problem(w, error, what);
 }
 
-int walk_open(Walk *w, int dirfd, const char *name, int flags) {
-        int fd;
-
-        if (w->noatime_refused < NOATIME_TRIES && (flags & O_PATH) == 0) {
-                fd = fs_open(w->fs, dirfd, name, flags | O_NOATIME);
-                if (fd != -EPERM) {
-                        w->noatime_refused = 0;
-                        return fd;
-                }
-                w->noatime_refused++;
-        }
-        return fs_open(w->fs, dirfd, name, flags);
-}
-
-/* --- Paths -------------------------------------------------------------------------------------------- */
-
-static int path_push(Walk *w, const char *name) {
-        int r;
-
-        if (w->path.size > 0) {
-                r = buffer_add(&w->path, "/", 1);
-                if (r < 0)
-                        return r;
-        }
-        return buffer_add_string(&w->path, name);
-}
-
-static void path_cut(Walk *w, size_t length) {
-        w->path.size = length;
-        w->path.data[length] = 0;
-}
-
 /* What the excludes see: the path below its source. */
 static const char *path_below_source(const Walk *w, const Dir *d) {
         return w->path.data + d->source_length + (d->source_length > 0);
-}
-
-/* --- The stack ---------------------------------------------------------------------------------------- */
-
-/* Closes directories far above, if ".." leads back to them. */
-static void dirs_park(Walk *w) {
-        Dir *d;
-
-        if (w->n_dirs <= WALK_OPEN_MAX)
-                return;
-        d = &w->dirs[w->n_dirs - 1 - WALK_OPEN_MAX];
-        if (!d[1].linked)
-                d->fd = safe_close(d->fd);
-}
-
-/* Opens the parent of d again from below. */
-static void dir_unpark(Walk *w, const Dir *child, Dir *d) {
-        FsStat st;
-        int fd, r;
-
-        if (d->fd >= 0 || d->lost)
-                return;
-        fs_guard(w->fs, d->guarded);
-        fd = walk_open(w, child->fd, "..", d->full ? OPEN_DIRECTORY : O_PATH | O_DIRECTORY);
-        r = fd < 0 ? fd : fs_stat(w->fs, fd, "", /* follow= */ false, &st);
-        if (r >= 0 && st.dev == d->dev && st.ino == d->ino) {
-                d->fd = fd;
-                return;
-        }
-        safe_close(fd);
-        d->lost = true;
-        report_problem(w->report, w->path.data, "UNREADABLE", /* lost= */ true,
-                       "The directory was moved while it was read; the rest of it is left out.");
-}
-
-static int dir_pop(Walk *w) {
-        Dir *d = top(w);
-
-        if (w->n_dirs > 1) {
-                path_cut(w, d[-1].path_length);
-                dir_unpark(w, d, &d[-1]);
-        }
-        w->names_used -= name_list_memory(&d->names);
-        name_list_done(&d->names);
-        d->fd = safe_close(d->fd);
-        w->n_linked -= d->linked;
-        w->n_dirs--;
-        return entries_writer_leave(w->entries);
-}
-
-static int dirs_grow(Walk *w) {
-        Dir *grown;
-        size_t n;
-
-        if (w->n_dirs < w->n_allocated)
-                return 0;
-        n = w->n_allocated == 0 ? 64 : 2 * w->n_allocated;
-        grown = reallocarray(w->dirs, n, sizeof *grown);
-        if (!grown)
-                return -ENOMEM;
-        w->dirs = grown;
-        w->n_allocated = n;
-        return 0;
-}
-
-static size_t names_budget(const Walk *w) {
-        size_t left = w->names_used < WALK_NAMES_BUDGET ? WALK_NAMES_BUDGET - w->names_used : 0;
-
-        /* Half of what is left, so that something is left for every level below. */
-        return MAX(left / 2, (size_t) WALK_NAMES_MIN);
-}
-
-/* Puts a directory that was stored on the stack; takes over d->fd. */
-static int dir_push(Walk *w, Dir d) {
-        int r;
-
-        r = dirs_grow(w);
-        if (r >= 0)
-                r = entries_writer_enter(w->entries, w->path.data);
-        if (r < 0) {
-                safe_close(d.fd);
-                return r;
-        }
-        w->n_linked += d.linked;
-        w->dirs[w->n_dirs++] = d;
-        dirs_park(w);
-        if (!d.full || d.fd < 0)
-                return 0;
-        report_first_read(w->report);
-        fs_guard(w->fs, d.guarded);
-        r = name_list_read(&top(w)->names, w->fs, d.fd, names_budget(w));
-        w->names_used += name_list_memory(&top(w)->names);
-        if (r < 0) {
-                top(w)->lost = true;
-                return walk_problem(w, r, "Could not list the directory");
-        }
-        return 0;
 }
 
 /* --- Directories -------------------------------------------------------------------------------------- */
@@ -271,7 +125,7 @@ static bool dir_is_border(Walk *w, const Dir *parent, const Child *c, int fd) {
 
 /* A directory that is open: stores it, and goes down into it. */
 static int dir_enter(Walk *w, const Child *c, int fd, bool full, bool linked) {
-        const Dir *parent = top(w);
+        const Dir *parent = walk_top(w);
         bool source = c->node && c->node->is_source, border;
         Dir d = {
                 .fd = fd,
@@ -296,7 +150,7 @@ static int dir_enter(Walk *w, const Child *c, int fd, bool full, bool linked) {
                 safe_close(fd);
                 return r;
         }
-        return dir_push(w, d);
+        return walk_dir_push(w, d);
 }
 
 /* A directory that cannot be opened is stored, without what is in it. */
@@ -320,7 +174,7 @@ static int dir_visit(Walk *w, Child *c, bool full, bool linked) {
         int fd, r;
 
         fd = walk_open(w, c->dirfd, c->name,
-                       (full ? OPEN_DIRECTORY : O_PATH | O_DIRECTORY) | (c->follow ? 0 : O_NOFOLLOW));
+                       (full ? WALK_OPEN_DIRECTORY : O_PATH | O_DIRECTORY) | (c->follow ? 0 : O_NOFOLLOW));
         if (fd < 0)
                 return dir_unreadable(w, c, fd);
         r = fs_stat(w->fs, fd, "", /* follow= */ false, &c->stat);
@@ -405,12 +259,12 @@ static bool child_is_wanted(Walk *w, const Dir *d, const Child *c, bool *full) {
 }
 
 static int child_visit(Walk *w, const char *name, unsigned char type, const SourceNode *node) {
-        const Dir *d = top(w);
+        const Dir *d = walk_top(w);
         Child c = { .dirfd = d->fd, .name = name, .node = node, .follow = node || w->args->follow_symlinks };
         bool full = d->full || (node && node->is_source), linked = false;
         int r;
 
-        r = path_push(w, name);
+        r = walk_path_push(w, name);
         if (r < 0)
                 return r;
         report_current(w->report, w->path.data);
@@ -474,10 +328,10 @@ static int stalled_leave(Walk *w) {
         int r = 0;
 
         w->stalled = false;
-        while (r >= 0 && w->n_dirs > 0 && top(w)->guarded) {
+        while (r >= 0 && w->n_dirs > 0 && walk_top(w)->guarded) {
                 if (w->n_dirs > 1)
                         w->dirs[w->n_dirs - 2].lost |= w->dirs[w->n_dirs - 2].fd < 0;
-                r = dir_pop(w);
+                r = walk_dir_pop(w);
         }
         return r;
 }
@@ -489,13 +343,13 @@ static int step(Walk *w) {
         size_t depth = w->n_dirs;
         int r;
 
-        r = child_next(w, top(w), &name, &type, &node);
+        r = child_next(w, walk_top(w), &name, &type, &node);
         if (r == 0 && !w->stalled)
-                return dir_pop(w);
+                return walk_dir_pop(w);
         if (r > 0) {
                 r = child_visit(w, name, type, node);
                 if (w->n_dirs == depth)
-                        path_cut(w, top(w)->path_length);
+                        walk_path_cut(w, walk_top(w)->path_length);
         }
         if (r >= 0 && w->stalled)
                 r = stalled_leave(w);
@@ -524,7 +378,7 @@ static int walk_start(Walk *w) {
         r = buffer_add_string(&w->path, "");
         if (r < 0)
                 return r;
-        d.fd = walk_open(w, AT_FDCWD, "/", d.full ? OPEN_DIRECTORY : O_PATH | O_DIRECTORY);
+        d.fd = walk_open(w, AT_FDCWD, "/", d.full ? WALK_OPEN_DIRECTORY : O_PATH | O_DIRECTORY);
         if (d.fd < 0)
                 return d.fd;
         r = fs_stat(w->fs, d.fd, "", /* follow= */ false, &c.stat);
@@ -536,7 +390,7 @@ static int walk_start(Walk *w) {
         }
         d.dev = d.source_dev = c.stat.dev;
         d.ino = c.stat.ino;
-        return dir_push(w, d);
+        return walk_dir_push(w, d);
 }
 
 int walk_run(const BackupArgs *args, const Sources *sources, Pipeline *pipeline, EntriesWriter *entries,

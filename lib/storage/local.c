@@ -4,7 +4,6 @@
  * somebody put in the way. An object is a file without a name until its commit (O_TMPFILE), so that a job
  * that is killed leaves nothing; where the file system cannot do that, a file with a temporary name. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,21 +14,15 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/beneath.h"
 #include "base/encode.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "storage/backend.h"
+#include "storage/tree.h"
 
-#define OBJECT_MODE 0600
-#define DIRECTORY_MODE 0700
-#define TEMP_PREFIX ".backupx-"
-#define TEMP_SUFFIX ".part"
 /* After each of this many bytes writing to the disk is begun, so that the commit does not wait for all of
  * it. */
 #define FLUSH_INTERVAL (UINT64_C(32) << 20)
-/* Directories below each other in a listing: ours are four deep. */
-#define LIST_DEPTH_MAX 32
 #define PROBE_SIZE 4096
 
 typedef struct Local {
@@ -81,11 +74,7 @@ static int local_failure(const Storage *s, int error, const char *key, Failure *
         return failure_set(f, error, "STORAGE_FAILED", "'%s' in '%s' (%s): %m.", key, l->path, s->name);
 }
 
-/* --- Paths -------------------------------------------------------------------------------------------- */
-
-static int open_below(int dirfd, const char *path, int flags) {
-        return open_beneath(dirfd, path, flags, OBJECT_MODE);
-}
+/* --- The root ----------------------------------------------------------------------------------------- */
 
 /* The configured directory, as the administrator wrote it. Its last part is made where it is missing. */
 static int root_open(const Storage *s, bool make, Failure *f) {
@@ -94,7 +83,7 @@ static int root_open(const Storage *s, bool make, Failure *f) {
 
         fd = open(l->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT && make) {
-                if (mkdir(l->path, DIRECTORY_MODE) < 0 && errno != EEXIST && errno != ENOENT)
+                if (mkdir(l->path, TREE_DIRECTORY_MODE) < 0 && errno != EEXIST && errno != ENOENT)
                         return local_failure(s, -errno, "", f);
                 fd = open(l->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         }
@@ -108,63 +97,6 @@ static int root_open(const Storage *s, bool make, Failure *f) {
                                 "with: backupx agent allow-storage %s",
                                 l->path, s->name, l->path);
         return local_failure(s, -errno, "", f);
-}
-
-/* Opens the directory that holds key, making what is missing of it. Counts what was made. */
-static int parent_make(int root, const char *key, unsigned *ret_created) {
-        _cleanup_close_ int fd = fcntl(root, F_DUPFD_CLOEXEC, 3);
-        unsigned created = 0;
-
-        if (fd < 0)
-                return -errno;
-        for (const char *p = key, *slash; (slash = strchr(p, '/')); p = slash + 1) {
-                char name[256];
-                int next;
-
-                (void) snprintf(name, sizeof name, "%.*s", (int) (slash - p), p);
-                next = open_below(fd, name, O_RDONLY | O_DIRECTORY);
-                if (next == -ENOENT) {
-                        if (mkdirat(fd, name, DIRECTORY_MODE) >= 0) {
-                                created++;
-                                (void) fsync(fd);
-                        } else if (errno != EEXIST)
-                                return -errno;
-                        next = open_below(fd, name, O_RDONLY | O_DIRECTORY);
-                } else if (next >= 0)
-                        created = 0;
-                if (next < 0)
-                        return next;
-                safe_close(fd);
-                fd = next;
-        }
-        *ret_created = created;
-        return TAKE_FD(fd);
-}
-
-/* Removes up to n directories at the end of the key's path, while they are empty. */
-static void parents_prune(int root, const char *key, unsigned n) {
-        _cleanup_(freep) char *path = memdup0(key, strlen(key));
-
-        while (path && n-- > 0) {
-                char *slash = strrchr(path, '/'), *above;
-                _cleanup_close_ int fd = -EBADF;
-
-                if (!slash)
-                        return;
-                *slash = 0;
-                above = strrchr(path, '/');
-                if (above)
-                        *above = 0;
-                fd = open_below(root, above ? path : ".", O_RDONLY | O_DIRECTORY);
-                if (fd < 0 || unlinkat(fd, above ? above + 1 : path, AT_REMOVEDIR) < 0)
-                        return;
-                if (above)
-                        *above = '/';
-        }
-}
-
-static bool is_temp(const char *name) {
-        return startswith(name, TEMP_PREFIX) && endswith(name, TEMP_SUFFIX);
 }
 
 /* --- The configuration -------------------------------------------------------------------------------- */
@@ -206,17 +138,18 @@ static int temp_open(LocalPut *p) {
         char hex[2 * sizeof random + 1];
         int r;
 
-        p->fd = openat(p->parent, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, OBJECT_MODE);
+        p->fd = openat(p->parent, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, TREE_FILE_MODE);
         if (p->fd >= 0)
                 return 0;
         if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
                 return -errno;
         if (getentropy(random, sizeof random) < 0)
                 return -errno;
-        r = asprintf_safe(&p->temp, TEMP_PREFIX "%s" TEMP_SUFFIX, hex_encode(random, sizeof random, hex));
+        r = asprintf_safe(&p->temp, TREE_TEMP_PREFIX "%s" TREE_TEMP_SUFFIX,
+                          hex_encode(random, sizeof random, hex));
         if (r < 0)
                 return r;
-        p->fd = open_below(p->parent, p->temp, O_CREAT | O_EXCL | O_RDWR);
+        p->fd = tree_open(p->parent, p->temp, O_CREAT | O_EXCL | O_RDWR);
         if (p->fd < 0) {
                 p->temp = mfree(p->temp);
                 return p->fd;
@@ -240,7 +173,7 @@ static int local_put_new(StoragePut *put, Failure *reterr_failure) {
         root = root_open(put->storage, /* make= */ true, reterr_failure);
         if (root < 0)
                 return root;
-        p->parent = parent_make(root, put->key, &p->created);
+        p->parent = tree_make_parent(root, put->key, &p->created);
         if (p->parent < 0)
                 return local_failure(put->storage, p->parent, put->key, reterr_failure);
         if (fstatat(p->parent, p->name, &st, AT_SYMLINK_NOFOLLOW) >= 0)
@@ -321,7 +254,7 @@ static void local_put_free(StoragePut *put) {
                 _cleanup_close_ int root = root_open(put->storage, /* make= */ false, /* f= */ NULL);
 
                 if (root >= 0)
-                        parents_prune(root, put->key, p->created);
+                        tree_prune(root, put->key, p->created);
         }
         free(p->temp);
         free(p);
@@ -336,7 +269,7 @@ static int object_open(Storage *s, const char *key, struct stat *ret_stat, Failu
         root = root_open(s, /* make= */ false, f);
         if (root < 0)
                 return root;
-        fd = open_below(root, key, O_RDONLY | O_NONBLOCK);
+        fd = tree_open(root, key, O_RDONLY | O_NONBLOCK);
         if (fd < 0)
                 return local_failure(s, fd, key, f);
         if (fstat(fd, ret_stat) < 0)
@@ -375,114 +308,20 @@ static int local_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *
         return 0;
 }
 
-typedef struct Listing {
-        StorageListFunc func;
-        void *userdata;
-} Listing;
-
-static int compare_names(const void *a, const void *b) {
-        return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
-/* The names in a directory, those of directories with a '/' behind them, so that their order is that of
- * keys. */
-static int names_read(int fd, char ***ret) {
-        _cleanup_(strv_freep) char **names = NULL;
-        size_t n = 0, allocated = 0;
-        const struct dirent *d;
-        DIR *dir;
-        int copy, r = 0;
-
-        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        dir = copy < 0 ? NULL : fdopendir(copy);
-        if (!dir) {
-                r = -errno;
-                safe_close(copy);
-                return r;
-        }
-        while (r >= 0 && (errno = 0, d = readdir(dir))) {
-                struct stat st;
-
-                if (streq(d->d_name, ".") || streq(d->d_name, "..") || is_temp(d->d_name))
-                        continue;
-                if (fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-                    (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
-                        continue;
-                if (n + 1 >= allocated) {
-                        size_t size = allocated == 0 ? 64 : 2 * allocated;
-                        char **grown = reallocarray(names, size, sizeof *grown);
-
-                        if (!grown) {
-                                r = -ENOMEM;
-                                break;
-                        }
-                        names = grown;
-                        allocated = size;
-                }
-                r = asprintf_safe(&names[n], "%s%s", d->d_name, S_ISDIR(st.st_mode) ? "/" : "");
-                names[r < 0 ? n : ++n] = NULL;
-        }
-        if (r >= 0 && errno != 0)
-                r = -errno;
-        (void) closedir(dir);
-        if (r < 0)
-                return r;
-        if (n > 1)
-                qsort(names, n, sizeof *names, compare_names);
-        *ret = TAKE_PTR(names);
-        return 0;
-}
-
-/* Depth is limited, so recursion is. */
-static int list_directory(const Listing *l, int fd, const char *prefix, unsigned depth) {
-        _cleanup_(strv_freep) char **names = NULL;
-        int r;
-
-        if (depth > LIST_DEPTH_MAX)
-                return -ELOOP;
-        r = names_read(fd, &names);
-        if (r < 0)
-                return r;
-        STRV_FOREACH(name, names) {
-                _cleanup_(freep) char *key = NULL;
-                _cleanup_close_ int child = -EBADF;
-                struct stat st;
-
-                r = asprintf_safe(&key, "%s%s", prefix, *name);
-                if (r < 0)
-                        return r;
-                child = open_below(fd, *name, endswith(*name, "/") ? O_RDONLY | O_DIRECTORY : O_PATH);
-                /* Gone since; that is no failure of the listing. */
-                if (child == -ENOENT)
-                        continue;
-                if (child < 0)
-                        return child;
-                if (endswith(*name, "/"))
-                        r = list_directory(l, child, key, depth + 1);
-                else
-                        r = fstat(child, &st) < 0 ? -errno :
-                                                    l->func(l->userdata, key, (uint64_t) st.st_size);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int local_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
                       Failure *reterr_failure) {
-        Listing l = { func, userdata };
         _cleanup_close_ int root = -EBADF, fd = -EBADF;
         int r;
 
         root = root_open(s, /* make= */ false, reterr_failure);
         if (root < 0)
                 return root;
-        fd = open_below(root, isempty(prefix) ? "." : prefix, O_RDONLY | O_DIRECTORY);
+        fd = tree_open(root, isempty(prefix) ? "." : prefix, O_RDONLY | O_DIRECTORY);
         if (fd == -ENOENT)
                 return 0;
         if (fd < 0)
                 return local_failure(s, fd, prefix, reterr_failure);
-        r = list_directory(&l, fd, prefix, 0);
+        r = tree_list(fd, prefix, func, userdata);
         return r < 0 ? local_failure(s, r, prefix, reterr_failure) : r;
 }
 
@@ -499,14 +338,14 @@ static int local_remove(Storage *s, const char *key, Failure *reterr_failure) {
         slash = strrchr(path, '/');
         if (slash)
                 *slash = 0;
-        parent = open_below(root, slash ? path : ".", O_RDONLY | O_DIRECTORY);
+        parent = tree_open(root, slash ? path : ".", O_RDONLY | O_DIRECTORY);
         if (parent < 0)
                 return local_failure(s, parent, key, reterr_failure);
         if (unlinkat(parent, slash ? slash + 1 : path, 0) < 0)
                 return local_failure(s, -errno, key, reterr_failure);
         if (fsync(parent) < 0)
                 return local_failure(s, -errno, key, reterr_failure);
-        parents_prune(root, key, UINT32_MAX);
+        tree_prune(root, key, UINT32_MAX);
         return 0;
 }
 

@@ -7,42 +7,21 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "base/alloc.h"
-#include "base/backoff.h"
 #include "base/encode.h"
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/random.h"
-#include "storage/backend.h"
-#include "storage/http.h"
+#include "storage/relay-request.h"
 
 #define PART_SIZE (8U << 20)
-/* Failures that may pass are tried again until this long after the last success. Less than what makes a
- * backup drop a target without asking it, so that the cause is told. */
-#define RETRY_LIMIT (4 * USEC_PER_MINUTE)
-#define RETRY_FIRST (USEC_PER_SEC / 2)
-#define RETRY_MOST (20 * USEC_PER_SEC)
-#define RETRY_AFTER_MOST USEC_PER_MINUTE
-#define SLEEP_SLICE (100 * USEC_PER_MSEC)
 /* Giving an upload back is a courtesy: the master sweeps what is not committed. */
 #define ABORT_STALL (3 * USEC_PER_SEC)
 #define LIST_PAGE 1000
 /* One read of more is several requests. */
 #define READ_MAX HTTP_BODY_MAX
 #define PROBE_PREFIX "backupx-probe/"
-
-typedef struct Relay {
-        char *base; /* "https://master:8340/api/v1/relay/5/" */
-        char *token;
-        char *ca_cert, *pin, *proxy_url;
-        bool insecure_tls;
-        pthread_mutex_t lock; /* of client */
-        HttpClient *client;   /* for all but uploads */
-} Relay;
 
 typedef struct RelayPut {
         HttpClient *client;
@@ -51,162 +30,6 @@ typedef struct RelayPut {
         Buffer part;
         uint64_t n_parts;
 } RelayPut;
-
-/* --- Requests that are repeated ----------------------------------------------------------------------- */
-
-static void on_moved(void *userdata) {
-        storage_moved(userdata);
-}
-
-static int client_new(Storage *s, const atomic_bool *cancel, usec_t stall, HttpClient **ret) {
-        const Relay *l = s->backend;
-        HttpClientArgs args = {
-                .bearer = l->token,
-                .ca_cert = l->ca_cert,
-                .pin = l->pin,
-                .proxy_url = l->proxy_url,
-                .insecure_tls = l->insecure_tls,
-                .stall = stall,
-                .cancel = cancel,
-                .moved = on_moved,
-                .userdata = s,
-        };
-
-        return http_client_new(&args, ret);
-}
-
-/* Sleeps; false when the run was cancelled. */
-static bool pause_for(const Storage *s, usec_t span) {
-        usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), span);
-
-        while (now_usec(CLOCK_MONOTONIC) < end) {
-                struct timespec slice = { .tv_nsec = SLEEP_SLICE * 1000 };
-
-                if (storage_is_cancelled(s))
-                        return false;
-                (void) nanosleep(&slice, NULL);
-        }
-        return !storage_is_cancelled(s);
-}
-
-/* Whether it may go better the next time. */
-static bool may_pass(int error, long status) {
-        if (error == -ECANCELED || error == -ENOMEM || error == -EKEYREJECTED || error == -EINVAL ||
-            error == -EFBIG)
-                return false;
-        if (error < 0)
-                return true;
-        return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
-                        status == 504;
-}
-
-/* What the master answered, as an errno and a sentence. */
-static int answer_failure(const Storage *s, const HttpAnswer *a, const char *key, Failure *f) {
-        static const struct {
-                long status;
-                int error;
-        } errors[] = {
-                { 401, EACCES },
-                { 403, EACCES },
-                { 404, ENOENT },
-                { 409, EEXIST },
-                { 416, ERANGE },
-                { 422, EBADMSG },
-                { 507, ENOSPC },
-        };
-        _cleanup_json_ json_t *body = NULL;
-        const char *code, *message;
-        int error = EIO;
-
-        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
-                if (errors[i].status == a->status)
-                        error = errors[i].error;
-        if (json_parse_strict(a->body.data, a->body.size, JSON_DEPTH_DEFAULT, &body,
-                              /* reterr_failure= */ NULL) < 0)
-                body = NULL;
-        code = json_string_value(json_object_get(body, "code"));
-        message = json_string_value(json_object_get(body, "message"));
-        if (a->status >= 300 && a->status < 400)
-                return failure_set(
-                                f, -EIO, "RELAY_REDIRECTED",
-                                "The master redirects '%s' (%s) elsewhere (HTTP %ld); that is not followed. "
-                                "Give the "
-                                "agent the master's own address.",
-                                key, s->name, a->status);
-        return failure_set(f, -error, code && strlen(code) < FAILURE_CODE_MAX ? code : "RELAY_FAILED",
-                           "The master answered for '%s' (%s): %s (HTTP %ld).", key, s->name,
-                           message ? message : "no reason given", a->status);
-}
-
-/* Makes a request until it is answered with success, or with something that will not pass. ok2 is a second
- * status that counts as success. */
-static int request_repeat(Storage *s, HttpClient *c, const HttpRequest *q, const char *key, HttpAnswer *a,
-                          Failure *f) {
-        usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), RETRY_LIMIT);
-        Backoff backoff = BACKOFF_INIT(RETRY_FIRST, RETRY_MOST);
-
-        for (;;) {
-                usec_t wait;
-                int r;
-
-                r = http_client_request(c, q, a);
-                if (r >= 0 && a->status >= 200 && a->status < 300)
-                        return 0;
-                wait = MAX(backoff_next(&backoff, random_u32()), MIN(a->retry_after, RETRY_AFTER_MOST));
-                if (!may_pass(r, a->status) || usec_add(now_usec(CLOCK_MONOTONIC), wait) > end)
-                        return r < 0 ? failure_set(f, r, r == -ECANCELED ? "CANCELLED" : "RELAY_UNREACHABLE",
-                                                   "Could not reach the master for '%s' (%s): %s.", key,
-                                                   s->name, a->error[0] ? a->error : strerror(-r)) :
-                                       answer_failure(s, a, key, f);
-                if (!pause_for(s, wait))
-                        return -ECANCELED;
-        }
-}
-
-/* --- URLs and answers --------------------------------------------------------------------------------- */
-
-static int object_url(const Relay *l, const char *key, char **ret) {
-        _cleanup_buffer_ Buffer url = BUFFER_NULL;
-        char *taken;
-        int r;
-
-        r = buffer_add_string(&url, l->base);
-        for (const char *p = key; r >= 0 && *p;) {
-                size_t n = strcspn(p, "/");
-                _cleanup_(freep) char *part = memdup0(p, n), *escaped = NULL;
-
-                if (!part)
-                        return -ENOMEM;
-                r = http_escape_text(part, &escaped);
-                if (r >= 0)
-                        r = buffer_printf(&url, "%s%s", escaped, p[n] ? "/" : "");
-                p += n;
-                p += *p == '/';
-        }
-        if (r < 0)
-                return r;
-        taken = buffer_take(&url);
-        if (!taken)
-                return -ENOMEM;
-        *ret = taken;
-        return 0;
-}
-
-/* The data of the envelope. */
-static int answer_data(const Storage *s, const HttpAnswer *a, json_t **ret, Failure *f) {
-        _cleanup_json_ json_t *body = NULL;
-        json_t *data;
-        int r;
-
-        r = json_parse_strict(a->body.data, a->body.size, JSON_DEPTH_DEFAULT, &body,
-                              /* reterr_failure= */ NULL);
-        data = r < 0 ? NULL : json_object_get(body, "data");
-        if (!json_is_object(data))
-                return failure_set(f, -EPROTO, "RELAY_FAILED",
-                                   "What answers for %s is not a BackupX master of this version.", s->name);
-        *ret = json_incref(data);
-        return 0;
-}
 
 /* --- The configuration -------------------------------------------------------------------------------- */
 
@@ -258,7 +81,7 @@ static int relay_open(Storage *s, const StorageConfig *config, Failure *reterr_f
         if (r < 0)
                 return r;
         l->insecure_tls = context->insecure_tls;
-        return client_new(s, s->cancel, s->stall, &l->client);
+        return relay_client_new(s, s->cancel, s->stall, &l->client);
 }
 
 /* --- Uploads ------------------------------------------------------------------------------------------ */
@@ -276,18 +99,18 @@ static int relay_put_new(StoragePut *put, Failure *reterr_failure) {
         if (!p)
                 return -ENOMEM;
         put->backend = p;
-        r = client_new(s, s->cancel, s->stall, &p->client);
+        r = relay_client_new(s, s->cancel, s->stall, &p->client);
         if (r >= 0)
-                r = object_url(s->backend, put->key, &p->url);
+                r = relay_object_url(s->backend, put->key, &p->url);
         if (r >= 0)
                 r = asprintf_safe(&url, "%s?upload", p->url);
         if (r < 0)
                 return r;
-        r = request_repeat(s, p->client, &(HttpRequest){ .method = "POST", .url = url, .body = "" },
-                           put->key, &a, reterr_failure);
+        r = relay_request_repeat(s, p->client, &(HttpRequest){ .method = "POST", .url = url, .body = "" },
+                                 put->key, &a, reterr_failure);
         if (r < 0)
                 return r;
-        r = answer_data(s, &a, &data, reterr_failure);
+        r = relay_answer_data(s, &a, &data, reterr_failure);
         if (r < 0)
                 return r;
         upload = json_string_value(json_object_get(data, "upload"));
@@ -310,7 +133,7 @@ static int part_send(StoragePut *put, Failure *f) {
         if (r < 0)
                 return r;
         q.url = url;
-        r = request_repeat(put->storage, p->client, &q, put->key, &a, f);
+        r = relay_request_repeat(put->storage, p->client, &q, put->key, &a, f);
         if (r < 0)
                 return r;
         p->n_parts++;
@@ -364,7 +187,7 @@ static int relay_put_commit(StoragePut *put, const uint8_t sha256[static 32], Fa
         q.url = url;
         q.body = body;
         q.body_size = strlen(body);
-        return request_repeat(put->storage, p->client, &q, put->key, &a, reterr_failure);
+        return relay_request_repeat(put->storage, p->client, &q, put->key, &a, reterr_failure);
 }
 
 static void upload_abort(StoragePut *put) {
@@ -374,7 +197,7 @@ static void upload_abort(StoragePut *put) {
         _cleanup_(freep) char *url = NULL;
 
         if (asprintf_safe(&url, "%s?upload=%s", p->url, p->upload) < 0 ||
-            client_new(put->storage, /* cancel= */ NULL, ABORT_STALL, &c) < 0 ||
+            relay_client_new(put->storage, /* cancel= */ NULL, ABORT_STALL, &c) < 0 ||
             http_client_request(c, &(HttpRequest){ .method = "DELETE", .url = url }, &a) < 0)
                 return;
 }
@@ -393,17 +216,6 @@ static void relay_put_free(StoragePut *put) {
 
 /* --- Reading ------------------------------------------------------------------------------------------ */
 
-/* One request with the client that all share. */
-static int shared_request(Storage *s, const HttpRequest *q, const char *key, HttpAnswer *a, Failure *f) {
-        Relay *l = s->backend;
-        int r;
-
-        (void) pthread_mutex_lock(&l->lock);
-        r = request_repeat(s, l->client, q, key, a, f);
-        (void) pthread_mutex_unlock(&l->lock);
-        return r;
-}
-
 static ssize_t read_once(Storage *s, const char *url, const char *key, uint64_t offset, void *buf, size_t n,
                          Failure *f) {
         _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
@@ -416,7 +228,7 @@ static ssize_t read_once(Storage *s, const char *url, const char *key, uint64_t 
         };
         int r;
 
-        r = shared_request(s, &q, key, &a, f);
+        r = relay_request(s, &q, key, &a, f);
         if (r == -ERANGE || a.status == 416)
                 return 0;
         if (r < 0)
@@ -437,7 +249,7 @@ static ssize_t relay_read_at(Storage *s, const char *key, uint64_t offset, void 
         size_t done = 0;
         int r;
 
-        r = object_url(s->backend, key, &url);
+        r = relay_object_url(s->backend, key, &url);
         if (r < 0)
                 return r;
         while (done < n) {
@@ -460,10 +272,10 @@ static int relay_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *
         _cleanup_(freep) char *url = NULL;
         int r;
 
-        r = object_url(s->backend, key, &url);
+        r = relay_object_url(s->backend, key, &url);
         if (r < 0)
                 return r;
-        r = shared_request(s, &(HttpRequest){ .method = "HEAD", .url = url }, key, &a, reterr_failure);
+        r = relay_request(s, &(HttpRequest){ .method = "HEAD", .url = url }, key, &a, reterr_failure);
         if (r < 0)
                 return r;
         if (a.content_length < 0)
@@ -473,9 +285,10 @@ static int relay_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *
         return 0;
 }
 
-/* One page to the callback; the next cursor, or NULL. */
-static int list_page(const json_t *data, StorageListFunc func, void *userdata, char **ret_cursor) {
+/* One page to the callback; *cursor becomes that of the next one, or NULL. */
+static int list_page(const json_t *data, StorageListFunc func, void *userdata, char **cursor) {
         const json_t *items = json_object_get(data, "items"), *item;
+        const char *next = json_string_value(json_object_get(data, "next_cursor"));
         size_t i;
         int r;
 
@@ -492,7 +305,7 @@ static int list_page(const json_t *data, StorageListFunc func, void *userdata, c
                 if (r != 0)
                         return r;
         }
-        return free_and_strdup(ret_cursor, json_string_value(json_object_get(data, "next_cursor")));
+        return free_and_strdup(cursor, next);
 }
 
 static int list_url(const Relay *l, const char *prefix, const char *cursor, char **ret) {
@@ -520,10 +333,10 @@ static int relay_list(Storage *s, const char *prefix, StorageListFunc func, void
 
                 r = list_url(s->backend, prefix, cursor, &url);
                 if (r >= 0)
-                        r = shared_request(s, &(HttpRequest){ .method = "GET", .url = url }, prefix, &a,
-                                           reterr_failure);
+                        r = relay_request(s, &(HttpRequest){ .method = "GET", .url = url }, prefix, &a,
+                                          reterr_failure);
                 if (r >= 0)
-                        r = answer_data(s, &a, &data, reterr_failure);
+                        r = relay_answer_data(s, &a, &data, reterr_failure);
                 if (r >= 0)
                         r = list_page(data, func, userdata, &cursor);
                 if (r == -EPROTO)
@@ -541,10 +354,10 @@ static int relay_remove(Storage *s, const char *key, Failure *reterr_failure) {
         _cleanup_(freep) char *url = NULL;
         int r;
 
-        r = object_url(s->backend, key, &url);
+        r = relay_object_url(s->backend, key, &url);
         if (r < 0)
                 return r;
-        return shared_request(s, &(HttpRequest){ .method = "DELETE", .url = url }, key, &a, reterr_failure);
+        return relay_request(s, &(HttpRequest){ .method = "DELETE", .url = url }, key, &a, reterr_failure);
 }
 
 static int probe_object(Storage *s, const char *key, Failure *f) {
@@ -587,10 +400,10 @@ static int relay_probe(Storage *s, StorageUsage *ret, Failure *reterr_failure) {
         if (r >= 0)
                 r = asprintf_safe(&url, "%s?usage", l->base);
         if (r >= 0)
-                r = shared_request(s, &(HttpRequest){ .method = "GET", .url = url }, "usage", &a,
-                                   reterr_failure);
+                r = relay_request(s, &(HttpRequest){ .method = "GET", .url = url }, "usage", &a,
+                                  reterr_failure);
         if (r >= 0)
-                r = answer_data(s, &a, &data, reterr_failure);
+                r = relay_answer_data(s, &a, &data, reterr_failure);
         if (r < 0)
                 return r;
         *ret = (StorageUsage){
