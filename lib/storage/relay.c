@@ -285,14 +285,15 @@ static int relay_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *
         return 0;
 }
 
-/* One page to the callback; *cursor becomes that of the next one, or NULL. */
+/* One page to the callback; *cursor becomes that of the next one, or NULL. A page that leads back to itself
+ * would never end. */
 static int list_page(const json_t *data, StorageListFunc func, void *userdata, char **cursor) {
         const json_t *items = json_object_get(data, "items"), *item;
         const char *next = json_string_value(json_object_get(data, "next_cursor"));
         size_t i;
         int r;
 
-        if (!json_is_array(items))
+        if (!json_is_array(items) || (next && streq_ptr(next, *cursor)))
                 return -EPROTO;
         json_array_foreach((json_t *) items, i, item) {
                 const char *key = json_string_value(json_object_get(item, "key"));

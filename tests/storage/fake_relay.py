@@ -26,6 +26,7 @@ class Relay(http.server.ThreadingHTTPServer):
         self.requests = []
         self.lock = threading.Lock()
         self.may_remove = True
+        self.repeats_pages = False
         self.url = f'http://127.0.0.1:{self.server_port}'
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
 
@@ -154,6 +155,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             keys = sorted((k for k in server.objects if k.startswith(query['prefix'])), key=str.encode)
             page = [k for k in keys if k > query.get('cursor', '')][:2]
             more = page and page[-1] != keys[-1]
+            if server.repeats_pages:
+                return self.answer(200, {'items': [], 'next_cursor': 'same'})
             return self.answer(200, {'items': [{'key': k, 'size': len(server.objects[k])} for k in page],
                                      'next_cursor': page[-1] if more else None})
         if 'usage' in query:

@@ -44,6 +44,14 @@ class Conformance(backups.Case):
             relay.may_remove = False
             self.check('relay', relay.url, relay.token, '1', 'node/task/run/', 'no-remove')
 
+    def test_relay_that_repeats_a_page(self):
+        with fake_relay.Relay() as relay:
+            relay.repeats_pages = True
+            done = subprocess.run([STORAGE_TOOL, 'relay', relay.url, relay.token, '1', 'node/task/run/'],
+                                  capture_output=True, text=True, check=False, timeout=20)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn('not well-formed', done.stderr)
+
     def test_relay_with_faults(self):
         dice = random.Random(3)
 
