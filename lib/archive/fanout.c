@@ -18,7 +18,8 @@ typedef struct Block {
         unsigned refs;
         unsigned object;
         size_t size;
-        char data[FANOUT_BLOCK];
+        /* Of whole pages at a page's start, so that a storage may pass it on to the disk without a copy. */
+        _Alignas(STORAGE_ALIGNMENT) char data[FANOUT_BLOCK];
 } Block;
 
 typedef enum TargetState {
@@ -90,7 +91,7 @@ static int block_get(Fanout *f, unsigned object, Block **ret) {
         if (b)
                 f->free_blocks = b->next;
         else {
-                b = malloc(sizeof *b);
+                b = aligned_alloc(STORAGE_ALIGNMENT, sizeof *b);
                 if (!b)
                         return -ENOMEM;
                 f->n_blocks++;

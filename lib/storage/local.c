@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "storage/backend.h"
+#include "storage/direct.h"
 #include "storage/tree.h"
 
 /* After each of this many bytes writing to the disk is begun, so that the commit does not wait for all of
@@ -35,6 +36,7 @@ typedef struct LocalPut {
         char *name; /* in parent; points into the key */
         char *temp; /* NULL: it has no name yet */
         uint64_t flushed;
+        DirectWrite direct;
         unsigned created; /* so many directories at the end of the key were made for it */
 } LocalPut;
 
@@ -179,7 +181,10 @@ static int local_put_new(StoragePut *put, Failure *reterr_failure) {
         if (fstatat(p->parent, p->name, &st, AT_SYMLINK_NOFOLLOW) >= 0)
                 return local_failure(put->storage, -EEXIST, put->key, reterr_failure);
         r = temp_open(p);
-        return r < 0 ? local_failure(put->storage, r, put->key, reterr_failure) : 0;
+        if (r < 0)
+                return local_failure(put->storage, r, put->key, reterr_failure);
+        direct_init(&p->direct, p->fd);
+        return 0;
 }
 
 static int local_put_write(StoragePut *put, const void *data, size_t n, Failure *reterr_failure) {
@@ -188,11 +193,13 @@ static int local_put_write(StoragePut *put, const void *data, size_t n, Failure 
 
         if (storage_is_cancelled(put->storage))
                 return -ECANCELED;
-        r = write_full(p->fd, data, n);
+        r = direct_write(&p->direct, data, n, put->size);
         if (r < 0)
                 return local_failure(put->storage, r, put->key, reterr_failure);
         storage_moved(put->storage);
-        if (put->size + n - p->flushed >= FLUSH_INTERVAL) {
+        if (p->direct.on)
+                p->flushed = put->size + n;
+        else if (put->size + n - p->flushed >= FLUSH_INTERVAL) {
                 (void) sync_file_range(p->fd, (off64_t) p->flushed, (off64_t) (put->size + n - p->flushed),
                                        SYNC_FILE_RANGE_WRITE);
                 p->flushed = put->size + n;

@@ -25,6 +25,10 @@
 
 #define STORAGE_KEY_MAX 3072
 
+/* Data that begins at a multiple of this, in memory and in the object, and is that long, may go to a disk
+ * without a copy of it in the page cache: the largest logical block of disks in use, and a page. */
+#define STORAGE_ALIGNMENT 4096
+
 /* No byte moved for this long: the operation failed. A slow line that moves is not a failure. */
 #define STORAGE_STALL_DEFAULT (2 * USEC_PER_MINUTE)
 

@@ -61,6 +61,44 @@ class Conformance(backups.Case):
             self.check('relay', relay.url, relay.token, '1', 'node/task/run/')
 
 
+class PastTheCache(backups.Case):
+    """Large pieces go to a disk without a copy in the page cache, wherever that works."""
+
+    def run_traced(self, *inject):
+        """A backup of 20 MiB; the calls that it made."""
+        if not backups.has_strace():
+            self.skipTest('needs strace')
+        os.mkdir(self.path('source'))
+        trees.write(self.path('source') + '/random', os.urandom(20 * MIB))
+        log = self.path('calls')
+        prefix = ['strace', '-f', '-qq', '-o', log, '-e', 'trace=fcntl,write', *inject]
+        self.backup([self.path('source')], prefix=prefix)
+        self.assert_same(self.path('source'), self.extract() + self.path('source'))
+        with open(log, encoding='utf-8', errors='replace') as file:
+            return file.read()
+
+    def on_disk(self):
+        """Whether the target is on a file system where it is tried."""
+        kind = subprocess.check_output(['stat', '-f', '-c', '%T', self.store], text=True).strip()
+        if kind not in ('ext2/ext3', 'xfs', 'btrfs', 'f2fs'):
+            self.skipTest(f'{self.store} is on {kind}')
+
+    def test_used(self):
+        self.on_disk()
+        self.assertRegex(self.run_traced(), r'F_SETFL, [A-Z_|]*O_DIRECT')
+
+    def test_refused(self):
+        """A disk of larger blocks refuses the third write: it is made again, and no byte twice."""
+        self.on_disk()
+        calls = self.run_traced('-e', 'inject=write:error=EINVAL:when=3')
+        self.assertRegex(calls, r'write\(\d+, .*, 524288\) += -1 EINVAL .*INJECTED')
+
+    def test_not_for_memory(self):
+        """A file system of no disk is not asked."""
+        self.store = self.mount_tmpfs('memory', '64M')
+        self.assertNotIn('O_DIRECT', self.run_traced())
+
+
 class Relay(backups.Case):
     """Backups through a relay."""
 
