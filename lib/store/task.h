@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #define TASK_TARGETS_MAX 16 /* one pass over the source feeds them all */
+#define TASK_RELAYS_MAX 4   /* of them through the master; the API sees to it */
 
 typedef struct Task {
         uint64_t id;

@@ -103,6 +103,30 @@ int task_get_one(Request *r) {
         return reply_task(r, MHD_HTTP_OK, r->id);
 }
 
+/* A relay holds a part of what it sends until the master has it: of this many together the memory of a job
+ * stays within its limit. Targets that do not exist are the store's to refuse. */
+static int check_relays(Request *r, const Task *task) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < task->n_targets; i++) {
+                _cleanup_(target_done) Target target = TARGET_NULL;
+                int error;
+
+                error = target_get(r->api->store, task->target_ids[i], &target);
+                if (error < 0)
+                        return error;
+                if (error == 0 && streq(target.type, "relay"))
+                        n++;
+        }
+        if (n <= TASK_RELAYS_MAX)
+                return 0;
+        return request_refused(request_fail_field(
+                        r, ERROR_FIELD_INVALID, "target_ids",
+                        "%u of these targets go through the master, and a task may have %d such: each "
+                        "takes 8 MiB of memory on the node.",
+                        n, TASK_RELAYS_MAX));
+}
+
 static int read_task(Request *r, Task *task) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *body = NULL;
@@ -111,7 +135,8 @@ static int read_task(Request *r, Task *task) {
         error = request_body_json(r, &body);
         if (error < 0)
                 return error;
-        return request_check(r, task_from_json(body, task, &failure), &failure);
+        error = request_check(r, task_from_json(body, task, &failure), &failure);
+        return error < 0 ? error : check_relays(r, task);
 }
 
 /* --- Changes -------------------------------------------------------------------------------------- */

@@ -228,6 +228,18 @@ class Tasks(HttpCase):
         )['message']
         self.assertIn('column 3', message)
 
+    def test_relays_of_one_task(self):
+        """Each holds memory of the job."""
+        ids = [
+            self.admin.post('targets', {'name': f'relay {n}', 'type': 'relay', 'config': {}})['id']
+            for n in range(5)
+        ]
+        task = self.admin.post('tasks', self.task_body(target_ids=ids[:4]))
+        for method, path in (('POST', 'tasks'), ('PUT', f'tasks/{task["id"]}')):
+            body = self.task_body(target_ids=ids)
+            self.refused(400, 'FIELD_INVALID', method, path, body, field='target_ids')
+        self.assertEqual(self.admin.get(f'tasks/{task["id"]}'), task)
+
     def test_names_that_are_no_text(self):
         paths = [{'base64': 'L3Nydi//'}, '/srv/ä']
         task = self.admin.post('tasks', self.task_body(source={'paths': paths}))
@@ -433,7 +445,7 @@ class WithAgent(HttpCase):
         rest = self.admin.get(f'runs/{run["id"]}/entries?path={source}&cursor={listed["next_cursor"]}')
         names = [item['name'] for item in listed['items'] + rest['items']]
         self.assertEqual(sorted(names), ['sub', 'top'])
-        self.refused(502, 'PROBE_FAILED', 'GET', f'runs/{run["id"]}/entries?path=/nowhere')
+        self.refused(404, 'PATH_NOT_FOUND', 'GET', f'runs/{run["id"]}/entries?path=/nowhere')
         restored = self.suite.folder / 'restored'
         restored.mkdir()
         again = self.suite.restore(run['id'], restored)
