@@ -14,12 +14,12 @@
 #include "archive/object.h"
 #include "archive/pipeline.h"
 #include "archive/report.h"
-#include "archive/exclude.h"
 #include "archive/sources.h"
 #include "archive/pax.h"
 #include "archive/walk.h"
 #include "base/alloc.h"
 #include "base/text.h"
+#include "wire/exclude.h"
 #include "wire/path.h"
 
 #define WATCH_INTERVAL (50 * USEC_PER_MSEC)

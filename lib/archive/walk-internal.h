@@ -4,12 +4,12 @@
 /* Shared by walk.c (where to go), walk-stack.c (the directories on the way) and walk-store.c (what to keep
  * of it). */
 
-#include "archive/exclude.h"
 #include "archive/links.h"
 #include "archive/metadata.h"
 #include "archive/mounts.h"
 #include "archive/names.h"
 #include "archive/walk.h"
+#include "wire/exclude.h"
 
 /* A directory on the way down. */
 typedef struct Dir {

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "wire/calendar.h"
 #include "wire/entity.h"
+#include "wire/exclude.h"
 #include "wire/path.h"
 
 #define COMPRESSION_DEFAULT "{\"algorithm\":\"zstd\",\"level\":3}"
@@ -50,15 +51,32 @@ static int check_paths(JsonReader *source, char *const *paths) {
 
         STRV_FOREACH(path, paths) {
                 if (!path_is_normalized_absolute(*path))
-                        return json_reader_fail(
-                                        source, "paths",
-                                        "holds an entry (number %zu) that is not an absolute path without "
-                                        "'.', '..' and doubled slashes",
-                                        i + 1);
+                        return json_reader_fail_item(source, "paths", i,
+                                                     "has to be an absolute path without '.', '..' and "
+                                                     "doubled slashes");
                 for (char *const *other = paths; other < path; other++)
                         if (streq(*other, *path))
-                                return json_reader_fail(source, "paths", "names a path twice (number %zu)",
-                                                        i + 1);
+                                return json_reader_fail_item(source, "paths", i,
+                                                             "names a path that is named before");
+                i++;
+        }
+        return 0;
+}
+
+/* What is refused here would fail each run, or leave nothing out. */
+static int check_excludes(JsonReader *source, char *const *excludes) {
+        size_t i = 0;
+
+        STRV_FOREACH(pattern, excludes) {
+                const char *reason = NULL;
+                int r;
+
+                r = exclude_check(*pattern, &reason);
+                if (r == -EINVAL)
+                        return json_reader_fail_item(source, "excludes", i, "cannot match anything: %s",
+                                                     reason);
+                if (r < 0)
+                        return r;
                 i++;
         }
         return 0;
@@ -98,6 +116,8 @@ static int read_source(JsonReader *task, char **text) {
         if (strv_length(paths) == 0)
                 return json_reader_fail(&source, "paths", "has to name at least one path");
         r = check_paths(&source, paths);
+        if (r >= 0)
+                r = check_excludes(&source, excludes);
         if (r < 0)
                 return r;
         return source_to_text(paths, excludes, one_file_system, follow_symlinks, text);

@@ -13,6 +13,7 @@
 
 #define FIELD_DEPTH_MAX 16
 #define UNKNOWN_NAME_MAX 64 /* of a client's field name in our message */
+#define ITEM_NAME_MAX 64    /* "excludes[3]": the names are ours */
 
 /* "source.paths[3]": the way from the top to field key of r. */
 static int field_name(const JsonReader *r, const char *key, Buffer *ret) {
@@ -69,8 +70,17 @@ _printf_(4, 5) static int fail(JsonReader *r, const char *code, const char *key,
         return failure_set(r->failure, -EBADMSG, code, "The document %s", text);
 }
 
-int json_reader_fail(JsonReader *r, const char *key, const char *format, ...) {
+_printf_(3, 0) static int vfail(JsonReader *r, const char *key, const char *format, va_list ap) {
         _cleanup_(freep) char *text = NULL;
+
+        if (vasprintf(&text, format, ap) < 0) {
+                stick(r, -ENOMEM);
+                return -ENOMEM;
+        }
+        return fail(r, "FIELD_INVALID", key, "%s", text);
+}
+
+int json_reader_fail(JsonReader *r, const char *key, const char *format, ...) {
         va_list ap;
         int k;
 
@@ -78,13 +88,25 @@ int json_reader_fail(JsonReader *r, const char *key, const char *format, ...) {
         assert(format);
 
         va_start(ap, format);
-        k = vasprintf(&text, format, ap);
+        k = vfail(r, key, format, ap);
         va_end(ap);
-        if (k < 0) {
-                stick(r, -ENOMEM);
-                return -ENOMEM;
-        }
-        return fail(r, "FIELD_INVALID", key, "%s", text);
+        return k;
+}
+
+int json_reader_fail_item(JsonReader *r, const char *key, size_t index, const char *format, ...) {
+        char name[ITEM_NAME_MAX];
+        va_list ap;
+        int k;
+
+        assert(r);
+        assert(key);
+        assert(format);
+
+        (void) snprintf(name, sizeof(name), "%s[%zu]", key, index);
+        va_start(ap, format);
+        k = vfail(r, name, format, ap);
+        va_end(ap);
+        return k;
 }
 
 int json_reader_init(JsonReader *r, const json_t *object, Failure *reterr_failure) {
@@ -281,13 +303,10 @@ int json_reader_strv(JsonReader *r, const char *key, JsonPresence presence, size
         if (k <= 0)
                 return k;
         json_array_foreach((json_t *) array, i, item) {
-                char name[UNKNOWN_NAME_MAX];
-
-                (void) snprintf(name, sizeof(name), "%s[%zu]", key, i);
                 if (!json_is_string(item))
-                        return json_reader_fail(r, name, "has to be a string");
+                        return json_reader_fail_item(r, key, i, "has to be a string");
                 if (json_string_length(item) == 0 || json_string_length(item) > max_length)
-                        return json_reader_fail(r, name, "has to have 1 to %zu bytes", max_length);
+                        return json_reader_fail_item(r, key, i, "has to have 1 to %zu bytes", max_length);
                 k = strv_extend(&list, json_string_value(item));
                 if (k < 0) {
                         stick(r, k);

@@ -92,6 +92,9 @@ int json_reader_enum(JsonReader *r, const char *key, JsonPresence presence, Json
 
 /* Makes field key (NULL: the object itself) the one that failed; for checks beyond those above. */
 int json_reader_fail(JsonReader *r, const char *key, const char *format, ...) _printf_(3, 4);
+/* The same for one element of an array. */
+int json_reader_fail_item(JsonReader *r, const char *key, size_t index, const char *format, ...)
+                _printf_(4, 5);
 
 /* Ends the walk: 0, the error that stuck, or code FIELD_UNKNOWN for a field that no getter asked for. */
 int json_reader_finish(JsonReader *r) _warn_unused_;

@@ -199,10 +199,20 @@ class Tasks(HttpCase):
             ({'target_ids': []}, (400, 'FIELD_INVALID'), 'target_ids'),
             ({'target_ids': list(range(1, 30))}, (400, 'FIELD_INVALID'), 'target_ids'),
             ({'source': {'paths': []}}, (400, 'FIELD_INVALID'), 'source.paths'),
-            ({'source': {'paths': ['etc']}}, (400, 'FIELD_INVALID'), 'source.paths'),
+            ({'source': {'paths': ['etc']}}, (400, 'FIELD_INVALID'), 'source.paths[0]'),
             ({'source': {'pathes': ['/etc']}}, (400, 'FIELD_UNKNOWN'), 'source.pathes'),
             (
                 {'source': {'paths': ['/etc'], 'excludes': ['']}},
+                (400, 'FIELD_INVALID'),
+                'source.excludes[0]',
+            ),
+            (
+                {'source': {'paths': ['/etc'], 'excludes': ['*.tmp', '# none', '[a']}},
+                (400, 'FIELD_INVALID'),
+                'source.excludes[2]',
+            ),
+            (
+                {'source': {'paths': ['/etc'], 'excludes': ['./cache']}},
                 (400, 'FIELD_INVALID'),
                 'source.excludes[0]',
             ),

@@ -19,9 +19,13 @@
 
 typedef struct Excludes Excludes;
 
+/* Whether one pattern can match something. -EINVAL where it cannot: an open or empty class, a '\' at the end
+ * of a name, '.' or '..' as a name, nothing but slashes. Such a pattern would silently save what was to be
+ * left out. *ret_reason says what is wrong with it, for the end of a sentence. Comments are fine. */
+int exclude_check(const char *pattern, const char **ret_reason) _warn_unused_;
+
 /* Patterns and sources are NULL-terminated. -E2BIG: too many or too long. A pattern that cannot match
- * anything (an open class, a '\' at its end) is -EINVAL with a message: it would silently save what was to
- * be left out. */
+ * anything is -EINVAL with a message; but one of nothing ("/"), which older tasks may have, is passed over. */
 int excludes_new(char *const *patterns, char *const *sources, Excludes **ret,
                  Failure *reterr_failure) _warn_unused_;
 Excludes *excludes_free(Excludes *e);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "archive/exclude.h"
 #include "base/alloc.h"
 #include "base/text.h"
 #include "tests/test.h"
+#include "wire/exclude.h"
 
 #define PATTERNS_MAX 6
 
@@ -147,8 +147,41 @@ static void test_sources(void) {
         CHECK(excludes_match(e, 2, "top", true));
 }
 
+/* What the API says of a pattern before it is saved. */
+static void test_check(void) {
+        static const struct {
+                const char *pattern, *reason; /* NULL: it is fine */
+        } checks[] = {
+                { "*.tmp", NULL },
+                { "# of no interest", NULL },
+                { "!keep", NULL },
+                { "**/a/[!z-a]", NULL },
+                { "a/...", NULL },
+                { "[z-a]x", "no character" },
+                { "[[:vowel:]]", "no character" },
+                { "[z-a5]", NULL },
+                { "a/[b", "not closed" },
+                { "x\\", "end of a name" },
+                { "./cache", "'.'" },
+                { "!../x", "'.'" },
+                { "/", "no name" },
+                { "!", "no name" },
+                { "  ", "no name" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(checks); i++) {
+                const char *reason = NULL;
+                int r = exclude_check(checks[i].pattern, &reason);
+
+                if (r != (checks[i].reason ? -EINVAL : 0))
+                        TEST_FAIL("'%s' gave %d", checks[i].pattern, r);
+                if (r < 0 && !strstr(reason, checks[i].reason))
+                        TEST_FAIL("'%s' cannot match: %s", checks[i].pattern, reason);
+        }
+}
+
 static void test_refused(void) {
-        static const char *const bad[] = { "[abc", "x\\", "a/[b/c", "[a-", "[[:digit:]" };
+        static const char *const bad[] = { "[abc", "x\\", "a/[b/c", "[a-", "[[:digit:]", "./x", "[z-a]" };
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_(excludes_freep) Excludes *e = NULL;
         char *many[EXCLUDES_MAX + 2];
@@ -185,6 +218,7 @@ static void test_time(void) {
 int main(void) {
         RUN(test_table);
         RUN(test_sources);
+        RUN(test_check);
         RUN(test_refused);
         RUN(test_time);
         return 0;

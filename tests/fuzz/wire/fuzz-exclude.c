@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 
-#include "archive/exclude.h"
 #include "base/alloc.h"
 #include "base/text.h"
 #include "tests/test.h"
+#include "wire/exclude.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

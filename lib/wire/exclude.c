@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "archive/exclude.h"
 #include "base/alloc.h"
 #include "base/text.h"
+#include "wire/exclude.h"
 
 /* Parts of a pattern and names of a path are matched by the same method, once over bytes and once over
  * names: go forward, and on a mismatch go back to the last star and let it take one more. The last star is
@@ -21,16 +21,24 @@ typedef struct Rule {
         bool negate;
         bool directories;
         bool anchored; /* else it is one part that is compared with the last name */
+        const char *problem;
 } Rule;
 
 struct Excludes {
         Rule *rules;
         size_t n_rules;
+        const char *problem; /* of the pattern that was refused */
 };
 
 /* --- One name against one part ------------------------------------------------------------------------ */
 
-static bool posix_class(const char *name, size_t n, uint8_t c) {
+/* An item of a class: the characters from low to high, or those that is() takes. */
+typedef struct ClassItem {
+        uint8_t low, high;
+        int (*is)(int);
+} ClassItem;
+
+static ClassItem named_item(const char *name, size_t n) {
         static const struct {
                 const char *name;
                 int (*is)(int);
@@ -51,20 +59,26 @@ static bool posix_class(const char *name, size_t n, uint8_t c) {
 
         for (size_t i = 0; i < ELEMENTSOF(classes); i++)
                 if (strlen(classes[i].name) == n && memcmp(classes[i].name, name, n) == 0)
-                        return c < 0x80 && classes[i].is(c);
-        return false;
+                        return (ClassItem){ .is = classes[i].is };
+        return (ClassItem){ .low = 1, .high = 0 }; /* an unknown name stands for nothing */
 }
 
-/* One item of a class at p: a character, a range or [:name:]. Sets whether c is in it; gives the end of the
- * item, or NULL where the class is not closed. */
-static const char *class_item(const char *p, uint8_t c, bool *in) {
-        const char *end;
-        uint8_t low, high;
+static bool item_has(const ClassItem *item, uint8_t c) {
+        return item->is ? c < 0x80 && item->is(c) : item->low <= c && c <= item->high;
+}
 
+static bool item_is_empty(const ClassItem *item) {
+        return !item->is && item->low > item->high;
+}
+
+/* One item of a class at p: a character, a range or [:name:]. Gives the end of the item, or NULL where the
+ * class is not closed. */
+static const char *item_parse(const char *p, ClassItem *ret) {
         if (p[0] == '[' && p[1] == ':') {
-                end = strstr(p + 2, ":]");
+                const char *end = strstr(p + 2, ":]");
+
                 if (end) {
-                        *in |= posix_class(p + 2, (size_t) (end - p) - 2, c);
+                        *ret = named_item(p + 2, (size_t) (end - p) - 2);
                         return end + 2;
                 }
         }
@@ -72,41 +86,47 @@ static const char *class_item(const char *p, uint8_t c, bool *in) {
                 p++;
         if (*p == 0)
                 return NULL;
-        low = high = (uint8_t) *p++;
+        *ret = (ClassItem){ .low = (uint8_t) *p, .high = (uint8_t) *p };
+        p++;
         if (p[0] == '-' && p[1] != ']' && p[1] != 0) {
                 p++;
                 if (*p == '\\')
                         p++;
                 if (*p == 0)
                         return NULL;
-                high = (uint8_t) *p++;
+                ret->high = (uint8_t) *p++;
         }
-        *in |= low <= c && c <= high;
         return p;
 }
 
-/* The class whose '[' is at p - 1. Gives the place behind its ']', or NULL where it is not closed. */
-static const char *class_match(const char *p, uint8_t c, bool *ret) {
-        bool negate = *p == '!' || *p == '^', in = false;
+/* The class whose '[' is at p - 1: whether c is in it, and whether nothing at all is. Gives the place behind
+ * its ']', or NULL where it is not closed. */
+static const char *class_parse(const char *p, uint8_t c, bool *ret_in, bool *ret_empty) {
+        bool negate = *p == '!' || *p == '^', in = false, empty = !negate;
 
         p += negate;
         do {
-                p = class_item(p, c, &in);
+                ClassItem item;
+
+                p = item_parse(p, &item);
                 if (!p || *p == 0)
                         return NULL;
+                in |= item_has(&item, c);
+                empty &= item_is_empty(&item);
         } while (*p != ']');
-        *ret = in != negate;
+        *ret_in = in != negate;
+        *ret_empty = empty;
         return p + 1;
 }
 
 /* Whether the pattern's next element takes c; gives the place behind the element, or NULL. */
 static const char *element_match(const char *p, uint8_t c) {
-        bool in = false;
+        bool in = false, empty;
 
         if (*p == '?')
                 return p + 1;
         if (*p == '[') {
-                p = class_match(p + 1, c, &in);
+                p = class_parse(p + 1, c, &in, &empty);
                 return in ? p : NULL;
         }
         if (*p == '\\')
@@ -220,23 +240,27 @@ Excludes *excludes_free(Excludes *e) {
         return mfree(e);
 }
 
-/* Whether a part can match anything at all. */
-static bool part_is_sound(const char *p) {
-        bool in;
+/* Why a part cannot match anything; NULL: it can. */
+static const char *part_problem(const char *p) {
+        bool in, empty;
 
+        if (streq(p, ".") || streq(p, ".."))
+                return "'.' and '..' are no names of files";
         while (*p) {
                 if (*p == '\\') {
                         if (p[1] == 0)
-                                return false;
+                                return "a '\\' is at the end of a name";
                         p += 2;
                 } else if (*p == '[') {
-                        p = class_match(p + 1, 'a', &in);
+                        p = class_parse(p + 1, 'a', &in, &empty);
                         if (!p)
-                                return false;
+                                return "a '[' is not closed";
+                        if (empty)
+                                return "no character is in its class";
                 } else
                         p++;
         }
-        return true;
+        return NULL;
 }
 
 /* Takes spaces off the end that no '\' protects. */
@@ -273,7 +297,8 @@ static int part_add(Rule *rule, const char *part, size_t n) {
         }
         rule->parts = grown;
         rule->parts[rule->n_parts++] = copy;
-        return part_is_sound(copy) ? 0 : -EINVAL;
+        rule->problem = part_problem(copy);
+        return rule->problem ? -EINVAL : 0;
 }
 
 /* Splits text, which is changed. No parts: the pattern is of nothing ("/", "!"). */
@@ -312,6 +337,7 @@ static int rule_add(Excludes *e, const char *text, size_t source, bool anchored,
         if (!copy)
                 return -ENOMEM;
         r = rule_split(&rule, copy);
+        e->problem = rule.problem;
         if (r < 0)
                 return r;
         if (rule.n_parts == 0)
@@ -365,6 +391,26 @@ static int pattern_add(Excludes *e, const char *pattern, char *const *sources) {
         return 0;
 }
 
+int exclude_check(const char *pattern, const char **ret_reason) {
+        _cleanup_(excludes_freep) Excludes *e = NULL;
+        int r;
+
+        assert(pattern);
+        assert(ret_reason);
+
+        e = new0(Excludes, 1);
+        if (!e)
+                return -ENOMEM;
+        r = pattern_add(e, pattern, /* sources= */ NULL);
+        if (r == 0 && e->n_rules == 0 && pattern[0] != '#') {
+                r = -EINVAL;
+                e->problem = "it has no name in it";
+        }
+        if (r == -EINVAL)
+                *ret_reason = e->problem;
+        return r;
+}
+
 int excludes_new(char *const *patterns, char *const *sources, Excludes **ret, Failure *reterr_failure) {
         _cleanup_(excludes_freep) Excludes *e = NULL;
 
@@ -386,10 +432,7 @@ int excludes_new(char *const *patterns, char *const *sources, Excludes **ret, Fa
                 if (r == -EINVAL)
                         return failure_set(
                                         reterr_failure, r, "EXCLUDE_INVALID",
-                                        "The exclude '%s' cannot match anything: a '[' is not closed, or "
-                                        "a '\\' "
-                                        "is at the end of a name.",
-                                        *p);
+                                        "The exclude '%s' cannot match anything: %s.", *p, e->problem);
                 if (r < 0)
                         return r;
         }
