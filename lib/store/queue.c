@@ -418,6 +418,17 @@ int command_get(Store *s, uint64_t id, Command *ret) {
         return query_row(&q, &command_type, ret);
 }
 
+int command_get_progress(Store *s, uint64_t id, char **ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_COMMAND_PROGRESS);
+        bind_u64(&q, id);
+        return query_text(&q, ret);
+}
+
 int queue_list(Store *s, const CommandFilter *filter, uint64_t after_id, size_t limit, CommandList *ret) {
         static const CommandFilter all = {};
         _cleanup_(query_done) Query q = QUERY_NULL;

@@ -208,6 +208,8 @@ int queue_nodes_waiting(Store *s, uint64_t after_node_id, uint64_t *ids, size_t 
 
 /* STORE_E_NOT_FOUND. */
 int command_get(Store *s, uint64_t id, Command *ret) _warn_unused_;
+/* The JSON of its newest progress alone, NULL: none yet. STORE_E_NOT_FOUND. */
+int command_get_progress(Store *s, uint64_t id, char **ret) _warn_unused_;
 typedef struct CommandFilter {
         uint64_t node_id; /* 0: all */
         uint64_t run_id;  /* 0: all */

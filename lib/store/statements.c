@@ -491,6 +491,7 @@ const Statement statement_table[_SQL_MAX] = {
                   "SELECT DISTINCT node_id FROM commands WHERE state < 3 AND state IN (0, 1)"
                   " AND node_id > ?1 ORDER BY node_id LIMIT ?2"),
         STATEMENT(COMMAND_GET, ALL, "SELECT " COMMAND_COLUMNS " FROM commands WHERE id = ?1"),
+        STATEMENT(COMMAND_PROGRESS, ALL, "SELECT progress FROM commands WHERE id = ?1"),
         /* ?1 after, ?2 node or 0, ?3 run or 0, ?4 limit */
         STATEMENT(QUEUE_LIST, ALL,
                   "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE id > ?1 AND (?2 = 0"

@@ -149,6 +149,7 @@ typedef enum Sql {
         SQL_QUEUE_CANCELS,
         SQL_QUEUE_NODES_WAITING,
         SQL_COMMAND_GET,
+        SQL_COMMAND_PROGRESS,
         SQL_QUEUE_LIST,
         SQL_QUEUE_LIST_OPEN,
         SQL_QUEUE_LIST_OF_RUN,

@@ -72,11 +72,18 @@ static int add_times(json_t *json, const Run *run) {
         return 0;
 }
 
-static int add_outcome(json_t *json, const Run *run) {
+/* Of a run that has not ended the newest progress knows more than its row. */
+static json_t *figure(uint64_t settled, const json_t *progress, const char *name) {
+        json_int_t live = json_integer_value(json_object_get(progress, name));
+
+        return json_from_u64(live > 0 ? MAX(settled, (uint64_t) live) : settled);
+}
+
+static int add_outcome(json_t *json, const Run *run, const json_t *progress) {
         if (json_set(json, "error", error_to_json(run->error_code, run->error)) < 0 ||
-            json_set(json, "bytes_read", json_from_u64(run->bytes_read)) < 0 ||
-            json_set(json, "bytes_written", json_from_u64(run->bytes_written)) < 0 ||
-            json_set(json, "files", json_from_u64(run->files)) < 0 ||
+            json_set(json, "bytes_read", figure(run->bytes_read, progress, "bytes_read")) < 0 ||
+            json_set(json, "bytes_written", figure(run->bytes_written, progress, "bytes_written")) < 0 ||
+            json_set(json, "files", figure(run->files, progress, "files_done")) < 0 ||
             json_set(json, "skipped", json_from_u64(run->skipped)) < 0 ||
             json_set(json, "errors_total", json_from_u64(run->errors_total)) < 0 ||
             json_set(json, "encrypted", json_boolean(run->encrypted)) < 0)
@@ -85,24 +92,24 @@ static int add_outcome(json_t *json, const Run *run) {
 }
 
 /* What only the page of one run shows. */
-static int add_details(json_t *json, const Run *run, const RunTargetList *targets, const char *progress) {
+static int add_details(json_t *json, const Run *run, const RunTargetList *targets, json_t *progress) {
         if (json_set(json, "targets", run_targets_to_json(targets)) < 0 ||
             json_set(json, "errors", run->errors ? json_from_text(run->errors) : json_array()) < 0 ||
             json_set(json, "manifest_sha256", json_from_string(run->manifest_sha256)) < 0 ||
             json_set(json, "request", json_from_text(run->request)) < 0 ||
-            json_set(json, "progress", json_from_text(progress)) < 0)
+            json_set(json, "progress", json_incref(progress)) < 0)
                 return -ENOMEM;
         return 0;
 }
 
 json_t *run_to_json(const Run *run, const RunTargetList *targets, const char *progress) {
-        _cleanup_json_ json_t *json = json_object();
+        _cleanup_json_ json_t *json = json_object(), *live = json_from_text(progress);
 
         assert(run);
 
-        if (add_identity(json, run) < 0 || add_times(json, run) < 0 || add_outcome(json, run) < 0)
+        if (add_identity(json, run) < 0 || add_times(json, run) < 0 || add_outcome(json, run, live) < 0)
                 return NULL;
-        if (targets && add_details(json, run, targets, progress) < 0)
+        if (targets && add_details(json, run, targets, live) < 0)
                 return NULL;
         return TAKE_PTR(json);
 }

@@ -76,7 +76,8 @@ json_t *node_to_json(const Node *node);
 
 /* --- runs --- */
 
-/* targets may be NULL (lists), and so may progress, the JSON of the newest command. */
+/* targets may be NULL (lists), and so may progress, the JSON of a command that has not ended: its figures
+ * stand for those of the run then. */
 json_t *run_to_json(const Run *run, const RunTargetList *targets, const char *progress);
 json_t *run_log_line_to_json(const RunLogLine *line);
 

@@ -25,7 +25,8 @@ typedef struct Excludes Excludes;
 int exclude_check(const char *pattern, const char **ret_reason) _warn_unused_;
 
 /* Patterns and sources are NULL-terminated. -E2BIG: too many or too long. A pattern that cannot match
- * anything is -EINVAL with a message; but one of nothing ("/"), which older tasks may have, is passed over. */
+ * anything is -EINVAL with a message; one without a name ("/"), which older tasks may have, is passed
+ * over. */
 int excludes_new(char *const *patterns, char *const *sources, Excludes **ret,
                  Failure *reterr_failure) _warn_unused_;
 Excludes *excludes_free(Excludes *e);

@@ -84,6 +84,20 @@ static int query_filter(Request *r, RunFilter *filter) {
         return error;
 }
 
+/* A run as it is now: while its command works, with the figures of the newest progress. */
+static int show(Request *r, const Run *run, const RunTargetList *targets, json_t **ret) {
+        _cleanup_(freep) char *progress = NULL;
+        int error;
+
+        if (run->command_id != 0 && !run_state_is_final(run->state)) {
+                error = command_get_progress(r->api->store, run->command_id, &progress);
+                if (error < 0)
+                        return error;
+        }
+        *ret = run_to_json(run, targets, progress);
+        return *ret ? 0 : -ENOMEM;
+}
+
 int runs_get(Request *r) {
         _cleanup_(run_list_done) RunList list = RUN_LIST_NULL;
         _cleanup_(page_done) Page page = PAGE_NULL;
@@ -98,8 +112,14 @@ int runs_get(Request *r) {
         error = runs_list(r->api->store, &filter, page.cursor, page_rows(&page), &list);
         if (error < 0)
                 return error;
-        for (size_t i = 0; i < list.n; i++)
-                page_add(&page, list.items[i].id, run_to_json(&list.items[i], NULL, NULL));
+        for (size_t i = 0; i < list.n; i++) {
+                json_t *item;
+
+                error = show(r, &list.items[i], /* targets= */ NULL, &item);
+                if (error < 0)
+                        return error;
+                page_add(&page, list.items[i].id, item);
+        }
         return page_reply(r, &page);
 }
 
@@ -107,8 +127,8 @@ int runs_get(Request *r) {
 
 int run_get_one(Request *r) {
         _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
-        _cleanup_(command_done) Command command = COMMAND_NULL;
         _cleanup_(run_done) Run run = RUN_NULL;
+        json_t *data;
         int error;
 
         error = run_get(r->api->store, r->id, &run);
@@ -117,12 +137,8 @@ int run_get_one(Request *r) {
         error = run_targets_get(r->api->store, r->id, &targets);
         if (error < 0)
                 return error;
-        if (run.command_id != 0 && !run_state_is_final(run.state)) {
-                error = command_get(r->api->store, run.command_id, &command);
-                if (error < 0)
-                        return error;
-        }
-        return request_reply(r, MHD_HTTP_OK, run_to_json(&run, &targets, command.progress));
+        error = show(r, &run, &targets, &data);
+        return error < 0 ? error : request_reply(r, MHD_HTTP_OK, data);
 }
 
 static json_t *logs_to_json(const RunLogList *lines, const Run *run, uint64_t after) {

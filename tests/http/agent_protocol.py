@@ -312,6 +312,10 @@ class Commands(Case):
         self.agent.progress(self.command, phase='reading', bytes_read=7, files_done=2, current='/etc/x')
         progress = wait_until(lambda: SUITE.client.get(f'runs/{self.run_of()}')['progress'])
         self.assertEqual((progress['phase'], progress['bytes_read']), ('reading', 7))
+        # The run itself and the list show what the newest progress says.
+        for run in (SUITE.client.get(f'runs/{self.run_of()}'),
+                    next(r for r in SUITE.client.items('runs') if r['id'] == self.run_of())):
+            self.assertEqual((run['bytes_read'], run['files']), (7, 2))
         self.agent.result(self.command)
         self.refused(410, 'COMMAND_GONE', self.agent.progress, self.command, phase='reading')
 
