@@ -45,12 +45,29 @@ static const Option wait_options[] = { WAIT };
 
 /* --- nodes --- */
 
+#define NODE_OPTIONS \
+        { 0, "description", OPTION_STRING, "TEXT", "description", NULL, "a note for people" }, \
+        { 'l', "label", OPTION_LIST, "LABEL", "labels", NULL, \
+          "a label that tasks may name; several times, all of them" }, \
+        { 0, "max-jobs", OPTION_NUMBER, "N", "limits.jobs", NULL, \
+          "jobs at a time, 0: as the agent says" }, \
+        { 0, "bandwidth", OPTION_NUMBER, "BYTES", "limits.bandwidth", NULL, \
+          "of all uploads over the network, a second; 0: no limit" }, \
+        { 0, "cpu-weight", OPTION_NUMBER, "N", "limits.cpu_weight", NULL, \
+          "of all jobs, as systemd counts (1 to 10000), 0: as the unit says" }, \
+        { 0, "io-weight", OPTION_NUMBER, "N", "limits.io_weight", NULL, \
+          "the same for the disks" }
+
 static const Option node_create_options[] = {
-        { 0, "description", OPTION_STRING, "TEXT", "description", NULL, "a note for people" },
+        NODE_OPTIONS,
 };
 static const Option node_edit_options[] = {
         { 0, "name",        OPTION_STRING, "NAME", "name",        NULL, "rename it" },
-        { 0, "description", OPTION_STRING, "TEXT", "description", NULL, "a note for people" },
+        NODE_OPTIONS,
+};
+static const Option revoke_options[] = {
+        { 0, "revoke", OPTION_SWITCH, NULL, "revoke", NULL,
+          "end all tokens that it has at once, as after a theft" },
 };
 static const Option enroll_options[] = {
         { 0, "ttl", OPTION_STRING, "TIME", NULL, NULL,
@@ -86,6 +103,8 @@ static const Option target_test_options[] = {
 #define TASK_OPTIONS \
         { 'n', "node", OPTION_NODE, "NODE", "node_id", NULL, \
           "where the files are, local by default" }, \
+        { 0, "node-label", OPTION_STRING, "LABEL", "node_label", NULL, \
+          "any one node with this label, the one that has the least to do" }, \
         { 'p', "path", OPTION_PATHS, "PATH", "source.paths", NULL, \
           "what to back up; several times" }, \
         { 'x', "exclude", OPTION_LIST, "PATTERN", "source.excludes", NULL, \
@@ -198,10 +217,19 @@ static const Command commands[] = {
         { "nodes", "delete", "NODE", "nodes", OPTIONS(delete_options), verb_delete, "delete a node", NULL },
         { "nodes", "enroll", "NODE", "nodes", OPTIONS(enroll_options), verb_nodes_enroll,
           "make a one-time token for an agent's enrolment", NULL },
-        { "nodes", "rotate", "NODE", "nodes", NO_OPTIONS, verb_nodes_rotate,
+        { "nodes", "rotate-token", "NODE", "nodes", OPTIONS(revoke_options), verb_nodes_rotate,
           "make a new token; the old one works for another 24 h", NULL },
         { "nodes", "ls", "NODE [PATH]", "nodes", NO_OPTIONS, verb_nodes_ls,
           "list one directory of a node, / by default", NULL },
+        { "nodes", "disable", "NODE", "nodes", NO_OPTIONS, verb_nodes_enable,
+          "refuse its agent and end what it runs", NULL },
+        { "nodes", "enable",  "NODE", "nodes", NO_OPTIONS, verb_nodes_enable, "let it work again", NULL },
+        { "nodes", "drain", "NODE", "nodes", NO_OPTIONS, verb_nodes_drain,
+          "give it nothing new; what it runs goes on", NULL },
+        { "nodes", "undrain", "NODE", "nodes", NO_OPTIONS, verb_nodes_drain,
+          "give it work again", NULL },
+        { "nodes", "reset-identity", "NODE", "nodes", OPTIONS(revoke_options), verb_nodes_reset,
+          "let its agent bring another key, once", NULL },
 
         { "targets", "list", NULL, NULL, OPTIONS(list_options), verb_list,
           "list the targets", NULL },

@@ -13,13 +13,21 @@ static const Column node_columns[] = {
         { "LAST SEEN", "last_seen", COLUMN_TIME },
         { "HOST", "host.hostname", COLUMN_TEXT },
         { "AGENT", "host.agent_version", COLUMN_TEXT },
+        { "LABELS", "labels", COLUMN_LIST },
+        { "PENDING", "queue.pending", COLUMN_NUMBER },
+        { "SENT", "queue.dispatched", COLUMN_NUMBER },
+        { "RUNNING", "queue.running", COLUMN_NUMBER },
+        { "TIMEOUTS", "queue.timeouts", COLUMN_NUMBER },
+        { "OLDEST S", "queue.oldest_active_age_s", COLUMN_NUMBER },
         { "DRAINING", "draining", COLUMN_FLAG },
+        { "REASON", "health_reason", COLUMN_TEXT },
+        { "LAST ERROR", "queue.last_error.code", COLUMN_TEXT },
 };
 
 static const Column task_columns[] = {
         { "ID", "id", COLUMN_NUMBER },
         { "NAME", "name", COLUMN_TEXT },
-        { "NODE", "node_name|node_id", COLUMN_TEXT },
+        { "NODE", "node_name|node_label|node_id", COLUMN_TEXT },
         { "PATHS", "source.paths", COLUMN_LIST },
         { "SCHEDULE", "schedule.expression", COLUMN_TEXT },
         { "NEXT", "next_run_at", COLUMN_TIME },

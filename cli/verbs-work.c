@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What is done: nodes enrolled, targets tested, tasks run, runs followed, backups restored. */
+/* What is done: targets tested, tasks run, runs followed, backups restored. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -44,46 +44,6 @@ static int started(Cli *c, const Arguments *a, const json_t *data) {
         else
                 printf("Run %" PRIu64 " is queued. Follow it: backupx runs logs -f %" PRIu64 "\n", run, run);
         return 0;
-}
-
-static int print_secret(const Cli *c, const json_t *data, const char *field, const char *what) {
-        const char *secret = json_string_value(json_object_get(data, field));
-
-        if (c->json)
-                return show_json(data);
-        if (!c->quiet)
-                fprintf(stderr, "%s It is shown this once:\n", what);
-        puts(strempty(secret));
-        return 0;
-}
-
-int verb_nodes_enroll(Cli *c, const Arguments *a) {
-        _cleanup_json_ json_t *body = json_object(), *data = NULL;
-        const char *ttl = arguments_value(a, "ttl");
-        usec_t span = 15 * USEC_PER_MINUTE;
-        uint64_t id = 0;
-        int r;
-
-        if (ttl && parse_span(ttl, &span) < 0)
-                return failure_set(&c->failure, -EINVAL, "USAGE",
-                                   "--ttl is a time such as 15min or 24h, not '%s'.", ttl);
-        r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
-        if (r >= 0)
-                r = body_set(body, "ttl_s", json_from_u64(span / USEC_PER_SEC));
-        if (r >= 0)
-                r = cli_post(c, body, &data, "nodes/%" PRIu64 "/enrollment", id);
-        return r < 0 ? r : print_secret(c, data, "token", "Use it on the node: backupx agent enroll.");
-}
-
-int verb_nodes_rotate(Cli *c, const Arguments *a) {
-        _cleanup_json_ json_t *data = NULL;
-        uint64_t id = 0;
-        int r;
-
-        r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
-        if (r >= 0)
-                r = cli_post(c, NULL, &data, "nodes/%" PRIu64 "/token", id);
-        return r < 0 ? r : print_secret(c, data, "token", "The old token works for another 24 h.");
 }
 
 int verb_targets_test(Cli *c, const Arguments *a) {

@@ -20,6 +20,9 @@ int verb_delete(Cli *c, const Arguments *a);
 
 int verb_nodes_enroll(Cli *c, const Arguments *a);
 int verb_nodes_rotate(Cli *c, const Arguments *a);
+int verb_nodes_enable(Cli *c, const Arguments *a);
+int verb_nodes_drain(Cli *c, const Arguments *a);
+int verb_nodes_reset(Cli *c, const Arguments *a);
 int verb_targets_test(Cli *c, const Arguments *a);
 int verb_tasks_create(Cli *c, const Arguments *a);
 int verb_tasks_run(Cli *c, const Arguments *a);

@@ -16,6 +16,7 @@ typedef struct NodeToken {
         usec_t first_used;
         usec_t last_used;
         usec_t valid_until; /* 0: it is the newest; else it was replaced */
+        bool node_enabled;
 } NodeToken;
 
 /* Adds the newest token; older ones that are still valid end after the grace time (replace_now: at once).
@@ -31,7 +32,11 @@ int node_token_used(Store *s, uint64_t token_id, usec_t now) _warn_unused_;
  * STORE_E_NOT_FOUND. */
 int node_token_handover(Store *s, uint64_t node_id, uint64_t shown_token_id, char **ret_sealed)
                 _warn_unused_;
+/* Ids of nodes, rising, whose newest token was made before that time and never used, while their agent has
+ * one that ends soon. Up to n. */
+int nodes_token_old(Store *s, usec_t before, usec_t now, uint64_t *ids, size_t n, size_t *ret_n)
+                _warn_unused_;
 int node_tokens_revoke(Store *s, uint64_t node_id) _warn_unused_;
-/* Node 1, whose token is made on the machine: makes this the only token unless it is there already (positive
- * 1 when something changed). */
+/* Node 1, whose token is made on the machine: makes this the only token (positive 1) unless it was set
+ * before: then what came after it by rotation stays. */
 int node_token_set_local(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t now) _warn_unused_;

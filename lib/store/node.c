@@ -26,6 +26,8 @@ void node_done(Node *n) {
         free(n->name);
         free(n->description);
         free(n->health_reason);
+        free(n->health_reasons);
+        free(n->labels);
         free(n->public_key);
         free(n->archive_recipient);
         free(n->agent_id);
@@ -39,6 +41,38 @@ void node_done(Node *n) {
         free(n->tools);
         free(n->offered_key);
         *n = NODE_NULL;
+}
+
+bool node_label_is_valid(const char *label) {
+        size_t n;
+
+        assert(label);
+
+        n = strspn(label, "abcdefghijklmnopqrstuvwxyz0123456789._-");
+        return n > 0 && n <= NODE_LABEL_MAX && !label[n] && !strchr("._-", label[0]);
+}
+
+bool node_has_label(const Node *n, const char *label) {
+        size_t size;
+
+        assert(n);
+        assert(label);
+
+        size = strlen(label);
+        for (const char *word = strempty(n->labels); *word; word += strcspn(word, " "), word += *word == ' ')
+                if (strcspn(word, " ") == size && strncmp(word, label, size) == 0)
+                        return true;
+        return false;
+}
+
+static void node_read_settings(Query *q, Node *n) {
+        n->enabled = column_bool(q);
+        n->labels = column_text(q);
+        n->limits.jobs = column_u32(q);
+        n->limits.bandwidth = column_u64(q);
+        n->limits.cpu_weight = column_u32(q);
+        n->limits.io_weight = column_u32(q);
+        n->health_reasons = column_text(q);
 }
 
 static void node_read(Query *q, void *item) {
@@ -71,6 +105,7 @@ static void node_read(Query *q, void *item) {
         n->capacity = column_u32(q);
         n->free_bytes = column_u64(q);
         n->clock_skew_usec = column_i64(q);
+        node_read_settings(q, n);
 }
 
 static void node_row_done(void *item) {
@@ -121,6 +156,60 @@ int nodes_list(Store *s, uint64_t after_id, size_t limit, NodeList *ret) {
         return query_rows(&q, &node_type, &ret->items, &ret->n);
 }
 
+/* --- its queue --- */
+
+void node_queue_done(NodeQueue *q) {
+        assert(q);
+
+        free(q->error_code);
+        free(q->error);
+        *q = NODE_QUEUE_NULL;
+}
+
+static int read_last_error(Store *s, uint64_t id, NodeQueue *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        query_start(&q, s, SQL_NODE_LAST_ERROR);
+        bind_u64(&q, id);
+        r = query_step(&q);
+        if (r <= 0)
+                return r;
+        ret->error_code = column_text(&q);
+        ret->error = column_text(&q);
+        ret->error_at = column_u64(&q);
+        ret->error_run = column_u64(&q);
+        return q.error;
+}
+
+int node_queue_get(Store *s, uint64_t id, NodeQueue *ret) {
+        _cleanup_(node_queue_done) NodeQueue queue = NODE_QUEUE_NULL;
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_NODE_QUEUE);
+        bind_u64(&q, id);
+        r = query_step(&q);
+        if (r < 0)
+                return r;
+        queue.pending = column_u64(&q);
+        queue.dispatched = column_u64(&q);
+        queue.running = column_u64(&q);
+        queue.oldest = column_u64(&q);
+        queue.timeouts = column_u64(&q);
+        r = q.error < 0 ? q.error : read_last_error(s, id, &queue);
+        if (r < 0)
+                return r;
+        *ret = queue;
+        queue = NODE_QUEUE_NULL;
+        return 0;
+}
+
+/* --- the API --- */
+
 int node_add(Store *s, const char *name, const char *description, usec_t now, uint64_t *ret_id) {
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
@@ -139,17 +228,23 @@ int node_add(Store *s, const char *name, const char *description, usec_t now, ui
         return r;
 }
 
-int node_update(Store *s, uint64_t id, const char *name, const char *description) {
+int node_update(Store *s, const Node *n) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
         assert(s);
-        assert(name);
+        assert(n && n->name);
 
         query_start(&q, s, SQL_NODE_UPDATE);
-        bind_u64(&q, id);
-        bind_text(&q, name);
-        bind_text(&q, description);
-        return query_exec_or(&q, id == NODE_LOCAL ? (int) NODE_E_LOCAL : (int) STORE_E_NOT_FOUND);
+        bind_u64(&q, n->id);
+        bind_text(&q, n->name);
+        bind_text(&q, n->description);
+        bind_i64(&q, n->enabled);
+        bind_text(&q, n->labels);
+        bind_u64(&q, n->limits.jobs);
+        bind_u64(&q, n->limits.bandwidth);
+        bind_u64(&q, n->limits.cpu_weight);
+        bind_u64(&q, n->limits.io_weight);
+        return query_exec_or(&q, n->id == NODE_LOCAL ? (int) NODE_E_LOCAL : (int) STORE_E_NOT_FOUND);
 }
 
 int node_delete(Store *s, uint64_t id) {
@@ -220,33 +315,34 @@ int node_heard(Store *s, uint64_t id, const Stamp *heard, usec_t last_seen) {
         return query_exec_one(&q);
 }
 
-int node_set_state(Store *s, uint64_t id, NodeState from, NodeState to, NodeHealth health,
-                   const char *reason) {
+int node_set_state(Store *s, uint64_t id, NodeState from, NodeState to, const NodeHealthNote *note) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
         assert(s);
         assert(to >= 0 && to < _NODE_STATE_MAX);
-        assert(health >= 0 && health < _NODE_HEALTH_MAX);
+        assert(note && note->health >= 0 && note->health < _NODE_HEALTH_MAX);
 
         query_start(&q, s, SQL_NODE_SET_STATE);
         bind_u64(&q, id);
         bind_i64(&q, from);
         bind_i64(&q, to);
-        bind_i64(&q, health);
-        bind_text(&q, reason);
+        bind_i64(&q, note->health);
+        bind_text(&q, note->reason);
+        bind_text(&q, note->reasons);
         return query_exec_or(&q, STORE_E_STATE);
 }
 
-int node_set_health(Store *s, uint64_t id, NodeHealth health, const char *reason) {
+int node_set_health(Store *s, uint64_t id, const NodeHealthNote *note) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
         assert(s);
-        assert(health >= 0 && health < _NODE_HEALTH_MAX);
+        assert(note && note->health >= 0 && note->health < _NODE_HEALTH_MAX);
 
         query_start(&q, s, SQL_NODE_SET_HEALTH);
         bind_u64(&q, id);
-        bind_i64(&q, health);
-        bind_text(&q, reason);
+        bind_i64(&q, note->health);
+        bind_text(&q, note->reason);
+        bind_text(&q, note->reasons);
         return query_exec_one(&q);
 }
 

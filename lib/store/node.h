@@ -3,9 +3,9 @@
 
 /* Servers. Node 1 is `local`, the master's own, made with the database; it cannot be deleted or renamed.
  *
- * The API writes: settings (name, description), what the heartbeat said (NodeContact), the operator's leave
- * to pin a new key. The dispatcher writes: state, health, drain, the pinned public key and the archive
- * identity. Nobody else. */
+ * The API writes: settings (name, description, labels, limits, whether it is enabled), what the heartbeat
+ * said (NodeContact), the operator's leave to pin a new key. The dispatcher writes: state, health, drain,
+ * the pinned public key and the archive identity. Nobody else. */
 
 #include "store/stamp.h"
 
@@ -35,17 +35,37 @@ enum {
         NODE_E_LOCAL,                             /* the master's own node cannot be deleted or renamed */
 };
 
+/* What its agent may use; 0: no limit. The agent's own settings may say less. */
+typedef struct NodeLimits {
+        uint32_t jobs;       /* at a time, probes not counted */
+        uint64_t bandwidth;  /* bytes a second, of all uploads over the network */
+        uint32_t cpu_weight; /* of its jobs, as systemd counts */
+        uint32_t io_weight;
+} NodeLimits;
+
+/* Labels are words of [a-z0-9._-] that begin with a letter or a digit. */
+#define NODE_LABEL_MAX 63U
+#define NODE_LABELS_MAX 32U
+
+#define NODE_LABEL_RULE "1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or a digit"
+
+bool node_label_is_valid(const char *label);
+
 typedef struct Node {
         uint64_t id;
         char *name;
         char *description;
         usec_t created;
         uint64_t revision; /* of the settings */
+        bool enabled;      /* else its agent is refused, and it gets nothing to do */
+        char *labels;      /* sorted, with a space between; NULL: none */
+        NodeLimits limits;
 
         /* by the dispatcher */
         NodeState state;
         NodeHealth health;
-        char *health_reason;
+        char *health_reason;  /* the first of the reasons; NULL: healthy */
+        char *health_reasons; /* JSON: [{"code","message","since"},…]; NULL: none */
         bool draining;
         char *public_key;        /* pinned age recipient; NULL: none yet */
         char *archive_recipient; /* NULL: no identity made yet */
@@ -72,6 +92,7 @@ typedef struct Node {
 #define NODE_NULL ((Node){})
 
 void node_done(Node *n);
+bool node_has_label(const Node *n, const char *label);
 
 typedef struct NodeList {
         Node *items;
@@ -89,13 +110,31 @@ int node_get(Store *s, uint64_t id, Node *ret) _warn_unused_;
 int node_find(Store *s, const char *name, Node *ret) _warn_unused_;
 int nodes_list(Store *s, uint64_t after_id, size_t limit, NodeList *ret) _warn_unused_;
 
+/* What a node has to do, and how it went. */
+typedef struct NodeQueue {
+        uint64_t pending;
+        uint64_t dispatched;
+        uint64_t running;  /* accepted commands of runs: those that take long */
+        usec_t oldest;     /* when the oldest command that is out went out, wall clock; 0: none is */
+        uint64_t timeouts; /* since the node was made */
+        usec_t error_at;   /* of the newest command that ended badly; 0: none that is known still */
+        uint64_t error_run;
+        char *error_code;
+        char *error;
+} NodeQueue;
+
+#define NODE_QUEUE_NULL ((NodeQueue){})
+
+void node_queue_done(NodeQueue *q);
+int node_queue_get(Store *s, uint64_t id, NodeQueue *ret) _warn_unused_;
+
 /* --- the API --- */
 
 /* STORE_E_EXISTS. */
 int node_add(Store *s, const char *name, const char *description, usec_t now, uint64_t *ret_id)
                 _warn_unused_;
-/* STORE_E_NOT_FOUND, STORE_E_EXISTS, NODE_E_LOCAL (another name for node 1). */
-int node_update(Store *s, uint64_t id, const char *name, const char *description) _warn_unused_;
+/* All settings. STORE_E_NOT_FOUND, STORE_E_EXISTS, NODE_E_LOCAL (another name for node 1). */
+int node_update(Store *s, const Node *n) _warn_unused_;
 /* Its tokens and ended commands go too; its archive identity stays, for the archives it wrote.
  * STORE_E_IN_USE: tasks or open commands name it. NODE_E_LOCAL. */
 int node_delete(Store *s, uint64_t id) _warn_unused_;
@@ -131,10 +170,16 @@ int node_heard(Store *s, uint64_t id, const Stamp *heard, usec_t last_seen) _war
 
 /* --- the dispatcher --- */
 
-/* from must be the state now: else STORE_E_STATE. Sets health and its reason along. */
-int node_set_state(Store *s, uint64_t id, NodeState from, NodeState to, NodeHealth health,
-                   const char *reason) _warn_unused_;
-int node_set_health(Store *s, uint64_t id, NodeHealth health, const char *reason) _warn_unused_;
+typedef struct NodeHealthNote {
+        NodeHealth health;
+        const char *reason;  /* the first one, for people; NULL: healthy */
+        const char *reasons; /* all of them, JSON; NULL: none */
+} NodeHealthNote;
+
+/* from must be the state now: else STORE_E_STATE. Sets health along. */
+int node_set_state(Store *s, uint64_t id, NodeState from, NodeState to, const NodeHealthNote *note)
+                _warn_unused_;
+int node_set_health(Store *s, uint64_t id, const NodeHealthNote *note) _warn_unused_;
 int node_set_draining(Store *s, uint64_t id, bool draining) _warn_unused_;
 /* Pins the key when none is, when it is the same, or when the pin is open (which closes it); else
  * NODE_E_KEY_MISMATCH. STORE_E_NOT_FOUND. */

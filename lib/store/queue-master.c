@@ -177,7 +177,7 @@ static CommandState expiry_verdict(const Expiry *x, const CommandBrief *b) {
 }
 
 static int expire_timeout(Store *s, const CommandBrief *b, usec_t wall) {
-        _cleanup_(query_done) Query q = QUERY_NULL, count = QUERY_NULL;
+        _cleanup_(query_done) Query q = QUERY_NULL, count = QUERY_NULL, of_node = QUERY_NULL;
         int r;
 
         query_start(&q, s, SQL_QUEUE_TIMEOUT);
@@ -189,7 +189,12 @@ static int expire_timeout(Store *s, const CommandBrief *b, usec_t wall) {
         if (r != 0)
                 return r;
         query_start(&count, s, SQL_QUEUE_COUNT_TIMEOUT);
-        return query_exec(&count);
+        r = query_exec(&count);
+        if (r != 0)
+                return r;
+        query_start(&of_node, s, SQL_NODE_COUNT_TIMEOUT);
+        bind_u64(&of_node, b->node_id);
+        return query_exec(&of_node);
 }
 
 static int expire_deadline(Store *s, const CommandBrief *b, usec_t wall) {
@@ -315,6 +320,26 @@ int queue_list_unsettled(Store *s, uint64_t after_id, size_t limit, CommandList 
         query_start(&q, s, SQL_QUEUE_UNSETTLED);
         bind_u64(&q, after_id);
         bind_i64(&q, list_limit(limit));
+        return query_rows(&q, &command_type, &ret->items, &ret->n);
+}
+
+int queue_list_disabled(Store *s, CommandList *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_QUEUE_DISABLED);
+        return query_rows(&q, &command_type, &ret->items, &ret->n);
+}
+
+int queue_list_stranded(Store *s, CommandList *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_QUEUE_STRANDED);
         return query_rows(&q, &command_type, &ret->items, &ret->n);
 }
 

@@ -151,6 +151,11 @@ void queue_expired_list_done(QueueExpiredList *l);
  * deadlines are looked at, and QUEUE_E_BLIND is given (the list is filled in that case, too). */
 int queue_expire(Store *s, const Stamp *now, usec_t wall, QueueExpiredList *ret) _warn_unused_;
 
+/* What is out at nodes that were disabled, and probes that wait for them. Oldest first. */
+int queue_list_disabled(Store *s, CommandList *ret) _warn_unused_;
+/* Pending commands of runs that name a label, whose chosen node is offline, drained or disabled. */
+int queue_list_stranded(Store *s, CommandList *ret) _warn_unused_;
+
 /* Ended commands that the dispatcher has not taken note of, oldest first. */
 int queue_list_unsettled(Store *s, uint64_t after_id, size_t limit, CommandList *ret) _warn_unused_;
 /* In the transaction that moves the run. STORE_E_STATE: not ended, or settled before. */

@@ -78,6 +78,8 @@ void run_done(Run *r) {
 
         free(r->task_name);
         free(r->node_name);
+        free(r->node_label);
+        free(r->waiting);
         free(r->origin);
         free(r->username);
         free(r->request);
@@ -103,6 +105,8 @@ static void run_read_result(Query *q, Run *r) {
         r->manifest_sha256 = column_text(q);
         r->encrypted = column_bool(q);
         r->first_read = column_u64(q);
+        r->node_label = column_text(q);
+        r->waiting = column_text(q);
 }
 
 static void run_read(Query *q, void *item) {
@@ -396,6 +400,30 @@ static int run_move_at(Store *s, Sql sql, uint64_t id, usec_t at) {
         query_start(&q, s, sql);
         bind_u64(&q, id);
         bind_u64(&q, at);
+        return query_exec_or(&q, STORE_E_STATE);
+}
+
+int run_set_node(Store *s, uint64_t id, uint64_t node_id, const char *node_name) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(node_name);
+
+        query_start(&q, s, SQL_RUN_SET_NODE);
+        bind_u64(&q, id);
+        bind_u64(&q, node_id);
+        bind_text(&q, node_name);
+        return query_exec_or(&q, STORE_E_STATE);
+}
+
+int run_set_waiting(Store *s, uint64_t id, const char *why) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_RUN_SET_WAITING);
+        bind_u64(&q, id);
+        bind_text(&q, why);
         return query_exec_or(&q, STORE_E_STATE);
 }
 

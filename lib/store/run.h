@@ -89,8 +89,10 @@ typedef struct Run {
         RunState state;
         uint64_t task_id; /* 0: none, or deleted */
         char *task_name;
-        uint64_t node_id;
+        uint64_t node_id; /* 0: not chosen yet */
         char *node_name;
+        char *node_label; /* the node is any one with this label; NULL: it was named */
+        char *waiting;    /* why it is queued still, for people; NULL: nothing to say */
         char *origin;     /* "schedule", "catch_up", "manual" */
         uint64_t user_id; /* who asked; 0: the scheduler */
         char *username;
@@ -202,8 +204,14 @@ int runs_list_work(Store *s, uint64_t after_id, size_t limit, RunWorkList *ret) 
 /* Names the run's command; spec (or NULL) is kept in the run. In one transaction with queue_add().
  * STORE_E_STATE: not queued, or it has a command already. */
 int run_set_command(Store *s, uint64_t id, uint64_t command_id, const char *spec) _warn_unused_;
-/* Back to queued, without a command: for a run whose command was given up before any agent accepted it, or
- * that is tried again. From dispatched or running, or queued with a command. STORE_E_STATE. */
+/* The node that was chosen for a queued run that names a label. In one transaction with queue_add().
+ * STORE_E_STATE. */
+int run_set_node(Store *s, uint64_t id, uint64_t node_id, const char *node_name) _warn_unused_;
+/* Why an open run waits, NULL: it does not. STORE_E_STATE: nothing changed. */
+int run_set_waiting(Store *s, uint64_t id, const char *why) _warn_unused_;
+/* Back to queued, without a command, and without a node where a label chose it: for a run whose command was
+ * given up before any agent accepted it, or that is tried again. From dispatched or running, or queued with
+ * a command. STORE_E_STATE. */
 int run_requeue(Store *s, uint64_t id) _warn_unused_;
 /* dispatched -> queued, with its command: that is pending again. STORE_E_STATE. */
 int run_set_queued(Store *s, uint64_t id) _warn_unused_;

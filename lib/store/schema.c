@@ -185,9 +185,30 @@ static const char step_2[] =
                 "CREATE INDEX install_links_node ON install_links (node_id);"
                 "CREATE INDEX install_links_expires ON install_links (expires);";
 
+/* Settings of nodes; tasks that name a label instead of a node. node_id of such a task names nobody: it
+ * cannot be absent in that column, so the node that is always there stands in, and no statement reads it.
+ * A run of such a task has the node 0 until one is chosen. */
+static const char step_3[] =
+                "ALTER TABLE nodes ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1;"
+                "ALTER TABLE nodes ADD COLUMN labels TEXT;"
+                "ALTER TABLE nodes ADD COLUMN limit_jobs INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE nodes ADD COLUMN limit_bandwidth INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE nodes ADD COLUMN limit_cpu INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE nodes ADD COLUMN limit_io INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE nodes ADD COLUMN health_reasons TEXT;"
+                "ALTER TABLE nodes ADD COLUMN timeouts INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE tasks ADD COLUMN node_label TEXT;"
+                "ALTER TABLE runs ADD COLUMN node_label TEXT;"
+                "ALTER TABLE runs ADD COLUMN waiting TEXT;"
+                "CREATE INDEX node_tokens_unused ON node_tokens (created) WHERE valid_until = 0"
+                " AND first_used = 0;"
+                "CREATE INDEX commands_errors ON commands (node_id, finished) WHERE state IN (4, 5, 6)"
+                " AND error_code IS NOT NULL;";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
+        step_3,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

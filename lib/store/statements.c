@@ -17,13 +17,16 @@
         "n.id, n.name, n.description, n.created, n.revision, n.state, n.health, n.health_reason," \
         " n.draining, n.public_key, i.recipient, n.pin_open, n.heard_boot, n.heard_mono, n.last_seen," \
         " n.agent_id, n.duplicate, n.boot_id, n.version, n.os, n.arch, n.hostname, n.addresses, n.tools," \
-        " n.offered_key, n.capacity, n.free_bytes, n.clock_skew"
+        " n.offered_key, n.capacity, n.free_bytes, n.clock_skew, n.enabled, n.labels, n.limit_jobs," \
+        " n.limit_bandwidth, n.limit_cpu, n.limit_io, n.health_reasons"
 #define NODE_FROM " FROM nodes n LEFT JOIN node_identities i ON i.node_id = n.id "
 #define TARGET_COLUMNS \
         "id, name, type, config, secrets IS NOT NULL, secret_names, created, updated, revision, tested," \
         " test_ok, test_result"
 #define TASK_COLUMNS \
-        "t.id, t.name, t.type, t.node_id, n.name, t.source, t.format, t.compression, t.encryption," \
+        "t.id, t.name, t.type, CASE WHEN t.node_label IS NULL THEN t.node_id ELSE 0 END," \
+        " CASE WHEN t.node_label IS NULL THEN n.name END, t.node_label, t.source, t.format," \
+        " t.compression, t.encryption," \
         " t.options, t.enabled, t.schedule_expression, t.schedule_timezone, t.schedule_catch_up," \
         " t.created, t.updated, t.revision, (SELECT group_concat(x.target_id) FROM" \
         " (SELECT target_id FROM task_targets WHERE task_id = t.id ORDER BY position) x)"
@@ -37,13 +40,13 @@
         " r.username, r.scheduled_for, r.deadline, r.source_run, r.request, r.spec, r.queued," \
         " r.dispatched, r.started, r.finished, r.cancel, r.command_id, c.attempt, r.error_code, r.error," \
         " r.bytes_read, r.bytes_written, r.files, r.skipped, r.errors_total, r.errors, r.objects," \
-        " r.manifest_sha256, r.encrypted, r.first_read"
+        " r.manifest_sha256, r.encrypted, r.first_read, r.node_label, r.waiting"
 #define RUN_COLUMNS_SHORT \
         "r.id, r.kind, r.state, r.task_id, r.task_name, r.node_id, r.node_name, r.origin, r.user_id," \
         " r.username, r.scheduled_for, r.deadline, r.source_run, NULL, NULL, r.queued, r.dispatched," \
         " r.started, r.finished, r.cancel, r.command_id, c.attempt, r.error_code, r.error, r.bytes_read," \
         " r.bytes_written, r.files, r.skipped, r.errors_total, NULL, NULL, r.manifest_sha256," \
-        " r.encrypted, r.first_read"
+        " r.encrypted, r.first_read, r.node_label, r.waiting"
 #define RUN_FROM " FROM runs r LEFT JOIN commands c ON c.id = r.command_id "
 #define COMMAND_COLUMNS \
         "id, run_id, node_id, kind, state, attempt, created, deadline, dispatched, accepted, finished," \
@@ -54,13 +57,15 @@
         " cancel, settled, agent_id, heard_boot, heard_mono, NULL, NULL, progress, NULL, error_code, error"
 #define API_KEY_COLUMNS \
         "k.id, k.user_id, u.username, k.name, min(k.role, u.role), k.created, k.expires, k.last_used"
-#define NODE_TOKEN_COLUMNS "id, node_id, created, first_used, last_used, valid_until"
+#define NODE_TOKEN_COLUMNS \
+        "id, node_id, created, first_used, last_used, valid_until, (SELECT n.enabled FROM nodes n" \
+        " WHERE n.id = node_tokens.node_id)"
 #define OLDEST_LOGS "(SELECT run_id FROM run_log_heads ORDER BY run_id LIMIT 50)"
 #define RUN_FILTER_WHERE "r.id < ?1 AND ((1 << r.state) & ?2) <> 0 AND (?3 = -1 OR r.kind = ?3)"
 #define RUN_FILTER_ORDER " ORDER BY r.id DESC LIMIT ?5"
 #define CLAIMABLE \
         "node_id = ?1 AND state < 3 AND state = 0 AND (deadline = 0 OR deadline > ?2) AND (SELECT" \
-        " draining FROM nodes WHERE nodes.id = ?1) = 0"
+        " draining = 0 AND enabled = 1 FROM nodes WHERE nodes.id = ?1)"
 
 #define STATEMENT(id, who, text) [SQL_##id] = { .roles = (who), .sql = (text), .name = #id }
 
@@ -154,8 +159,9 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(NODES_LIST, ALL,
                   "SELECT " NODE_COLUMNS NODE_FROM "WHERE n.id > ?1 ORDER BY n.id LIMIT ?2"),
         STATEMENT(NODE_UPDATE, API,
-                  "UPDATE nodes SET name = ?2, description = ?3, revision = revision + 1 WHERE id = ?1"
-                  " AND (id <> 1 OR name = ?2)"),
+                  "UPDATE nodes SET name = ?2, description = ?3, enabled = ?4, labels = ?5,"
+                  " limit_jobs = ?6, limit_bandwidth = ?7, limit_cpu = ?8, limit_io = ?9,"
+                  " revision = revision + 1 WHERE id = ?1 AND (id <> 1 OR name = ?2)"),
         STATEMENT(NODE_DELETE, API,
                   "DELETE FROM nodes WHERE id = ?1 AND id <> 1 AND NOT EXISTS (SELECT 1 FROM commands c"
                   " WHERE c.node_id = ?1 AND c.state < 3)"),
@@ -171,10 +177,23 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(NODE_HEARD, API,
                   "UPDATE nodes SET heard_boot = ?2, heard_mono = ?3, last_seen = ?4 WHERE id = ?1"),
         STATEMENT(NODE_SET_STATE, DISPATCHER,
-                  "UPDATE nodes SET state = ?3, health = ?4, health_reason = ?5 WHERE id = ?1"
-                  " AND state = ?2"),
+                  "UPDATE nodes SET state = ?3, health = ?4, health_reason = ?5, health_reasons = ?6"
+                  " WHERE id = ?1 AND state = ?2"),
         STATEMENT(NODE_SET_HEALTH, DISPATCHER,
-                  "UPDATE nodes SET health = ?2, health_reason = ?3 WHERE id = ?1"),
+                  "UPDATE nodes SET health = ?2, health_reason = ?3, health_reasons = ?4 WHERE id = ?1"),
+        /* The newest token is not used, though an older one was; ?1 made before, ?2 now */
+        STATEMENT(NODES_TOKEN_OLD, ALL,
+                  "SELECT n.node_id FROM node_tokens n WHERE n.valid_until = 0 AND n.first_used = 0"
+                  " AND n.created < ?1 AND EXISTS (SELECT 1 FROM node_tokens o WHERE o.node_id = n.node_id"
+                  " AND o.valid_until > ?2 AND o.first_used > 0) ORDER BY n.node_id LIMIT ?3"),
+        STATEMENT(NODE_QUEUE, ALL,
+                  "SELECT count(CASE state WHEN 0 THEN 1 END), count(CASE state WHEN 1 THEN 1 END),"
+                  " count(CASE WHEN state = 2 AND run_id IS NOT NULL THEN 1 END),"
+                  " coalesce(min(CASE WHEN state IN (1, 2) THEN dispatched END), 0), (SELECT timeouts"
+                  " FROM nodes WHERE id = ?1) FROM commands WHERE state < 3 AND node_id = ?1"),
+        STATEMENT(NODE_LAST_ERROR, ALL,
+                  "SELECT error_code, error, finished, run_id FROM commands WHERE node_id = ?1"
+                  " AND state IN (4, 5, 6) AND error_code IS NOT NULL ORDER BY finished DESC LIMIT 1"),
         STATEMENT(NODE_SET_DRAINING, DISPATCHER, "UPDATE nodes SET draining = ?2 WHERE id = ?1"),
         STATEMENT(NODE_PIN_KEY, DISPATCHER,
                   "UPDATE nodes SET public_key = ?2, pin_open = 0 WHERE id = ?1 AND (public_key IS NULL"
@@ -252,14 +271,15 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(TARGET_EXISTS, ALL, "SELECT 1 FROM targets WHERE id = ?1"),
         STATEMENT(TARGET_SECRETS, DISPATCHER, "SELECT secrets FROM targets WHERE id = ?1"),
         STATEMENT(TASK_ADD, API,
-                  "INSERT INTO tasks (name, type, node_id, source, format, compression, encryption,"
-                  " options, enabled, schedule_expression, schedule_timezone, schedule_catch_up, created,"
-                  " updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)"),
+                  "INSERT INTO tasks (name, type, node_id, node_label, source, format, compression,"
+                  " encryption, options, enabled, schedule_expression, schedule_timezone,"
+                  " schedule_catch_up, created, updated)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)"),
         STATEMENT(TASK_UPDATE, API,
-                  "UPDATE tasks SET name = ?1, type = ?2, node_id = ?3, source = ?4, format = ?5,"
-                  " compression = ?6, encryption = ?7, options = ?8, enabled = ?9,"
-                  " schedule_expression = ?10, schedule_timezone = ?11, schedule_catch_up = ?12,"
-                  " updated = ?13, revision = revision + 1 WHERE id = ?14"),
+                  "UPDATE tasks SET name = ?1, type = ?2, node_id = ?3, node_label = ?4, source = ?5,"
+                  " format = ?6, compression = ?7, encryption = ?8, options = ?9, enabled = ?10,"
+                  " schedule_expression = ?11, schedule_timezone = ?12, schedule_catch_up = ?13,"
+                  " updated = ?14, revision = revision + 1 WHERE id = ?15"),
         STATEMENT(TASK_SET_ENABLED, API,
                   "UPDATE tasks SET enabled = ?2, updated = ?3, revision = revision + 1 WHERE id = ?1"),
         STATEMENT(TASK_DELETE, API,
@@ -274,8 +294,8 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(TASKS_LIST, ALL,
                   "SELECT " TASK_COLUMNS TASK_FROM "WHERE t.id > ?1 ORDER BY t.id LIMIT ?2"),
         STATEMENT(TASKS_LIST_OF_NODE, ALL,
-                  "SELECT " TASK_COLUMNS TASK_FROM "WHERE t.node_id = ?1 AND t.id > ?2 ORDER BY t.id"
-                  " LIMIT ?3"),
+                  "SELECT " TASK_COLUMNS TASK_FROM "WHERE t.node_id = ?1 AND t.node_label IS NULL"
+                  " AND t.id > ?2 ORDER BY t.id LIMIT ?3"),
         STATEMENT(TASK_SUMMARIES, ALL,
                   "SELECT t.id, t.name, n.name, l.id, l.state, e.finished, s.finished, e.bytes_written,"
                   " CASE WHEN e.started = 0 THEN 0 ELSE e.finished - e.started END FROM tasks t"
@@ -304,10 +324,14 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RUN_ADD, SCHEDULER,
                   "INSERT INTO runs (kind, state, task_id, task_name, node_id, node_name, origin,"
                   " user_id, username, scheduled_for, deadline, request, error_code, error, queued,"
-                  " finished, encrypted) SELECT ?1, ?2, t.id, t.name, n.id, n.name, ?5, ?6, ?7, ?8, ?9,"
-                  " ?10, ?11, ?12, ?13, CASE ?2 WHEN 0 THEN 0 ELSE ?13 END, t.encryption <> 'none'"
-                  " FROM tasks t JOIN nodes n ON n.id = CASE ?4 WHEN 0 THEN t.node_id ELSE ?4 END"
-                  " WHERE t.id = ?3 AND (?2 <> 0 OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.task_id = ?3"
+                  " finished, encrypted, node_label) SELECT ?1, ?2, t.id, t.name, coalesce(n.id, 0),"
+                  " n.name, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+                  " CASE ?2 WHEN 0 THEN 0 ELSE ?13 END, t.encryption <> 'none',"
+                  " CASE ?4 WHEN 0 THEN t.node_label END"
+                  " FROM tasks t LEFT JOIN nodes n ON n.id = CASE WHEN ?4 <> 0 THEN ?4"
+                  " WHEN t.node_label IS NULL THEN t.node_id END"
+                  " WHERE t.id = ?3 AND (n.id IS NOT NULL OR (?4 = 0 AND t.node_label IS NOT NULL))"
+                  " AND (?2 <> 0 OR NOT EXISTS (SELECT 1 FROM runs o WHERE o.task_id = ?3"
                   " AND o.kind = ?1 AND o.state < 3))"),
         /* ?1 kind, ?2 state, ?3 source run, ?4 node, the others as above */
         STATEMENT(RUN_ADD_FROM_RUN, SCHEDULER,
@@ -351,19 +375,27 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RUN_SET_COMMAND, DISPATCHER,
                   "UPDATE runs SET command_id = ?2, spec = coalesce(?3, spec) WHERE id = ?1 AND state = 0"
                   " AND command_id IS NULL"),
+        STATEMENT(RUN_SET_NODE, DISPATCHER,
+                  "UPDATE runs SET node_id = ?2, node_name = ?3 WHERE id = ?1 AND state = 0"
+                  " AND command_id IS NULL AND node_label IS NOT NULL"),
+        STATEMENT(RUN_SET_WAITING, DISPATCHER,
+                  "UPDATE runs SET waiting = ?2 WHERE id = ?1 AND state < 3 AND waiting IS NOT ?2"),
+        /* Whose node was chosen by its label gets another one. */
         STATEMENT(RUN_REQUEUE, DISPATCHER,
-                  "UPDATE runs SET state = 0, command_id = NULL, dispatched = 0, started = 0"
-                  " WHERE id = ?1 AND state < 3 AND command_id IS NOT NULL"),
+                  "UPDATE runs SET state = 0, command_id = NULL, dispatched = 0, started = 0,"
+                  " node_id = CASE WHEN node_label IS NULL THEN node_id ELSE 0 END,"
+                  " node_name = CASE WHEN node_label IS NULL THEN node_name END WHERE id = ?1"
+                  " AND state < 3 AND command_id IS NOT NULL"),
         STATEMENT(RUN_SET_QUEUED, DISPATCHER,
                   "UPDATE runs SET state = 0, dispatched = 0 WHERE id = ?1 AND state = 1"),
         STATEMENT(RUN_SET_DISPATCHED, DISPATCHER,
-                  "UPDATE runs SET state = 1, dispatched = ?2 WHERE id = ?1 AND state = 0"),
+                  "UPDATE runs SET state = 1, dispatched = ?2, waiting = NULL WHERE id = ?1 AND state = 0"),
         STATEMENT(RUN_SET_RUNNING, DISPATCHER,
-                  "UPDATE runs SET state = 2, started = ?2, dispatched ="
+                  "UPDATE runs SET state = 2, started = ?2, waiting = NULL, dispatched ="
                   " CASE dispatched WHEN 0 THEN ?2 ELSE dispatched END WHERE id = ?1 AND state < 2"),
         STATEMENT(RUN_SET_CANCEL, DISPATCHER, "UPDATE runs SET cancel = 1 WHERE id = ?1 AND state < 3"),
         STATEMENT(RUN_FINISH, DISPATCHER,
-                  "UPDATE runs SET state = ?2, error_code = ?3, error = ?4, bytes_read = ?5,"
+                  "UPDATE runs SET state = ?2, waiting = NULL, error_code = ?3, error = ?4, bytes_read = ?5,"
                   " bytes_written = ?6, files = ?7, skipped = ?8, errors_total = ?9, errors = ?10,"
                   " objects = ?11, manifest_sha256 = ?12, first_read = ?13, finished = ?14, archives = ?15"
                   " WHERE id = ?1"
@@ -434,6 +466,15 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(QUEUE_OVERDUE, DISPATCHER,
                   "SELECT id, run_id, node_id, state, attempt, heard_boot, heard_mono FROM commands"
                   " WHERE state < 3 AND state = 0 AND deadline <> 0 AND deadline <= ?1 ORDER BY id"),
+        STATEMENT(QUEUE_DISABLED, ALL,
+                  "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE state < 3 AND (state IN (1, 2)"
+                  " OR run_id IS NULL) AND node_id IN (SELECT id FROM nodes WHERE enabled = 0)"
+                  " ORDER BY id LIMIT 1000"),
+        STATEMENT(QUEUE_STRANDED, ALL,
+                  "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE state < 3 AND state = 0"
+                  " AND run_id IN (SELECT r.id FROM runs r WHERE r.state < 3 AND r.node_label IS NOT NULL)"
+                  " AND node_id IN (SELECT n.id FROM nodes n WHERE n.state <> 1 OR n.draining = 1"
+                  " OR n.enabled = 0) ORDER BY id LIMIT 1000"),
         /* Delivered, not accepted: back, or ended when that was asked for. ?2 attempt */
         STATEMENT(QUEUE_RETURN, (API | DISPATCHER),
                   "UPDATE commands SET state = CASE cancel WHEN 1 THEN 7 ELSE 0 END, error_code ="
@@ -451,6 +492,8 @@ const Statement statement_table[_SQL_MAX] = {
                   " secrets = NULL WHERE id = ?1 AND state = 0"),
         STATEMENT(QUEUE_COUNT_TIMEOUT, DISPATCHER,
                   "UPDATE counters SET value = value + 1 WHERE name = 'timeouts'"),
+        STATEMENT(NODE_COUNT_TIMEOUT, DISPATCHER,
+                  "UPDATE nodes SET timeouts = timeouts + 1 WHERE id = ?1"),
         STATEMENT(QUEUE_STATE, ALL, "SELECT state FROM commands WHERE id = ?1"),
         STATEMENT(QUEUE_UNSETTLED, ALL,
                   "SELECT " COMMAND_COLUMNS " FROM commands WHERE state >= 3 AND settled = 0 AND id > ?1"
@@ -515,6 +558,7 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RELAY_CAP_FIND, ALL,
                   "SELECT p.command_id, p.attempt, p.target_id, p.prefix, p.verbs, c.node_id, c.run_id,"
                   " c.attempt, g.type, g.config FROM relay_caps p JOIN commands c ON c.id = p.command_id"
-                  " JOIN targets g ON g.id = p.target_id WHERE p.hash = ?1 AND c.state IN (1, 2)"
-                  " AND c.attempt = ?2 AND p.attempt IN (0, c.attempt)"),
+                  " JOIN targets g ON g.id = p.target_id JOIN nodes n ON n.id = c.node_id"
+                  " WHERE p.hash = ?1 AND n.enabled = 1 AND c.state IN (1, 2) AND c.attempt = ?2"
+                  " AND p.attempt IN (0, c.attempt)"),
 };

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/parse.h"
+#include "store/node.h"
 #include "store/rows.h"
 #include "store/task.h"
 
@@ -13,6 +14,7 @@ void task_done(Task *t) {
         free(t->name);
         free(t->type);
         free(t->node_name);
+        free(t->node_label);
         free(t->source);
         free(t->format);
         free(t->compression);
@@ -48,6 +50,7 @@ static void task_read(Query *q, void *item) {
         t->type = column_text(q);
         t->node_id = column_u64(q);
         t->node_name = column_text(q);
+        t->node_label = column_text(q);
         t->source = column_text(q);
         t->format = column_text(q);
         t->compression = column_text(q);
@@ -79,7 +82,8 @@ void task_list_done(TaskList *l) {
 static void bind_task(Query *q, const Task *t) {
         bind_text(q, t->name);
         bind_text(q, t->type);
-        bind_u64(q, t->node_id);
+        bind_u64(q, t->node_label ? NODE_LOCAL : t->node_id);
+        bind_text(q, t->node_label);
         bind_text(q, t->source);
         bind_text(q, t->format);
         bind_text(q, t->compression);

@@ -12,9 +12,10 @@
 typedef struct Task {
         uint64_t id;
         char *name;
-        char *type; /* "file" */
-        uint64_t node_id;
-        char *node_name;   /* read only */
+        char *type;        /* "file" */
+        uint64_t node_id;  /* 0: the label decides */
+        char *node_name;   /* read only; NULL: the label decides */
+        char *node_label;  /* it runs on any one node with this label; NULL: on the node */
         char *source;      /* JSON */
         char *format;      /* "archive" */
         char *compression; /* JSON */

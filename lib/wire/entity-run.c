@@ -50,6 +50,8 @@ static int add_identity(json_t *json, const Run *run) {
             json_set(json, "task_name", json_from_string(run->task_name)) < 0 ||
             json_set(json, "node_id", json_from_id(run->node_id)) < 0 ||
             json_set(json, "node_name", json_from_string(run->node_name)) < 0 ||
+            json_set(json, "node_label", json_from_string(run->node_label)) < 0 ||
+            json_set(json, "waiting_for", json_from_string(run->waiting)) < 0 ||
             json_set(json, "origin", json_from_string(run->origin)) < 0 ||
             json_set(json, "user_id", json_from_id(run->user_id)) < 0 ||
             json_set(json, "username", json_from_string(run->username)) < 0 ||

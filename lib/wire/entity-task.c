@@ -218,6 +218,33 @@ static int read_schedule(JsonReader *reader, Task *task) {
         return r < 0 ? r : check_schedule(&schedule, task);
 }
 
+/* A node, or a label that any one node with it answers to: naming one takes the other away. */
+static int read_node(JsonReader *reader, Task *task) {
+        const char *label = NULL;
+        uint64_t id = 0;
+        int r;
+
+        r = json_reader_u64(reader, "node_id", JSON_OPTIONAL, INT64_MAX, &id);
+        if (r >= 0)
+                r = json_reader_string(reader, "node_label", JSON_OPTIONAL, NODE_LABEL_MAX, &label);
+        if (r < 0)
+                return r;
+        if (label && id > 0)
+                return json_reader_fail(reader, "node_label", "and 'node_id' exclude each other: name one");
+        if (label && !node_label_is_valid(label))
+                return json_reader_fail(reader, "node_label", "is not a label: " NODE_LABEL_RULE);
+        if (label) {
+                task->node_id = 0;
+                return free_and_strdup(&task->node_label, label);
+        }
+        if (id > 0) {
+                task->node_id = id;
+                task->node_label = mfree(task->node_label);
+        } else if (!task->node_label && task->node_id == 0)
+                task->node_id = NODE_LOCAL;
+        return 0;
+}
+
 /* All parts are looked at, so that json_reader_finish() knows all names; the first error is the one told. */
 static int first_error(int before, int now) {
         return before < 0 ? before : now;
@@ -234,13 +261,11 @@ int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
         json_reader_init(&reader, json, reterr_failure);
         json_reader_name(&reader, "name", &task->name);
         read_choice(&reader, "type", types, &task->type);
-        json_reader_u64(&reader, "node_id", JSON_OPTIONAL, INT64_MAX, &task->node_id);
         read_choice(&reader, "format", formats, &task->format);
         read_choice(&reader, "encryption", encryptions, &task->encryption);
         json_reader_bool(&reader, "enabled", JSON_OPTIONAL, &task->enabled);
-        if (task->node_id == 0)
-                task->node_id = NODE_LOCAL;
-        r = first_error(0, read_source(&reader, &task->source));
+        r = first_error(0, read_node(&reader, task));
+        r = first_error(r, read_source(&reader, &task->source));
         r = first_error(r, read_target_ids(&reader, task));
         r = first_error(r, read_compression(&reader, &task->compression));
         r = first_error(r, read_schedule(&reader, task));
@@ -288,8 +313,9 @@ static int add_settings(json_t *json, const Task *task) {
         if (json_set(json, "id", json_from_u64(task->id)) < 0 ||
             json_set(json, "name", json_from_string(task->name)) < 0 ||
             json_set(json, "type", json_from_string(task->type)) < 0 ||
-            json_set(json, "node_id", json_from_u64(task->node_id)) < 0 ||
+            json_set(json, "node_id", json_from_id(task->node_id)) < 0 ||
             json_set(json, "node_name", json_from_string(task->node_name)) < 0 ||
+            json_set(json, "node_label", json_from_string(task->node_label)) < 0 ||
             json_set(json, "source", json_from_text(task->source)) < 0 ||
             json_set(json, "target_ids", target_ids_to_json(task)) < 0 ||
             json_set(json, "format", json_from_string(task->format)) < 0 ||

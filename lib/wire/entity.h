@@ -71,8 +71,16 @@ json_t *target_to_json(const Target *target);
 
 /* --- nodes --- */
 
+#define NODE_JOBS_MAX 64U              /* what a claim can ask for */
+#define NODE_BANDWIDTH_MIN (64U << 10) /* less, and a part of an upload outlives its connection */
+#define NODE_BANDWIDTH_MAX (UINT64_C(1) << 40)
+#define NODE_WEIGHT_MAX 10000U /* as systemd has it */
+
 int node_from_json(const json_t *json, Node *node, Failure *reterr_failure) _warn_unused_;
 json_t *node_to_json(const Node *node);
+/* Absent limits are null. Agents are told the same object with their heartbeats. */
+json_t *node_limits_to_json(const NodeLimits *limits);
+json_t *node_queue_to_json(const NodeQueue *queue, usec_t now);
 
 /* --- runs --- */
 

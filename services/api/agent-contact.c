@@ -9,6 +9,7 @@
 #include "crypto/age.h"
 #include "store/node-token.h"
 #include "sys/log.h"
+#include "wire/entity.h"
 #include "wire/names.h"
 
 #include "services/api/agent-private.h"
@@ -78,7 +79,7 @@ static int build_cancels(Request *r, json_t **ret) {
         return 0;
 }
 
-static int answer(Request *r) {
+static int answer(Request *r, const Node *row) {
         _cleanup_json_ json_t *data = json_object();
         _cleanup_(freep) char *sealed = NULL;
         json_t *cancels = NULL;
@@ -96,6 +97,8 @@ static int answer(Request *r) {
         error = json_set(data, "interval_s", json_integer(AGENT_HEARTBEAT_INTERVAL_SEC));
         if (error >= 0)
                 error = json_set(data, "token_sealed", json_from_string(sealed));
+        if (error >= 0)
+                error = json_set(data, "limits", node_limits_to_json(&row->limits));
         if (error < 0)
                 return error;
         return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
@@ -131,7 +134,7 @@ int agent_heartbeat(Request *r) {
         node->dirty = true;
         if (row.state != NODE_ONLINE)
                 node->announce = true;
-        return answer(r);
+        return answer(r, &row);
 }
 
 int agent_self(Request *r) {

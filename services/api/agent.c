@@ -291,6 +291,18 @@ Agents *agents_free(Agents *agents) {
         return mfree(agents);
 }
 
+void agents_dismiss(Agents *agents, uint64_t node_id) {
+        AgentNode *node;
+
+        assert(agents);
+
+        node = agents_find(agents, node_id);
+        if (!node || !node->waiting)
+                return;
+        agent_op_reply(node->waiting, MHD_HTTP_NO_CONTENT, NULL);
+        agent_op_answer(node->waiting);
+}
+
 unsigned agents_waiting(const Agents *agents) {
         assert(agents);
 

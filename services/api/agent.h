@@ -22,6 +22,9 @@ int agents_start(Agents *agents) _warn_unused_;
 /* Answers what waits, and writes what is in memory. */
 void agents_stop(Agents *agents);
 
+/* A node was disabled or deleted: its waiting agent comes again, and hears of it. */
+void agents_dismiss(Agents *agents, uint64_t node_id);
+
 /* Requests that wait for a command. */
 unsigned agents_waiting(const Agents *agents);
 

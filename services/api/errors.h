@@ -59,6 +59,7 @@ typedef enum ApiError {
 
         /* agents and jobs */
         ERROR_NODE_TOKEN_INVALID,
+        ERROR_NODE_DISABLED,
         ERROR_NODE_KEY_MISMATCH,
         ERROR_NODE_DUPLICATE,
         ERROR_ENROLLMENT_INVALID,

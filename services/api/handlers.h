@@ -4,6 +4,8 @@
 /* The handlers of the route table, one file a noun. Sessions are in login.h, the agents' in agent.h and
  * relay.h. */
 
+#include "store/node.h"
+
 #include "services/api/request.h"
 
 /* user.c */
@@ -32,8 +34,15 @@ int nodes_post(Request *r);
 int node_get_one(Request *r);
 int node_put(Request *r);
 int node_remove(Request *r);
+int node_drain(Request *r);
+int node_undrain(Request *r);
+/* Answers with what an outcome of the store's functions means for this node. */
+int node_fail(Request *r, int outcome, const Node *node);
+
+/* node-token.c */
 int node_enrollment(Request *r);
 int node_rotate(Request *r);
+int node_reset_identity(Request *r);
 
 /* probe.c */
 int node_directories(Request *r);

@@ -160,6 +160,8 @@ static int find_node(Request *r) {
         error = node_token_find(r->api->store, hash, now, &found);
         if (error != 0)
                 return error;
+        if (!found.node_enabled)
+                return PRINCIPAL_E_DISABLED;
         if (found.first_used == 0 || usec_sub(now, found.last_used) > USEC_PER_HOUR) {
                 error = node_token_used(r->api->store, found.id, now);
                 if (error < 0)
@@ -177,6 +179,11 @@ static int authorize_node(Request *r) {
         error = find_node(r);
         if (error <= 0)
                 return error;
+        if (error == PRINCIPAL_E_DISABLED)
+                return refused(request_fail_later(
+                                r, ERROR_NODE_DISABLED, USEC_PER_MINUTE,
+                                "This node was disabled at the master: its agent has nothing to do until an "
+                                "administrator enables it again."));
         return refused(request_fail(
                         r, ERROR_NODE_TOKEN_INVALID,
                         "This node token is not valid (any more): make a new one for the node."));

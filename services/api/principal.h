@@ -41,7 +41,8 @@ typedef struct Principal {
 void principal_done(Principal *p);
 
 enum {
-        PRINCIPAL_E_REFUSED = 1, /* the request was answered */
+        PRINCIPAL_E_REFUSED = 1,     /* the request was answered */
+        PRINCIPAL_E_DISABLED = 1000, /* behind the outcomes of the store: the token of a disabled node */
 };
 
 /* Finds out who calls and whether that one may use the route; fills r->principal. Public routes take

@@ -54,7 +54,11 @@ static const Route routes[] = {
         { METHOD_PUT,    "/api/v1/nodes/{id}",             ACCESS_ADMIN,    SMALL,  NULL, node_put },
         { METHOD_DELETE, "/api/v1/nodes/{id}",             ACCESS_ADMIN,    SMALL,  NULL, node_remove },
         { METHOD_POST,   "/api/v1/nodes/{id}/enrollment",  ACCESS_ADMIN,    SMALL,  NULL, node_enrollment },
-        { METHOD_POST,   "/api/v1/nodes/{id}/token",       ACCESS_ADMIN,    SMALL,  NULL, node_rotate },
+        { METHOD_POST,   "/api/v1/nodes/{id}/rotate-token", ACCESS_OPERATOR, SMALL, NULL, node_rotate },
+        { METHOD_POST,   "/api/v1/nodes/{id}/drain",       ACCESS_OPERATOR, SMALL,  NULL, node_drain },
+        { METHOD_POST,   "/api/v1/nodes/{id}/undrain",     ACCESS_OPERATOR, SMALL,  NULL, node_undrain },
+        { METHOD_POST,   "/api/v1/nodes/{id}/reset-identity", ACCESS_ADMIN, SMALL,  NULL,
+          node_reset_identity },
 
         { METHOD_GET,    "/api/v1/nodes/{id}/directories", ACCESS_OPERATOR, 0,
           PAGE " path", node_directories },

@@ -234,6 +234,23 @@ int sibling_cancel_run(Request *r, uint64_t run_id, const char *by, SiblingReply
         return 0;
 }
 
+int sibling_drain(Request *r, uint64_t node_id, bool draining, const char *by, SiblingReply reply) {
+        _cleanup_(question_freep) Question *q = question_new(r, reply);
+        int error;
+
+        assert(by);
+
+        if (!q)
+                return -ENOMEM;
+        q->is_called = true;
+        error = bus_peer_call_async(r->api->siblings->dispatcher, BUS_DISPATCHER_INTERNAL, "DrainNode",
+                                    on_reply, q, "tbs", node_id, draining, by);
+        if (error < 0)
+                return error;
+        request_suspend(r, on_cancel, TAKE_PTR(q));
+        return 0;
+}
+
 int sibling_probe(Request *r, const char *json, SiblingReply reply) {
         _cleanup_(question_freep) Question *q = question_new(r, reply);
         int error;

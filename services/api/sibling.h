@@ -12,6 +12,8 @@ typedef void (*SiblingReply)(Request *r, int error, uint64_t id, const Failure *
 /* Suspends r and asks; reply() answers r. Not reachable: -ENOTCONN, and r is not suspended. */
 int sibling_queue_run(Request *r, const char *json, SiblingReply reply) _warn_unused_;
 int sibling_cancel_run(Request *r, uint64_t run_id, const char *by, SiblingReply reply) _warn_unused_;
+int sibling_drain(Request *r, uint64_t node_id, bool draining, const char *by, SiblingReply reply)
+                _warn_unused_;
 /* A probe: reply() gets the id of the command that ended, or -ETIMEDOUT when none did within
  * PROBE_TIMEOUT_USEC. A command that nobody waits for any more, for that reason or because the client went
  * away, is cancelled. */

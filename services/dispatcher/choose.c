@@ -6,22 +6,71 @@
 
 #define TYPE_LOCAL "local"
 
-static NodeVerdict judge_online(const NodeView *v) {
-        NodeVerdict verdict = { NODE_ONLINE, HEALTH_DEGRADED, NULL };
+static const char *const node_reason_table[_NODE_REASON_MAX] = {
+        [REASON_DISABLED] = "DISABLED",
+        [REASON_NEVER_SEEN] = "NEVER_SEEN",
+        [REASON_SILENT] = "SILENT",
+        [REASON_DUPLICATE] = "DUPLICATE",
+        [REASON_KEY_MISMATCH] = "KEY_MISMATCH",
+        [REASON_KEY_MISSING] = "KEY_MISSING",
+        [REASON_CLOCK_SKEW] = "CLOCK_SKEW",
+        [REASON_DISK_LOW] = "DISK_LOW",
+        [REASON_TOKEN_OLD] = "TOKEN_OLD",
+};
 
-        if (v->duplicate)
-                verdict.reason = "A second agent uses the token of this node";
-        else if (v->key_differs)
-                verdict.reason =
-                                "The agent has another key than the one that is pinned; reset the node's"
-                                " identity or make a new install link";
-        else if (!v->has_key)
-                verdict.reason = "The agent has not offered its key yet, so no job can be sent to it";
-        else if (v->clock_skew_usec > NODE_SKEW_MAX_USEC || v->clock_skew_usec < -NODE_SKEW_MAX_USEC)
-                verdict.reason = "The clock of this node is more than five minutes off";
-        else
-                verdict.health = HEALTH_HEALTHY;
+DEFINE_STRING_TABLE(node_reason, NodeReason);
+
+static const char *const node_reason_texts[_NODE_REASON_MAX] = {
+        [REASON_DISABLED] = "The node was disabled: its agent is refused until it is enabled again",
+        [REASON_NEVER_SEEN] = "No agent has been seen yet",
+        [REASON_SILENT] = "The agent has not been heard for 45 seconds",
+        [REASON_DUPLICATE] = "A second agent uses the token of this node",
+        [REASON_KEY_MISMATCH] = "The agent has another key than the one that is pinned; reset the node's"
+                                " identity or make a new install link",
+        [REASON_KEY_MISSING] = "The agent has not offered its key yet, so no job can be sent to it",
+        [REASON_CLOCK_SKEW] = "The clock of this node is more than five minutes off",
+        [REASON_DISK_LOW] = "Less than 256 MiB are free where the agent keeps its state",
+        [REASON_TOKEN_OLD] = "The agent still shows a token that was replaced; see its journal",
+};
+
+const char *node_reason_text(NodeReason reason) {
+        assert(reason >= 0 && reason < _NODE_REASON_MAX);
+        return node_reason_texts[reason];
+}
+
+NodeReason choose_first_reason(unsigned reasons) {
+        for (int i = 0; i < _NODE_REASON_MAX; i++)
+                if (reasons & 1U << i)
+                        return (NodeReason) i;
+        return _NODE_REASON_INVALID;
+}
+
+static NodeVerdict judge_online(const NodeView *v) {
+        const bool found[_NODE_REASON_MAX] = {
+                [REASON_DUPLICATE] = v->duplicate,
+                [REASON_KEY_MISMATCH] = v->key_differs,
+                [REASON_KEY_MISSING] = !v->has_key,
+                [REASON_CLOCK_SKEW] = v->clock_skew_usec > NODE_SKEW_MAX_USEC ||
+                                v->clock_skew_usec < -NODE_SKEW_MAX_USEC,
+                [REASON_DISK_LOW] = v->has_facts && v->free_bytes < NODE_FREE_MIN,
+                [REASON_TOKEN_OLD] = v->token_old,
+        };
+        NodeVerdict verdict = { NODE_ONLINE, HEALTH_HEALTHY, 0 };
+
+        for (int i = 0; i < _NODE_REASON_MAX; i++)
+                if (found[i])
+                        verdict.reasons |= 1U << i;
+        if (verdict.reasons != 0)
+                verdict.health = HEALTH_DEGRADED;
         return verdict;
+}
+
+static NodeVerdict judge_absent(const NodeView *v, NodeState state) {
+        NodeReason reason = v->disabled       ? REASON_DISABLED :
+                        state == NODE_PENDING ? REASON_NEVER_SEEN :
+                                                REASON_SILENT;
+
+        return (NodeVerdict){ state, HEALTH_OFFLINE, 1U << reason };
 }
 
 NodeVerdict choose_node_state(const NodeView *v) {
@@ -30,6 +79,8 @@ NodeVerdict choose_node_state(const NodeView *v) {
         assert(v);
 
         state = v->state;
+        if (v->disabled)
+                return judge_absent(v, state == NODE_PENDING ? NODE_PENDING : NODE_OFFLINE);
         if (v->heard)
                 state = NODE_ONLINE;
         else if (state == NODE_ONLINE && v->listening && v->silence >= NODE_OFFLINE_USEC)
@@ -39,13 +90,38 @@ NodeVerdict choose_node_state(const NodeView *v) {
         case NODE_ONLINE:
                 return judge_online(v);
         case NODE_PENDING:
-                return (NodeVerdict){ NODE_PENDING, HEALTH_OFFLINE, "No agent has been seen yet" };
+                return judge_absent(v, NODE_PENDING);
         case NODE_OFFLINE:
         case _NODE_STATE_MAX:
         case _NODE_STATE_INVALID:
                 break;
         }
-        return (NodeVerdict){ NODE_OFFLINE, HEALTH_OFFLINE, "The agent has not been heard for 45 seconds" };
+        return judge_absent(v, NODE_OFFLINE);
+}
+
+static uint64_t room(const PoolNode *node) {
+        return MAX(node->capacity, 1U);
+}
+
+static bool is_freer(const PoolNode *a, const PoolNode *b) {
+        uint64_t left = a->load * room(b), right = b->load * room(a);
+
+        if (left != right)
+                return left < right;
+        if (a->load != b->load)
+                return a->load < b->load;
+        return a->id < b->id;
+}
+
+const PoolNode *choose_pool_node(const PoolNode *nodes, size_t n) {
+        const PoolNode *best = NULL;
+
+        assert(nodes || n == 0);
+
+        for (size_t i = 0; i < n; i++)
+                if (nodes[i].usable && (!best || is_freer(nodes + i, best)))
+                        best = nodes + i;
+        return best;
 }
 
 static bool reaches(const CopyView *copy, uint64_t writer, uint64_t reader) {

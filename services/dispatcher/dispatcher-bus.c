@@ -318,6 +318,28 @@ static int method_node_seen(sd_bus_message *m, void *userdata, sd_bus_error *err
         return sd_bus_reply_method_return(m, "");
 }
 
+static int method_drain_node(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(actor_done) Actor by = ACTOR_NULL;
+        Dispatcher *d = ASSERT_PTR(userdata);
+        const char *json;
+        uint64_t node;
+        int draining, r;
+
+        r = sd_bus_message_read(m, "tbs", &node, &draining, &json);
+        if (r < 0)
+                return r;
+        r = bus_sender_may(m, BUS_CHANGE, error);
+        if (r < 0)
+                return r;
+        r = actor_parse(json, &by, &failure);
+        if (r == 0)
+                r = dispatcher_set_draining(d, node, draining, &by);
+        if (r != 0)
+                return reply_failure(error, r, &failure);
+        return sd_bus_reply_method_return(m, "");
+}
+
 /* --- Properties --- */
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -431,6 +453,8 @@ static const sd_bus_vtable internal_vtable[] = {
                                 method_cancel_probe, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PinKey", SD_BUS_ARGS("t", node, "s", recipient), SD_BUS_RESULT("b", pinned),
                                 method_pin_key, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DrainNode", SD_BUS_ARGS("t", node, "b", draining, "s", by),
+                                SD_BUS_NO_RESULT, method_drain_node, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("NodeSeen", SD_BUS_ARGS("t", node), SD_BUS_NO_RESULT, method_node_seen,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

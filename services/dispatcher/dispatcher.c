@@ -133,6 +133,7 @@ Dispatcher *dispatcher_free(Dispatcher *d) {
         store_close(d->store);
         age_identity_erase(&d->identity);
         free(d->seen);
+        free(d->token_old);
         sd_event_unref(d->event);
         return mfree(d);
 }

@@ -42,6 +42,8 @@ typedef struct Dispatcher {
         sd_event_source *clean;
         Seen *seen;
         size_t n_seen;
+        uint64_t *token_old; /* nodes that show a replaced token still, rising */
+        size_t n_token_old;
         unsigned nodes_online;
         usec_t targets_seen; /* the newest change of a target that waiting commands were looked through for
                               */
@@ -106,6 +108,15 @@ int dispatcher_set_draining(Dispatcher *d, uint64_t node_id, bool draining, cons
 int dispatcher_renew_node(Dispatcher *d, uint64_t node_id) _warn_unused_;
 /* A target was changed. */
 int dispatcher_renew_changed(Dispatcher *d) _warn_unused_;
+/* Commands of disabled nodes end; those that wait for a node that a label chose and that is away, drained or
+ * disabled now go back, for another one to be chosen. */
+int dispatcher_release_commands(Dispatcher *d) _warn_unused_;
+
+/* --- pool.c: labels --- */
+
+/* Chooses a node for a run that names a label. Gives 0 with the node, or 1 with the reason why there is
+ * none. */
+int dispatcher_pick_node(Dispatcher *d, const char *label, Node *ret, char **ret_why) _warn_unused_;
 
 /* --- probe.c --- */
 

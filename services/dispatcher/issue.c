@@ -115,8 +115,41 @@ static bool is_passing(int error) {
         return error == -ENOMEM || error == -EBUSY || error == -EIO || error == -ENOSPC;
 }
 
+/* A queued run says once what it waits for, in itself and in its log. */
+static int wait_for(Dispatcher *d, const Run *run, const char *what) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        int r;
+
+        if (streq_ptr(run->waiting, what))
+                return 0;
+        r = store_begin(d->store, &tx);
+        if (r >= 0)
+                r = run_set_waiting(d->store, run->id, what);
+        if (r == 0)
+                r = say(d, run, "The run waits for %s", what);
+        if (r == 0)
+                r = store_commit(&tx);
+        return MIN(r, 0);
+}
+
+/* In the transaction: what the run becomes when it has a command. */
+static int take_command(Dispatcher *d, const Run *run, const Order *order, uint64_t *ret) {
+        int r = 0;
+
+        if (run->node_label)
+                r = run_set_node(d->store, run->id, run->node_id, run->node_name);
+        if (r == 0)
+                r = dispatcher_queue_order(d, order, run->id, run->deadline, ret);
+        if (r == 0)
+                r = run_set_command(d->store, run->id, *ret,
+                                    order->kind == COMMAND_BACKUP ? order->spec : NULL);
+        if (r == 0 && run->waiting)
+                r = run_set_waiting(d->store, run->id, NULL);
+        return r;
+}
+
 /* From a queued run to a pending command, in one commit. */
-static int issue(Dispatcher *d, const Run *run) {
+static int issue_on_node(Dispatcher *d, const Run *run) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_(order_done) Order order = {};
@@ -127,8 +160,10 @@ static int issue(Dispatcher *d, const Run *run) {
         if (r < 0)
                 return r;
         r = make_order(d, run, &order, &failure);
-        if (r == ORDER_E_NO_KEY)
-                return 0;
+        if (r == ORDER_E_NO_KEY) {
+                store_tx_done(&tx);
+                return wait_for(d, run, "the first contact of its node's agent, which brings its key");
+        }
         if (is_passing(r))
                 return r;
         if (r != 0) {
@@ -137,11 +172,12 @@ static int issue(Dispatcher *d, const Run *run) {
                               failure_is_set(&failure) ? failure.code : "RUN_NOT_POSSIBLE",
                               failure_message(&failure, r < 0 ? r : 0));
         }
-        r = dispatcher_queue_order(d, &order, run->id, run->deadline, &command);
-        if (r == 0)
-                r = run_set_command(d->store, run->id, command,
-                                    order.kind == COMMAND_BACKUP ? order.spec : NULL);
-        /* Positive: the node's queue is full, or somebody was faster. The next look tells. */
+        r = take_command(d, run, &order, &command);
+        if (r == QUEUE_E_FULL) {
+                store_tx_done(&tx);
+                return wait_for(d, run, "a place in the queue of its node, which is full");
+        }
+        /* Positive: somebody was faster. The next look tells. */
         if (r != 0)
                 return r < 0 ? r : 0;
         r = say(d, run, "The run is command %" PRIu64 " for node '%s'", command, strempty(run->node_name));
@@ -152,6 +188,25 @@ static int issue(Dispatcher *d, const Run *run) {
         log_issued(run, &order, command);
         dispatcher_bus_emit_queued(d, order.node_id);
         return 0;
+}
+
+/* A label stands for a node only now. */
+static int issue(Dispatcher *d, const Run *run) {
+        _cleanup_(node_done) Node node = NODE_NULL;
+        _cleanup_(freep) char *why = NULL;
+        Run placed = *run; /* shares its texts */
+        int r;
+
+        if (run->node_id > 0 || !run->node_label)
+                return issue_on_node(d, run);
+        r = dispatcher_pick_node(d, run->node_label, &node, &why);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return why ? wait_for(d, run, why) : 0;
+        placed.node_id = node.id;
+        placed.node_name = node.name;
+        return issue_on_node(d, &placed);
 }
 
 /* --- Following --- */
@@ -232,14 +287,24 @@ static int follow(Dispatcher *d, const Run *run, int state) {
         return run->cancel && !command_state_is_final((CommandState) state) ? cancel_command(d, run) : 0;
 }
 
+static int miss(Dispatcher *d, const Run *run) {
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        if (!run->waiting)
+                return finish(d, run, RUN_MISSED, "DEADLINE_PASSED",
+                              "The run waited for its node until its time was over; was the agent offline?");
+        r = asprintf_safe(&text, "The run waited until its time was over for %s", run->waiting);
+        return r < 0 ? r : finish(d, run, RUN_MISSED, "DEADLINE_PASSED", text);
+}
+
 static int work(Dispatcher *d, const RunWork *w) {
         if (w->command_state >= 0)
                 return follow(d, &w->run, w->command_state);
         if (w->run.cancel)
                 return finish(d, &w->run, RUN_CANCELLED, "CANCELLED", "Cancelled before it started");
         if (w->run.deadline > 0 && w->run.deadline <= now_wall())
-                return finish(d, &w->run, RUN_MISSED, "DEADLINE_PASSED",
-                              "The run waited for its node until its time was over; was the agent offline?");
+                return miss(d, &w->run);
         return issue(d, &w->run);
 }
 

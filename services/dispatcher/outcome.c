@@ -10,7 +10,7 @@
 #include "wire/result.h"
 
 /* Codes of agents that say that a job's end was not seen. */
-static const char *const lost_codes[] = { "AGENT_RESTARTED", "JOB_LOST" };
+static const char *const lost_codes[] = { "AGENT_RESTARTED", "JOB_LOST", "NODE_DISABLED" };
 
 void outcome_init(Outcome *o) {
         assert(o);

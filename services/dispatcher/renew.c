@@ -4,6 +4,7 @@
  * and the credentials of a target as they were before somebody changed them. A node may be offline for days;
  * what it gets then has to be what holds then. The run gets a new command, a probe ends. */
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/text.h"
@@ -18,6 +19,7 @@ typedef struct Reason {
 static const Reason key_changed = {
         "NODE_KEY_CHANGED", "The node has a new key; what was sealed to the old one is of no use"
 };
+static const Reason node_left = { "NODE_LEFT", "The chosen node cannot take the run any more" };
 static const Reason target_changed = { "TARGET_CHANGED", "A target was changed while the command waited" };
 
 /* In the transaction of the caller. */
@@ -162,5 +164,67 @@ int dispatcher_renew_changed(Dispatcher *d) {
                         break;
         }
         d->targets_seen = newest;
+        return 0;
+}
+
+/* --- Nodes that cannot take them --- */
+
+/* Ends a command of a node that was disabled: its agent is not listened to any more. */
+static int end_disabled(Dispatcher *d, const Command *c) {
+        int r;
+
+        r = queue_abandon(d->store, c->id, COMMAND_FAILED, "NODE_DISABLED",
+                          "The node was disabled while it had the command", now_usec(CLOCK_REALTIME));
+        if (r == 0)
+                log_struct(LOG_NOTICE, NULL,
+                           LOG_FIELDS(LOG_RUN(c->run_id), LOG_COMMAND(c->id), LOG_NODE(c->node_id)),
+                           "Command %" PRIu64 " ends: its node was disabled", c->id);
+        return r < 0 ? r : 0;
+}
+
+/* Back to its run, which gets another node. */
+static int give_back(Dispatcher *d, const Command *c) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(command_done) Command now = COMMAND_NULL;
+        int r;
+
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
+        r = command_get(d->store, c->id, &now);
+        if (r != 0 || now.state != COMMAND_PENDING)
+                return MIN(r, 0);
+        r = renew(d, c, &node_left);
+        if (r == 0)
+                r = store_commit(&tx);
+        if (r == 0)
+                log_struct(LOG_INFO, NULL,
+                           LOG_FIELDS(LOG_RUN(c->run_id), LOG_COMMAND(c->id), LOG_NODE(c->node_id)),
+                           "Run %" PRIu64 " gets another node: the one that was chosen cannot take it",
+                           c->run_id);
+        return r;
+}
+
+int dispatcher_release_commands(Dispatcher *d) {
+        static const struct {
+                int (*list)(Store *s, CommandList *ret);
+                int (*release)(Dispatcher *d, const Command *c);
+        } kinds[] = {
+                { queue_list_disabled, end_disabled },
+                { queue_list_stranded, give_back },
+        };
+
+        assert(d);
+
+        for (size_t k = 0; k < ELEMENTSOF(kinds); k++) {
+                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
+                int r;
+
+                r = kinds[k].list(d->store, &list);
+                for (size_t i = 0; i < list.n && r >= 0; i++)
+                        r = kinds[k].release(d, list.items + i);
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }

@@ -4,7 +4,9 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "services/dispatcher/dispatcher.h"
+#include "services/dispatcher/health.h"
 #include "store/audit.h"
+#include "store/node-token.h"
 #include "sys/log.h"
 #include "wire/names.h"
 
@@ -76,6 +78,32 @@ static int remember_seen(Dispatcher *d, uint64_t node_id, usec_t now) {
         return 0;
 }
 
+/* Since when a new token waits for its agent to use it. */
+#define TOKEN_OLD_USEC (5 * USEC_PER_MINUTE)
+/* More than that has one cause, which is no node's. */
+#define TOKEN_OLD_MAX 1000U
+
+static int look_for_old_tokens(Dispatcher *d) {
+        usec_t now = now_wall();
+        int r;
+
+        if (!d->token_old) {
+                d->token_old = new0(uint64_t, TOKEN_OLD_MAX);
+                if (!d->token_old)
+                        return -ENOMEM;
+        }
+        r = nodes_token_old(d->store, usec_sub(now, TOKEN_OLD_USEC), now, d->token_old, TOKEN_OLD_MAX,
+                            &d->n_token_old);
+        return MIN(r, 0);
+}
+
+static bool token_is_old(const Dispatcher *d, uint64_t node_id) {
+        for (size_t i = 0; i < d->n_token_old && d->token_old[i] <= node_id; i++)
+                if (d->token_old[i] == node_id)
+                        return true;
+        return false;
+}
+
 static NodeView view_node(const Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now) {
         Stamp heard = node->heard;
         usec_t seen = seen_at(d, node->id);
@@ -91,11 +119,15 @@ static NodeView view_node(const Dispatcher *d, const Node *node, const ApiStamp 
                 .heard = this_boot && heard.mono > 0 && usec_sub(now->mono, heard.mono) < NODE_OFFLINE_USEC,
                 .listening = api_stamp_is_fresh(api, now),
                 .silence = stamp_silence(&heard, api, now),
+                .disabled = !node->enabled,
                 .duplicate = !isempty(node->duplicate),
                 .has_key = node->public_key,
                 .key_differs = node->public_key && node->offered_key &&
                                 !streq(node->public_key, node->offered_key),
+                .token_old = token_is_old(d, node->id),
                 .clock_skew_usec = node->clock_skew_usec,
+                .has_facts = node->boot_id,
+                .free_bytes = node->free_bytes,
         };
 }
 
@@ -108,29 +140,50 @@ static void tell_node(Dispatcher *d, const Node *node, const NodeVerdict *v) {
         dispatcher_bus_emit_node(d, node->id, v->state);
 }
 
+static void tell_health(Dispatcher *d, const Node *node, const NodeVerdict *v, const NodeHealthNote *note) {
+        if (v->health == HEALTH_DEGRADED)
+                log_struct(LOG_WARNING,
+                           v->reasons & 1U << REASON_DUPLICATE ? MESSAGE_NODE_DUPLICATE : NULL,
+                           LOG_FIELDS(LOG_NODE(node->id)), "Node '%s' is degraded: %s", strempty(node->name),
+                           strempty(note->reason));
+        else if (v->health == HEALTH_HEALTHY)
+                log_struct(LOG_INFO, NULL, LOG_FIELDS(LOG_NODE(node->id)), "Node '%s' is healthy again",
+                           strempty(node->name));
+        dispatcher_bus_emit_node(d, node->id, v->state);
+}
+
+static int note_verdict(Dispatcher *d, const Node *node, const NodeVerdict *v) {
+        NodeReason first = choose_first_reason(v->reasons);
+        NodeHealthNote note = { .health = v->health, .reason = first < 0 ? NULL : node_reason_text(first) };
+        _cleanup_(freep) char *reasons = NULL;
+        int r;
+
+        r = health_reasons_format(v->reasons, node->health_reasons, now_wall(), &reasons);
+        if (r < 0)
+                return r;
+        note.reasons = reasons;
+        if (v->state != node->state) {
+                r = node_set_state(d->store, node->id, node->state, v->state, &note);
+                if (r == 0)
+                        tell_node(d, node, v);
+        } else {
+                r = node_set_health(d->store, node->id, &note);
+                if (r == 0)
+                        tell_health(d, node, v, &note);
+        }
+        return r < 0 ? r : 0;
+}
+
 static int judge_node(Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now,
                       NodeState *ret) {
         NodeView view = view_node(d, node, api, now);
         NodeVerdict v = choose_node_state(&view);
-        int r;
 
         *ret = v.state;
-        if (v.state != node->state) {
-                r = node_set_state(d->store, node->id, node->state, v.state, v.health, v.reason);
-                if (r == 0)
-                        tell_node(d, node, &v);
-                return r < 0 ? r : 0;
-        }
-        if (v.health == node->health && streq_ptr(v.reason, node->health_reason))
+        if (v.state == node->state && v.health == node->health &&
+            health_reasons_match(node->health_reasons, v.reasons))
                 return 0;
-        r = node_set_health(d->store, node->id, v.health, v.reason);
-        if (r == 0 && v.health == HEALTH_DEGRADED)
-                log_struct(LOG_WARNING, view.duplicate ? MESSAGE_NODE_DUPLICATE : NULL,
-                           LOG_FIELDS(LOG_NODE(node->id)), "Node '%s' is degraded: %s", strempty(node->name),
-                           strempty(v.reason));
-        if (r == 0)
-                dispatcher_bus_emit_node(d, node->id, v.state);
-        return r < 0 ? r : 0;
+        return note_verdict(d, node, &v);
 }
 
 static int judge_nodes(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
@@ -186,7 +239,11 @@ int dispatcher_watch(Dispatcher *d) {
         if (r < 0)
                 return r;
         forget_seen(d, now.mono);
-        r = judge_nodes(d, &api, &now);
+        r = look_for_old_tokens(d);
+        if (r >= 0)
+                r = judge_nodes(d, &api, &now);
+        if (r >= 0)
+                r = dispatcher_release_commands(d);
         if (r < 0)
                 return r;
         r = dispatcher_renew_changed(d);

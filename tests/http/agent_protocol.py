@@ -379,7 +379,7 @@ class Enrolment(Case):
 
     def test_rotation(self):
         wait_until(lambda: SUITE.node(self.node.id)['public_key'], what='the pinned key')
-        token = SUITE.client.post(f'nodes/{self.node.id}/token')['token']
+        token = SUITE.client.post(f'nodes/{self.node.id}/rotate-token')['token']
         self.assertTrue(self.agent.heartbeat()['token_sealed'])
         agent = self.another_agent(agent_id=self.agent.agent_id, public_key=self.agent.public_key)
         agent.token = token

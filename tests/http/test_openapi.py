@@ -95,7 +95,7 @@ class Description(HttpCase):
         self.same('Logs', self.admin.get(f'runs/{run["run_id"]}/logs'))
         node = self.admin.post('nodes', {'name': self.unique('n')})
         self.same('Node', node)
-        self.same('NodeToken', self.admin.post(f'nodes/{node["id"]}/token'))
+        self.same('NodeToken', self.admin.post(f'nodes/{node["id"]}/rotate-token'))
         self.same('Enrollment', self.admin.post(f'nodes/{node["id"]}/enrollment'))
         self.same('Self', Client(self.server, node['token']).get('agent/self'))
         user = self.make_user()

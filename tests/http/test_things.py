@@ -118,14 +118,14 @@ class Nodes(HttpCase):
 
     def test_tokens(self):
         node = self.admin.post('nodes', {'name': self.unique('web')})
-        new = self.admin.post(f'nodes/{node["id"]}/token')
+        new = self.admin.post(f'nodes/{node["id"]}/rotate-token')
         self.assertFalse(new['handed_over'])
         for token in (node['token'], new['token']):
             self.assertEqual(Client(self.server, token).get('agent/self')['id'], node['id'])
         self.refused(
-            400, 'FIELD_INVALID', 'POST', f'nodes/{node["id"]}/token', {'revoke': 'yes'}, field='revoke'
+            400, 'FIELD_INVALID', 'POST', f'nodes/{node["id"]}/rotate-token', {'revoke': 'yes'}, field='revoke'
         )
-        newest = self.admin.post(f'nodes/{node["id"]}/token', {'revoke': True})
+        newest = self.admin.post(f'nodes/{node["id"]}/rotate-token', {'revoke': True})
         for token in (node['token'], new['token']):
             self.refused(
                 401, 'NODE_TOKEN_INVALID', 'GET', 'agent/self', None, Client(self.server, token)
@@ -137,7 +137,7 @@ class Nodes(HttpCase):
             400, 'FIELD_INVALID', 'POST', f'nodes/{node["id"]}/enrollment', {'ttl_s': 1}, field='ttl_s'
         )
         self.refused(404, 'NODE_NOT_FOUND', 'POST', 'nodes/99999/enrollment', {})
-        self.refused(404, 'NODE_NOT_FOUND', 'POST', 'nodes/99999/token', {})
+        self.refused(404, 'NODE_NOT_FOUND', 'POST', 'nodes/99999/rotate-token', {})
         stored = b''.join(file.read_bytes() for file in self.suite.master_state.glob('backupx.db*'))
         for token in (node['token'], new['token'], link['token']):
             self.assertNotIn(token.encode(), stored)

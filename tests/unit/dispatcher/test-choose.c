@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
 #include "base/text.h"
 #include "services/dispatcher/choose.h"
+#include "services/dispatcher/health.h"
 #include "tests/test.h"
 
 #define SILENT (46 * USEC_PER_SEC)
@@ -74,9 +79,104 @@ static void test_node_state(void) {
                 if (v.state != cases[i].state || v.health != cases[i].health)
                         TEST_FAIL("case %zu: %s, %s", i, node_state_to_string(v.state),
                                   node_health_to_string(v.health));
-                CHECK_INT(v.reason != NULL, cases[i].reason != NULL);
-                CHECK(!v.reason || strstr(v.reason, cases[i].reason));
+                CHECK_INT(v.reasons != 0, cases[i].reason != NULL);
+                CHECK(v.reasons == 0 ||
+                      strstr(node_reason_text(choose_first_reason(v.reasons)), cases[i].reason));
         }
+}
+
+/* All that is wrong is told, and each reason goes with its cause. */
+static void test_reasons(void) {
+        NodeView v = {
+                NODE_ONLINE,
+                .heard = true,
+                .duplicate = true,
+                .key_differs = true,
+                .token_old = true,
+                .clock_skew_usec = OFF,
+                .has_facts = true,
+                .free_bytes = NODE_FREE_MIN - 1,
+        };
+
+        CHECK_INT(choose_node_state(&v).reasons,
+                  1U << REASON_DUPLICATE | 1U << REASON_KEY_MISMATCH | 1U << REASON_KEY_MISSING |
+                                  1U << REASON_CLOCK_SKEW | 1U << REASON_DISK_LOW | 1U << REASON_TOKEN_OLD);
+        v.duplicate = v.key_differs = v.token_old = false;
+        v.has_key = true;
+        CHECK_INT(choose_node_state(&v).reasons, 1U << REASON_CLOCK_SKEW | 1U << REASON_DISK_LOW);
+        v.clock_skew_usec = 0;
+        CHECK_INT(choose_node_state(&v).reasons, 1U << REASON_DISK_LOW);
+        v.free_bytes = NODE_FREE_MIN;
+        CHECK_INT(choose_node_state(&v).health, HEALTH_HEALTHY);
+        /* What was never told is not zero. */
+        v.has_facts = false;
+        v.free_bytes = 0;
+        CHECK_INT(choose_node_state(&v).health, HEALTH_HEALTHY);
+        v.disabled = true;
+        CHECK_INT(choose_node_state(&v).state, NODE_OFFLINE);
+        CHECK_INT(choose_node_state(&v).reasons, 1U << REASON_DISABLED);
+        v.state = NODE_PENDING;
+        CHECK_INT(choose_node_state(&v).state, NODE_PENDING);
+        CHECK_INT(choose_first_reason(0), _NODE_REASON_INVALID);
+        for (int i = 0; i < _NODE_REASON_MAX; i++) {
+                CHECK(node_reason_to_string((NodeReason) i));
+                CHECK(node_reason_text((NodeReason) i));
+        }
+}
+
+static void test_reasons_text(void) {
+        const unsigned two = 1U << REASON_CLOCK_SKEW | 1U << REASON_DISK_LOW;
+        _cleanup_(freep) char *first = NULL, *second = NULL, *none = NULL;
+        const usec_t then = 1700000000 * USEC_PER_SEC;
+
+        CHECK(health_reasons_match(NULL, 0));
+        CHECK(!health_reasons_match(NULL, two));
+        CHECK_INT(health_reasons_format(1U << REASON_DISK_LOW, NULL, then, &first), 0);
+        CHECK(strstr(first, "\"code\":\"DISK_LOW\""));
+        CHECK(strstr(first, "2023-11-14T22:13:20"));
+        CHECK(health_reasons_match(first, 1U << REASON_DISK_LOW));
+        CHECK(!health_reasons_match(first, two));
+        CHECK(!health_reasons_match(first, 0));
+        /* What was there before keeps its time. */
+        CHECK_INT(health_reasons_format(two, first, then + USEC_PER_DAY, &second), 0);
+        CHECK(health_reasons_match(second, two));
+        CHECK(strstr(second, "2023-11-14T22:13:20"));
+        CHECK(strstr(second, "2023-11-15T22:13:20"));
+        CHECK_INT(health_reasons_format(0, second, then, &none), 0);
+        CHECK(!none);
+        CHECK_INT(health_reasons_format(1U << REASON_SILENT, "not JSON", then, &none), 0);
+        CHECK(health_reasons_match(none, 1U << REASON_SILENT));
+}
+
+static void test_pool(void) {
+        static const struct {
+                PoolNode nodes[3];
+                uint64_t chosen; /* 0: none */
+        } cases[] = {
+                { { { 1, false, 0, 4 }, { 2, false, 0, 4 } }, 0 },
+                /* The free one, not the one that is away. */
+                { { { 1, false, 0, 4 }, { 2, true, 3, 4 } }, 2 },
+                { { { 1, true, 3, 4 }, { 2, true, 2, 4 } }, 2 },
+                /* Of what it can take, not in numbers. */
+                { { { 1, true, 2, 2 }, { 2, true, 3, 8 } }, 2 },
+                { { { 1, true, 1, 1 }, { 2, true, 4, 8 }, { 3, true, 3, 4 } }, 2 },
+                /* As free as the other: the one with less, then the older one. */
+                { { { 1, true, 2, 4 }, { 2, true, 1, 2 } }, 2 },
+                { { { 3, true, 0, 4 }, { 2, true, 0, 4 } }, 2 },
+                { { { 3, true, 0, 4 }, { 2, true, 0, 8 } }, 2 },
+                /* Nobody told what it can take. */
+                { { { 1, true, 1, 0 }, { 2, true, 1, 2 } }, 2 },
+                { { { 1, true, 0, 0 } }, 1 },
+                { { { 1, true, UINT32_MAX, UINT32_MAX }, { 2, true, UINT32_MAX - 1, UINT32_MAX } }, 2 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const PoolNode *best = choose_pool_node(cases[i].nodes, ELEMENTSOF(cases[i].nodes));
+
+                if ((best ? best->id : 0) != cases[i].chosen)
+                        TEST_FAIL("case %zu: node %" PRIu64, i, best ? best->id : 0);
+        }
+        CHECK(!choose_pool_node(NULL, 0));
 }
 
 static void test_copies(void) {
@@ -151,6 +251,9 @@ static void test_key_time(void) {
 
 int main(void) {
         RUN(test_node_state);
+        RUN(test_reasons);
+        RUN(test_reasons_text);
+        RUN(test_pool);
         RUN(test_copies);
         RUN(test_reader);
         RUN(test_key_part);

@@ -8,11 +8,42 @@
 #include "store/target.h"
 #include "tests/unit/store/fixture.h"
 
+static void test_labels(void) {
+        static const struct {
+                const char *label;
+                bool valid;
+        } cases[] = {
+                { "db", true },
+                { "0", true },
+                { "eu-west.1_a", true },
+                { "", false },
+                { "-db", false },
+                { ".db", false },
+                { "DB", false },
+                { "a b", false },
+                { "a,b", false },
+                { "d\xc3\xa4", false },
+        };
+        char longest[NODE_LABEL_MAX + 2];
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                CHECK_INT(node_label_is_valid(cases[i].label), cases[i].valid);
+        memset(longest, 'a', sizeof longest - 1);
+        longest[sizeof longest - 1] = 0;
+        CHECK(!node_label_is_valid(longest));
+        CHECK(node_label_is_valid(longest + 1));
+}
+
+static int rename_node(Fixture *f, uint64_t id, const char *name) {
+        return node_update(f->api, &(const Node){ .id = id, .name = (char *) name, .enabled = true });
+}
+
 static void test_nodes(void) {
         _cleanup_fixture_ Fixture f;
         _cleanup_(node_done) Node local = NODE_NULL, n = NODE_NULL;
         _cleanup_(node_list_done) NodeList l = NODE_LIST_NULL;
         uint64_t id;
+        Node web;
 
         fixture_init(&f);
         CHECK_INT(node_get(f.scheduler, NODE_LOCAL, &local), 0);
@@ -20,20 +51,37 @@ static void test_nodes(void) {
         CHECK_INT(local.state, NODE_PENDING);
         CHECK(local.created > T0);
         id = fixture_node(&f, "web-1");
+        web = (Node){
+                .id = id,
+                .name = (char *) "web-2",
+                .description = (char *) "a web server",
+                .labels = (char *) "db eu-1",
+                .limits = { .jobs = 2, .bandwidth = 1 << 20, .cpu_weight = 50, .io_weight = 10 },
+        };
         CHECK_INT(node_add(f.api, "web-1", NULL, T0, &id), STORE_E_EXISTS);
         CHECK_INT(node_find(f.api, "web-1", &n), 0);
         CHECK_INT(n.id, id);
         CHECK(!n.public_key);
-        CHECK_INT(node_update(f.api, id, "web-2", "a web server"), 0);
-        CHECK_INT(node_update(f.api, id, "local", NULL), STORE_E_EXISTS);
-        CHECK_INT(node_update(f.api, 99, "x", NULL), STORE_E_NOT_FOUND);
-        CHECK_INT(node_update(f.api, NODE_LOCAL, "other", NULL), NODE_E_LOCAL);
-        CHECK_INT(node_update(f.api, NODE_LOCAL, "local", "mine"), 0);
+        CHECK(n.enabled);
+        CHECK(!n.labels);
+        CHECK_INT(node_update(f.api, &web), 0);
+        CHECK_INT(rename_node(&f, id, "local"), STORE_E_EXISTS);
+        CHECK_INT(rename_node(&f, 99, "x"), STORE_E_NOT_FOUND);
+        CHECK_INT(rename_node(&f, NODE_LOCAL, "other"), NODE_E_LOCAL);
+        CHECK_INT(rename_node(&f, NODE_LOCAL, "local"), 0);
         node_done(&n);
         CHECK_INT(node_get(f.api, id, &n), 0);
         CHECK_STR(n.name, "web-2");
         CHECK_STR(n.description, "a web server");
         CHECK_INT(n.revision, 2);
+        CHECK(!n.enabled);
+        CHECK_STR(n.labels, "db eu-1");
+        CHECK(node_has_label(&n, "db") && node_has_label(&n, "eu-1"));
+        CHECK(!node_has_label(&n, "eu") && !node_has_label(&n, "db eu-1") && !node_has_label(&n, ""));
+        CHECK_INT(n.limits.jobs, 2);
+        CHECK_INT(n.limits.bandwidth, 1 << 20);
+        CHECK_INT(n.limits.cpu_weight, 50);
+        CHECK_INT(n.limits.io_weight, 10);
         CHECK_INT(nodes_list(f.api, NODE_LOCAL, 10, &l), 0);
         CHECK_INT(l.n, 1);
 }
@@ -111,23 +159,25 @@ static void test_node_contact(void) {
 }
 
 static void test_node_state(void) {
+        static const NodeHealthNote offline = { .health = HEALTH_OFFLINE };
+        static const NodeHealthNote degraded = { HEALTH_DEGRADED, "twice", "[]" };
+        static const NodeHealthNote healthy = { .health = HEALTH_HEALTHY };
         _cleanup_fixture_ Fixture f;
         _cleanup_(node_done) Node n = NODE_NULL;
 
         fixture_init(&f);
-        CHECK_INT(node_set_state(f.dispatcher, NODE_LOCAL, NODE_ONLINE, NODE_OFFLINE, HEALTH_OFFLINE, NULL),
+        CHECK_INT(node_set_state(f.dispatcher, NODE_LOCAL, NODE_ONLINE, NODE_OFFLINE, &offline),
                   STORE_E_STATE);
-        CHECK_INT(node_set_state(f.dispatcher, NODE_LOCAL, NODE_PENDING, NODE_ONLINE, HEALTH_DEGRADED,
-                                 "twice"),
-                  0);
+        CHECK_INT(node_set_state(f.dispatcher, NODE_LOCAL, NODE_PENDING, NODE_ONLINE, &degraded), 0);
         CHECK_INT(node_set_draining(f.dispatcher, NODE_LOCAL, true), 0);
         CHECK_INT(node_get(f.api, NODE_LOCAL, &n), 0);
         CHECK_INT(n.state, NODE_ONLINE);
         CHECK_INT(n.health, HEALTH_DEGRADED);
         CHECK_STR(n.health_reason, "twice");
+        CHECK_STR(n.health_reasons, "[]");
         CHECK(n.draining);
-        CHECK_INT(node_set_health(f.dispatcher, NODE_LOCAL, HEALTH_HEALTHY, NULL), 0);
-        CHECK_INT(node_set_health(f.dispatcher, 99, HEALTH_HEALTHY, NULL), STORE_E_NOT_FOUND);
+        CHECK_INT(node_set_health(f.dispatcher, NODE_LOCAL, &healthy), 0);
+        CHECK_INT(node_set_health(f.dispatcher, 99, &healthy), STORE_E_NOT_FOUND);
         node_done(&n);
         CHECK_INT(node_get(f.api, NODE_LOCAL, &n), 0);
         CHECK_INT(n.health, HEALTH_HEALTHY);
@@ -499,6 +549,7 @@ static void test_schedules(void) {
 }
 
 int main(void) {
+        RUN(test_labels);
         RUN(test_nodes);
         RUN(test_node_delete);
         RUN(test_node_contact);

@@ -116,7 +116,7 @@ static void test_roles(void) {
         CHECK_INT(node_pin_key(f.api, 1, "age1x"), -EPERM);
         CHECK_INT(node_identity_get(f.api, 1, &secret, &secret), -EPERM);
         CHECK_INT(node_identity_get(f.scheduler, 1, &secret, &secret), -EPERM);
-        CHECK_INT(node_set_health(f.api, 1, HEALTH_HEALTHY, NULL), -EPERM);
+        CHECK_INT(node_set_health(f.api, 1, &(const NodeHealthNote){ .health = HEALTH_HEALTHY }), -EPERM);
         CHECK_INT(setting_set(f.api, "scheduler.paused", "1"), -EPERM);
         CHECK_INT(setting_set(reader, "api.x", "1"), -EPERM);
         CHECK_INT(node_open_pin(reader, 1), -EPERM);
