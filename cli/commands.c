@@ -87,7 +87,7 @@ static const Option enroll_options[] = {
           "a secret, read from a file" }
 
 static const Option target_create_options[] = {
-        { 't', "type", OPTION_STRING, "TYPE", "type", NULL, "local, relay" },
+        { 't', "type", OPTION_STRING, "TYPE", "type", NULL, "local, by --path; or relay, by --directory" },
         TARGET_OPTIONS,
 };
 static const Option target_edit_options[] = {

@@ -126,6 +126,19 @@ static int show_created(const Cli *c, const Entity *e, const json_t *data) {
         return 0;
 }
 
+/* A target whose directory was named has the type that such a directory means. */
+static int imply_type(const Entity *e, json_t *body) {
+        const json_t *config = json_object_get(body, "config");
+        const char *type;
+
+        if (!streq(e->path, "targets") || json_object_get(body, "type"))
+                return 0;
+        type = json_object_get(config, "path")               ? "local" :
+                        json_object_get(config, "directory") ? "relay" :
+                                                               NULL;
+        return type ? body_set(body, "type", json_string(type)) : 0;
+}
+
 int verb_create(Cli *c, const Arguments *a) {
         const Entity *e = entity_find(a->command->noun);
         _cleanup_json_ json_t *body = json_object(), *data = NULL;
@@ -140,6 +153,8 @@ int verb_create(Cli *c, const Arguments *a) {
                 return failure_set(&c->failure, -EINVAL, "USAGE", "A name is text in UTF-8.");
         if (r >= 0)
                 r = body_from_options(c, a, body);
+        if (r >= 0)
+                r = imply_type(e, body);
         if (r >= 0)
                 r = entity_path(e, &path);
         if (r >= 0)

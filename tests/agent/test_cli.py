@@ -60,8 +60,9 @@ class Cli(unittest.TestCase):
     def test_01_make(self):
         """Target and task from options; names stand for numbers."""
         path = suite.storage / 'cli'
-        self.run_cli('targets', 'create', 'disk', '--type', 'local', '--path', path)
+        self.run_cli('targets', 'create', 'disk', '--path', path)
         self.assertEqual(self.json_cli('targets', 'show', 'disk')['config'], {'path': str(path)})
+        self.assertEqual(self.json_cli('targets', 'show', 'disk')['type'], 'local')
         self.run_cli(
             'tasks', 'create', 'files', '-p', f'{work.name}/source', '-t', 'disk', '-e', 'sealed'
         )
