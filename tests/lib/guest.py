@@ -36,10 +36,12 @@ def why_not():
 class Guest:
     """One booted machine."""
 
-    def __init__(self, name='guest', network=None):
-        """network: the path of a network namespace; without it the machine has none but its loopback."""
+    def __init__(self, name='guest', network=None, base='/'):
+        """network: the path of a network namespace; without it the machine has none but its loopback.
+        base: the system that it boots, this machine's own or another distribution's."""
         self.name = f'{name}-{os.getpid()}'
         self.network = network
+        self.base = base
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix='backupx-guest-', dir='/var/tmp'))
         self.root = self.folder / 'root'
         self.process = None
@@ -61,7 +63,7 @@ class Guest:
         """Mounts the overlay and makes it a machine of its own."""
         for name in ('upper', 'work', 'root'):
             (self.folder / name).mkdir()
-        layers = f'lowerdir=/,upperdir={self.folder}/upper,workdir={self.folder}/work'
+        layers = f'lowerdir={self.base},upperdir={self.folder}/upper,workdir={self.folder}/work'
         subprocess.run(['mount', '-t', 'overlay', self.name, '-o', layers, str(self.root)], check=True)
         etc = self.root / 'etc'
         for name, text in (('machine-id', uuid.uuid4().hex), ('hostname', self.name), ('fstab', '')):

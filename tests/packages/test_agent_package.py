@@ -4,15 +4,18 @@
 
 import base64
 import hashlib
+import http.server
 import json
 import os
 import pathlib
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
@@ -42,6 +45,13 @@ def output_of(*command, **options):
         **options,
     )
     return result.returncode, result.stdout
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A server that answers every request with 501, and says nothing."""
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        """Nothing."""
 
 
 class AgentPackage(unittest.TestCase):
@@ -220,6 +230,43 @@ class AgentPackage(unittest.TestCase):
             )
             self.assertEqual(status, 0, f'{program}: {said}')
             self.assertIn('backupx', said)
+
+    def test_certificate_authorities(self):
+        """The bundled libcurl knows Debian's place only; the authorities of Fedora are found all the same."""
+        if os.geteuid() != 0:
+            self.skipTest('another /etc needs root')
+        names = {'good': self.make_authority('good'), 'other': self.make_authority('other')}
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(names['good'], self.folder / 'good.key')
+        with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Refusing) as server:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            url = f'https://127.0.0.1:{server.server_port}'
+            script = (
+                'mkdir -p "$4/upper" "$4/work" && mount -t overlay overlay /etc '
+                '-o "lowerdir=/etc,upperdir=$4/upper,workdir=$4/work" && rm -r /etc/ssl && '
+                'mkdir -p /etc/pki/tls/certs && cp "$1" /etc/pki/tls/certs/ca-bundle.crt && '
+                'exec env BACKUPX_TOKEN=x "$2" status --server "$3"'
+            )
+            for name, trusted in (('good', True), ('other', False)):
+                said = output_of(
+                    'unshare', '--mount', 'bash', '-c', script, 'bash', names[name],
+                    self.tree / 'bin/backupx', url, self.folder / f'etc-{name}',
+                )[1]  # fmt: skip
+                self.assertEqual('is not trusted' not in said, trusted, said)
+                self.assertEqual('501' in said, trusted, said)
+            server.shutdown()
+
+    def make_authority(self, name):
+        """A certificate for 127.0.0.1 that vouches for itself."""
+        certificate = self.folder / f'{name}.pem'
+        status, said = output_of(
+            'openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+            '-subj', f'/CN={name}', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2',
+            '-keyout', self.folder / f'{name}.key', '-out', certificate,
+        )  # fmt: skip
+        self.assertEqual(status, 0, said)
+        return certificate
 
 
 if __name__ == '__main__':
