@@ -55,7 +55,8 @@ int dispatcher_end_run(Dispatcher *d, const Run *run, const RunEnd *end, usec_t 
         r = run_finish(d->store, run->id, end, now);
         if (r != 0)
                 return r;
-        r = asprintf_safe(&text, end->error ? "The run is %s: %s" : "The run is %s", state, end->error);
+        r = asprintf_safe(&text, "The run has ended: %s%s%s", state, end->error ? ": " : "",
+                          strempty(end->error));
         if (r < 0)
                 return r;
         r = run_log_add(d->store, run->id, now, end_words(end->state).log_level, text);

@@ -187,7 +187,7 @@ class Dispatcher(unittest.TestCase):
         command = self.ground.claim()[0]
         self.ground.finish(command, state='failed', code='JOB_KILLED', error='The job was killed')
         self.assertEqual(self.ground.wait_state(run, 'failed')['error_code'], 'JOB_KILLED')
-        self.assertIn('The run is failed: The job was killed', self.ground.store('log', run))
+        self.assertIn('The run has ended: failed: The job was killed', self.ground.store('log', run))
 
     def test_hostile_results(self):
         """Results that are lies or noise fail their run and nothing else."""
@@ -421,7 +421,7 @@ class Dispatcher(unittest.TestCase):
         """A probe becomes a command for a node that is there; its end is told."""
         target = self.ground.store('target', 'nas', 'relay', '{}')
         answer = self.probe(kind='test_storage', target_ids=[target])
-        self.assertIn('org.backupx.Error.Unavailable', str(answer))
+        self.assertIn('org.backupx.Error.NodeOffline', str(answer))
         self.assertTrue(self.ground.pin())
         self.ground.store('beat', 1)
         wait_until(lambda: self.nodes()[1]['state'] == 'online', 60, 'the node')
