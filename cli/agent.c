@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/place.h"
 #include "base/text.h"
+#include "cli/agent-uninstall.h"
 #include "cli/agent.h"
 #include "cli/command.h"
 #include "cli/dropin.h"
@@ -100,6 +101,33 @@ static int run_agent(char **argv) {
         return EXIT_ERROR;
 }
 
+static bool is_help(const char *argument) {
+        return streq(argument, "--help") || streq(argument, "-h");
+}
+
+static int allow_storage_main(int argc, char **argv, Failure *reterr_failure) {
+        if (argc != 3 || argv[2][0] == '-') {
+                fprintf(stderr,
+                        "backupx agent allow-storage DIR\n\nLets backup jobs of this machine write to DIR, "
+                        "which a target of the type local may name then.\n");
+                return argc == 3 && is_help(argv[2]) ? EXIT_DONE : EXIT_USAGE;
+        }
+        return agent_allow_storage(argv[2], reterr_failure);
+}
+
+static int uninstall_main(int argc, char **argv, Failure *reterr_failure) {
+        bool purge = argc == 3 && streq(argv[2], "--purge");
+
+        if (argc > 2 && !purge) {
+                fprintf(stderr,
+                        "backupx agent uninstall [--purge]\n\nRemoves the agent that the installer put on "
+                        "this machine. With --purge its configuration, key and token, too, and what it "
+                        "stored below /var/lib/backupx-agent.\n");
+                return argc == 3 && is_help(argv[2]) ? EXIT_DONE : EXIT_USAGE;
+        }
+        return agent_uninstall(purge, reterr_failure);
+}
+
 int agent_main(int argc, char **argv) {
         _cleanup_(failure_done) Failure failure = FAILURE_NULL;
         int r;
@@ -107,18 +135,14 @@ int agent_main(int argc, char **argv) {
         assert(argc >= 1);
         assert(argv);
 
-        if (argc < 2 || !streq(argv[1], "allow-storage"))
+        if (argc > 1 && streq(argv[1], "allow-storage"))
+                r = allow_storage_main(argc, argv, &failure);
+        else if (argc > 1 && streq(argv[1], "uninstall"))
+                r = uninstall_main(argc, argv, &failure);
+        else
                 return run_agent(argv);
-        if (argc != 3 || argv[2][0] == '-') {
-                fprintf(stderr,
-                        "backupx agent allow-storage DIR\n\nLets backup jobs of this machine write to DIR, "
-                        "which a target of the type local may name then.\n");
-                return argc == 3 && (streq(argv[2], "--help") || streq(argv[2], "-h")) ? EXIT_DONE :
-                                                                                         EXIT_USAGE;
-        }
-        r = agent_allow_storage(argv[2], &failure);
         if (r >= 0)
-                return EXIT_DONE;
+                return r;
         fprintf(stderr, "backupx: %s\n", failure_message(&failure, r));
         return r == -EPERM ? EXIT_DENIED : EXIT_ERROR;
 }

@@ -74,6 +74,30 @@ static const Option enroll_options[] = {
           "how long the token can be used: 15min by default, at most 24h" },
 };
 
+static const Option install_options[] = {
+        { 0, "mode", OPTION_STRING, "MODE", "mode", "systemd|docker|foreground",
+          "how the agent runs there: systemd by default" },
+        { 0, "arch", OPTION_STRING, "ARCH", "architecture", "auto|amd64|arm64",
+          "of the hosts; auto by default, as each finds out" },
+        { 0, "agent-version", OPTION_STRING, "VERSION", "version", NULL,
+          "of the agent, by default the master's" },
+        { 0, "ttl", OPTION_STRING, "TIME", NULL, NULL,
+          "how long the command can be used: 15min by default, at most 24h" },
+        { 0, "source", OPTION_STRING, "SOURCE", "source", "master|github|ghproxy",
+          "where hosts fetch the package: master by default" },
+        { 0, "proxy-url", OPTION_STRING, "URL", "proxy_url", NULL,
+          "the proxy on the hosts' way to the master" },
+        { 0, "node-ca-cert", OPTION_STRING, "FILE", NULL, NULL,
+          "certificates by which the hosts know the master" },
+        { 'f', "file", OPTION_STRING, "FILE", NULL, NULL, "names, one a line; - is standard input" },
+        { 0, "script", OPTION_STRING, "FILE", NULL, NULL,
+          "write one script for all nodes, which is given a node's name" },
+        { 0, "url", OPTION_SWITCH, NULL, NULL, NULL,
+          "print the short command that fetches the installer from the master" },
+        { 0, "again", OPTION_SWITCH, NULL, NULL, NULL,
+          "for a node that is there: upgrade its host, or set it up anew" },
+};
+
 /* --- targets --- */
 
 #define TARGET_OPTIONS \
@@ -217,6 +241,10 @@ static const Command commands[] = {
         { "nodes", "delete", "NODE", "nodes", OPTIONS(delete_options), verb_delete, "delete a node", NULL },
         { "nodes", "enroll", "NODE", "nodes", OPTIONS(enroll_options), verb_nodes_enroll,
           "make a one-time token for an agent's enrolment", NULL },
+        { "nodes", "install", "[NAME…]", NULL, OPTIONS(install_options), verb_nodes_install,
+          "make nodes, and print the commands that install their agents",
+          "Each command is one line, to be pasted on the node's host; it asks for root privileges there, "
+          "and works once. At most 50 nodes at a time: all are made, or none." },
         { "nodes", "rotate-token", "NODE", "nodes", OPTIONS(revoke_options), verb_nodes_rotate,
           "make a new token; the old one works for another 24 h", NULL },
         { "nodes", "ls", "NODE [PATH]", "nodes", NO_OPTIONS, verb_nodes_ls,

@@ -19,6 +19,7 @@ int verb_edit(Cli *c, const Arguments *a);
 int verb_delete(Cli *c, const Arguments *a);
 
 int verb_nodes_enroll(Cli *c, const Arguments *a);
+int verb_nodes_install(Cli *c, const Arguments *a);
 int verb_nodes_rotate(Cli *c, const Arguments *a);
 int verb_nodes_enable(Cli *c, const Arguments *a);
 int verb_nodes_drain(Cli *c, const Arguments *a);

@@ -12,6 +12,7 @@
 #include "agent/daemon/delivery.h"
 #include "agent/daemon/heartbeat.h"
 #include "agent/daemon/launch.h"
+#include "agent/daemon/self-enroll.h"
 #include "agent/daemon/work.h"
 #include "agent/daemon/works.h"
 #include "base/alloc.h"
@@ -47,6 +48,7 @@ struct Agent {
         char *node_name;
         char *status; /* as it was told last */
         MasterCall *self_call;
+        SelfEnroll *self_enroll;
         sd_event_source *token_timer;
         sd_event_source *stop_timer;
         bool duplicated;
@@ -137,6 +139,8 @@ static int build_status(const Agent *a, char **ret) {
 
         if (a->stopping)
                 return asprintf_safe(ret, "Stopping, %u job%s to wait for", jobs, jobs == 1 ? "" : "s");
+        if (!master_token(a->master) && self_enroll_trouble(a->self_enroll))
+                return asprintf_safe(ret, "Not enrolled: %s", self_enroll_trouble(a->self_enroll));
         if (!master_token(a->master))
                 return asprintf_safe(ret, "Not enrolled: there is no token yet. Run: backupx-agent enroll");
         if (a->duplicated)
@@ -330,6 +334,10 @@ static int try_token(Agent *a) {
                 return 0;
         if (r < 0)
                 return log_failure(r, &failure, "No token");
+        if (self_enroll_takes(token)) {
+                self_enroll_try(a->self_enroll, token);
+                return 0;
+        }
         r = master_set_token(a->master, token);
         if (r < 0)
                 return log_error_errno(r, "%m");
@@ -346,6 +354,14 @@ static int on_token_timer(sd_event_source *source, uint64_t usec, void *userdata
         else
                 (void) !event_rearm(a->token_timer, TOKEN_INTERVAL);
         return 0;
+}
+
+static void on_self_enrolled(bool enrolled, void *userdata) {
+        Agent *a = ASSERT_PTR(userdata);
+
+        if (enrolled && !a->stopping)
+                (void) !event_rearm(a->token_timer, 0);
+        tell_status(a);
 }
 
 void agent_token_refused(Agent *a) {
@@ -377,7 +393,8 @@ int agent_start(Agent *a) {
                 begin(a);
                 return 0;
         }
-        log_warning("There is no token for %s yet; waiting for 'backupx-agent enroll', or for a token file",
+        log_warning("This host is not enrolled at %s yet: waiting for the answer to an install link, for "
+                    "'backupx-agent enroll', or for a token file",
                     a->options->master);
         tell_status(a);
         return event_rearm(a->token_timer, TOKEN_INTERVAL);
@@ -456,6 +473,8 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Failure
         if (r >= 0)
                 r = master_new(event, options, &a->master);
         if (r >= 0)
+                r = self_enroll_new(a->master, a->state_fd, on_self_enrolled, a, &a->self_enroll);
+        if (r >= 0)
                 r = claim_new(a, &a->claim);
         if (r >= 0)
                 r = heartbeat_new(a, &a->heartbeat);
@@ -480,6 +499,7 @@ Agent *agent_free(Agent *a) {
         while (a->works)
                 work_free(a->works);
         master_call_free(a->self_call);
+        self_enroll_free(a->self_enroll);
         claim_free(a->claim);
         heartbeat_free(a->heartbeat);
         master_free(a->master);

@@ -32,7 +32,8 @@ typedef struct Verb {
         json_t *body;
         int state_fd;
         usec_t until;
-        char *last; /* what was wrong the last time */
+        char *given; /* the credential; NULL: none */
+        char *last;  /* what was wrong the last time */
 } Verb;
 
 static void verb_done(Verb *v) {
@@ -40,23 +41,37 @@ static void verb_done(Verb *v) {
         sd_event_source_disable_unref(v->timer);
         json_decref(v->body);
         safe_close(v->state_fd);
+        erase_and_free(v->given);
         free(v->last);
 }
 
 /* --- Enrolling ---------------------------------------------------------------------------------------- */
 
-static int keep_token(Verb *v, const Reply *reply) {
+int enroll_keep_token(int state_fd, const Reply *reply, const char *given) {
         _cleanup_(erase_and_freep) char *token = NULL;
-        const json_t *node = json_object_get(reply->data, "node");
-        const char *text = json_string_value(json_object_get(reply->data, "token"));
+        const char *text;
         int r;
 
+        assert(state_fd >= 0);
+        assert(reply);
+
+        text = json_string_value(json_object_get(reply->data, "token"));
         token = text ? strdup(text) : NULL;
         if (!token || token_clean(token) < 0)
                 return log_error_errno(-EBADMSG, "The master enrolled this node, but sent no token");
-        r = state_token_save(v->state_fd, token, /* given= */ NULL);
+        r = state_token_save(state_fd, token, given);
         if (r < 0)
-                return log_error_errno(r, "The token cannot be kept in %s: %m", v->options->state_dir);
+                return log_error_errno(r, "The token cannot be kept in the state folder: %m");
+        return 0;
+}
+
+static int keep_token(Verb *v, const Reply *reply) {
+        const json_t *node = json_object_get(reply->data, "node");
+        int r;
+
+        r = enroll_keep_token(v->state_fd, reply, v->given);
+        if (r < 0)
+                return r;
         printf("Enrolled at %s as %s\n", v->options->master,
                strempty(json_string_value(json_object_get(node, "name"))));
         return 0;
@@ -104,28 +119,33 @@ static int on_enroll_timer(sd_event_source *source, uint64_t usec, void *userdat
         return r < 0 ? sd_event_exit(v->event, log_error_errno(r, "Cannot ask the master: %m")) : 0;
 }
 
-static int build_enroll(Verb *v, const char *token, Failure *reterr_failure) {
+int enroll_build_body(int state_fd, const char *token, json_t **ret, Failure *reterr_failure) {
+        _cleanup_(age_identity_erase) AgeIdentity identity = {};
+        _cleanup_json_ json_t *body = json_object();
         char text[AGE_RECIPIENT_TEXT_SIZE];
-        AgeIdentity identity = {};
         AgeRecipient recipient;
         int r;
 
-        CLEANUP_ERASE(identity);
-        r = state_identity(v->state_fd, &identity, reterr_failure);
+        assert(state_fd >= 0);
+        assert(token);
+        assert(ret);
+
+        r = state_identity(state_fd, &identity, reterr_failure);
         if (r >= 0)
                 r = age_identity_recipient(&identity, &recipient);
+        if (r >= 0)
+                r = json_set(body, "enrollment_token", json_string(token));
+        if (r >= 0)
+                r = json_set(body, "public_key", json_string(age_recipient_format(&recipient, text)));
+        if (r >= 0)
+                r = facts_put_host(body);
         if (r < 0)
                 return r;
-        v->body = json_object();
-        if (!v->body)
-                return -ENOMEM;
-        r = json_set(v->body, "enrollment_token", json_string(token));
-        if (r >= 0)
-                r = json_set(v->body, "public_key", json_string(age_recipient_format(&recipient, text)));
-        return r < 0 ? r : facts_put_host(v->body);
+        *ret = TAKE_PTR(body);
+        return 0;
 }
 
-static int prepare(Verb *v, sd_event_time_handler_t handler, char **ret_given, Failure *reterr_failure) {
+static int prepare(Verb *v, sd_event_time_handler_t handler, Failure *reterr_failure) {
         int r;
 
         v->backoff = BACKOFF_INIT(USEC_PER_SEC, 10 * USEC_PER_SEC);
@@ -133,7 +153,7 @@ static int prepare(Verb *v, sd_event_time_handler_t handler, char **ret_given, F
         if (v->state_fd < 0)
                 return v->state_fd;
         (void) fchmod(v->state_fd, 0700);
-        r = credential_given(v->options, ret_given, reterr_failure);
+        r = credential_given(v->options, &v->given, reterr_failure);
         if (r >= 0)
                 r = master_new(v->event, v->options, &v->master);
         if (r >= 0)
@@ -143,19 +163,18 @@ static int prepare(Verb *v, sd_event_time_handler_t handler, char **ret_given, F
 
 int enroll(sd_event *event, const AgentOptions *options) {
         _cleanup_(verb_done) Verb v = { .event = event, .options = options, .state_fd = -EBADF };
-        _cleanup_(erase_and_freep) char *token = NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
 
         assert(event);
         assert(options);
 
-        r = prepare(&v, on_enroll_timer, &token, &failure);
-        if (r >= 0 && !token)
+        r = prepare(&v, on_enroll_timer, &failure);
+        if (r >= 0 && !v.given)
                 r = failure_set(&failure, -ENOKEY, "TOKEN_INVALID",
                                 "enroll needs the token of an install link: give --token-file FILE");
         if (r >= 0)
-                r = build_enroll(&v, token, &failure);
+                r = enroll_build_body(v.state_fd, v.given, &v.body, &failure);
         if (r < 0)
                 return log_failure(r, &failure, "Cannot enrol");
         return sd_event_loop(event);
@@ -180,18 +199,33 @@ static void on_waited(const Reply *reply, void *userdata) {
         (void) sd_event_exit(v->event, 1);
 }
 
-static int on_wait_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        Verb *v = ASSERT_PTR(userdata);
+/* Anew each time: an agent that enrols itself may get its token while we wait. */
+static int ask_self(Verb *v, Failure *reterr_failure) {
         MasterRequest request = { .path = "self", .done = on_waited, .userdata = v };
+        _cleanup_(erase_and_freep) char *token = NULL;
         int r;
 
-        r = master_ask(v->master, &request, NULL);
-        return r < 0 ? sd_event_exit(v->event, log_error_errno(r, "Cannot ask the master: %m")) : 0;
+        r = state_token_load(v->state_fd, v->given, &token, reterr_failure);
+        if (r >= 0)
+                r = master_set_token(v->master, token);
+        return r < 0 ? r : master_ask(v->master, &request, NULL);
+}
+
+static int on_wait_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        Verb *v = ASSERT_PTR(userdata);
+        int r;
+
+        r = ask_self(v, &failure);
+        if (r >= 0)
+                return 0;
+        if (r == -ENOKEY)
+                (void) failure_set(&failure, r, "TOKEN_INVALID", "this host is not enrolled");
+        return sd_event_exit(v->event, log_failure(r, &failure, "Cannot wait"));
 }
 
 int wait_online(sd_event *event, const AgentOptions *options) {
         _cleanup_(verb_done) Verb v = { .event = event, .options = options, .state_fd = -EBADF };
-        _cleanup_(erase_and_freep) char *given = NULL, *token = NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
 
@@ -199,14 +233,7 @@ int wait_online(sd_event *event, const AgentOptions *options) {
         assert(options);
 
         v.until = usec_add(now_usec(CLOCK_MONOTONIC), options->timeout);
-        r = prepare(&v, on_wait_timer, &given, &failure);
-        if (r >= 0) {
-                r = state_token_load(v.state_fd, given, &token, &failure);
-                if (r == -ENOKEY)
-                        (void) failure_set(&failure, r, "TOKEN_INVALID", "this host is not enrolled");
-        }
-        if (r >= 0)
-                r = master_set_token(v.master, token);
+        r = prepare(&v, on_wait_timer, &failure);
         if (r < 0)
                 return log_failure(r, &failure, "Cannot wait");
         return sd_event_loop(event);

@@ -286,16 +286,28 @@ start_units() {
     ! systemctl -q is-active backupx-agent.service || was_active=yes
     systemctl -q enable --now backupx-agent.service || true # the reason is shown below
     # Running jobs are processes of their own; the new agent takes their sockets over.
-    [ "$was_active" = no ] || systemctl restart backupx-agent.service || true
+    [ "$was_active" = no ] || systemctl restart backupx-agent.service 2>/dev/null || true
     for unit in "$PREFIX"/units/*.timer; do
         [ ! -e "$unit" ] || systemctl -q enable --now "${unit##*/}" || true
     done
 }
 
+# The master may still think of the agent that was here before: the new one has to say so, too.
+is_connected() {
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        case $(systemctl show -P StatusText backupx-agent.service) in
+        'Connected to '*) return 0 ;;
+        esac
+        systemctl -q is-active backupx-agent.service || return 1
+        sleep 1
+    done
+    return 1
+}
+
 wait_online() {
     say "waiting for the master to see $BX_NODE online"
     if as_agent "$PREFIX/libexec/backupx-agent" wait-online --timeout 30s \
-        --config "$CONFIG/config.yaml"; then
+        --config "$CONFIG/config.yaml" && is_connected; then
         say "done. To remove the agent again: backupx agent uninstall"
         return
     fi

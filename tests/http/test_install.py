@@ -8,11 +8,12 @@ import hashlib
 import pathlib
 import re
 import sqlite3
+import subprocess
 import tempfile
 import threading
 import unittest
 
-from http_case import Client, HttpCase, Raw
+from http_case import Client, HttpCase, Raw, wait_until
 
 VERSION = '0.1.0'
 MARKER = 'BACKUPX_AGENT_INSTALL_V1'
@@ -94,6 +95,37 @@ class Install(HttpCase):
         }
         enrolled = Client(self.server).post('agent/enroll', body)
         self.assertEqual(enrolled['node']['name'], "it's a node")
+
+    def test_agent_enrols_itself(self):
+        """The guide's variables with the one-time token of a link are enough; they stay enough afterwards."""
+        item = self.make()
+        token = value(unpacked(item['command']), 'TOKEN')
+        folder = pathlib.Path(self.folder.name) / 'agent'
+        own = {
+            'BACKUPX_AGENT_TOKEN': token,
+            'BACKUPX_AGENT_TOKEN_FILE': '',
+            'BACKUPX_AGENT_STATE_DIR': folder,
+            'BACKUPX_AGENT_TEMP_DIR': folder / 'tmp',
+        }
+        for _ in range(2):
+            process = self.suite.start_agent(**own)
+            try:
+                self.suite.wait_online(item['node']['id'])
+                environment = self.suite.agent_environment(**own)
+                command = [self.suite.program('agent'), 'wait-online', '--timeout', '10s']
+                shown = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+                self.assertEqual(shown.stdout, f'{item["node"]["name"]} is online\n')
+            finally:
+                self.suite.processes.pop('agent')
+                self.assertEqual(process.stop(), 0, process.tail())
+        # Whoever found the token later has nothing of it.
+        stranger = {**own, 'BACKUPX_AGENT_STATE_DIR': pathlib.Path(self.folder.name) / 'stranger'}
+        process = self.suite.start_agent(**stranger)
+        try:
+            wait_until(lambda: 'Another key is pinned' in process.status, what='the refusal in the status')
+        finally:
+            self.suite.processes.pop('agent')
+            process.stop()
 
     def test_link_works_once(self):
         item = self.make()

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/daemon/enroll.h"
+#include "agent/daemon/self-enroll.h"
+#include "base/alloc.h"
+#include "base/text.h"
+#include "crypto/token.h"
+#include "sys/log.h"
+
+/* A link that was used or expired comes to life no more; another one may be given any time. */
+#define REFUSED_PAUSE USEC_PER_MINUTE
+
+struct SelfEnroll {
+        Master *master;
+        int state_fd;
+        SelfEnrollDone done;
+        void *userdata;
+        MasterCall *call;
+        char *token;   /* that was asked with last */
+        char *trouble; /* what the answer was */
+        usec_t not_before;
+};
+
+bool self_enroll_takes(const char *token) {
+        return token && startswith(token, TOKEN_ENROLLMENT);
+}
+
+const char *self_enroll_trouble(const SelfEnroll *e) {
+        assert(e);
+
+        return e->trouble;
+}
+
+static void refused(SelfEnroll *e, const Reply *reply) {
+        const char *why = strempty(reply->message);
+
+        if (reply->verdict != REPLY_RETRY)
+                e->not_before = usec_add(now_usec(CLOCK_MONOTONIC), REFUSED_PAUSE);
+        if (streq_ptr(e->trouble, why))
+                return;
+        log_error("The master does not enrol this host: %s", why);
+        (void) !free_and_strdup(&e->trouble, why);
+        e->done(/* enrolled= */ false, e->userdata);
+}
+
+static void on_answer(const Reply *reply, void *userdata) {
+        SelfEnroll *e = ASSERT_PTR(userdata);
+
+        e->call = NULL;
+        if (reply->verdict != REPLY_OK) {
+                refused(e, reply);
+                return;
+        }
+        if (enroll_keep_token(e->state_fd, reply, e->token) < 0)
+                return; /* it said why; asked again, the master gives another one */
+        log_notice("This host was enrolled at %s", master_url(e->master));
+        e->trouble = mfree(e->trouble);
+        e->done(/* enrolled= */ true, e->userdata);
+}
+
+static int ask(SelfEnroll *e, Failure *reterr_failure) {
+        _cleanup_json_ json_t *body = NULL;
+        MasterRequest request = {
+                .path = "enroll",
+                .anonymous = true,
+                .done = on_answer,
+                .userdata = e,
+        };
+        int r;
+
+        r = enroll_build_body(e->state_fd, e->token, &body, reterr_failure);
+        if (r < 0)
+                return r;
+        request.body = body;
+        return master_ask(e->master, &request, &e->call);
+}
+
+void self_enroll_try(SelfEnroll *e, const char *token) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        int r;
+
+        assert(e);
+        assert(token);
+
+        if (e->call)
+                return;
+        if (!streq_ptr(e->token, token))
+                e->not_before = 0;
+        if (now_usec(CLOCK_MONOTONIC) < e->not_before)
+                return;
+        erase_and_free(e->token);
+        e->token = strdup(token);
+        r = e->token ? ask(e, &failure) : -ENOMEM;
+        if (r < 0)
+                (void) log_failure(r, &failure, "Cannot enrol");
+}
+
+int self_enroll_new(Master *master, int state_fd, SelfEnrollDone done, void *userdata, SelfEnroll **ret) {
+        SelfEnroll *e;
+
+        assert(master);
+        assert(done);
+        assert(ret);
+
+        e = new0(SelfEnroll, 1);
+        if (!e)
+                return -ENOMEM;
+        e->master = master;
+        e->state_fd = state_fd;
+        e->done = done;
+        e->userdata = userdata;
+        *ret = e;
+        return 0;
+}
+
+SelfEnroll *self_enroll_free(SelfEnroll *e) {
+        if (!e)
+                return NULL;
+
+        master_call_free(e->call);
+        erase_and_free(e->token);
+        free(e->trouble);
+        return mfree(e);
+}

@@ -1,0 +1,27 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* An agent that was given the one-time token of an install link, and nothing else: it enrols itself with its
+ * first contact, as a container does whose only settings are variables. */
+
+#include "agent/daemon/master.h"
+
+typedef struct SelfEnroll SelfEnroll;
+
+/* There was an answer. enrolled: the node's own token is in the state folder; else the trouble is new. */
+typedef void (*SelfEnrollDone)(bool enrolled, void *userdata);
+
+/* master and state_fd are the caller's. */
+int self_enroll_new(Master *master, int state_fd, SelfEnrollDone done, void *userdata,
+                    SelfEnroll **ret) _warn_unused_;
+SelfEnroll *self_enroll_free(SelfEnroll *e);
+
+/* Whether token is one to enrol with. */
+bool self_enroll_takes(const char *token);
+/* Asks the master, unless an answer is awaited. What was refused is asked for again slowly: the next time
+ * that this is called after a minute. */
+void self_enroll_try(SelfEnroll *e, const char *token);
+/* Why not yet; NULL: nothing was heard. */
+const char *self_enroll_trouble(const SelfEnroll *e);
+
+DEFINE_CLEANUP(SelfEnroll *, self_enroll_free);
