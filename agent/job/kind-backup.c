@@ -9,6 +9,7 @@
 
 #include "agent/job/kinds.h"
 #include "agent/job/targets.h"
+#include "agent/job/verdict.h"
 #include "archive/backup.h"
 #include "base/alloc.h"
 #include "base/encode.h"
@@ -58,24 +59,10 @@ static void on_progress(void *userdata, const BackupProgress *p) {
         job_link_progress(b->run->link, &progress);
 }
 
-static int level_of(BackupLogLevel level) {
-        switch (level) {
-        case BACKUP_LOG_INFO:
-                return LOG_INFO;
-        case BACKUP_LOG_WARNING:
-                return LOG_WARNING;
-        case BACKUP_LOG_ERROR:
-        case _BACKUP_LOG_LEVEL_MAX:
-        case _BACKUP_LOG_LEVEL_INVALID:
-                return LOG_ERR;
-        }
-        return LOG_ERR;
-}
-
-static void on_log(void *userdata, BackupLogLevel level, const char *text) {
+static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
         const Backup *b = ASSERT_PTR(userdata);
 
-        job_link_log(b->run->link, level_of(level), "%s", text);
+        job_link_log(b->run->link, job_log_level(level), "%s", text);
 }
 
 /* Where links are followed a path says little about the file that it leads to. */
@@ -201,30 +188,6 @@ static int run_archive(Backup *b, size_t n_recipients, Failure *reterr_failure) 
 
 /* --- The result ------------------------------------------------------------------------------------- */
 
-static int put_errors(Backup *b) {
-        BackupOutcome *o = &b->outcome;
-        size_t n = MIN(b->result.n_errors, (size_t) RESULT_ERRORS_MAX);
-
-        o->errors_total = b->result.errors_total;
-        o->lost_total = b->result.lost_total;
-        if (n == 0)
-                return 0;
-        o->errors = new0(ResultError, n);
-        if (!o->errors)
-                return -ENOMEM;
-        o->n_errors = n;
-        for (size_t i = 0; i < n; i++) {
-                BackupError *e = b->result.errors + i;
-
-                o->errors[i] = (ResultError){
-                        .path = TAKE_PTR(e->path),
-                        .code = TAKE_PTR(e->code),
-                        .message = TAKE_PTR(e->message),
-                };
-        }
-        return 0;
-}
-
 static int put_object(const BackupObject *from, ResultObject *to) {
         int r;
 
@@ -295,12 +258,14 @@ static int build_result(Backup *b, json_t **ret) {
         BackupOutcome *o = &b->outcome;
         int r;
 
-        o->bytes_read = b->result.bytes_read;
-        o->bytes_written = b->result.bytes_written;
-        o->files = b->result.files;
-        o->skipped = b->result.skipped;
+        o->figures.bytes_read = b->result.bytes_read;
+        o->figures.bytes_written = b->result.bytes_written;
+        o->figures.files = b->result.files;
+        o->figures.skipped = b->result.skipped;
+        o->figures.errors_total = b->result.errors_total;
+        o->lost_total = b->result.lost_total;
         o->first_read_usec = b->result.first_read;
-        r = put_errors(b);
+        r = job_take_problems(b->result.errors, b->result.n_errors, &o->figures);
         if (r >= 0)
                 r = put_objects(b);
         if (r >= 0)
@@ -310,19 +275,9 @@ static int build_result(Backup *b, json_t **ret) {
 
 /* A target that could not even be opened makes the run partial, as one that failed later does. */
 static ResultStatus status_of(const Backup *b) {
-        switch (b->result.state) {
-        case BACKUP_SUCCEEDED:
-                return b->n_targets < b->spec.n_targets ? RESULT_PARTIAL : RESULT_SUCCEEDED;
-        case BACKUP_PARTIAL:
-                return RESULT_PARTIAL;
-        case BACKUP_CANCELLED:
-                return RESULT_CANCELLED;
-        case BACKUP_FAILED:
-        case _BACKUP_STATE_MAX:
-        case _BACKUP_STATE_INVALID:
-                return RESULT_FAILED;
-        }
-        return RESULT_FAILED;
+        ResultStatus status = job_result_status(b->result.state);
+
+        return status == RESULT_SUCCEEDED && b->n_targets < b->spec.n_targets ? RESULT_PARTIAL : status;
 }
 
 static void tell_missing_target(const Backup *b, Failure *failure) {

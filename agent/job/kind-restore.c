@@ -7,6 +7,7 @@
 
 #include "agent/job/archives.h"
 #include "agent/job/kinds.h"
+#include "agent/job/verdict.h"
 #include "archive/restore.h"
 #include "base/alloc.h"
 #include "base/text.h"
@@ -44,24 +45,10 @@ static void on_progress(void *userdata, const RestoreProgress *p) {
         job_link_progress(s->run->link, &progress);
 }
 
-static int level_of(RestoreLogLevel level) {
-        switch (level) {
-        case RESTORE_LOG_INFO:
-                return LOG_INFO;
-        case RESTORE_LOG_WARNING:
-                return LOG_WARNING;
-        case RESTORE_LOG_ERROR:
-        case _RESTORE_LOG_LEVEL_MAX:
-        case _RESTORE_LOG_LEVEL_INVALID:
-                return LOG_ERR;
-        }
-        return LOG_ERR;
-}
-
-static void on_log(void *userdata, RestoreLogLevel level, const char *text) {
+static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
         const Restore *s = ASSERT_PTR(userdata);
 
-        job_link_log(s->run->link, level_of(level), "%s", text);
+        job_link_log(s->run->link, job_log_level(level), "%s", text);
 }
 
 static int allowed(void *userdata, const char *path) {
@@ -70,57 +57,19 @@ static int allowed(void *userdata, const char *path) {
         return policy_check_restore(s->run->policy, path, &s->denied);
 }
 
-static int put_errors(Restore *s) {
-        RestoreOutcome *o = &s->outcome;
-        size_t n = MIN(s->result.n_errors, (size_t) RESULT_ERRORS_MAX);
-
-        o->errors_total = s->result.errors_total;
-        if (n == 0)
-                return 0;
-        o->errors = new0(ResultError, n);
-        if (!o->errors)
-                return -ENOMEM;
-        o->n_errors = n;
-        for (size_t i = 0; i < n; i++) {
-                RestoreError *e = s->result.errors + i;
-
-                o->errors[i] = (ResultError){
-                        .path = TAKE_PTR(e->path),
-                        .code = TAKE_PTR(e->code),
-                        .message = TAKE_PTR(e->message),
-                };
-        }
-        return 0;
-}
-
 static int build_result(Restore *s, json_t **ret) {
         RestoreOutcome *o = &s->outcome;
         int r;
 
-        o->bytes_read = s->result.bytes_read;
-        o->bytes_written = s->result.bytes_written;
-        o->files = s->result.files;
-        o->skipped = s->result.skipped;
-        r = put_errors(s);
+        o->figures.bytes_read = s->result.bytes_read;
+        o->figures.bytes_written = s->result.bytes_written;
+        o->figures.files = s->result.files;
+        o->figures.skipped = s->result.skipped;
+        o->figures.errors_total = s->result.errors_total;
+        r = job_take_problems(s->result.errors, s->result.n_errors, &o->figures);
         if (r >= 0 && !s->spec.in_place && s->result.roots && s->result.roots[0])
                 r = free_and_strdup(&o->destination, s->result.roots[0]);
         return r < 0 ? r : restore_outcome_build(o, ret);
-}
-
-static ResultStatus status_of(RestoreState state) {
-        switch (state) {
-        case RESTORE_SUCCEEDED:
-                return RESULT_SUCCEEDED;
-        case RESTORE_PARTIAL:
-                return RESULT_PARTIAL;
-        case RESTORE_CANCELLED:
-                return RESULT_CANCELLED;
-        case RESTORE_FAILED:
-        case _RESTORE_STATE_MAX:
-        case _RESTORE_STATE_INVALID:
-                return RESULT_FAILED;
-        }
-        return RESULT_FAILED;
 }
 
 static int run_archive(Restore *s, Failure *reterr_failure) {
@@ -157,7 +106,7 @@ static int restore(Restore *s, JobOutcome *ret, Failure *reterr_failure) {
         r = build_result(s, &ret->result);
         if (r < 0)
                 return r;
-        ret->status = status_of(s->result.state);
+        ret->status = job_result_status(s->result.state);
         /* Our own refusal is the cause, whatever the engine says about it. */
         if (failure_is_set(&s->denied) && ret->status != RESULT_SUCCEEDED) {
                 ret->failure = s->denied;

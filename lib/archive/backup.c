@@ -27,29 +27,12 @@
 /* The manifest and the listing compress well at any level. */
 #define MANIFEST_LEVEL 3
 
-static const char *const backup_state_table[_BACKUP_STATE_MAX] = {
-        [BACKUP_SUCCEEDED] = "succeeded",
-        [BACKUP_PARTIAL] = "partial",
-        [BACKUP_FAILED] = "failed",
-        [BACKUP_CANCELLED] = "cancelled",
-};
-
-DEFINE_STRING_TABLE(backup_state, BackupState);
-
 static const char *const backup_phase_table[_BACKUP_PHASE_MAX] = {
         [BACKUP_READING] = "reading",
         [BACKUP_COMMITTING] = "committing",
 };
 
 DEFINE_STRING_TABLE(backup_phase, BackupPhase);
-
-static const char *const backup_log_level_table[_BACKUP_LOG_LEVEL_MAX] = {
-        [BACKUP_LOG_INFO] = "info",
-        [BACKUP_LOG_WARNING] = "warning",
-        [BACKUP_LOG_ERROR] = "error",
-};
-
-DEFINE_STRING_TABLE(backup_log_level, BackupLogLevel);
 
 static const char *const plain_names[_BACKUP_OBJECTS] = {
         [BACKUP_DATA] = ARCHIVE_DATA,
@@ -87,12 +70,7 @@ void backup_result_done(BackupResult *r) {
         assert(r);
 
         failure_done(&r->failure);
-        for (size_t i = 0; i < r->n_errors; i++) {
-                free(r->errors[i].path);
-                free(r->errors[i].code);
-                free(r->errors[i].message);
-        }
-        free(r->errors);
+        archive_problems_free(r->errors, r->n_errors);
         for (size_t i = 0; i < _BACKUP_OBJECTS; i++) {
                 free(r->objects[i].name);
                 free(r->objects[i].age_header);
@@ -275,21 +253,21 @@ static void watch(Backup *b) {
 
 /* --- The result --------------------------------------------------------------------------------------- */
 
-static BackupState state_of(const Backup *b, const BackupResult *r) {
+static ArchiveState state_of(const Backup *b, const BackupResult *r) {
         size_t n = 0;
 
         for (size_t i = 0; i < r->n_targets; i++)
                 n += r->targets[i].succeeded;
         /* What was committed stays, also where the cancel came too late. */
         if (n == 0)
-                return is_cancelled(b) ? BACKUP_CANCELLED : BACKUP_FAILED;
-        return n < r->n_targets || r->lost_total > 0 ? BACKUP_PARTIAL : BACKUP_SUCCEEDED;
+                return is_cancelled(b) ? ARCHIVE_CANCELLED : ARCHIVE_FAILED;
+        return n < r->n_targets || r->lost_total > 0 ? ARCHIVE_PARTIAL : ARCHIVE_SUCCEEDED;
 }
 
 /* Names the first path of which something is missing. */
 static void failure_lost(BackupResult *r) {
         _cleanup_(freep) char *path = NULL;
-        const BackupError *first = NULL;
+        const ArchiveProblem *first = NULL;
 
         for (size_t i = 0; i < r->n_errors && !first; i++)
                 if (r->errors[i].lost)
@@ -309,9 +287,9 @@ static void failure_lost(BackupResult *r) {
 
 /* One sentence for a run that is not a success. */
 static void failure_fill(const Backup *b, BackupResult *r) {
-        if (r->state == BACKUP_SUCCEEDED)
+        if (r->state == ARCHIVE_SUCCEEDED)
                 return;
-        if (r->state == BACKUP_CANCELLED) {
+        if (r->state == ARCHIVE_CANCELLED) {
                 (void) failure_set(&r->failure, -ECANCELED, "CANCELLED", "The backup was cancelled.");
                 return;
         }
@@ -327,7 +305,7 @@ static void failure_fill(const Backup *b, BackupResult *r) {
                 }
         }
         if (b->error < 0)
-                (void) failure_set(&r->failure, b->error, "BACKUP_FAILED",
+                (void) failure_set(&r->failure, b->error, "ARCHIVE_FAILED",
                                    "The backup could not go on: %m.");
         else
                 failure_lost(r);
@@ -352,7 +330,7 @@ static int result_fill(Backup *b, BackupResult *r) {
         r->lost_total = report->lost_total;
         r->state = state_of(b, r);
         failure_fill(b, r);
-        if (r->state != BACKUP_SUCCEEDED && r->state != BACKUP_PARTIAL)
+        if (r->state != ARCHIVE_SUCCEEDED && r->state != ARCHIVE_PARTIAL)
                 return 0;
         for (size_t i = 0; i < _BACKUP_OBJECTS; i++) {
                 k = free_and_strdup(&b->objects[i].name, b->names[i]);
@@ -433,7 +411,7 @@ int archive_backup(const BackupArgs *args, BackupResult *ret, Failure *reterr_fa
 
         r = backup_start(&b, &result, reterr_failure);
         if (r < 0)
-                return failure_set(reterr_failure, r, "BACKUP_FAILED", "The backup could not begin: %m.");
+                return failure_set(reterr_failure, r, "ARCHIVE_FAILED", "The backup could not begin: %m.");
         watch(&b);
         (void) pthread_join(b.producer, NULL);
         b.has_producer = false;

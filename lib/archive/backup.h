@@ -10,13 +10,13 @@
 
 #include <stdatomic.h>
 
+#include "archive/outcome.h"
 #include "base/failure.h"
 #include "base/times.h"
 #include "crypto/age.h"
 #include "crypto/digest.h"
 #include "storage/storage.h"
 
-#define BACKUP_ERRORS_MAX 100 /* named in the result; the rest is counted */
 #define BACKUP_TARGETS_MAX 16 /* a relay among them holds 8 MiB */
 #define BACKUP_LEVEL_MIN 1
 #define BACKUP_LEVEL_MAX 19
@@ -24,18 +24,6 @@
 #define BACKUP_SOURCE_STALL (30 * USEC_PER_SEC)
 /* A target that takes no byte for this long while others wait is dropped. */
 #define BACKUP_TARGET_STALL (5 * USEC_PER_MINUTE)
-
-typedef enum BackupState {
-        BACKUP_SUCCEEDED,
-        BACKUP_PARTIAL,   /* something is missing, and at least one target holds a committed archive */
-        BACKUP_FAILED,    /* no target holds one */
-        BACKUP_CANCELLED, /* nor then */
-        _BACKUP_STATE_MAX,
-        _BACKUP_STATE_INVALID = -22, /* -EINVAL */
-} BackupState;
-
-/* "succeeded", "partial", "failed", "cancelled". */
-DECLARE_STRING_TABLE(backup_state, BackupState);
 
 typedef enum BackupPhase {
         BACKUP_READING,
@@ -46,17 +34,6 @@ typedef enum BackupPhase {
 
 /* "reading", "committing". */
 DECLARE_STRING_TABLE(backup_phase, BackupPhase);
-
-typedef enum BackupLogLevel {
-        BACKUP_LOG_INFO,
-        BACKUP_LOG_WARNING,
-        BACKUP_LOG_ERROR,
-        _BACKUP_LOG_LEVEL_MAX,
-        _BACKUP_LOG_LEVEL_INVALID = -22, /* -EINVAL */
-} BackupLogLevel;
-
-/* "info", "warning", "error". */
-DECLARE_STRING_TABLE(backup_log_level, BackupLogLevel);
 
 typedef struct BackupProgress {
         BackupPhase phase;
@@ -90,19 +67,11 @@ typedef struct BackupArgs {
          * it is opened, from another thread: 0 or negative errno. */
         void *userdata;
         void (*on_progress)(void *userdata, const BackupProgress *p);
-        void (*on_log)(void *userdata, BackupLogLevel level, const char *text);
+        void (*on_log)(void *userdata, ArchiveLogLevel level, const char *text);
         int (*allowed)(void *userdata, const char *path);
         /* Limits; 0: the defaults above. */
         usec_t source_stall, target_stall;
 } BackupArgs;
-
-/* Something that is not, or not wholly, in the archive; or that changed while it was read. */
-typedef struct BackupError {
-        char *path; /* raw bytes */
-        char *code; /* "UNREADABLE", "VANISHED", "SHRANK", … (docs/formats.md) */
-        char *message;
-        bool lost; /* content is missing: the run is partial */
-} BackupError;
 
 typedef struct BackupObject {
         char *name;
@@ -130,14 +99,14 @@ typedef struct BackupTargetResult {
 } BackupTargetResult;
 
 typedef struct BackupResult {
-        BackupState state;
+        ArchiveState state;
         Failure failure; /* of failed, cancelled: why; of partial: the first reason */
         uint64_t bytes_read, bytes_written;
         uint64_t files; /* stored, everything but directories */
         uint64_t directories;
         uint64_t skipped;  /* sockets, and what vanished */
         usec_t first_read; /* wall clock of the first byte read; 0: none */
-        BackupError *errors;
+        ArchiveProblem *errors;
         size_t n_errors;
         uint64_t errors_total; /* lost or changed; errors has the first of them */
         uint64_t lost_total;
@@ -146,7 +115,7 @@ typedef struct BackupResult {
         size_t n_targets;
 } BackupResult;
 
-#define BACKUP_RESULT_NULL ((BackupResult){ .state = BACKUP_FAILED })
+#define BACKUP_RESULT_NULL ((BackupResult){ .state = ARCHIVE_FAILED })
 
 void backup_result_done(BackupResult *r);
 

@@ -434,7 +434,7 @@ void fanout_watch(Fanout *f, usec_t stall, Report *report) {
                 if (t->state != TARGET_RUNNING || !t->busy || usec_add(last, stall) > now)
                         continue;
                 target_drop(f, t, stall);
-                report_log(report, BACKUP_LOG_ERROR, "%s", failure_message(&t->failure, -ETIMEDOUT));
+                report_log(report, ARCHIVE_LOG_ERROR, "%s", failure_message(&t->failure, -ETIMEDOUT));
         }
         (void) pthread_mutex_unlock(&f->lock);
 }

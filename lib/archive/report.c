@@ -23,12 +23,7 @@ int report_init(Report *r) {
 void report_done(Report *r) {
         assert(r);
 
-        for (size_t i = 0; i < r->n_errors; i++) {
-                free(r->errors[i].path);
-                free(r->errors[i].code);
-                free(r->errors[i].message);
-        }
-        free(r->errors);
+        archive_problems_free(r->errors, r->n_errors);
         for (size_t i = 0; i < r->n_lines; i++)
                 free(r->lines[i].text);
         free(r->current);
@@ -36,7 +31,7 @@ void report_done(Report *r) {
 }
 
 /* Takes over text, which may be NULL where memory ended. */
-static void line_add(Report *r, BackupLogLevel level, char *text) {
+static void line_add(Report *r, ArchiveLogLevel level, char *text) {
         if (!text || r->n_lines == REPORT_LINES_MAX) {
                 free(text);
                 r->lines_dropped++;
@@ -45,7 +40,7 @@ static void line_add(Report *r, BackupLogLevel level, char *text) {
         r->lines[r->n_lines++] = (ReportLine){ level, text };
 }
 
-void report_log(Report *r, BackupLogLevel level, const char *format, ...) {
+void report_log(Report *r, ArchiveLogLevel level, const char *format, ...) {
         char *text = NULL;
         va_list ap;
 
@@ -61,18 +56,18 @@ void report_log(Report *r, BackupLogLevel level, const char *format, ...) {
         (void) pthread_mutex_unlock(&r->lock);
 }
 
-static void error_done(BackupError *e) {
+static void error_done(ArchiveProblem *e) {
         free(e->path);
         free(e->code);
         free(e->message);
-        *e = (BackupError){};
+        *e = (ArchiveProblem){};
 }
 
 /* Makes room for one that is lost: at the cost of the last that is not. */
 static bool error_make_room(Report *r, bool lost) {
         size_t i = r->n_errors;
 
-        if (r->n_errors < BACKUP_ERRORS_MAX)
+        if (r->n_errors < ARCHIVE_PROBLEMS_MAX)
                 return true;
         while (lost && i > 0 && r->errors[i - 1].lost)
                 i--;
@@ -80,18 +75,18 @@ static bool error_make_room(Report *r, bool lost) {
                 return false;
         error_done(&r->errors[i - 1]);
         r->n_errors--;
-        memmove(r->errors + i - 1, r->errors + i, (r->n_errors - (i - 1)) * sizeof(BackupError));
+        memmove(r->errors + i - 1, r->errors + i, (r->n_errors - (i - 1)) * sizeof(ArchiveProblem));
         return true;
 }
 
 /* Keeps the problem while there is room. Takes nothing over. */
 static void error_keep(Report *r, const char *path, const char *code, const char *message, bool lost) {
-        BackupError e = { .lost = lost };
+        ArchiveProblem e = { .lost = lost };
 
         if (!error_make_room(r, lost))
                 return;
         if (!r->errors)
-                r->errors = new0(BackupError, BACKUP_ERRORS_MAX);
+                r->errors = new0(ArchiveProblem, ARCHIVE_PROBLEMS_MAX);
         if (asprintf_safe(&e.path, "/%s", path) >= 0 && r->errors) {
                 e.code = memdup0(code, strlen(code));
                 e.message = memdup0(message, strlen(message));
@@ -127,10 +122,10 @@ void report_problem(Report *r, const char *path, const char *code, bool lost, co
         error_keep(r, path, code, strempty(message), lost);
         /* Of each sort as many: what is lost is named, however much else there was. */
         nth = lost ? r->lost_total : r->errors_total - r->lost_total;
-        if (nth <= BACKUP_ERRORS_MAX)
-                line_add(r, lost ? BACKUP_LOG_ERROR : BACKUP_LOG_WARNING, TAKE_PTR(line));
-        else if (nth == BACKUP_ERRORS_MAX + 1)
-                line_add(r, BACKUP_LOG_WARNING,
+        if (nth <= ARCHIVE_PROBLEMS_MAX)
+                line_add(r, lost ? ARCHIVE_LOG_ERROR : ARCHIVE_LOG_WARNING, TAKE_PTR(line));
+        else if (nth == ARCHIVE_PROBLEMS_MAX + 1)
+                line_add(r, ARCHIVE_LOG_WARNING,
                          strdup(lost ? "Further files that could not be read are only counted." :
                                        "Further files that changed are only counted."));
         (void) pthread_mutex_unlock(&r->lock);
@@ -179,7 +174,7 @@ static void lines_flush(Report *r, const BackupArgs *args) {
                 char text[64];
 
                 (void) snprintf(text, sizeof text, "%" PRIu64 " lines of this log were dropped.", dropped);
-                args->on_log(args->userdata, BACKUP_LOG_WARNING, text);
+                args->on_log(args->userdata, ARCHIVE_LOG_WARNING, text);
         }
 }
 

@@ -12,13 +12,13 @@
 #define REPORT_LINES_MAX 256
 
 typedef struct ReportLine {
-        BackupLogLevel level;
+        ArchiveLogLevel level;
         char *text;
 } ReportLine;
 
 typedef struct Report {
         pthread_mutex_t lock;
-        BackupError *errors;
+        ArchiveProblem *errors;
         size_t n_errors;
         uint64_t errors_total, lost_total;
         ReportLine lines[REPORT_LINES_MAX];
@@ -34,7 +34,7 @@ int report_init(Report *r) _warn_unused_;
 void report_done(Report *r);
 
 /* A line of log. */
-void report_log(Report *r, BackupLogLevel level, const char *format, ...) _printf_(3, 4);
+void report_log(Report *r, ArchiveLogLevel level, const char *format, ...) _printf_(3, 4);
 /* Something about a path, which is relative to the root of the file system: counted, kept while there is
  * room, and logged. */
 void report_problem(Report *r, const char *path, const char *code, bool lost, const char *format, ...)

@@ -310,7 +310,7 @@ int restore_check_space(RestoreRun *r) {
                                            "The restore needs %" PRIu64 " MiB, and %s has %" PRIu64
                                            " MiB free",
                                            need >> 20, place->path, free_bytes >> 20);
-                restore_log(r, RESTORE_LOG_WARNING,
+                restore_log(r, ARCHIVE_LOG_WARNING,
                             "Up to %" PRIu64 " MiB are restored, and %s has %" PRIu64 " MiB free",
                             need >> 20, place->path, free_bytes >> 20);
         }
@@ -386,7 +386,7 @@ static int look_at_child(void *userdata, const char *directory, Entry *e) {
         int r;
 
         r = look_at(c, e->member.path, e->member.type == MEMBER_DIRECTORY);
-        if (r >= 0 && c->count <= RESTORE_ERRORS_MAX)
+        if (r >= 0 && c->count <= ARCHIVE_PROBLEMS_MAX)
                 r = restore_tick(c->run);
         return r;
 }
@@ -402,7 +402,7 @@ static int look_at_selection(Conflicts *c, const Selection *s) {
                 return r;
         directory = r == -ENOENT || entry.member.type == MEMBER_DIRECTORY;
         r = look_at(c, s->path, directory);
-        while (r >= 0 && c->n_pending > 0 && c->count <= RESTORE_ERRORS_MAX) {
+        while (r >= 0 && c->n_pending > 0 && c->count <= ARCHIVE_PROBLEMS_MAX) {
                 _cleanup_(freep) char *path = c->pending[--c->n_pending];
 
                 r = copies_list(c->run->copies, path, look_at_child, c, &c->run->result->failure);
@@ -435,6 +435,6 @@ int restore_check_conflicts(RestoreRun *r) {
                            "Nothing was restored: %s%" PRIu64
                            " of the paths exist already, the first is %s. "
                            "Choose another destination, or \"overwrite\" or \"skip\"",
-                           c.count > RESTORE_ERRORS_MAX ? "more than " : "",
-                           MIN(c.count, (uint64_t) RESTORE_ERRORS_MAX), first);
+                           c.count > ARCHIVE_PROBLEMS_MAX ? "more than " : "",
+                           MIN(c.count, (uint64_t) ARCHIVE_PROBLEMS_MAX), first);
 }

@@ -11,14 +11,6 @@
 
 #define PROGRESS_INTERVAL (500 * USEC_PER_MSEC)
 
-static const char *const restore_state_table[] = {
-        [RESTORE_SUCCEEDED] = "succeeded",
-        [RESTORE_PARTIAL] = "partial",
-        [RESTORE_FAILED] = "failed",
-        [RESTORE_CANCELLED] = "cancelled",
-};
-DEFINE_STRING_TABLE(restore_state, RestoreState);
-
 static const char *const restore_phase_table[] = {
         [RESTORE_CHECKING] = "checking",
         [RESTORE_WRITING] = "writing",
@@ -26,31 +18,16 @@ static const char *const restore_phase_table[] = {
 };
 DEFINE_STRING_TABLE(restore_phase, RestorePhase);
 
-static const char *const restore_log_level_table[] = {
-        [RESTORE_LOG_INFO] = "info",
-        [RESTORE_LOG_WARNING] = "warning",
-        [RESTORE_LOG_ERROR] = "error",
-};
-DEFINE_STRING_TABLE(restore_log_level, RestoreLogLevel);
-
-static void error_done(RestoreError *e) {
-        free(e->path);
-        free(e->code);
-        free(e->message);
-}
-
 void restore_result_done(RestoreResult *r) {
         assert(r);
 
-        for (size_t i = 0; i < r->n_errors; i++)
-                error_done(r->errors + i);
-        free(r->errors);
+        archive_problems_free(r->errors, r->n_errors);
         failure_done(&r->failure);
         strv_free(r->roots);
         *r = RESTORE_RESULT_NULL;
 }
 
-void restore_log(RestoreRun *r, RestoreLogLevel level, const char *format, ...) {
+void restore_log(RestoreRun *r, ArchiveLogLevel level, const char *format, ...) {
         _cleanup_(freep) char *text = NULL;
         va_list ap;
         int n;
@@ -72,20 +49,20 @@ void restore_log(RestoreRun *r, RestoreLogLevel level, const char *format, ...) 
 /* Takes message. */
 static int add_error(RestoreRun *r, const char *path, const char *code, char *message) {
         RestoreResult *result = r->result;
-        RestoreError e = { .message = message }, *grown;
+        ArchiveProblem e = { .message = message }, *grown;
 
         result->errors_total++;
-        if (result->n_errors == RESTORE_ERRORS_MAX) {
-                error_done(&e);
+        if (result->n_errors == ARCHIVE_PROBLEMS_MAX) {
+                archive_problem_done(&e);
                 return RESTORE_E_NAMED;
         }
-        restore_log(r, RESTORE_LOG_WARNING, "%s", message);
-        grown = reallocarray(result->errors, result->n_errors + 1, sizeof(RestoreError));
+        restore_log(r, ARCHIVE_LOG_WARNING, "%s", message);
+        grown = reallocarray(result->errors, result->n_errors + 1, sizeof(ArchiveProblem));
         if (grown)
                 result->errors = grown;
         e.code = strdup(code);
         if (!grown || !e.code || asprintf_safe(&e.path, "/%s", path) < 0) {
-                error_done(&e);
+                archive_problem_done(&e);
                 return -ENOMEM;
         }
         result->errors[result->n_errors++] = e;

@@ -53,4 +53,4 @@ int restore_name_errno(RestoreRun *r, const char *path, int error, const char *w
 /* Whether the run goes on: 0 or -ECANCELED. Tells progress when it is time to. */
 int restore_tick(RestoreRun *r) _warn_unused_;
 void restore_tell_phase(RestoreRun *r, RestorePhase phase);
-void restore_log(RestoreRun *r, RestoreLogLevel level, const char *format, ...) _printf_(3, 4);
+void restore_log(RestoreRun *r, ArchiveLogLevel level, const char *format, ...) _printf_(3, 4);

@@ -45,7 +45,7 @@ static const char *find_mistake(const RestoreArgs *args) {
 }
 
 static void log_copies(void *userdata, const char *text) {
-        restore_log(ASSERT_PTR(userdata), RESTORE_LOG_WARNING, "%s", text);
+        restore_log(ASSERT_PTR(userdata), ARCHIVE_LOG_WARNING, "%s", text);
 }
 
 static int set_current(RestoreRun *r, const char *path) {
@@ -127,7 +127,7 @@ static int check(RestoreRun *r) {
         if (k < 0)
                 return k;
         if (copies_manifest(r->copies)->errors > 0)
-                restore_log(r, RESTORE_LOG_WARNING,
+                restore_log(r, ARCHIVE_LOG_WARNING,
                             "The archive was made with %" PRIu64 " errors: not everything is in it",
                             copies_manifest(r->copies)->errors);
         k = restore_check_selections(r);
@@ -178,18 +178,18 @@ static void conclude(RestoreRun *r, int error) {
         if (error == -ECANCELED) {
                 failure_done(&result->failure);
                 (void) failure_set(&result->failure, error, "CANCELLED", "The restore was cancelled");
-                result->state = RESTORE_CANCELLED;
+                result->state = ARCHIVE_CANCELLED;
                 return;
         }
         if (error < 0) {
                 (void) failure_set(&result->failure, error, "FAILED", "The restore failed: %m");
-                result->state = RESTORE_FAILED;
+                result->state = ARCHIVE_FAILED;
                 return;
         }
-        result->state = RESTORE_SUCCEEDED;
+        result->state = ARCHIVE_SUCCEEDED;
         if (result->errors_total == 0)
                 return;
-        result->state = result->files + result->directories > 0 ? RESTORE_PARTIAL : RESTORE_FAILED;
+        result->state = result->files + result->directories > 0 ? ARCHIVE_PARTIAL : ARCHIVE_FAILED;
         if (result->n_errors > 0)
                 (void) failure_set(&result->failure, -EIO, result->errors[0].code, "%s",
                                    strempty(result->errors[0].message));

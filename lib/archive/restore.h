@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+#include "archive/outcome.h"
 #include "base/failure.h"
 #include "base/times.h"
 #include "crypto/age.h"
@@ -21,20 +22,7 @@
 #include "storage/storage.h"
 #include "wire/command.h"
 
-#define RESTORE_ERRORS_MAX 100 /* named in the result; the rest is counted */
 #define RESTORE_PATHS_MAX 1000 /* chosen paths */
-
-typedef enum RestoreState {
-        RESTORE_SUCCEEDED,
-        RESTORE_PARTIAL, /* something is missing or not as it was; the errors say what */
-        RESTORE_FAILED,
-        RESTORE_CANCELLED,
-        _RESTORE_STATE_MAX,
-        _RESTORE_STATE_INVALID = -22, /* -EINVAL */
-} RestoreState;
-
-/* "succeeded", "partial", "failed", "cancelled". */
-DECLARE_STRING_TABLE(restore_state, RestoreState);
 
 typedef enum RestorePhase {
         RESTORE_CHECKING,
@@ -46,17 +34,6 @@ typedef enum RestorePhase {
 
 /* "checking", "writing", "syncing". */
 DECLARE_STRING_TABLE(restore_phase, RestorePhase);
-
-typedef enum RestoreLogLevel {
-        RESTORE_LOG_INFO,
-        RESTORE_LOG_WARNING,
-        RESTORE_LOG_ERROR,
-        _RESTORE_LOG_LEVEL_MAX,
-        _RESTORE_LOG_LEVEL_INVALID = -22, /* -EINVAL */
-} RestoreLogLevel;
-
-/* "info", "warning", "error". */
-DECLARE_STRING_TABLE(restore_log_level, RestoreLogLevel);
 
 typedef struct RestoreProgress {
         RestorePhase phase;
@@ -99,31 +76,24 @@ typedef struct RestoreArgs {
          * into, resolved, before it is touched: 0 or negative errno. */
         void *userdata;
         void (*on_progress)(void *userdata, const RestoreProgress *p);
-        void (*on_log)(void *userdata, RestoreLogLevel level, const char *text);
+        void (*on_log)(void *userdata, ArchiveLogLevel level, const char *text);
         int (*allowed)(void *userdata, const char *path);
 } RestoreArgs;
 
-/* Something that was not restored, or not wholly as it was. */
-typedef struct RestoreError {
-        char *path; /* absolute path in the archive, raw bytes */
-        char *code; /* "EXISTS", "BUSY", "PERMISSION", "OWNER", … (docs/restore.md) */
-        char *message;
-} RestoreError;
-
 typedef struct RestoreResult {
-        RestoreState state;
+        ArchiveState state;
         Failure failure; /* of failed, cancelled: why; of partial: the first reason */
         uint64_t bytes_read, bytes_written;
         uint64_t files; /* restored, everything but directories */
         uint64_t directories;
         uint64_t skipped; /* in the way, with conflict skip */
-        RestoreError *errors;
+        ArchiveProblem *errors;
         size_t n_errors;
         uint64_t errors_total;
         char **roots; /* the directories that were restored into, as they were resolved */
 } RestoreResult;
 
-#define RESTORE_RESULT_NULL ((RestoreResult){ .state = RESTORE_FAILED })
+#define RESTORE_RESULT_NULL ((RestoreResult){ .state = ARCHIVE_FAILED })
 
 void restore_result_done(RestoreResult *r);
 

@@ -133,7 +133,7 @@ static int item_remember(Walk *w, const FsStat *st) {
         if (w->links_full)
                 return 0;
         w->links_full = true;
-        report_log(w->report, BACKUP_LOG_WARNING,
+        report_log(w->report, ARCHIVE_LOG_WARNING,
                    "More hard links than the %u MiB of memory for them hold: from here on some are "
                    "stored as copies.",
                    LINKS_BUDGET >> 20);

@@ -108,7 +108,7 @@ static bool dir_is_border(Walk *w, const Dir *parent, const Child *c, int fd) {
         if (c->node && c->node->is_source)
                 return false;
         if (is_own_target(w, &c->stat)) {
-                report_log(w->report, BACKUP_LOG_INFO,
+                report_log(w->report, ARCHIVE_LOG_INFO,
                            "/%s is a target of this backup; its content is left out.", w->path.data);
                 return true;
         }
@@ -118,7 +118,7 @@ static bool dir_is_border(Walk *w, const Dir *parent, const Child *c, int fd) {
                 return true;
         if (fs_type(w->fs, fd, &type) < 0 || !fs_type_is_pseudo(type))
                 return false;
-        report_log(w->report, BACKUP_LOG_INFO,
+        report_log(w->report, ARCHIVE_LOG_INFO,
                    "/%s is a file system of the kernel's own state; its content is left out.", w->path.data);
         return true;
 }
@@ -432,7 +432,7 @@ int walk_run(const BackupArgs *args, const Sources *sources, Pipeline *pipeline,
                 r = step(&w);
         }
         if (r >= 0 && w.copies > 0)
-                report_log(report, BACKUP_LOG_WARNING, "%" PRIu64 " hard links were stored as copies.",
+                report_log(report, ARCHIVE_LOG_WARNING, "%" PRIu64 " hard links were stored as copies.",
                            w.copies);
         return r;
 }

@@ -50,29 +50,14 @@ int enroll_body_parse(const json_t *json, EnrollBody *ret, Failure *reterr_failu
 
 /* --- Lists of commands ------------------------------------------------------------------------------- */
 
-static int read_held(JsonReader *r, const char *key, HeldCommand **ret, size_t *ret_n) {
-        _cleanup_(freep) HeldCommand *held = NULL;
-        const json_t *array = NULL, *item;
-        size_t i;
-        int k;
+static void read_held(JsonReader *row, void *item) {
+        HeldCommand *held = item;
 
-        k = json_reader_array(r, key, JSON_OPTIONAL, AGENT_HOLDING_MAX, &array);
-        if (k <= 0 || json_array_size(array) == 0)
-                return k;
-        held = new0(HeldCommand, json_array_size(array));
-        if (!held)
-                return -ENOMEM;
-        json_array_foreach((json_t *) array, i, item) {
-                JsonReader row;
-
-                (void) json_reader_element(r, key, i, item, &row);
-                (void) json_reader_u64(&row, "command", JSON_REQUIRED, INT64_MAX, &held[i].command);
-                (void) json_reader_u64(&row, "attempt", JSON_REQUIRED, UINT32_MAX, &held[i].attempt);
-        }
-        *ret_n = json_array_size(array);
-        *ret = TAKE_PTR(held);
-        return 0;
+        (void) json_reader_u64(row, "command", JSON_REQUIRED, INT64_MAX, &held->command);
+        (void) json_reader_u64(row, "attempt", JSON_REQUIRED, UINT32_MAX, &held->attempt);
 }
+
+static const JsonRows held_rows = { AGENT_HOLDING_MAX, sizeof(HeldCommand), read_held };
 
 /* --- heartbeat --------------------------------------------------------------------------------------- */
 
@@ -136,9 +121,8 @@ int heartbeat_body_parse(const json_t *json, HeartbeatBody *ret, Failure *reterr
         (void) json_reader_u64(&r, "free_bytes", JSON_OPTIONAL, INT64_MAX, &b.free_bytes);
         (void) json_reader_time(&r, "clock", JSON_OPTIONAL, &b.clock);
         (void) read_tools(&r, &b.tools);
-        k = read_held(&r, "running", &b.running, &b.n_running);
-        if (k != -ENOMEM)
-                k = json_reader_finish_lenient(&r);
+        (void) json_reader_rows(&r, "running", JSON_OPTIONAL, &held_rows, &b.running, &b.n_running);
+        k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
         *ret = b;
@@ -167,9 +151,8 @@ int claim_body_parse(const json_t *json, ClaimBody *ret, Failure *reterr_failure
         (void) json_reader_strdup(&r, "agent_id", JSON_REQUIRED, AGENT_ID_MAX, &b.agent_id);
         (void) json_reader_u32(&r, "capacity", JSON_REQUIRED, AGENT_CAPACITY_MAX, &b.capacity);
         (void) json_reader_u32(&r, "probes", JSON_OPTIONAL, AGENT_CAPACITY_MAX, &b.probes);
-        k = read_held(&r, "holding", &b.holding, &b.n_holding);
-        if (k != -ENOMEM)
-                k = json_reader_finish_lenient(&r);
+        (void) json_reader_rows(&r, "holding", JSON_OPTIONAL, &held_rows, &b.holding, &b.n_holding);
+        k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
         *ret = b;
@@ -210,39 +193,25 @@ static int level_from_name(const char *s) {
         return -EINVAL;
 }
 
-static void read_line(JsonReader *row, AgentLogLine *line) {
+/* Numbers rise from line to line: what came is counted by the last one. */
+static void read_line(JsonReader *row, void *item) {
+        AgentLogLine *line = item;
+        uint64_t before = row->index > 0 ? line[-1].sequence : 0;
+
         (void) json_reader_u64(row, "seq", JSON_REQUIRED, INT64_MAX, &line->sequence);
         (void) json_reader_time(row, "t", JSON_REQUIRED, &line->time);
         (void) json_reader_enum(row, "level", JSON_REQUIRED, level_from_name, &line->level);
         line->text = "";
         (void) json_reader_string(row, "text", JSON_OPTIONAL, AGENT_LOG_LINE_MAX, &line->text);
         line->text_size = strlen(line->text);
+        if (row->error >= 0 && line->sequence <= before)
+                (void) json_reader_fail(row, "seq", "has to rise from 1");
 }
 
-static int read_lines(JsonReader *r, AgentLogLine **ret, size_t *ret_n) {
-        _cleanup_(freep) AgentLogLine *lines = NULL;
-        const json_t *array = NULL, *item;
-        size_t i;
-        int k;
+static const JsonRows line_rows = { AGENT_LOG_LINES_MAX, sizeof(AgentLogLine), read_line };
 
-        k = json_reader_array(r, "log", JSON_OPTIONAL, AGENT_LOG_LINES_MAX, &array);
-        if (k <= 0 || json_array_size(array) == 0)
-                return k;
-        lines = new0(AgentLogLine, json_array_size(array));
-        if (!lines)
-                return -ENOMEM;
-        json_array_foreach((json_t *) array, i, item) {
-                JsonReader row;
-
-                (void) json_reader_element(r, "log", i, item, &row);
-                read_line(&row, &lines[i]);
-                if (row.error >= 0 &&
-                    (lines[i].sequence == 0 || (i > 0 && lines[i].sequence <= lines[i - 1].sequence)))
-                        (void) json_reader_fail(&row, "seq", "has to rise from 1");
-        }
-        *ret_n = json_array_size(array);
-        *ret = TAKE_PTR(lines);
-        return 0;
+static void read_lines(JsonReader *r, AgentLogLine **ret, size_t *ret_n) {
+        (void) json_reader_rows(r, "log", JSON_OPTIONAL, &line_rows, ret, ret_n);
 }
 
 void progress_body_done(ProgressBody *b) {
@@ -266,9 +235,8 @@ int progress_body_parse(json_t *json, ProgressBody *ret, Failure *reterr_failure
         b.has_progress = !json_is_null(json_object_get(json, "phase")) && json_object_get(json, "phase");
         if (b.has_progress)
                 (void) job_progress_read(&r, &b.progress);
-        k = read_lines(&r, &b.lines, &b.n_lines);
-        if (k != -ENOMEM)
-                k = json_reader_finish_lenient(&r);
+        read_lines(&r, &b.lines, &b.n_lines);
+        k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
         *ret = b;
@@ -313,9 +281,8 @@ int result_body_parse(json_t *json, ResultBody *ret, Failure *reterr_failure) {
                 (void) json_reader_fail(&r, "result", "has to be an object");
         else if (k > 0)
                 b.result = json_incref((json_t *) result);
-        k = read_lines(&r, &b.lines, &b.n_lines);
-        if (k != -ENOMEM)
-                k = json_reader_finish_lenient(&r);
+        read_lines(&r, &b.lines, &b.n_lines);
+        k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
         *ret = b;

@@ -117,29 +117,20 @@ int backup_spec_build(const BackupSpec *s, json_t **ret) {
         return 0;
 }
 
-static int read_targets(JsonReader *r, BackupSpec *s) {
-        const json_t *targets = NULL, *item;
-        size_t i;
-        int k;
+static void read_target(JsonReader *row, void *item) {
+        SpecTarget *target = item;
 
-        k = json_reader_array(r, "targets", JSON_REQUIRED, SPEC_TARGETS_MAX, &targets);
-        if (k <= 0)
-                return k;
-        s->targets = new0(SpecTarget, json_array_size(targets));
-        if (!s->targets && json_array_size(targets) > 0)
-                return -ENOMEM;
-        json_array_foreach((json_t *) targets, i, item) {
-                JsonReader target;
+        (void) spec_target_read(row, target);
+        if (row->error >= 0 && !target->prefix)
+                (void) json_reader_fail(row, "prefix", "is missing");
+}
 
-                (void) json_reader_element(r, "targets", i, item, &target);
-                s->n_targets++;
-                (void) spec_target_read(&target, &s->targets[i]);
-                if (target.error >= 0 && !s->targets[i].prefix)
-                        (void) json_reader_fail(&target, "prefix", "is missing");
-        }
+static const JsonRows target_rows = { SPEC_TARGETS_MAX, sizeof(SpecTarget), read_target };
+
+static void read_targets(JsonReader *r, BackupSpec *s) {
+        (void) json_reader_rows(r, "targets", JSON_REQUIRED, &target_rows, &s->targets, &s->n_targets);
         if (r->error >= 0 && s->n_targets == 0)
-                return json_reader_fail(r, "targets", "must not be empty");
-        return json_reader_finish_lenient(r);
+                (void) json_reader_fail(r, "targets", "must not be empty");
 }
 
 static void read_source(JsonReader *r, BackupSpec *s) {
@@ -173,9 +164,7 @@ int backup_spec_parse(const json_t *json, BackupSpec *ret, Failure *reterr_failu
         (void) json_reader_u32(&compression, "level", JSON_REQUIRED, LEVEL_MAX, &s.level);
         (void) json_reader_strv(&r, "recipients", JSON_OPTIONAL, SPEC_RECIPIENTS_MAX, RECIPIENT_MAX,
                                 &s.recipients);
-        k = read_targets(&r, &s);
-        if (k == -ENOMEM)
-                return k;
+        read_targets(&r, &s);
         k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;

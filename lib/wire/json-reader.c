@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/buffer.h"
@@ -316,6 +317,36 @@ int json_reader_strv(JsonReader *r, const char *key, JsonPresence presence, size
         strv_free(*ret);
         *ret = TAKE_PTR(list);
         return 1;
+}
+
+int json_reader_rows(JsonReader *r, const char *key, JsonPresence presence, const JsonRows *rows, void *ret,
+                     size_t *ret_n) {
+        const json_t *array = NULL, *item;
+        char *items;
+        size_t i;
+        int k;
+
+        assert(rows && rows->size > 0 && rows->read);
+        assert(ret);
+        assert(ret_n);
+
+        k = json_reader_array(r, key, presence, rows->max, &array);
+        if (k <= 0 || json_array_size(array) == 0)
+                return k;
+        items = calloc(json_array_size(array), rows->size);
+        if (!items) {
+                stick(r, -ENOMEM);
+                return -ENOMEM;
+        }
+        *(char **) ret = items;
+        *ret_n = json_array_size(array);
+        json_array_foreach((json_t *) array, i, item) {
+                JsonReader row;
+
+                (void) json_reader_element(r, key, i, item, &row);
+                rows->read(&row, items + i * rows->size);
+        }
+        return r->error < 0 ? r->error : 1;
 }
 
 int json_reader_hex(JsonReader *r, const char *key, JsonPresence presence, void *ret, size_t n) {

@@ -84,6 +84,18 @@ int json_reader_array(JsonReader *r, const char *key, JsonPresence presence, siz
 /* Strings, each of 1 … max_length bytes. */
 int json_reader_strv(JsonReader *r, const char *key, JsonPresence presence, size_t max_items,
                      size_t max_length, char ***ret);
+/* An array of objects as an array of structs. */
+typedef struct JsonRows {
+        size_t max;  /* elements */
+        size_t size; /* of the struct */
+        void (*read)(JsonReader *row, void *item);
+} JsonRows;
+
+/* *ret (a pointer to the array's pointer) is allocated, and each struct is read from one element; absent or
+ * empty: it stays NULL. After an error it is there, too, and zero where nothing was read: the caller lets go
+ * of it as ever. */
+int json_reader_rows(JsonReader *r, const char *key, JsonPresence presence, const JsonRows *rows, void *ret,
+                     size_t *ret_n);
 /* 2 n hexadecimal digits. */
 int json_reader_hex(JsonReader *r, const char *key, JsonPresence presence, void *ret, size_t n);
 /* The value of a string table: lookup gives a negative errno for an unknown text. */

@@ -52,28 +52,48 @@ static json_t *build_errors(const ResultError *errors, size_t n) {
         return TAKE_PTR(array);
 }
 
-static int read_errors(JsonReader *r, ResultError **ret, size_t *ret_n) {
-        const json_t *array = NULL, *item;
-        size_t i;
-        int k;
+static void read_error(JsonReader *row, void *item) {
+        ResultError *e = item;
 
-        k = json_reader_array(r, "errors", JSON_OPTIONAL, RESULT_ERRORS_MAX, &array);
-        if (k <= 0 || json_array_size(array) == 0)
-                return k;
-        *ret = new0(ResultError, json_array_size(array));
-        if (!*ret)
-                return -ENOMEM;
-        *ret_n = json_array_size(array);
-        json_array_foreach((json_t *) array, i, item) {
-                ResultError *e = *ret + i;
-                JsonReader row;
+        (void) json_reader_path(row, "path", JSON_OPTIONAL, &e->path);
+        (void) json_reader_strdup(row, "code", JSON_REQUIRED, CODE_MAX, &e->code);
+        (void) json_reader_strdup(row, "message", JSON_REQUIRED, MESSAGE_TEXT_MAX, &e->message);
+}
 
-                (void) json_reader_element(r, "errors", i, item, &row);
-                (void) json_reader_path(&row, "path", JSON_OPTIONAL, &e->path);
-                (void) json_reader_strdup(&row, "code", JSON_REQUIRED, CODE_MAX, &e->code);
-                (void) json_reader_strdup(&row, "message", JSON_REQUIRED, MESSAGE_TEXT_MAX, &e->message);
-        }
-        return 0;
+static const JsonRows error_rows = { RESULT_ERRORS_MAX, sizeof(ResultError), read_error };
+
+/* --- Figures ----------------------------------------------------------------------------------------- */
+
+static void figures_done(ResultFigures *f) {
+        errors_free(f->errors, f->n_errors);
+}
+
+static int build_figures(const ResultFigures *f, json_t *json) {
+        int r;
+
+        r = json_set(json, "bytes_read", json_from_u64(f->bytes_read));
+        if (r >= 0)
+                r = json_set(json, "bytes_written", json_from_u64(f->bytes_written));
+        if (r >= 0)
+                r = json_set(json, "files", json_from_u64(f->files));
+        if (r >= 0)
+                r = json_set(json, "skipped", json_from_u64(f->skipped));
+        if (r >= 0)
+                r = json_set(json, "errors", build_errors(f->errors, f->n_errors));
+        if (r >= 0)
+                r = json_set(json, "errors_total", json_from_u64(f->errors_total));
+        return r;
+}
+
+/* A total below the number of those that are named is not believed. */
+static void read_figures(JsonReader *r, ResultFigures *f) {
+        (void) json_reader_u64(r, "bytes_read", JSON_REQUIRED, INT64_MAX, &f->bytes_read);
+        (void) json_reader_u64(r, "bytes_written", JSON_REQUIRED, INT64_MAX, &f->bytes_written);
+        (void) json_reader_u64(r, "files", JSON_REQUIRED, INT64_MAX, &f->files);
+        (void) json_reader_u64(r, "skipped", JSON_OPTIONAL, INT64_MAX, &f->skipped);
+        (void) json_reader_u64(r, "errors_total", JSON_OPTIONAL, INT64_MAX, &f->errors_total);
+        (void) json_reader_rows(r, "errors", JSON_OPTIONAL, &error_rows, &f->errors, &f->n_errors);
+        f->errors_total = MAX(f->errors_total, f->n_errors);
 }
 
 /* --- Objects ----------------------------------------------------------------------------------------- */
@@ -94,33 +114,19 @@ static json_t *build_objects(const BackupOutcome *o) {
         return TAKE_PTR(array);
 }
 
-static int read_objects(JsonReader *r, BackupOutcome *o) {
-        const json_t *array = NULL, *item;
-        size_t i;
-        int k;
+static void read_object(JsonReader *row, void *item) {
+        ResultObject *object = item;
 
-        k = json_reader_array(r, "objects", JSON_OPTIONAL, RESULT_OBJECTS_MAX, &array);
-        if (k <= 0 || json_array_size(array) == 0)
-                return k;
-        o->objects = new0(ResultObject, json_array_size(array));
-        if (!o->objects)
-                return -ENOMEM;
-        o->n_objects = json_array_size(array);
-        json_array_foreach((json_t *) array, i, item) {
-                ResultObject *object = &o->objects[i];
-                JsonReader row;
-
-                (void) json_reader_element(r, "objects", i, item, &row);
-                (void) json_reader_strdup(&row, "name", JSON_REQUIRED, OBJECT_NAME_MAX, &object->name);
-                (void) json_reader_u64(&row, "size", JSON_REQUIRED, INT64_MAX, &object->size);
-                (void) json_reader_hex(&row, "sha256", JSON_REQUIRED, object->sha256, SHA256_SIZE);
-                (void) json_reader_strdup(&row, "age_header", JSON_OPTIONAL, RESULT_AGE_HEADER_MAX,
-                                          &object->age_header);
-                if (row.error >= 0 && strchr(object->name, '/'))
-                        (void) json_reader_fail(&row, "name", "must not have a '/'");
-        }
-        return 0;
+        (void) json_reader_strdup(row, "name", JSON_REQUIRED, OBJECT_NAME_MAX, &object->name);
+        (void) json_reader_u64(row, "size", JSON_REQUIRED, INT64_MAX, &object->size);
+        (void) json_reader_hex(row, "sha256", JSON_REQUIRED, object->sha256, SHA256_SIZE);
+        (void) json_reader_strdup(row, "age_header", JSON_OPTIONAL, RESULT_AGE_HEADER_MAX,
+                                  &object->age_header);
+        if (row->error >= 0 && strchr(object->name, '/'))
+                (void) json_reader_fail(row, "name", "must not have a '/'");
 }
+
+static const JsonRows object_rows = { RESULT_OBJECTS_MAX, sizeof(ResultObject), read_object };
 
 /* --- Targets ----------------------------------------------------------------------------------------- */
 
@@ -142,7 +148,8 @@ static json_t *build_targets(const BackupOutcome *o) {
         return TAKE_PTR(array);
 }
 
-static void read_target(JsonReader *row, ResultTarget *t) {
+static void read_target(JsonReader *row, void *item) {
+        ResultTarget *t = item;
         const char *state = NULL;
 
         (void) json_reader_u64(row, "target_id", JSON_REQUIRED, INT64_MAX, &t->target_id);
@@ -159,33 +166,14 @@ static void read_target(JsonReader *row, ResultTarget *t) {
         (void) json_reader_strdup(row, "error", JSON_OPTIONAL, MESSAGE_TEXT_MAX, &t->error);
 }
 
-static int read_targets(JsonReader *r, BackupOutcome *o) {
-        const json_t *array = NULL, *item;
-        size_t i;
-        int k;
-
-        k = json_reader_array(r, "targets", JSON_REQUIRED, SPEC_TARGETS_MAX, &array);
-        if (k <= 0 || json_array_size(array) == 0)
-                return k;
-        o->targets = new0(ResultTarget, json_array_size(array));
-        if (!o->targets)
-                return -ENOMEM;
-        o->n_targets = json_array_size(array);
-        json_array_foreach((json_t *) array, i, item) {
-                JsonReader row;
-
-                (void) json_reader_element(r, "targets", i, item, &row);
-                read_target(&row, &o->targets[i]);
-        }
-        return 0;
-}
+static const JsonRows target_rows = { SPEC_TARGETS_MAX, sizeof(ResultTarget), read_target };
 
 /* --- backup ------------------------------------------------------------------------------------------ */
 
 void backup_outcome_done(BackupOutcome *o) {
         assert(o);
 
-        errors_free(o->errors, o->n_errors);
+        figures_done(&o->figures);
         for (size_t i = 0; i < o->n_objects; i++) {
                 free(o->objects[i].name);
                 free(o->objects[i].age_header);
@@ -206,17 +194,7 @@ int backup_outcome_build(const BackupOutcome *o, json_t **ret) {
         assert(o);
         assert(ret);
 
-        r = json_set(json, "bytes_read", json_from_u64(o->bytes_read));
-        if (r >= 0)
-                r = json_set(json, "bytes_written", json_from_u64(o->bytes_written));
-        if (r >= 0)
-                r = json_set(json, "files", json_from_u64(o->files));
-        if (r >= 0)
-                r = json_set(json, "skipped", json_from_u64(o->skipped));
-        if (r >= 0)
-                r = json_set(json, "errors", build_errors(o->errors, o->n_errors));
-        if (r >= 0)
-                r = json_set(json, "errors_total", json_from_u64(o->errors_total));
+        r = build_figures(&o->figures, json);
         if (r >= 0)
                 r = json_set(json, "lost_total", json_from_u64(o->lost_total));
         if (r >= 0)
@@ -242,27 +220,18 @@ int backup_outcome_parse(const json_t *json, BackupOutcome *ret, Failure *reterr
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
-        (void) json_reader_u64(&r, "bytes_read", JSON_REQUIRED, INT64_MAX, &o.bytes_read);
-        (void) json_reader_u64(&r, "bytes_written", JSON_REQUIRED, INT64_MAX, &o.bytes_written);
-        (void) json_reader_u64(&r, "files", JSON_REQUIRED, INT64_MAX, &o.files);
-        (void) json_reader_u64(&r, "skipped", JSON_OPTIONAL, INT64_MAX, &o.skipped);
-        (void) json_reader_u64(&r, "errors_total", JSON_OPTIONAL, INT64_MAX, &o.errors_total);
+        read_figures(&r, &o.figures);
         o.lost_total = UINT64_MAX;
         (void) json_reader_u64(&r, "lost_total", JSON_OPTIONAL, INT64_MAX, &o.lost_total);
         (void) json_reader_u64(&r, "first_read_usec", JSON_OPTIONAL, INT64_MAX, &o.first_read_usec);
         o.has_manifest = json_reader_hex(&r, "manifest_sha256", JSON_OPTIONAL, o.manifest_sha256,
                                          SHA256_SIZE) > 0;
-        k = read_errors(&r, &o.errors, &o.n_errors);
-        if (k != -ENOMEM)
-                k = read_objects(&r, &o);
-        if (k != -ENOMEM)
-                k = read_targets(&r, &o);
-        if (k != -ENOMEM)
-                k = json_reader_finish_lenient(&r);
+        (void) json_reader_rows(&r, "objects", JSON_OPTIONAL, &object_rows, &o.objects, &o.n_objects);
+        (void) json_reader_rows(&r, "targets", JSON_REQUIRED, &target_rows, &o.targets, &o.n_targets);
+        k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
-        o.errors_total = MAX(o.errors_total, o.n_errors);
-        o.lost_total = MIN(o.lost_total, o.errors_total);
+        o.lost_total = MIN(o.lost_total, o.figures.errors_total);
         *ret = o;
         o = BACKUP_OUTCOME_NULL;
         return 0;
@@ -273,7 +242,7 @@ int backup_outcome_parse(const json_t *json, BackupOutcome *ret, Failure *reterr
 void restore_outcome_done(RestoreOutcome *o) {
         assert(o);
 
-        errors_free(o->errors, o->n_errors);
+        figures_done(&o->figures);
         free(o->destination);
         *o = RESTORE_OUTCOME_NULL;
 }
@@ -285,17 +254,7 @@ int restore_outcome_build(const RestoreOutcome *o, json_t **ret) {
         assert(o);
         assert(ret);
 
-        r = json_set(json, "bytes_read", json_from_u64(o->bytes_read));
-        if (r >= 0)
-                r = json_set(json, "bytes_written", json_from_u64(o->bytes_written));
-        if (r >= 0)
-                r = json_set(json, "files", json_from_u64(o->files));
-        if (r >= 0)
-                r = json_set(json, "skipped", json_from_u64(o->skipped));
-        if (r >= 0)
-                r = json_set(json, "errors", build_errors(o->errors, o->n_errors));
-        if (r >= 0)
-                r = json_set(json, "errors_total", json_from_u64(o->errors_total));
+        r = build_figures(&o->figures, json);
         if (r >= 0)
                 r = json_set(json, "destination", json_from_path(o->destination));
         if (r < 0)
@@ -312,15 +271,9 @@ int restore_outcome_parse(const json_t *json, RestoreOutcome *ret, Failure *rete
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
-        (void) json_reader_u64(&r, "bytes_read", JSON_REQUIRED, INT64_MAX, &o.bytes_read);
-        (void) json_reader_u64(&r, "bytes_written", JSON_REQUIRED, INT64_MAX, &o.bytes_written);
-        (void) json_reader_u64(&r, "files", JSON_REQUIRED, INT64_MAX, &o.files);
-        (void) json_reader_u64(&r, "skipped", JSON_OPTIONAL, INT64_MAX, &o.skipped);
-        (void) json_reader_u64(&r, "errors_total", JSON_OPTIONAL, INT64_MAX, &o.errors_total);
+        read_figures(&r, &o.figures);
         (void) json_reader_path(&r, "destination", JSON_OPTIONAL, &o.destination);
-        k = read_errors(&r, &o.errors, &o.n_errors);
-        if (k != -ENOMEM)
-                k = json_reader_finish_lenient(&r);
+        k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
         *ret = o;

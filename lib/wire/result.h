@@ -43,15 +43,20 @@ typedef struct ResultTarget {
         char *error;        /* NULL: none */
 } ResultTarget;
 
-typedef struct BackupOutcome {
+/* What the results of all kinds of runs have. */
+typedef struct ResultFigures {
         uint64_t bytes_read;
         uint64_t bytes_written;
         uint64_t files;
         uint64_t skipped;
         ResultError *errors;
         size_t n_errors;
-        uint64_t errors_total;
-        uint64_t lost_total; /* of them: content is missing in the archive. Not told: all of them */
+        uint64_t errors_total; /* n_errors of them are named */
+} ResultFigures;
+
+typedef struct BackupOutcome {
+        ResultFigures figures;
+        uint64_t lost_total; /* of the errors: content is missing in the archive. Not told: all of them */
         ResultObject *objects;
         size_t n_objects;
         bool has_manifest;
@@ -68,13 +73,7 @@ int backup_outcome_parse(const json_t *json, BackupOutcome *ret, Failure *reterr
 
 /* {"bytes_read","bytes_written","files","skipped","errors":[…],"errors_total","destination":P} */
 typedef struct RestoreOutcome {
-        uint64_t bytes_read;
-        uint64_t bytes_written;
-        uint64_t files;
-        uint64_t skipped;
-        ResultError *errors;
-        size_t n_errors;
-        uint64_t errors_total;
+        ResultFigures figures;
         char *destination; /* as resolved; NULL: in place */
 } RestoreOutcome;
 

@@ -141,12 +141,20 @@ static int format_part(json_t *result, const char *key, char **ret) {
 }
 
 /* What every kind of result has. */
-static int explain_errors(Outcome *o, const ResultError *errors, size_t n, uint64_t total,
-                          const char *what) {
+static void take_figures(Outcome *o, const ResultFigures *figures) {
+        o->end.bytes_read = figures->bytes_read;
+        o->end.bytes_written = figures->bytes_written;
+        o->end.files = figures->files;
+        o->end.skipped = figures->skipped;
+        o->end.errors_total = figures->errors_total;
+}
+
+static int explain_errors(Outcome *o, const ResultFigures *figures, uint64_t total, const char *what) {
         _cleanup_(freep) char *path = NULL, *text = NULL;
+        const ResultError *errors = figures->errors;
         int r;
 
-        if (n == 0 || !errors[0].path)
+        if (figures->n_errors == 0 || !errors[0].path)
                 r = asprintf_safe(&text, "%" PRIu64 " paths could not be %s", total, what);
         else {
                 r = path_display(errors[0].path, &path);
@@ -183,7 +191,7 @@ static int judge_backup_state(const Command *c, const BackupOutcome *b, size_t c
         if (c->state == COMMAND_PARTIAL && c->error)
                 return conclude(o, RUN_PARTIAL, c->error_code, c->error);
         if (b->lost_total > 0)
-                return explain_errors(o, b->errors, b->n_errors, b->lost_total, "backed up completely");
+                return explain_errors(o, &b->figures, b->lost_total, "backed up completely");
         if (c->state == COMMAND_PARTIAL)
                 return conclude(o, RUN_PARTIAL, "JOB_PARTIAL", "The job did not say what is missing");
         return conclude(o, RUN_SUCCEEDED, NULL, NULL);
@@ -207,11 +215,7 @@ static int judge_backup(const Run *run, const RunTargetList *targets, const Comm
                 if (r == -ENOMEM)
                         return r;
         }
-        o->end.bytes_read = b.bytes_read;
-        o->end.bytes_written = b.bytes_written;
-        o->end.files = b.files;
-        o->end.skipped = b.skipped;
-        o->end.errors_total = b.errors_total;
+        take_figures(o, &b.figures);
         o->end.first_read = b.first_read_usec;
         r = judge_targets(spec, targets, c, &b, o, &committed);
         if (r < 0)
@@ -242,11 +246,7 @@ static int judge_restore(const Command *c, json_t *result, Outcome *o) {
                 return r;
         if (r < 0)
                 return conclude_invalid(o, c, failure_message(&failure, r));
-        o->end.bytes_read = x.bytes_read;
-        o->end.bytes_written = x.bytes_written;
-        o->end.files = x.files;
-        o->end.skipped = x.skipped;
-        o->end.errors_total = MAX(x.errors_total, x.n_errors);
+        take_figures(o, &x.figures);
         r = format_part(result, "errors", &o->errors);
         if (r < 0)
                 return r;
@@ -257,7 +257,7 @@ static int judge_restore(const Command *c, json_t *result, Outcome *o) {
         if (c->state == COMMAND_PARTIAL && c->error)
                 return conclude(o, RUN_PARTIAL, c->error_code, c->error);
         if (o->end.errors_total > 0)
-                return explain_errors(o, x.errors, x.n_errors, o->end.errors_total, "restored");
+                return explain_errors(o, &x.figures, x.figures.errors_total, "restored");
         if (c->state == COMMAND_PARTIAL)
                 return conclude(o, RUN_PARTIAL, "JOB_PARTIAL", "The job did not say what is missing");
         return conclude(o, RUN_SUCCEEDED, NULL, NULL);

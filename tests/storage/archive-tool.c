@@ -135,8 +135,8 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
                         exit(2);
 }
 
-static void on_log(void *userdata, BackupLogLevel level, const char *text) {
-        fprintf(stderr, "%s: %s\n", backup_log_level_to_string(level), text);
+static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
+        fprintf(stderr, "%s: %s\n", archive_log_level_to_string(level), text);
 }
 
 static void on_progress(void *userdata, const BackupProgress *p) {
@@ -192,7 +192,7 @@ static json_t *objects_json(const BackupResult *r) {
 
 static void print_result(const BackupResult *r) {
         json_t *o = json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "state",
-                              backup_state_to_string(r->state), "code", r->failure.code, "message",
+                              archive_state_to_string(r->state), "code", r->failure.code, "message",
                               strempty(r->failure.message), "bytes_read", (json_int_t) r->bytes_read,
                               "bytes_written", (json_int_t) r->bytes_written, "files", (json_int_t) r->files,
                               "directories", (json_int_t) r->directories, "skipped", (json_int_t) r->skipped,
@@ -209,7 +209,7 @@ static void print_result(const BackupResult *r) {
 }
 
 int main(int argc, char *argv[]) {
-        static const int status[_BACKUP_STATE_MAX] = { 0, 3, 4, 5 };
+        static const int status[_ARCHIVE_STATE_MAX] = { 0, 3, 4, 5 };
         _cleanup_(backup_result_done) BackupResult result = BACKUP_RESULT_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         Tool t = { .key = "run/", .args.level = 3 };

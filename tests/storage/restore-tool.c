@@ -157,8 +157,8 @@ static void unwrap(Tool *t, const char *name, uint8_t ret[static AGE_FILE_KEY_SI
                 die("file key", NULL, r);
 }
 
-static void on_log(void *userdata, RestoreLogLevel level, const char *text) {
-        fprintf(stderr, "%s: %s\n", restore_log_level_to_string(level), text);
+static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
+        fprintf(stderr, "%s: %s\n", archive_log_level_to_string(level), text);
 }
 
 static void on_progress(void *userdata, const RestoreProgress *p) {
@@ -210,7 +210,7 @@ static void print_result(const RestoreResult *r) {
 
         (void) getrusage(RUSAGE_SELF, &usage);
         print(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I}", "state",
-                        restore_state_to_string(r->state), "code", r->failure.code, "message",
+                        archive_state_to_string(r->state), "code", r->failure.code, "message",
                         strempty(r->failure.message), "bytes_read", (json_int_t) r->bytes_read,
                         "bytes_written", (json_int_t) r->bytes_written, "files", (json_int_t) r->files,
                         "directories", (json_int_t) r->directories, "skipped", (json_int_t) r->skipped,
@@ -247,7 +247,7 @@ static int browse(Tool *t) {
 }
 
 static int restore(Tool *t) {
-        static const int status[_RESTORE_STATE_MAX] = { 0, 3, 4, 5 };
+        static const int status[_ARCHIVE_STATE_MAX] = { 0, 3, 4, 5 };
         _cleanup_(restore_result_done) RestoreResult result = RESTORE_RESULT_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         pthread_t thread;

@@ -173,9 +173,9 @@ static void test_backup_outcome(void) {
         json_t *built = NULL;
 
         CHECK_OK(backup_outcome_parse(json, &o, NULL));
-        CHECK_INT(o.errors_total, 9);
+        CHECK_INT(o.figures.errors_total, 9);
         CHECK_INT(o.lost_total, 8);
-        CHECK_STR(o.errors[0].path, "/\xff");
+        CHECK_STR(o.figures.errors[0].path, "/\xff");
         CHECK(o.targets[0].succeeded && !o.targets[1].succeeded);
         CHECK_OK(backup_outcome_build(&o, &built));
         check_same(built, json);
