@@ -138,7 +138,7 @@ class RealJobs(AgentCase):
             cursor = page['result']['next_cursor']
         self.assertEqual(got, sorted(names))
         missing = self.run_command('list_dir', {'path': str(odd / 'x'), 'limit': 7, 'cursor': ''})
-        self.assertEqual((missing['status'], missing['error']['code']), ('failed', 'NOT_READABLE'))
+        self.assertEqual((missing['status'], missing['error']['code']), ('failed', 'PATH_NOT_FOUND'))
         self.assertIn('No such file', missing['error']['message'])
 
     def test_self_check(self):
