@@ -115,7 +115,8 @@ int result_load(int dirfd, WorkName name, json_t **ret, Failure *reterr_failure)
 }
 
 void result_forget(int dirfd, WorkName name) {
-        static const char *const suffixes[] = { ".job", ".lock", ".json" };
+        /* In this order: the note goes last but for the result, and a mark without a note says nothing. */
+        static const char *const suffixes[] = { ".todo", ".job", ".lock", ".json" };
         char file[WORK_NAME_MAX];
 
         for (size_t i = 0; i < ELEMENTSOF(suffixes); i++)
@@ -139,6 +140,39 @@ int work_note_save(int dirfd, WorkName name, const WorkNote *note) {
         if (r < 0)
                 return r;
         return save_json(dirfd, work_name_format(file, name, ".job"), json);
+}
+
+int work_todo_save(int dirfd, WorkName name, const char *boot_id) {
+        _cleanup_close_ int fd = -EBADF;
+        char file[WORK_NAME_MAX];
+
+        assert(dirfd >= 0);
+        assert(boot_id);
+
+        fd = openat(dirfd, work_name_format(file, name, ".todo"),
+                    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        return fd < 0 ? -errno : write_full(fd, boot_id, strlen(boot_id));
+}
+
+int work_todo_end(int dirfd, WorkName name) {
+        char file[WORK_NAME_MAX];
+
+        assert(dirfd >= 0);
+
+        if (unlinkat(dirfd, work_name_format(file, name, ".todo"), 0) < 0 && errno != ENOENT)
+                return -errno;
+        return 0;
+}
+
+bool work_todo_holds(int dirfd, WorkName name, const char *boot_id) {
+        _cleanup_(freep) char *text = NULL;
+        char file[WORK_NAME_MAX];
+
+        assert(dirfd >= 0);
+        assert(boot_id);
+
+        return read_file(dirfd, work_name_format(file, name, ".todo"), NOTE_MAX, &text, NULL) >= 0 &&
+                        !isempty(boot_id) && streq(text, boot_id);
 }
 
 int work_note_load(int dirfd, WorkName name, WorkNote *ret) {

@@ -6,6 +6,7 @@
  *         command-<id>-<attempt>.json   the result of a job, kept until the master acknowledged it
  *         command-<id>-<attempt>.lock   held with flock() by the job for as long as it lives; its PID inside
  *         command-<id>-<attempt>.job    written by the agent before it accepts the command
+ *         command-<id>-<attempt>.todo   beside it, and gone before the job gets its orders
  *
  * The lock is the proof of life: no PID can be reused under it, and it works across users and sandboxes. */
 
@@ -48,6 +49,13 @@ typedef struct WorkNote {
 int work_note_save(int dirfd, WorkName name, const WorkNote *note) _warn_unused_;
 /* Reads a note; one that is damaged still says that there was a command. */
 int work_note_load(int dirfd, WorkName name, WorkNote *ret) _warn_unused_;
+
+/* A mark that the job has no orders yet. It is not synced, and says the boot instead: after another one it
+ * proves nothing. */
+int work_todo_save(int dirfd, WorkName name, const char *boot_id) _warn_unused_;
+int work_todo_end(int dirfd, WorkName name) _warn_unused_;
+/* Whether it is there, of this boot. */
+bool work_todo_holds(int dirfd, WorkName name, const char *boot_id);
 
 /* --- Signs of life ----------------------------------------------------------------------------------- */
 

@@ -132,6 +132,11 @@ json_t *agent_list_work(const Agent *a, WorkStateFilter which) {
         return works_to_json(a->works, which);
 }
 
+json_t *agent_list_unstarted(const Agent *a) {
+        assert(a);
+        return works_unstarted_to_json(a->works);
+}
+
 /* --- Status ------------------------------------------------------------------------------------------- */
 
 static int build_status(const Agent *a, char **ret) {

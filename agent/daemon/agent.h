@@ -60,6 +60,9 @@ AgentPlaces agent_free_places(const Agent *a);
 bool agent_has_lost_work(const Agent *a);
 /* [{"command","attempt"},…]: of claims (what is held) or of heartbeats (what runs). */
 json_t *agent_list_work(const Agent *a, WorkStateFilter which);
+/* Likewise: what an agent before us accepted, and never began. The master delivers it again; one that does
+ * not know how gets it reported as lost. */
+json_t *agent_list_unstarted(const Agent *a);
 
 /* --- What its parts tell it ---------------------------------------------------------------------------- */
 

@@ -132,6 +132,8 @@ static int build_body(Claim *c, AgentPlaces places, json_t **ret) {
                 r = json_set(body, "probes", json_from_u64(places.probes));
         if (r >= 0)
                 r = json_set(body, "holding", agent_list_work(c->agent, work_state_is_held));
+        if (r >= 0)
+                r = json_set(body, "unstarted", agent_list_unstarted(c->agent));
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(body);

@@ -120,7 +120,9 @@ static void on_hello(Work *w, const json_t *message) {
                 fd_store_add(channel_fd(w->channel), work_name_format(name, w->name, ""));
                 w->kept = true;
         }
-        r = send_start(w);
+        r = launch_is_probe(w->kind) ? 0 : work_todo_end(agent_results_fd(w->agent), w->name);
+        if (r >= 0)
+                r = send_start(w);
         if (r < 0) {
                 log_struct_errno(LOG_ERR, r, NULL, WORK_FIELDS(w),
                                  "Command %" PRIu64 " cannot be handed to its job: %m", w->name.command);

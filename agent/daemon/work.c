@@ -8,6 +8,7 @@
 #include "agent/daemon/work-check.h"
 #include "agent/daemon/work.h"
 #include "base/alloc.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "sys/event.h"
 #include "sys/log.h"
@@ -334,12 +335,29 @@ int work_new(Agent *a, const Delivery *d) {
         }
         if (!is_probe(w)) {
                 r = work_note_save(agent_results_fd(a), w->name, &(const WorkNote){ w->kind, w->run });
+                if (r >= 0)
+                        r = work_todo_save(agent_results_fd(a), w->name, agent_boot_id(a));
                 if (r < 0)
                         log_warning_errno(r, "Command %" PRIu64 " cannot be noted down, ignoring: %m",
                                           w->name.command);
         }
         enter(w, _WORK_STATE_INVALID);
         return 0;
+}
+
+/* A job that waits for its orders ends when it sees the end of its line. */
+static void forget_unstarted(Work *w, int fd) {
+        char name[WORK_NAME_MAX];
+
+        if (fd >= 0)
+                fd_store_remove(work_name_format(name, w->name, ""));
+        safe_close(fd);
+        w->kept = false;
+        w->unstarted = true;
+        w->state = WORK_LOST;
+        log_struct(LOG_NOTICE, NULL, WORK_FIELDS(w),
+                   "Command %" PRIu64 ", attempt %" PRIu64 ", was never begun: it is given back",
+                   w->name.command, w->name.attempt);
 }
 
 int work_adopt(Agent *a, WorkName name, int fd) {
@@ -362,6 +380,10 @@ int work_adopt(Agent *a, WorkName name, int fd) {
                 if (fd >= 0 && work_open_line(w, fd) < 0)
                         log_debug("The line of command %" PRIu64 " cannot be used", name.command);
                 work_apply(w, WORK_EVENT_RESULT);
+                return 0;
+        }
+        if (work_todo_holds(agent_results_fd(a), name, agent_boot_id(a))) {
+                forget_unstarted(w, fd);
                 return 0;
         }
         if (fd >= 0) {

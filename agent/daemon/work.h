@@ -36,8 +36,9 @@ struct Work {
         json_t *spec;
         char *sealed; /* the secrets, as they came; gone once the job has them */
         bool cancelled;
-        bool stopped;  /* cancelled by our own end, not by the master */
-        bool accepted; /* the master knows that we have it */
+        bool stopped;   /* cancelled by our own end, not by the master */
+        bool accepted;  /* the master knows that we have it */
+        bool unstarted; /* lost, and its job provably never got its orders */
 
         sd_event_source *timer; /* of the state */
         sd_event_source *reaper;

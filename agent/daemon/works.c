@@ -52,16 +52,30 @@ bool works_hold_up_exit(const Work *first) {
         return false;
 }
 
+static int add_name(json_t *list, const Work *w) {
+        json_int_t command = (json_int_t) w->name.command, attempt = (json_int_t) w->name.attempt;
+
+        if (json_array_size(list) >= AGENT_HOLDING_MAX)
+                return 0;
+        return json_append(list, json_pack("{s:I, s:I}", "command", command, "attempt", attempt));
+}
+
 json_t *works_to_json(const Work *first, WorkStateFilter which) {
         _cleanup_json_ json_t *list = json_array();
 
         assert(which);
 
         for (const Work *w = first; list && w; w = w->next)
-                if (which(w->state) && json_array_size(list) < AGENT_HOLDING_MAX &&
-                    json_append(list,
-                                json_pack("{s:I, s:I}", "command", (json_int_t) w->name.command, "attempt",
-                                          (json_int_t) w->name.attempt)) < 0)
+                if (which(w->state) && add_name(list, w) < 0)
+                        return NULL;
+        return TAKE_PTR(list);
+}
+
+json_t *works_unstarted_to_json(const Work *first) {
+        _cleanup_json_ json_t *list = json_array();
+
+        for (const Work *w = first; list && w; w = w->next)
+                if (w->state == WORK_LOST && w->unstarted && add_name(list, w) < 0)
                         return NULL;
         return TAKE_PTR(list);
 }

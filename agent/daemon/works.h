@@ -20,3 +20,5 @@ AgentPlaces works_places_left(const Work *first, AgentPlaces places) _pure_;
 bool works_hold_up_exit(const Work *first) _pure_;
 /* [{"command","attempt"},…], AGENT_HOLDING_MAX at the most; NULL: out of memory. */
 json_t *works_to_json(const Work *first, WorkStateFilter which);
+/* Likewise, what is lost and was provably never begun. */
+json_t *works_unstarted_to_json(const Work *first);

@@ -135,6 +135,22 @@ static int claim_return_lost(Store *s, const QueueClaim *claim) {
         return r;
 }
 
+static int claim_return_unstarted(Store *s, const QueueClaim *claim) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < claim->n_unstarted; i++) {
+                _cleanup_(query_done) Query q = QUERY_NULL;
+
+                query_start(&q, s, SQL_QUEUE_UNSTART);
+                bind_u64(&q, claim->unstarted[i].id);
+                bind_u64(&q, claim->unstarted[i].attempt);
+                bind_u64(&q, claim->wall);
+                bind_u64(&q, claim->node_id);
+                r = query_exec(&q);
+        }
+        return r;
+}
+
 static int command_compare(const void *a, const void *b) {
         const Command *x = a, *y = b;
 
@@ -162,11 +178,12 @@ int queue_claim(Store *s, const QueueClaim *claim, CommandList *ret) {
         assert(s);
         assert(claim);
         assert(claim->holding || claim->n_holding == 0);
+        assert(claim->unstarted || claim->n_unstarted == 0);
         assert(ret);
 
         /* Most claims find nothing; those write nothing either. A command that comes right behind this look
          * rings the bell itself. */
-        r = row_exists(s, SQL_QUEUE_HAS_WORK, claim->node_id);
+        r = claim->n_unstarted > 0 ? 1 : row_exists(s, SQL_QUEUE_HAS_WORK, claim->node_id);
         if (r <= 0)
                 return r < 0 ? r : (int) QUEUE_E_EMPTY;
 
@@ -174,6 +191,8 @@ int queue_claim(Store *s, const QueueClaim *claim, CommandList *ret) {
         if (r < 0)
                 return r;
         r = claim_return_lost(s, claim);
+        if (r == 0)
+                r = claim_return_unstarted(s, claim);
         if (r != 0)
                 return r;
         r = claim_pending(s, claim, &claimed);

@@ -168,6 +168,8 @@ typedef struct QueueClaim {
         const char *agent_id;
         const CommandRef *holding; /* what the agent has received and not ended */
         size_t n_holding;
+        const CommandRef *unstarted; /* what it had accepted and provably did not begin with */
+        size_t n_unstarted;
         unsigned capacity; /* how many commands of runs it can take */
         unsigned probes;   /* and how many without a run: these do not wait behind backups */
         Stamp now;
@@ -175,8 +177,9 @@ typedef struct QueueClaim {
 } QueueClaim;
 
 /* What was delivered to this node, is not accepted and is not in holding goes back first (it was lost on the
- * way). Then the oldest pending commands, as many as it can take, become dispatched, with the next attempt,
- * in one statement. By id. QUEUE_E_EMPTY. Nothing is claimed of a node that drains. */
+ * way), and so does what is accepted and in unstarted. Then the oldest pending commands, as many as it can
+ * take, become dispatched, with the next attempt, in one statement. By id. QUEUE_E_EMPTY. Nothing is claimed
+ * of a node that drains. */
 int queue_claim(Store *s, const QueueClaim *claim, CommandList *ret) _warn_unused_;
 /* dispatched -> accepted; repeating it is 0. QUEUE_E_STALE, QUEUE_E_GONE, QUEUE_E_FOREIGN. */
 int queue_accept(Store *s, const CommandRef *ref, uint64_t node_id, const Stamp *now, usec_t wall)

@@ -213,7 +213,7 @@ int run_set_waiting(Store *s, uint64_t id, const char *why) _warn_unused_;
  * given up before any agent accepted it, or that is tried again. From dispatched or running, or queued with
  * a command. STORE_E_STATE. */
 int run_requeue(Store *s, uint64_t id) _warn_unused_;
-/* dispatched -> queued, with its command: that is pending again. STORE_E_STATE. */
+/* dispatched or running -> queued, with its command: that is pending again. STORE_E_STATE. */
 int run_set_queued(Store *s, uint64_t id) _warn_unused_;
 /* queued -> dispatched. STORE_E_STATE. */
 int run_set_dispatched(Store *s, uint64_t id, usec_t at) _warn_unused_;

@@ -387,7 +387,8 @@ const Statement statement_table[_SQL_MAX] = {
                   " node_name = CASE WHEN node_label IS NULL THEN node_name END WHERE id = ?1"
                   " AND state < 3 AND command_id IS NOT NULL"),
         STATEMENT(RUN_SET_QUEUED, DISPATCHER,
-                  "UPDATE runs SET state = 0, dispatched = 0 WHERE id = ?1 AND state = 1"),
+                  "UPDATE runs SET state = 0, dispatched = 0, started = 0 WHERE id = ?1"
+                  " AND state IN (1, 2)"),
         STATEMENT(RUN_SET_DISPATCHED, DISPATCHER,
                   "UPDATE runs SET state = 1, dispatched = ?2, waiting = NULL WHERE id = ?1 AND state = 0"),
         STATEMENT(RUN_SET_RUNNING, DISPATCHER,
@@ -482,6 +483,13 @@ const Statement statement_table[_SQL_MAX] = {
                   " CASE cancel WHEN 1 THEN ?3 ELSE 0 END, secrets ="
                   " CASE cancel WHEN 1 THEN NULL ELSE secrets END WHERE id = ?1 AND attempt = ?2"
                   " AND state = 1"),
+        /* As above, for one that was accepted and whose agent proves that it did not begin with it. */
+        STATEMENT(QUEUE_UNSTART, API,
+                  "UPDATE commands SET state = CASE cancel WHEN 1 THEN 7 ELSE 0 END, error_code ="
+                  " CASE cancel WHEN 1 THEN 'CANCELLED' END, finished ="
+                  " CASE cancel WHEN 1 THEN ?3 ELSE 0 END, secrets ="
+                  " CASE cancel WHEN 1 THEN NULL ELSE secrets END, accepted = 0 WHERE id = ?1"
+                  " AND attempt = ?2 AND node_id = ?4 AND state = 2"),
         /* ?3, ?4: the last sign of life that the decision was made from */
         STATEMENT(QUEUE_TIMEOUT, DISPATCHER,
                   "UPDATE commands SET state = 6, error_code = 'COMMAND_TIMEOUT', finished = ?5,"

@@ -138,6 +138,7 @@ typedef enum Sql {
         SQL_QUEUE_DISABLED,
         SQL_QUEUE_STRANDED,
         SQL_QUEUE_RETURN,
+        SQL_QUEUE_UNSTART,
         SQL_QUEUE_TIMEOUT,
         SQL_QUEUE_DEADLINE,
         SQL_QUEUE_COUNT_TIMEOUT,

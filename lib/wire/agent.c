@@ -137,6 +137,7 @@ void claim_body_done(ClaimBody *b) {
 
         free(b->agent_id);
         free(b->holding);
+        free(b->unstarted);
         *b = (ClaimBody){};
 }
 
@@ -152,6 +153,7 @@ int claim_body_parse(const json_t *json, ClaimBody *ret, Failure *reterr_failure
         (void) json_reader_u32(&r, "capacity", JSON_REQUIRED, AGENT_CAPACITY_MAX, &b.capacity);
         (void) json_reader_u32(&r, "probes", JSON_OPTIONAL, AGENT_CAPACITY_MAX, &b.probes);
         (void) json_reader_rows(&r, "holding", JSON_OPTIONAL, &held_rows, &b.holding, &b.n_holding);
+        (void) json_reader_rows(&r, "unstarted", JSON_OPTIONAL, &held_rows, &b.unstarted, &b.n_unstarted);
         k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;

@@ -71,6 +71,8 @@ typedef struct ClaimBody {
         uint32_t probes;   /* how many more of the other kinds: browsing works while backups run */
         HeldCommand *holding;
         size_t n_holding;
+        HeldCommand *unstarted; /* accepted, and provably not begun: to be delivered again */
+        size_t n_unstarted;
 } ClaimBody;
 
 void claim_body_done(ClaimBody *b);

@@ -139,31 +139,46 @@ static int build_answer(AgentOp *op, const CommandList *list) {
         return 0;
 }
 
+static int copy_refs(const HeldCommand *held, size_t n, CommandRef **ret) {
+        CommandRef *refs = new0(CommandRef, n + 1);
+
+        if (!refs)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                refs[i] = (CommandRef){ .id = held[i].command, .attempt = (uint32_t) held[i].attempt };
+        *ret = refs;
+        return 0;
+}
+
 static int claim(AgentOp *op, CommandList *ret) {
-        _cleanup_(freep) CommandRef *holding = NULL;
+        _cleanup_(freep) CommandRef *holding = NULL, *unstarted = NULL;
         QueueClaim claim = {
                 .node_id = op->node->id,
                 .agent_id = op->claim.agent_id,
                 .n_holding = op->claim.n_holding,
+                .n_unstarted = op->claim.n_unstarted,
                 .capacity = op->claim.capacity,
                 .probes = op->claim.probes,
                 .wall = now_usec(CLOCK_REALTIME),
         };
         int r;
 
-        holding = new0(CommandRef, op->claim.n_holding + 1);
-        if (!holding)
-                return -ENOMEM;
-        for (size_t i = 0; i < op->claim.n_holding; i++)
-                holding[i] = (CommandRef){
-                        .id = op->claim.holding[i].command,
-                        .attempt = (uint32_t) op->claim.holding[i].attempt,
-                };
+        r = copy_refs(op->claim.holding, op->claim.n_holding, &holding);
+        if (r >= 0)
+                r = copy_refs(op->claim.unstarted, op->claim.n_unstarted, &unstarted);
+        if (r < 0)
+                return r;
         claim.holding = holding;
+        claim.unstarted = unstarted;
         r = stamp_now(&claim.now);
         if (r < 0)
                 return r;
-        return queue_claim(op->agents->api->store, &claim, ret);
+        r = queue_claim(op->agents->api->store, &claim, ret);
+        if (r >= 0 && op->claim.n_unstarted > 0) {
+                op->rings = true;          /* runs wait again */
+                op->claim.n_unstarted = 0; /* once: this claim may wait, and look again */
+        }
+        return r;
 }
 
 int agent_claim_run(AgentOp *op) {

@@ -249,11 +249,19 @@ static int set_dispatched(Dispatcher *d, const Run *run) {
         return 0;
 }
 
-/* Its delivery was lost: it waits for its node again. */
+/* Its delivery was lost, or its agent never came to begin with it: it waits for its node again. */
 static int set_queued(Dispatcher *d, const Run *run) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
 
+        r = store_begin(d->store, &tx);
+        if (r < 0)
+                return r;
         r = run_set_queued(d->store, run->id);
+        if (r == 0)
+                r = say(d, run, "It was not begun and waits for node '%s' again", strempty(run->node_name));
+        if (r == 0)
+                r = store_commit(&tx);
         if (r != 0)
                 return r < 0 ? r : 0;
         dispatcher_bus_emit_run(d, run->id, RUN_QUEUED);
@@ -276,7 +284,7 @@ static int cancel_command(Dispatcher *d, const Run *run) {
 static int follow(Dispatcher *d, const Run *run, int state) {
         int r = 0;
 
-        if (state == COMMAND_PENDING && run->state == RUN_DISPATCHED)
+        if (state == COMMAND_PENDING && (run->state == RUN_DISPATCHED || run->state == RUN_RUNNING))
                 r = set_queued(d, run);
         else if (state == COMMAND_DISPATCHED && run->state == RUN_QUEUED)
                 r = set_dispatched(d, run);

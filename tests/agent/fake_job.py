@@ -57,18 +57,22 @@ def log(first, *texts):
     )
 
 
-def finish(status='succeeded', code=None, wait=True, **result):
-    """The result, and the wait for its ack."""
-    send(
-        type='result',
-        status=status,
-        error={'code': code, 'message': code} if code else None,
-        result=result,
-    )
-    while wait:
+def finish(status='succeeded', code=None, start=None, **result):
+    """The result, and the wait for its ack. With start it is left in a file where nobody takes it, as the real
+    job does."""
+    error = {'code': code, 'message': code} if code else None
+    send(type='result', status=status, error=error, result=result)
+    while True:
         message = receive(20)
-        if message is None or message == 'timeout' or message['type'] == 'ack':
+        if message is None or message == 'timeout':
+            if start:
+                leave(start, status, **result)
             return
+        if message['type'] == 'ack':
+            return
+        if message['type'] == 'sync':
+            send(**message)
+            send(type='result', status=status, error=error, result=result)
 
 
 def take_lock(start):
@@ -138,7 +142,7 @@ def hang(start):
     if alone:
         leave(start, 'succeeded', files=1)
     else:
-        finish(files=1)
+        finish(files=1, start=start)
 
 
 def talk(_):

@@ -126,6 +126,7 @@ class FakeMaster:
         self.claims = []
         self.token_sealed = None
         self.wait_limit = 50.0
+        self.knows_unstarted = True
         self.closed = False
         self.server = None
         self.thread = None
@@ -249,6 +250,10 @@ class FakeMaster:
         held = {(h['command'], h['attempt']) for h in body['holding']}
         for command in self.commands.values():
             if command.state == 'dispatched' and (command.number, command.attempt) not in held:
+                command.state = 'pending'
+        for name in body.get('unstarted', ()) if self.knows_unstarted else ():
+            command = self.commands[name['command']]
+            if command.state == 'accepted' and command.attempt == name['attempt']:
                 command.state = 'pending'
         deadline = time.monotonic() + min(wait, self.wait_limit)
         while not self.closed:

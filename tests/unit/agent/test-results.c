@@ -94,6 +94,25 @@ static void test_note(void) {
         CHECK_INT(again.run, 0);
 }
 
+static void test_todo(void) {
+        _cleanup_close_ int fd = open_folder();
+        const WorkName name = { 5, 2 }, other = { 5, 3 };
+
+        CHECK(!work_todo_holds(fd, name, "boot"));
+        CHECK_OK(work_todo_save(fd, name, "boot"));
+        CHECK(work_todo_holds(fd, name, "boot"));
+        CHECK(!work_todo_holds(fd, name, "another"));
+        CHECK(!work_todo_holds(fd, other, "boot"));
+        CHECK_OK(work_todo_end(fd, name));
+        CHECK(!work_todo_holds(fd, name, "boot"));
+        CHECK_OK(work_todo_end(fd, name));
+        /* Where the boot is not known nothing is proved. */
+        CHECK_OK(work_todo_save(fd, name, ""));
+        CHECK(!work_todo_holds(fd, name, ""));
+        result_forget(fd, name);
+        CHECK_INT(faccessat(fd, "command-5-2.todo", F_OK, 0), -1);
+}
+
 static void test_lock(void) {
         _cleanup_close_ int fd = open_folder();
         const WorkName name = { 9, 1 };
@@ -129,6 +148,7 @@ int main(void) {
         RUN(test_names);
         RUN(test_result);
         RUN(test_note);
+        RUN(test_todo);
         RUN(test_lock);
         return 0;
 }

@@ -328,6 +328,55 @@ static void test_claim_returns_what_was_lost(void) {
         CHECK_INT(fixture_command_state(&f, ref.id), COMMAND_CANCELLED);
 }
 
+static int claim_unstarted(Fixture *f, uint64_t node_id, CommandRef ref, uint32_t *ret_attempt) {
+        _cleanup_(command_list_done) CommandList l = COMMAND_LIST_NULL;
+        QueueClaim claim = {
+                .node_id = node_id,
+                .agent_id = "agent",
+                .unstarted = &ref,
+                .n_unstarted = 1,
+                .probes = 1,
+                .now = fixture_stamp(9),
+                .wall = T0,
+        };
+        int r;
+
+        r = queue_claim(f->api, &claim, &l);
+        if (r == 0)
+                *ret_attempt = l.items[0].attempt;
+        return r;
+}
+
+static void test_claim_returns_what_was_not_begun(void) {
+        _cleanup_fixture_ Fixture f;
+        CommandRef ref, old;
+        uint32_t attempt = 0;
+        bool ended;
+
+        fixture_init(&f);
+        (void) fixture_command(&f, NODE_LOCAL, 0);
+        old = ref = claimed(&f, NODE_LOCAL, 1);
+        CHECK_INT(accept_at(&f, ref, NODE_LOCAL, 2), 0);
+        /* Another node cannot give it back, nor can anybody another attempt. */
+        CHECK_INT(claim_unstarted(&f, NODE_LOCAL + 1, ref, &attempt), QUEUE_E_EMPTY);
+        CHECK_INT(claim_unstarted(&f, NODE_LOCAL, (CommandRef){ ref.id, 2 }, &attempt), QUEUE_E_EMPTY);
+        CHECK_INT(fixture_command_state(&f, ref.id), COMMAND_ACCEPTED);
+        CHECK_INT(claim_unstarted(&f, NODE_LOCAL, ref, &attempt), 0);
+        CHECK_INT(attempt, 2);
+        ref.attempt = 2;
+        CHECK_INT(accept_at(&f, ref, NODE_LOCAL, 3), 0);
+        /* A repeat changes nothing, and the attempt that was given back has no say. */
+        CHECK_INT(claim_unstarted(&f, NODE_LOCAL, old, &attempt), QUEUE_E_EMPTY);
+        CHECK_INT(finish_as(&f, old, NODE_LOCAL, COMMAND_FAILED), QUEUE_E_STALE);
+        CHECK_INT(fixture_command_state(&f, ref.id), COMMAND_ACCEPTED);
+        /* A cancelled one is not delivered again, a finished one stays so. */
+        CHECK_INT(queue_cancel(f.dispatcher, ref.id, T0, &ended), 0);
+        CHECK_INT(claim_unstarted(&f, NODE_LOCAL, ref, &attempt), QUEUE_E_EMPTY);
+        CHECK_INT(fixture_command_state(&f, ref.id), COMMAND_CANCELLED);
+        CHECK_INT(claim_unstarted(&f, NODE_LOCAL, ref, &attempt), QUEUE_E_EMPTY);
+        CHECK_INT(fixture_command_state(&f, ref.id), COMMAND_CANCELLED);
+}
+
 static void test_drain_and_deadline(void) {
         _cleanup_fixture_ Fixture f;
         _cleanup_(command_done) Command c = COMMAND_NULL;
@@ -688,6 +737,7 @@ int main(void) {
         RUN(test_strangers);
         RUN(test_claim_order_and_capacity);
         RUN(test_claim_returns_what_was_lost);
+        RUN(test_claim_returns_what_was_not_begun);
         RUN(test_drain_and_deadline);
         RUN(test_limits);
         RUN(test_cancel);

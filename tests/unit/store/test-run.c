@@ -171,7 +171,7 @@ static void test_moves(void) {
                 { RUN_DISPATCHED,
                   true,
                   { NO, RUN_QUEUED, RUN_QUEUED, NO, RUN_RUNNING, RUN_DISPATCHED, RUN_SUCCEEDED } },
-                { RUN_RUNNING, true, { NO, RUN_QUEUED, NO, NO, NO, RUN_RUNNING, RUN_SUCCEEDED } },
+                { RUN_RUNNING, true, { NO, RUN_QUEUED, RUN_QUEUED, NO, NO, RUN_RUNNING, RUN_SUCCEEDED } },
                 { RUN_SUCCEEDED, true, { NO, NO, NO, NO, NO, NO, NO } },
                 { RUN_PARTIAL, true, { NO, NO, NO, NO, NO, NO, NO } },
                 { RUN_FAILED, true, { NO, NO, NO, NO, NO, NO, NO } },
