@@ -117,7 +117,8 @@ download() {
             # In the environment, not in the arguments: a proxy's password is nobody else's business.
             https_proxy=$BX_PROXY_URL
             http_proxy=$BX_PROXY_URL
-            export https_proxy http_proxy
+            no_proxy=''
+            export https_proxy http_proxy no_proxy
         fi
         trust=''
         case $url in

@@ -40,6 +40,12 @@ case "$1 $2" in
 'logs --tail=100') echo 'the log of the container' ;;
 esac
 '''
+# As on a host whose mirror has curl.
+APT = '''#!/bin/sh
+case "$*" in
+*'install -y --no-install-recommends curl'*) cp /root/curl /usr/bin/curl ;;
+esac
+'''
 
 
 def setUpModule():
@@ -59,7 +65,7 @@ def setUpModule():
         f'server:\n  external_url: "http://{MASTER}:8340"\n  tls: "off"\n'
     )
     shutil.copytree(agent_packages(), master.path(PACKAGES), dirs_exist_ok=True)
-    (server.root / 'usr/bin/curl').unlink()  # wget is enough
+    (server.root / 'usr/bin/curl').rename(server.root / 'root/curl')  # wget is enough
     for guest in (master, server):
         guest.boot()
     master.start_suite()
@@ -193,7 +199,7 @@ class Install(unittest.TestCase):
         self.assertNotIn('bxe_', self.server.journal())
 
     def test_02_work(self):
-        """The new node backs up through the relay; what it wrote is restored on the master."""
+        """The new node backs up through the relay, and gets it back."""
         self.server.shell('mkdir -p /srv/data && echo precious >/srv/data/file')
         target = self.master.make_target('relay', kind='relay')
         node_id = node('web-1')['id']
@@ -201,8 +207,10 @@ class Install(unittest.TestCase):
                                               encryption='sealed')
         run = self.master.wait_run(self.master.start_run(world['task']))
         self.assertEqual(run['state'], 'succeeded', run)
-        self.assertEqual(self.master.restore(run['id'], '/srv/restored')['state'], 'succeeded')
-        self.assertEqual(self.master.shell('cat /srv/restored/srv/data/file'), 'precious\n')
+        there = {'node_id': node_id, 'path': '/srv/restored'}
+        restored = self.master.restore(run['id'], '/srv/restored', destination=there)
+        self.assertEqual(restored['state'], 'succeeded')
+        self.assertEqual(self.server.shell('cat /srv/restored/srv/data/file'), 'precious\n')
 
     def test_03_same_command_again(self):
         """It was used, but by this very host: an upgrade."""
@@ -214,21 +222,22 @@ class Install(unittest.TestCase):
 
     def test_04_upgrade_under_a_job(self):
         """A new command for the node, while a backup runs: the job goes on and ends well."""
-        self.server.shell('head -c 16M /dev/urandom >/srv/data/large')
+        self.server.shell('head -c 24M /dev/urandom >/srv/data/large')
+        pid = self.server.show('backupx-agent.service', 'MainPID')
         network.set_rate('server', 12)
         try:
             run = self.master.start_run(world['task'])
             self.master.wait_run(run, ('running',))
-            before = self.server.shell("systemctl list-units --plain --no-legend 'backupx-backup@*'")
-            command = make_command('web-1', '--again')
-            # What is already there does not come over the slow line.
-            network.set_rate('server', None)
-            self.succeed(command)
+            job = self.server.shell("systemctl list-units --plain --no-legend 'backupx-backup@*'")
+            self.succeed(make_command('web-1', '--again'))
+            self.assertNotEqual(self.server.show('backupx-agent.service', 'MainPID'), pid)
+            self.assertEqual(self.master.get(f'runs/{run}')['state'], 'running')
+            self.assertIn(job.split()[0], self.server.shell('systemctl list-units --plain --no-legend'))
         finally:
             network.set_rate('server', None)
-        self.assertTrue(before.strip())
         ended = self.master.wait_run(run)
-        self.assertEqual((ended['state'], ended.get('attempt', 1)), ('succeeded', 1), ended)
+        self.assertEqual(ended['state'], 'succeeded', ended)
+        self.assertTrue(ended['targets'][0]['key'].endswith(f'-{run}-1/'), ended['targets'])
 
     def test_05_wrong_package(self):
         """A package that was changed on its way is refused, and the agent stays as it is."""
@@ -288,6 +297,19 @@ class Install(unittest.TestCase):
         user = self.server.run('setpriv', '--reuid=65534', '--clear-groups', 'env', 'PATH=/usr/bin', 'sh', '-c',
                                make_command('web-1', '--again') + ' 2>&1', check=False)
         self.assertNotEqual(user.returncode, 0)
+
+    def test_09_no_curl(self):
+        """Neither curl nor wget: the package manager brings curl, or it is said what to do."""
+        command = make_command('web-1', '--again')
+        apt = 'mkdir -p /usr/local/sbin; cd /usr/local/sbin; cat >apt-get; chmod 755 apt-get'
+        self.server.shell('mv /usr/bin/wget /root/wget')
+        try:
+            self.server.run('sh', '-c', apt, stdin='#!/bin/sh\nexit 100\n')
+            self.fail_with(command, 'install curl or wget')
+            self.server.run('sh', '-c', apt, stdin=APT)
+            self.assertIn('web-1 is online', self.succeed(command))
+        finally:
+            self.server.shell('mv /root/wget /usr/bin/wget; rm -f /usr/local/sbin/apt-get /usr/bin/curl')
 
     def test_09_offline(self):
         """A node that does not come online: the reason is shown, and the status is not zero."""
