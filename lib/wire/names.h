@@ -33,9 +33,11 @@
 #define FILE_DISPATCHER_KEY "dispatcher.pub"
 #define FILE_LOCAL_NODE "local-node.sha256"
 #define FILE_RELAY "relay"
+#define FILE_TLS_CERTIFICATE "tls.crt"
 
 #define CREDENTIAL_DISPATCHER "dispatcher-identity"
 #define CREDENTIAL_SESSION "session-key"
+#define CREDENTIAL_TLS_KEY "tls-key"
 #define CREDENTIAL_AGENT_TOKEN "agent-token"
 
 /* --- The journal --------------------------------------------------------------------------------------
@@ -69,6 +71,7 @@
 #define MESSAGE_KEYS_MADE "23b6b29cd8044a26aeb39598cb6da4da"
 #define MESSAGE_STORE_FAILED "411944aef2e544f98462ba9f3134fdb8"
 #define MESSAGE_CONFIG_INVALID "5db503931f454299906fdd111aa8a292"
+#define MESSAGE_CERTIFICATE_INVALID "6de88397df8e409d92ec840de53e784b"
 #define MESSAGE_AGENT_CONNECTED "8dc2136959cd43e69456dab956b717f4"
 #define MESSAGE_AGENT_DISCONNECTED "425578e84dd34fa1a34172f6a8c70d9c"
 #define MESSAGE_AGENT_REFUSED "7e1952152f13486883799e18a74ffb0a"

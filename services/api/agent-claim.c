@@ -4,7 +4,7 @@
  * its node, its time is over, or a newer claim of the same agent comes. */
 
 #include <errno.h>
-#include <sys/socket.h>
+#include <poll.h>
 
 #include "base/alloc.h"
 #include "base/parse.h"
@@ -82,15 +82,12 @@ int agent_claim(Request *r) {
 /* --- In the transaction --------------------------------------------------------------------------- */
 
 /* libmicrohttpd does not notice that the client of a suspended connection went away, and would report the
- * answer to it as sent. */
+ * answer to it as sent. The end of the stream is asked for, not the bytes before it: TLS has some, the
+ * goodbye of a client among them. */
 static bool is_peer_dead(const Request *r) {
-        char byte;
-        ssize_t n;
+        struct pollfd p = { .fd = request_socket(r), .events = POLLRDHUP };
 
-        n = recv(request_socket(r), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (n < 0)
-                return errno != EAGAIN && errno != EINTR;
-        return n == 0;
+        return poll(&p, 1, 0) > 0;
 }
 
 /* A command that cannot be told would come back with every claim: it ends here, and its run says why. */

@@ -21,6 +21,7 @@
 
 #include "services/api/agent.h"
 #include "services/api/api-bus.h"
+#include "services/api/api-listen.h"
 #include "services/api/api.h"
 #include "services/api/relay.h"
 #include "services/api/sibling-bus.h"
@@ -229,46 +230,6 @@ int api_new(ApiConfig *config, Api **ret) {
         return 0;
 }
 
-static int listen_http(Api *api) {
-        const char *address = api->config.listen ? api->config.listen : API_LISTEN_DEFAULT;
-        int fd;
-
-        fd = daemon_listen_fd("http", 0);
-        if (fd == -ENOENT)
-                fd = daemon_bind_tcp(address);
-        if (fd < 0)
-                return log_error_errno(fd, "Failed to listen on %s: %m", address);
-        return fd;
-}
-
-static int note_address(Api *api, int fd) {
-        _cleanup_(freep) char *name = NULL;
-        int r;
-
-        r = server_socket_name(fd, &name);
-        if (r >= 0)
-                r = strv_extend(&api->listen_addresses, name);
-        if (r < 0)
-                return log_error_errno(r, "Failed to look at a listening socket: %m");
-        return 0;
-}
-
-/* The other addresses of the socket unit. */
-static int listen_more(Api *api) {
-        for (unsigned i = 1;; i++) {
-                int fd, r;
-
-                fd = daemon_listen_fd("http", i);
-                if (fd == -ENOENT)
-                        return 0;
-                r = fd < 0 ? fd : note_address(api, fd);
-                if (r >= 0)
-                        r = server_add_listen(api->server, fd);
-                if (r < 0)
-                        return log_error_errno(r, "Failed to serve on socket %u named http: %m", i);
-        }
-}
-
 /* Each connection is a descriptor; what else there is (store, buses, files of the relay) needs some, too. */
 static void fit_connections(Api *api) {
         struct rlimit limit;
@@ -289,28 +250,6 @@ static void fit_connections(Api *api) {
         }
 }
 
-static int start_server(Api *api) {
-        const ServerArgs args = {
-                .event = api->event,
-                .listen_fd = listen_http(api),
-                .connections = api->config.connections,
-                .per_address = api->config.connections_per_address,
-                .request_usec = api->config.request_timeout,
-                .userdata = api,
-        };
-        int r;
-
-        if (args.listen_fd < 0)
-                return args.listen_fd;
-        r = note_address(api, args.listen_fd);
-        if (r < 0)
-                return r;
-        r = server_new(&args, &api->server);
-        if (r < 0)
-                return log_error_errno(r, "Failed to start the HTTP server: %m");
-        return listen_more(api);
-}
-
 int api_start(Api *api) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
@@ -318,7 +257,7 @@ int api_start(Api *api) {
         assert(api);
 
         fit_connections(api);
-        r = start_server(api);
+        r = api_listen(api);
         if (r < 0)
                 return r;
         r = event_add_timer(api->event, &api->clean, USEC_PER_MINUTE, on_clean, api);
@@ -337,7 +276,6 @@ int api_start(Api *api) {
         r = api_bus_start(api->bus, &failure);
         if (r < 0)
                 return log_failure(r, &failure, "Failed to open the bus");
-        log_info("Serving on %s.", api->listen_addresses[0]);
         return 0;
 }
 
@@ -368,6 +306,7 @@ Api *api_free(Api *api) {
         throttle_free(api->throttle);
         sd_event_source_disable_unref(api->clean);
         sd_event_source_disable_unref(api->status);
+        sd_event_source_disable_unref(api->tls_watch);
         store_close(api->store);
         sd_event_unref(api->event);
         explicit_bzero(api->session_key, sizeof(api->session_key));

@@ -24,7 +24,7 @@ typedef struct Throttle Throttle; /* throttle.h */
 typedef struct Api {
         ApiConfig config;
         sd_event *event;
-        sd_event_source *clean, *status;
+        sd_event_source *clean, *status, *tls_watch;
         Store *store;
         Workers *workers;
         Server *server;

@@ -16,6 +16,7 @@ typedef enum ApiError {
         ERROR_QUERY_INVALID,
         ERROR_ROUTE_NOT_FOUND,
         ERROR_METHOD_NOT_ALLOWED,
+        ERROR_TLS_REQUIRED,
 
         /* the caller */
         ERROR_AUTH_REQUIRED,

@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 
+#include "base/parse.h"
 #include "sys/daemon.h"
 #include "sys/log.h"
 #include "wire/names.h"
 
-#include "services/api/api.h"
+#include "services/api/api-tls.h"
 #include "services/api/routes.h"
 
 typedef struct Arguments {
         const char *config;
+        uint32_t reload; /* the process that is to take a new certificate; 0: none */
 } Arguments;
 
 static int help(void) {
         printf("backupx-api [OPTIONS...]\n\n"
                "Serves people, programs and agents over HTTP.\n\n"
                "     --config=FILE  Configuration (default " API_CONFIG_PATH ")\n"
+               "     --reload=PID   Check the certificate, and have that process take it\n"
                "     --list-routes  Print the routes: method, path, access, body limit\n"
                "  -h --help         Show this help\n"
                "     --version      Show the version\n");
@@ -41,10 +47,12 @@ static int parse_argv(int argc, char *argv[], Arguments *ret) {
         enum {
                 OPTION_CONFIG = 256,
                 OPTION_LIST_ROUTES,
+                OPTION_RELOAD,
                 OPTION_VERSION,
         };
         const struct option options[] = {
                 { "config", required_argument, NULL, OPTION_CONFIG },
+                { "reload", required_argument, NULL, OPTION_RELOAD },
                 { "list-routes", no_argument, NULL, OPTION_LIST_ROUTES },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 { "help", no_argument, NULL, 'h' },
@@ -56,6 +64,12 @@ static int parse_argv(int argc, char *argv[], Arguments *ret) {
                 switch (c) {
                 case OPTION_CONFIG:
                         ret->config = optarg;
+                        break;
+                case OPTION_RELOAD:
+                        if (parse_u32(optarg, 2, INT32_MAX, &ret->reload) < 0) {
+                                fprintf(stderr, "backupx-api: '%s' is not a process\n", optarg);
+                                return -EINVAL;
+                        }
                         break;
                 case OPTION_LIST_ROUTES:
                         return list_routes();
@@ -72,6 +86,19 @@ static int parse_argv(int argc, char *argv[], Arguments *ret) {
                 return -EINVAL;
         }
         return 1;
+}
+
+/* For ExecReload=: what the daemon could not take is told here, where "systemctl reload" looks. */
+static int reload(const ApiConfig *config, uint32_t pid) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        int r;
+
+        r = api_tls_check(config, &failure);
+        if (r < 0)
+                return log_failure(r, &failure, "Nothing was reloaded");
+        if (kill((pid_t) pid, SIGHUP) < 0)
+                return log_error_errno(errno, "Failed to signal process %" PRIu32 ": %m", pid);
+        return 0;
 }
 
 static int run(int argc, char *argv[]) {
@@ -94,6 +121,11 @@ static int run(int argc, char *argv[]) {
                                         failure_message(&failure, r));
         if (config.log_level >= 0)
                 log_set_max_level(config.log_level);
+        if (arguments.reload > 0)
+                return reload(&config, arguments.reload);
+        r = api_tls_block_signal();
+        if (r < 0)
+                return log_error_errno(r, "Failed to start: %m");
         r = api_new(&config, &api);
         if (r < 0)
                 return r;

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "sys/log.h"
 
+#include "services/api/api.h"
 #include "services/api/request.h"
 #include "services/api/server.h"
 
@@ -40,7 +41,8 @@ static int add_headers(Request *r, const char *type) {
 
         for (size_t i = 0; i < ELEMENTSOF(headers) && error >= 0; i++)
                 error = request_add_header(r, headers[i].name, headers[i].value);
-        if (error >= 0 && r->is_https)
+        /* Browsers would keep people, who have looked at our own certificate, from going on with it. */
+        if (error >= 0 && r->is_https && !(conn_is_tls(r->conn) && r->api->tls.is_own))
                 error = request_add_header(r, "Strict-Transport-Security", "max-age=31536000");
         if (error >= 0 && type)
                 error = request_add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);

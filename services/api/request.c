@@ -160,6 +160,13 @@ static bool begin(Request *r, const char *method) {
 
         request_find_origin(r);
         conn_set_deadline(r->conn, conn_request_time(r->conn));
+        if (!r->response && conn_is_stray(r->conn)) {
+                error = request_fail(r, ERROR_TLS_REQUIRED,
+                                     "This address speaks HTTPS: use https:// instead of http://.");
+                if (error < 0)
+                        return false;
+                r->is_closing = true;
+        }
         if (!r->response) {
                 error = routes_begin(r, method, announced);
                 if (error < 0 && request_fail_errno(r, error) < 0)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 
 #include "base/alloc.h"
@@ -11,78 +10,14 @@
 #include "base/text.h"
 #include "crypto/random.h"
 #include "sys/event.h"
-#include "sys/log.h"
 
 #include "services/api/request.h"
-#include "services/api/server.h"
+#include "services/api/server-private.h"
 
 /* How often connections are looked at. */
 #define SWEEP_USEC (5 * USEC_PER_SEC)
-/* Connections are counted by a keyed hash of their address. Two addresses that meet in a slot share a limit;
- * in return the table never grows. */
-#define ADDRESS_SLOTS 8192U
-
-struct Conn {
-        Server *server; /* weak */
-        Conn *prev, *next;
-        struct MHD_Connection *connection;
-        Request *request; /* the current one; NULL between two */
-        usec_t deadline;  /* monotonic */
-        unsigned slot;    /* ADDRESS_SLOTS: not counted */
-};
-
-typedef struct Listen {
-        sd_event_source *source;
-        int fd;
-} Listen;
-
-struct Server {
-        sd_event *event;
-        sd_event_source *io, *timer, *sweep;
-        struct MHD_Daemon *daemon;
-        void *userdata;
-        Conn *conns;
-        unsigned n_conns, connections, per_address;
-        usec_t request_usec;
-        size_t bodies;
-        bool is_stopping;
-        bool is_woken; /* a connection was resumed: run again at once */
-        uint64_t hash_key;
-        uint16_t *slots;
-        Listen listens[SERVER_LISTENS_MAX - 1]; /* beside the first, which is MHD's */
-        size_t n_listens;
-};
-
-/* --- The loop ------------------------------------------------------------------------------------- */
-
-static int run_daemon(Server *s) {
-        MHD_UNSIGNED_LONG_LONG ms;
-
-        s->is_woken = false;
-        if (MHD_run(s->daemon) != MHD_YES)
-                return log_error_errno(EIO, "The HTTP server does not run: %m");
-        if (s->is_woken)
-                return event_rearm(s->timer, 0);
-        if (MHD_get_timeout(s->daemon, &ms) != MHD_YES)
-                return event_rearm(s->timer, USEC_INFINITY);
-        return event_rearm(s->timer, ms * USEC_PER_MSEC);
-}
-
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        return run_daemon(ASSERT_PTR(userdata));
-}
-
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        return run_daemon(ASSERT_PTR(userdata));
-}
-
-void server_wake(Server *s) {
-        assert(s);
-
-        s->is_woken = true;
-        if (event_rearm(s->timer, 0) < 0)
-                log_warning("Failed to wake the HTTP server, ignoring.");
-}
+/* One turn of all doors while the server stops. */
+#define STOP_TURN_MSEC 10
 
 static int conn_socket(const Conn *c) {
         const union MHD_ConnectionInfo *info =
@@ -101,7 +36,15 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *userdata) {
                         c->deadline = USEC_INFINITY;
                         (void) shutdown(conn_socket(c), SHUT_RDWR);
                 }
+        greetings_sweep(s, now);
         return event_rearm(s->sweep, MIN(SWEEP_USEC, s->request_usec / 4));
+}
+
+void server_wake(Server *s) {
+        assert(s);
+
+        door_wake(&s->doors[DOOR_PLAIN]);
+        door_wake(&s->doors[DOOR_TLS]);
 }
 
 /* --- Connections ---------------------------------------------------------------------------------- */
@@ -115,13 +58,25 @@ void conn_set_deadline(Conn *c, usec_t delay) {
 bool conn_is_tls(const Conn *c) {
         assert(c);
 
-        return false;
+        return c->door->kind == DOOR_TLS;
+}
+
+bool conn_is_stray(const Conn *c) {
+        assert(c);
+
+        return c->door->kind == DOOR_STRAY;
+}
+
+TlsIdentity *conn_identity(const Conn *c) {
+        assert(c);
+
+        return c->identity;
 }
 
 usec_t conn_request_time(const Conn *c) {
         assert(c);
 
-        return c->server->request_usec;
+        return c->door->server->request_usec;
 }
 
 void conn_extend_deadline(Conn *c, usec_t more) {
@@ -142,10 +97,13 @@ static bool is_loopback(const struct sockaddr *address) {
 }
 
 /* A network of IPv6 (/64) counts as one address: it is what one customer gets. */
-static unsigned address_slot(const Server *s, const struct sockaddr *address) {
+unsigned server_address_slot(const Server *s, const struct sockaddr *address) {
         uint64_t v = s->hash_key;
         const uint8_t *p;
         size_t n;
+
+        assert(s);
+        assert(address);
 
         if (is_loopback(address))
                 return ADDRESS_SLOTS;
@@ -165,35 +123,38 @@ static unsigned address_slot(const Server *s, const struct sockaddr *address) {
         return (unsigned) (v % ADDRESS_SLOTS);
 }
 
-static enum MHD_Result on_accept(void *userdata, const struct sockaddr *address, socklen_t size) {
-        Server *s = ASSERT_PTR(userdata);
-        unsigned slot = address_slot(s, address);
+bool server_has_room_for(const Server *s, const struct sockaddr *address) {
+        unsigned slot = server_address_slot(s, address);
 
-        return slot < ADDRESS_SLOTS && s->slots[slot] >= s->per_address ? MHD_NO : MHD_YES;
+        return slot >= ADDRESS_SLOTS || s->slots[slot] < s->per_address;
 }
 
-static void conn_opened(Server *s, struct MHD_Connection *connection, void **ret) {
+Conn *conn_open(Door *d, struct MHD_Connection *connection) {
         const union MHD_ConnectionInfo *info =
                         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        Server *s = ASSERT_PTR(d)->server;
         Conn *c = new0(Conn, 1);
 
-        *ret = c; /* NULL: request_begin() is never reached, see on_line() */
         if (!c)
-                return;
-        *c = (Conn){ .server = s, .connection = connection, .next = s->conns, .slot = ADDRESS_SLOTS };
+                return NULL;
+        *c = (Conn){ .door = d, .connection = connection, .next = s->conns, .slot = ADDRESS_SLOTS };
         if (c->next)
                 c->next->prev = c;
         s->conns = c;
         s->n_conns++;
         if (info && info->client_addr)
-                c->slot = address_slot(s, info->client_addr);
+                c->slot = server_address_slot(s, info->client_addr);
         if (c->slot < ADDRESS_SLOTS)
                 s->slots[c->slot]++;
+        if (d->kind == DOOR_TLS)
+                c->identity = tls_identity_ref(s->identity);
         conn_set_deadline(c, s->request_usec);
+        listen_fit(s);
+        return c;
 }
 
-static void conn_closed(Conn *c) {
-        Server *s = c->server;
+void conn_close(Conn *c) {
+        Server *s = ASSERT_PTR(c)->door->server;
 
         request_free(c->request);
         if (c->slot < ADDRESS_SLOTS)
@@ -205,83 +166,9 @@ static void conn_closed(Conn *c) {
         if (c->next)
                 c->next->prev = c->prev;
         s->n_conns--;
+        tls_identity_unref(c->identity);
         free(c);
-}
-
-static void on_connection(void *userdata, struct MHD_Connection *connection, void **context,
-                          enum MHD_ConnectionNotificationCode code) {
-        Server *s = ASSERT_PTR(userdata);
-
-        if (code == MHD_CONNECTION_NOTIFY_STARTED)
-                conn_opened(s, connection, context);
-        else if (*context) {
-                conn_closed(*context);
-                *context = NULL;
-        }
-}
-
-static Conn *find_conn(struct MHD_Connection *connection) {
-        const union MHD_ConnectionInfo *info =
-                        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-        return info ? info->socket_context : NULL;
-}
-
-/* --- Requests ------------------------------------------------------------------------------------- */
-
-/* The request line has come: what this gives is *context in the calls below. MHD's own decoding of the
- * target is not used: it would turn %00 into the end of a string. */
-static void *on_line(void *userdata, const char *target, struct MHD_Connection *connection) {
-        Server *s = ASSERT_PTR(userdata);
-        _cleanup_(request_freep) Request *r = NULL;
-        Conn *c = find_conn(connection);
-
-        if (!c)
-                return NULL;
-        r = request_new(s, s->userdata);
-        if (!r)
-                return NULL;
-        r->connection = connection;
-        r->conn = c;
-        if (request_begin(r, target) < 0)
-                return NULL;
-        request_free(c->request);
-        c->request = r;
-        return TAKE_PTR(r);
-}
-
-static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connection, const char *url,
-                                 const char *method, const char *version, const char *data, size_t *size,
-                                 void **context) {
-        size_t n = *size;
-
-        if (!*context)
-                return MHD_NO;
-        *size = 0;
-        return request_access(*context, method, data, n) ? MHD_YES : MHD_NO;
-}
-
-static void on_completed(void *userdata, struct MHD_Connection *connection, void **context,
-                         enum MHD_RequestTerminationCode code) {
-        Conn *c = find_conn(connection);
-
-        *context = NULL;
-        if (!c)
-                return;
-        c->request = request_free(c->request);
-        conn_set_deadline(c, c->server->request_usec);
-}
-
-static size_t on_unescape(void *userdata, struct MHD_Connection *connection, char *s) {
-        return strlen(s);
-}
-
-_printf_(2, 0) static void on_log(void *userdata, const char *format, va_list ap) {
-        char text[512];
-
-        (void) vsnprintf(text, sizeof(text), format, ap);
-        text[strcspn(text, "\n")] = 0;
-        log_debug("HTTP: %s", text);
+        listen_fit(s);
 }
 
 /* --- Life ------------------------------------------------------------------------------------------------
@@ -335,43 +222,40 @@ int server_socket_name(int fd, char **ret) {
         return asprintf_safe(ret, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
-static int start_daemon(Server *s, int listen_fd) {
-        const struct MHD_OptionItem options[] = {
-                { MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL },
-                { MHD_OPTION_CONNECTION_LIMIT, (intptr_t) s->connections, NULL },
-                { MHD_OPTION_CONNECTION_TIMEOUT, SERVER_SILENCE_SEC, NULL },
-                { MHD_OPTION_CONNECTION_MEMORY_LIMIT, SERVER_CONNECTION_MEMORY, NULL },
-                { MHD_OPTION_NOTIFY_CONNECTION, (intptr_t) on_connection, s },
-                { MHD_OPTION_NOTIFY_COMPLETED, (intptr_t) on_completed, s },
-                { MHD_OPTION_URI_LOG_CALLBACK, (intptr_t) on_line, s },
-                { MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t) on_unescape, s },
-                { MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL },
-                { MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL },
-                { MHD_OPTION_END, 0, NULL },
-        };
+bool server_socket_is_local(int fd) {
+        struct sockaddr_storage address = {};
+        socklen_t size = sizeof(address);
 
-        s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
-                                                     MHD_USE_ERROR_LOG,
-                                     0, on_accept, s, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s,
-                                     MHD_OPTION_ARRAY, options, MHD_OPTION_END);
-        return s->daemon ? 0 : -EIO;
+        return getsockname(fd, (struct sockaddr *) &address, &size) >= 0 &&
+                        is_loopback((struct sockaddr *) &address);
+}
+
+static int open_doors(Server *s) {
+        for (size_t i = 0; i < _DOOR_MAX; i++) {
+                Door *d = &s->doors[i];
+                int r;
+
+                *d = (Door){ .server = s, .kind = (DoorKind) i };
+                r = d->kind == DOOR_PLAIN || s->identity ? door_open(d) : 0;
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 int server_new(const ServerArgs *args, Server **ret) {
         _cleanup_(server_freep) Server *s = NULL;
-        _cleanup_close_ int listen_fd = -EBADF;
-        const union MHD_DaemonInfo *info;
         int r;
 
         assert(args);
         assert(ret);
 
-        listen_fd = args->listen_fd;
         s = new0(Server, 1);
         if (!s)
                 return -ENOMEM;
         s->event = sd_event_ref(args->event);
         s->userdata = args->userdata;
+        s->identity = tls_identity_ref(args->identity);
         s->connections = args->connections;
         s->per_address = args->per_address;
         s->request_usec = args->request_usec > 0 ? args->request_usec : SERVER_REQUEST_USEC;
@@ -379,76 +263,21 @@ int server_new(const ServerArgs *args, Server **ret) {
         if (!s->slots)
                 return -ENOMEM;
         r = random_bytes(&s->hash_key, sizeof(s->hash_key));
-        if (r < 0)
-                return r;
-        r = fd_set_nonblock(listen_fd, true);
-        if (r < 0)
-                return r;
-        r = start_daemon(s, listen_fd);
-        if (r < 0)
-                return r;
-        TAKE_FD(listen_fd);
-
-        info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-        if (!info)
-                return -EIO;
-        r = sd_event_add_io(s->event, &s->io, info->epoll_fd, EPOLLIN, on_io, s);
-        if (r < 0)
-                return r;
-        r = event_add_timer(s->event, &s->timer, 0, on_timer, s);
-        if (r < 0)
-                return r;
-        r = event_add_timer(s->event, &s->sweep, MIN(SWEEP_USEC, s->request_usec / 4), on_sweep, s);
+        if (r >= 0)
+                r = open_doors(s);
+        if (r >= 0)
+                r = event_add_timer(s->event, &s->sweep, MIN(SWEEP_USEC, s->request_usec / 4), on_sweep, s);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);
         return 0;
 }
 
-/* libmicrohttpd accepts from one socket; we accept for it from the others. One connection a turn: what is
- * left makes the socket ready again. */
-static int on_listen(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        struct sockaddr_storage address = {};
-        socklen_t size = sizeof(address);
-        Server *s = ASSERT_PTR(userdata);
-        int connection;
-
-        connection = accept4(fd, (struct sockaddr *) &address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (connection < 0)
-                return 0;
-        /* Refused (a limit, a policy) means closed, by MHD. */
-        if (MHD_add_connection(s->daemon, connection, (struct sockaddr *) &address, size) != MHD_YES)
-                log_debug("A connection was refused.");
-        return run_daemon(s);
-}
-
-int server_add_listen(Server *s, int fd) {
-        _cleanup_close_ int owned = fd;
-        Listen *l;
-        int r;
-
+void server_set_identity(Server *s, TlsIdentity *identity) {
         assert(s);
 
-        if (s->n_listens >= ELEMENTSOF(s->listens))
-                return -E2BIG;
-        r = fd_set_nonblock(owned, true);
-        if (r < 0)
-                return r;
-        l = &s->listens[s->n_listens];
-        r = sd_event_add_io(s->event, &l->source, owned, EPOLLIN, on_listen, s);
-        if (r < 0)
-                return r;
-        l->fd = TAKE_FD(owned);
-        s->n_listens++;
-        return 0;
-}
-
-static void close_listens(Server *s) {
-        for (size_t i = 0; i < s->n_listens; i++) {
-                sd_event_source_disable_unref(s->listens[i].source);
-                safe_close(s->listens[i].fd);
-        }
-        s->n_listens = 0;
+        tls_identity_unref(s->identity);
+        s->identity = tls_identity_ref(identity);
 }
 
 static bool is_busy(const Server *s) {
@@ -466,14 +295,15 @@ void server_stop(Server *s, usec_t grace) {
         if (s->is_stopping)
                 return;
         s->is_stopping = true;
-        close_listens(s);
-        (void) safe_close(MHD_quiesce_daemon(s->daemon));
+        listen_close_all(s);
         for (Conn *c = s->conns; c; c = c->next)
                 if (c->request)
                         request_cancel(c->request);
         end = usec_add(now_usec(CLOCK_MONOTONIC), grace);
         do
-                (void) MHD_run_wait(s->daemon, 20);
+                for (size_t i = 0; i < _DOOR_MAX; i++)
+                        if (s->doors[i].daemon)
+                                (void) MHD_run_wait(s->doors[i].daemon, STOP_TURN_MSEC);
         while (is_busy(s) && now_usec(CLOCK_MONOTONIC) < end);
 }
 
@@ -481,14 +311,12 @@ Server *server_free(Server *s) {
         if (!s)
                 return NULL;
 
-        if (s->daemon) {
-                server_stop(s, 0);
-                MHD_stop_daemon(s->daemon);
-        }
-        sd_event_source_disable_unref(s->io);
-        sd_event_source_disable_unref(s->timer);
+        server_stop(s, 0);
+        for (size_t i = 0; i < _DOOR_MAX; i++)
+                door_close(&s->doors[i]);
         sd_event_source_disable_unref(s->sweep);
         sd_event_unref(s->event);
+        tls_identity_unref(s->identity);
         free(s->slots);
         free(s);
         return NULL;

@@ -4,11 +4,13 @@
 /* HTTP/1.1 by libmicrohttpd in epoll mode, inside our event loop. One thread; a waiting agent or an event
  * stream costs one suspended connection.
  *
+ * A daemon of libmicrohttpd speaks TLS on all its connections or on none: there are several (door.c). We
+ * accept, look at the first byte where TLS is expected, and bring each connection to the right one.
+ *
  * After every MHD_run() the timer is armed anew with what MHD_get_timeout() says, or switched off: the epoll
- * set is edge-triggered, so without the timer a connection that still has bytes to take would sleep; with a
- * repeating one the loop would spin. The ITC pipe is what keeps MHD from shutting down a listening socket
- * that the service manager owns; it does not wake the loop after MHD_resume_connection(): server_wake()
- * does.
+ * set is edge-triggered, so without the timer a connection that still has bytes to take (TLS has read them
+ * already, perhaps) would sleep; with a repeating one the loop would spin. The epoll set of 0.9.75 does not
+ * tell of MHD_resume_connection(): server_wake() does.
  *
  * libmicrohttpd limits the silence of a connection, not the time that a request takes in all: a sweep closes
  * connections that take longer than a client that works would. */
@@ -17,6 +19,8 @@
 #include <systemd/sd-event.h>
 
 #include "base/times.h"
+
+#include "services/api/tls.h"
 
 typedef struct Server Server;
 typedef struct Conn Conn;
@@ -38,31 +42,44 @@ typedef struct Request Request;
 
 typedef struct ServerArgs {
         sd_event *event;
-        int listen_fd;        /* taken over */
-        unsigned connections; /* at a time; what comes then waits in the kernel's backlog */
-        unsigned per_address; /* of one address, the loopback aside (a proxy speaks from there) */
-        usec_t request_usec;  /* 0: SERVER_REQUEST_USEC */
-        void *userdata;       /* the Api, for requests */
+        TlsIdentity *identity; /* a reference is taken; NULL: nothing is served by TLS */
+        unsigned connections;  /* at a time; what comes then waits in the kernel's backlog */
+        unsigned per_address;  /* of one address, the loopback aside (a proxy speaks from there) */
+        usec_t request_usec;   /* 0: SERVER_REQUEST_USEC */
+        void *userdata;        /* the Api, for requests */
 } ServerArgs;
+
+typedef enum ListenKind {
+        LISTEN_PLAIN,
+        LISTEN_TLS,
+        LISTEN_TLS_BUT_LOOPBACK, /* who speaks from this machine to itself may leave TLS out */
+} ListenKind;
 
 int server_new(const ServerArgs *args, Server **ret) _warn_unused_;
 Server *server_free(Server *s);
-/* Serves one more listening socket; fd is taken over. */
-int server_add_listen(Server *s, int fd) _warn_unused_;
+/* Serves a listening socket; fd is taken over. */
+int server_add_listen(Server *s, int fd, ListenKind kind) _warn_unused_;
+/* For connections from now on; those that are open keep theirs. A reference is taken. */
+void server_set_identity(Server *s, TlsIdentity *identity);
 /* Stops accepting, ends what waits (each request's cancel hook, then 503) and gives answers on their way up
  * to grace to leave. */
 void server_stop(Server *s, usec_t grace);
 
 /* "127.0.0.1:8340" or "unix:/path" of a listening socket. */
 int server_socket_name(int fd, char **ret) _warn_unused_;
+/* Whether no other machine reaches it. */
+bool server_socket_is_local(int fd);
 
 void *server_userdata(Server *s);
 unsigned server_connections(const Server *s);
 /* After MHD_resume_connection(): the epoll set of 0.9.75 does not tell of it. */
 void server_wake(Server *s);
 
-/* Whether the client speaks TLS with us. */
+/* Whether the client speaks TLS with us; and whether it should, but does not. */
 bool conn_is_tls(const Conn *c);
+bool conn_is_stray(const Conn *c);
+/* What a connection shows to its client; borrowed. */
+TlsIdentity *conn_identity(const Conn *c);
 
 /* For request.c: memory of bodies against SERVER_BODIES_MAX. */
 bool server_take_body(Server *s, size_t n);

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "crypto/age.h"
+#include "crypto/certificate.h"
 #include "crypto/digest.h"
 #include "crypto/random.h"
 #include "crypto/session.h"
@@ -113,6 +114,22 @@ static int make_session_key(const KeysConfig *config, Failure *failure) {
         return r < 0 ? r : 1;
 }
 
+/* The API makes the certificate itself: it lives longer than this program, and knows what it listens on. */
+static int make_tls_key(const KeysConfig *config, Failure *failure) {
+        _cleanup_(erase_and_freep) char *key = NULL;
+        Creds creds = creds_of(config);
+        int r;
+
+        r = creds_exist(&creds, CREDENTIAL_TLS_KEY, failure);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = certificate_key_new(&key);
+        if (r < 0)
+                return failure_set(failure, r, "RANDOM_FAILED", "Cannot make a key: %m");
+        r = creds_write(&creds, CREDENTIAL_TLS_KEY, key, failure);
+        return r < 0 ? r : 1;
+}
+
 static int read_token(const char *path, char **ret, Failure *failure) {
         _cleanup_(erase_and_freep) char *token = NULL;
         int r;
@@ -192,6 +209,10 @@ int keys_make(const KeysConfig *config, Failure *reterr_failure) {
                 return r;
         made |= r;
         r = make_session_key(config, reterr_failure);
+        if (r < 0)
+                return r;
+        made |= r;
+        r = make_tls_key(config, reterr_failure);
         if (r < 0)
                 return r;
         made |= r;

@@ -17,7 +17,8 @@
 #define USAGE \
         "Usage: backupx-keys [OPTION…]\n" \
         "Makes the secrets that the BackupX master needs, those that are missing: the dispatcher's\n" \
-        "key, the key that signs sessions, and the token of the agent on this machine.\n" \
+        "key, the key that signs sessions, that of the API's own certificate, and the token of\n" \
+        "the agent on this machine.\n" \
         "\n" \
         "  --plain DIR          plain files in DIR instead of credentials of systemd-creds\n" \
         "  --credstore DIR      where encrypted credentials go (/etc/credstore.encrypted)\n" \

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent that speaks the protocol by hand, so that it can also speak it wrongly."""
 
-import http.client
 import json
 import os
 import pathlib
@@ -75,7 +74,7 @@ class FakeAgent:
         self.token = token
         self.agent_id = agent_id or secrets.token_hex(16)
         self.public_key = public_key or new_public_key()
-        self.connection = http.client.HTTPConnection('127.0.0.1', suite.port, timeout=70)
+        self.connection = suite.connect()
 
     def close(self):
         """Ends the connection."""

@@ -8,7 +8,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 
-from client import Client  # noqa: E402
+from client import UNVERIFIED, Client  # noqa: E402
 from suite import Suite, free_port, wait_until  # noqa: E402,F401
 
 ROLES = ('viewer', 'operator', 'admin')
@@ -28,12 +28,11 @@ class HttpCase(unittest.TestCase):
 
     environment = {}
     agent = False
-    bare = False
+    kind = Suite
 
     @classmethod
     def setUpClass(cls):
-        kind = BareSuite if cls.bare else Suite
-        cls.suite = kind(agent=cls.agent, environment=cls.environment)
+        cls.suite = cls.kind(agent=cls.agent, environment=cls.environment)
         try:
             cls.suite.start()
         except BaseException:
@@ -116,6 +115,8 @@ class Raw:
 
     def __init__(self, suite, timeout=20):
         self.socket = socket.create_connection(('127.0.0.1', suite.port), timeout)
+        if suite.tls:
+            self.socket = UNVERIFIED.wrap_socket(self.socket)
         self.data = b''
 
     def __enter__(self):

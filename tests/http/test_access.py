@@ -10,13 +10,13 @@ import subprocess
 import time
 import unittest
 
-from http_case import PASSWORD, ROLES, Client, HttpCase
+from http_case import PASSWORD, ROLES, BareSuite, Client, HttpCase
 
 
 class SetUp(HttpCase):
     """The first administrator."""
 
-    bare = True
+    kind = BareSuite
 
     def test_one_wins(self):
         client = Client(self.server)

@@ -444,7 +444,8 @@ class Activated(HttpCase):
     def test_connections_of_one_address(self):
         """The loopback may have as many as there are; another address has its share."""
         port, address = free_port(), own_address()
-        with self.daemon([f'0.0.0.0:{port}'], BACKUPX_SERVER_CONNECTIONS_PER_ADDRESS='3'):
+        limits = {'BACKUPX_SERVER_CONNECTIONS_PER_ADDRESS': '3', 'BACKUPX_SERVER_TLS': 'off'}
+        with self.daemon([f'0.0.0.0:{port}'], **limits):
             request = b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'
             with contextlib.ExitStack() as stack:
 

@@ -6,6 +6,9 @@ loopback, one agent. Real daemons, nothing mocked.
         task = suite.client.post('tasks', {...})
 """
 
+import base64
+import hashlib
+import http.client
 import os
 import pathlib
 import secrets
@@ -17,7 +20,7 @@ import subprocess
 import tempfile
 import time
 
-from client import Client
+from client import UNVERIFIED, Client
 from processes import Failed, Process, clean_environment
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -80,6 +83,8 @@ def wait_until(condition, timeout=20, what='the condition', interval=0.02):
 class Suite:
     """The daemons of a master and one agent."""
 
+    tls = False
+
     def __init__(
         self, state=None, port=None, build=None, agent=True, environment=None, orphans_die=True, wrap=None
     ):
@@ -93,9 +98,9 @@ class Suite:
         self.sockets = None if len(str(self.folder)) < 70 else tempfile.mkdtemp(prefix='backupx-')
         self.run = pathlib.Path(self.sockets or self.folder / 'run')
         self.port = port or free_port()
-        self.server = f'http://127.0.0.1:{self.port}'
+        self.server = f'http{"s" if self.tls else ""}://127.0.0.1:{self.port}'
         self.with_agent = agent
-        self.added = dict(environment or {})
+        self.added = {**({'BACKUPX_SERVER_TLS': 'on'} if self.tls else {}), **(environment or {})}
         self.orphans_die = orphans_die
         self.wrap = wrap or {}
         self.processes = {}
@@ -143,6 +148,29 @@ class Suite:
     def patience(self, name):
         """How long a program may take to start, and to end."""
         return 300 if self.wrapper(name) else 30
+
+    # --- TLS ---
+
+    @property
+    def certificate(self):
+        """The certificate that the master made for itself."""
+        return self.master_state / 'tls.crt'
+
+    def pin(self, certificate=None):
+        """The pin of a certificate's key, as the manual of curl has it computed."""
+        key = subprocess.run(
+            ['openssl', 'x509', '-in', certificate or self.certificate, '-noout', '-pubkey'],
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        der = base64.b64decode(b''.join(key.splitlines()[1:-1]))
+        return 'sha256//' + base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+    def connect(self, timeout=70):
+        """A connection of http.client."""
+        if not self.tls:
+            return http.client.HTTPConnection('127.0.0.1', self.port, timeout=timeout)
+        return http.client.HTTPSConnection('127.0.0.1', self.port, timeout=timeout, context=UNVERIFIED)
 
     # --- start and stop ---
 
@@ -268,6 +296,8 @@ class Suite:
             'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={self.run}/bus',
             'BACKUPX_LOG_LEVEL': 'debug',
         }
+        if self.tls:
+            own['BACKUPX_AGENT_PIN'] = self.pin()
         return clean_environment(**{**own, **self.added, **more})
 
     def start_agent(self, **environment):
@@ -409,3 +439,9 @@ class Suite:
                 f'{result.stderr}'
             )
         return result
+
+
+class TlsSuite(Suite):
+    """All of it by TLS, with the certificate that the master made for itself; the agent has its pin."""
+
+    tls = True

@@ -227,6 +227,7 @@ class Units(unittest.TestCase):
             ('/run/backupx/dispatcher.sock', '660 root:backupx-store'),
             ('/etc/backupx-agent/token', '600 root:root'),
             ('/etc/credstore.encrypted/backupx.session-key', '600 root:root'),
+            ('/etc/credstore.encrypted/backupx.tls-key', '600 root:root'),
             ('/var/lib/backupx-agent', '700 backupx:backupx'),
             ('/run/backupx-agent/backup.sock', '600 backupx:backupx'),
         ):
@@ -245,9 +246,11 @@ class Units(unittest.TestCase):
         session = guest.shell(
             f'systemd-creds decrypt --name=session-key {store}/backupx.session-key -'
         ).strip()
+        tls = guest.shell(f'systemd-creds decrypt --name=tls-key {store}/backupx.tls-key -').strip()
         self.assertTrue(identity.startswith('AGE-SECRET-KEY-1'))
+        self.assertTrue(tls.startswith('MIG'), 'a key as PKCS #8')
         self.assertRegex(session, '^[0-9a-f]{64}$')
-        for secret in (identity, session):
+        for secret in (identity, session, tls):
             found = guest.run(
                 'grep',
                 '-rlF',

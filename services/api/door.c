@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* libmicrohttpd in the loop: server.h says why it is run as it is. */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "sys/event.h"
+#include "sys/log.h"
+
+#include "services/api/request.h"
+#include "services/api/server-private.h"
+
+/* Who speaks HTTP to a port of HTTPS gets one answer and goes. */
+#define STRAYS_MAX 64U
+
+/* --- The loop ------------------------------------------------------------------------------------- */
+
+int door_run(Door *d) {
+        MHD_UNSIGNED_LONG_LONG ms;
+
+        assert(d);
+
+        d->is_woken = false;
+        if (MHD_run(d->daemon) != MHD_YES)
+                return log_error_errno(EIO, "The HTTP server does not run: %m");
+        if (d->is_woken)
+                return event_rearm(d->timer, 0);
+        if (MHD_get_timeout(d->daemon, &ms) != MHD_YES)
+                return event_rearm(d->timer, USEC_INFINITY);
+        return event_rearm(d->timer, ms * USEC_PER_MSEC);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        return door_run(ASSERT_PTR(userdata));
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        return door_run(ASSERT_PTR(userdata));
+}
+
+void door_wake(Door *d) {
+        assert(d);
+
+        if (!d->daemon)
+                return;
+        d->is_woken = true;
+        if (event_rearm(d->timer, 0) < 0)
+                log_warning("Failed to wake the HTTP server, ignoring.");
+}
+
+int door_add(Door *d, int fd, const struct sockaddr *address, socklen_t size) {
+        assert(d);
+
+        /* Refused (a limit, a policy) means closed, by MHD. */
+        if (MHD_add_connection(d->daemon, fd, address, size) != MHD_YES)
+                log_debug("A connection was refused.");
+        return door_run(d);
+}
+
+/* --- What libmicrohttpd calls ----------------------------------------------------------------------- */
+
+static enum MHD_Result on_accept(void *userdata, const struct sockaddr *address, socklen_t size) {
+        const Door *d = ASSERT_PTR(userdata);
+
+        return server_has_room_for(d->server, address) ? MHD_YES : MHD_NO;
+}
+
+static void on_connection(void *userdata, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code) {
+        if (code == MHD_CONNECTION_NOTIFY_STARTED)
+                *context = conn_open(ASSERT_PTR(userdata), connection); /* NULL: see on_line() */
+        else if (*context) {
+                conn_close(*context);
+                *context = NULL;
+        }
+}
+
+static Conn *find_conn(struct MHD_Connection *connection) {
+        const union MHD_ConnectionInfo *info =
+                        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+        return info ? info->socket_context : NULL;
+}
+
+/* The request line has come: what this gives is *context in the calls below. MHD's own decoding of the
+ * target is not used: it would turn %00 into the end of a string. */
+static void *on_line(void *userdata, const char *target, struct MHD_Connection *connection) {
+        const Door *d = ASSERT_PTR(userdata);
+        _cleanup_(request_freep) Request *r = NULL;
+        Conn *c = find_conn(connection);
+
+        if (!c)
+                return NULL;
+        r = request_new(d->server, d->server->userdata);
+        if (!r)
+                return NULL;
+        r->connection = connection;
+        r->conn = c;
+        if (request_begin(r, target) < 0)
+                return NULL;
+        request_free(c->request);
+        c->request = r;
+        return TAKE_PTR(r);
+}
+
+static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *data, size_t *size,
+                                 void **context) {
+        size_t n = *size;
+
+        if (!*context)
+                return MHD_NO;
+        *size = 0;
+        return request_access(*context, method, data, n) ? MHD_YES : MHD_NO;
+}
+
+static void on_completed(void *userdata, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode code) {
+        Conn *c = find_conn(connection);
+
+        *context = NULL;
+        if (!c)
+                return;
+        c->request = request_free(c->request);
+        conn_set_deadline(c, conn_request_time(c));
+}
+
+static size_t on_unescape(void *userdata, struct MHD_Connection *connection, char *s) {
+        return strlen(s);
+}
+
+_printf_(2, 0) static void on_log(void *userdata, const char *format, va_list ap) {
+        char text[512];
+
+        (void) vsnprintf(text, sizeof(text), format, ap);
+        text[strcspn(text, "\n")] = 0;
+        log_debug("HTTP: %s", text);
+}
+
+/* --- Life ------------------------------------------------------------------------------------------- */
+
+static int start_daemon(Door *d) {
+        const bool tls = d->kind == DOOR_TLS;
+        const unsigned connections = d->kind == DOOR_STRAY ? STRAYS_MAX : d->server->connections;
+        const struct MHD_OptionItem options[] = {
+                { MHD_OPTION_CONNECTION_LIMIT, (intptr_t) connections, NULL },
+                { MHD_OPTION_CONNECTION_TIMEOUT, SERVER_SILENCE_SEC, NULL },
+                { MHD_OPTION_CONNECTION_MEMORY_LIMIT, SERVER_CONNECTION_MEMORY, NULL },
+                { MHD_OPTION_NOTIFY_CONNECTION, (intptr_t) on_connection, d },
+                { MHD_OPTION_NOTIFY_COMPLETED, (intptr_t) on_completed, d },
+                { MHD_OPTION_URI_LOG_CALLBACK, (intptr_t) on_line, d },
+                { MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t) on_unescape, d },
+                { MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL },
+                { MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL },
+                { tls ? MHD_OPTION_HTTPS_PRIORITIES : MHD_OPTION_END, 0, (void *) tls_priorities },
+                { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *) tls_callback() },
+                { MHD_OPTION_END, 0, NULL },
+        };
+
+        d->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                                                     MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0),
+                                     0, on_accept, d, on_access, d, MHD_OPTION_EXTERNAL_LOGGER, on_log, d,
+                                     MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+        return d->daemon ? 0 : -EIO;
+}
+
+int door_open(Door *d) {
+        const union MHD_DaemonInfo *info;
+        int r;
+
+        assert(d);
+
+        r = start_daemon(d);
+        if (r < 0)
+                return r;
+        info = MHD_get_daemon_info(d->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+        if (!info)
+                return -EIO;
+        r = sd_event_add_io(d->server->event, &d->io, info->epoll_fd, EPOLLIN, on_io, d);
+        return r < 0 ? r : event_add_timer(d->server->event, &d->timer, 0, on_timer, d);
+}
+
+void door_close(Door *d) {
+        assert(d);
+
+        if (d->daemon)
+                MHD_stop_daemon(d->daemon);
+        d->daemon = NULL;
+        d->io = sd_event_source_disable_unref(d->io);
+        d->timer = sd_event_source_disable_unref(d->timer);
+}

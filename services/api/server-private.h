@@ -1,0 +1,99 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The parts of the server: server.c (life, connections), door.c (libmicrohttpd), listen.c (sockets). */
+
+#include <sys/socket.h>
+
+#include "services/api/server.h"
+
+/* Connections are counted by a keyed hash of their address. Two addresses that meet in a slot share a limit;
+ * in return the table never grows. */
+#define ADDRESS_SLOTS 8192U
+
+typedef enum DoorKind {
+        DOOR_PLAIN,
+        DOOR_TLS,
+        DOOR_STRAY, /* speaks in the clear where TLS is expected: every request is told so */
+        _DOOR_MAX,
+} DoorKind;
+
+/* One daemon of libmicrohttpd. It has no listening socket: we accept, and bring it the connections. */
+typedef struct Door {
+        Server *server; /* weak */
+        DoorKind kind;
+        struct MHD_Daemon *daemon; /* NULL: closed */
+        sd_event_source *io, *timer;
+        bool is_woken; /* a connection was resumed: run again at once */
+} Door;
+
+struct Conn {
+        Door *door; /* weak */
+        Conn *prev, *next;
+        struct MHD_Connection *connection;
+        Request *request;      /* the current one; NULL between two */
+        TlsIdentity *identity; /* that it was opened with; NULL: not by TLS */
+        usec_t deadline;       /* monotonic */
+        unsigned slot;         /* ADDRESS_SLOTS: not counted */
+};
+
+typedef struct Listen {
+        Server *server; /* weak */
+        sd_event_source *source;
+        ListenKind kind;
+        int fd;
+} Listen;
+
+/* A connection of which we do not know yet whether it is TLS. */
+typedef struct Greeting Greeting;
+struct Greeting {
+        Server *server; /* weak */
+        Greeting *prev, *next;
+        sd_event_source *source;
+        struct sockaddr_storage address;
+        socklen_t size;
+        usec_t deadline; /* monotonic */
+        unsigned slot;   /* ADDRESS_SLOTS: not counted */
+        bool may_be_plain;
+        int fd;
+};
+
+struct Server {
+        sd_event *event;
+        sd_event_source *sweep;
+        void *userdata;
+        TlsIdentity *identity; /* for new connections */
+        Door doors[_DOOR_MAX];
+        Conn *conns;
+        Greeting *greetings;
+        unsigned n_conns, n_greetings, connections, per_address;
+        usec_t request_usec;
+        size_t bodies;
+        bool is_stopping;
+        uint64_t hash_key;
+        uint16_t *slots;
+        Listen listens[SERVER_LISTENS_MAX];
+        size_t n_listens;
+};
+
+/* server.c */
+unsigned server_address_slot(const Server *s, const struct sockaddr *address);
+/* Whether its address may have one connection more. */
+bool server_has_room_for(const Server *s, const struct sockaddr *address);
+/* NULL: out of memory. */
+Conn *conn_open(Door *d, struct MHD_Connection *connection);
+void conn_close(Conn *c);
+
+/* door.c */
+int door_open(Door *d) _warn_unused_;
+void door_close(Door *d);
+int door_run(Door *d) _warn_unused_;
+void door_wake(Door *d);
+/* A connection that was accepted; fd is taken over. The result is that of door_run(). */
+int door_add(Door *d, int fd, const struct sockaddr *address, socklen_t size) _warn_unused_;
+
+/* listen.c */
+void listen_close_all(Server *s);
+/* Accepts as long as there is room for one more connection. */
+void listen_fit(Server *s);
+void greetings_sweep(Server *s, usec_t now);
