@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/parse.h"
@@ -12,6 +13,7 @@
 #include "cli/http.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "wire/path.h"
 
 static const Column entry_columns[] = {
         { "TYPE", "type", COLUMN_TEXT },
@@ -53,4 +55,51 @@ int verb_nodes_ls(Cli *c, const Arguments *a) {
 
         r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
         return r < 0 ? r : list_entries(c, "nodes", id, "directories", arguments_operand(a, 1));
+}
+
+static int print_check(const Cli *c, const json_t *report) {
+        static const Column columns[] = {
+                { "STATE", "state", COLUMN_TEXT },
+                { "WHAT", "name", COLUMN_TEXT },
+                { "HOW IT IS", "text", COLUMN_TEXT },
+                { "WHAT TO DO", "hint", COLUMN_TEXT },
+        };
+        const json_t *tools = json_object_get(report, "tools"), *version;
+        const char *name;
+        int r;
+
+        r = show_list(c, json_object_get(report, "items"), columns, ELEMENTSOF(columns));
+        if (r < 0 || json_object_size(tools) == 0)
+                return r;
+        putchar('\n');
+        fputs("Tools:", stdout);
+        json_object_foreach((json_t *) tools, name, version) {
+                _cleanup_(freep) char *shown = NULL;
+
+                r = path_display(strempty(json_string_value(version)), &shown);
+                if (r < 0)
+                        return r;
+                printf(" %s %s", name, shown);
+        }
+        putchar('\n');
+        return 0;
+}
+
+int verb_nodes_check(Cli *c, const Arguments *a) {
+        _cleanup_json_ json_t *report = NULL;
+        const char *summary;
+        uint64_t id = 0;
+        int r;
+
+        r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
+        if (r >= 0)
+                r = cli_post(c, NULL, &report, "nodes/%" PRIu64 "/check", id);
+        if (r >= 0)
+                r = c->json ? show_json(report) : print_check(c, report);
+        if (r < 0)
+                return r;
+        if (!streq_ptr(json_string_value(json_object_get(report, "state")), "error"))
+                return 0;
+        summary = json_string_value(json_object_get(report, "summary"));
+        return failure_set(&c->failure, -EREMOTEIO, "CHECK_FAILED", "The check found %s", strempty(summary));
 }

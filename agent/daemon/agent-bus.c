@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "agent/common/policy.h"
 #include "agent/daemon/agent-bus.h"
-#include "agent/daemon/launch.h"
+#include "agent/daemon/local-check.h"
 #include "agent/daemon/work.h"
 #include "base/alloc.h"
-#include "base/buffer.h"
 #include "base/text.h"
 #include "sys/bus.h"
+#include "wire/check.h"
 #include "wire/names.h"
 
 struct AgentBus {
         Agent *agent; /* weak */
         BusDoors *doors;
 };
+
+/* Somebody who waits for a check. */
+typedef struct Question {
+        const AgentBus *bus; /* weak */
+        sd_bus_message *message;
+} Question;
 
 /* --- Properties --------------------------------------------------------------------------------------- */
 
@@ -128,71 +131,74 @@ static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *err
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-/* One line of a report: what was looked at, whether it is well, and what is wrong or how it is. */
-static int add_check(Buffer *report, const char *what, bool well, const char *text) {
-        return buffer_printf(report, "%s %s: %s\n", well ? "ok  " : "FAIL", what, text);
+static const char *member(const json_t *item, const char *name) {
+        return strempty(json_string_value(json_object_get(item, name)));
 }
 
-static int check_contact(const Agent *a, Buffer *report) {
-        const Master *m = agent_master(a);
-
-        return add_check(report, "contact", master_is_connected(m),
-                         master_is_connected(m)                      ? "the master answers" :
-                                         !isempty(master_trouble(m)) ? master_trouble(m) :
-                                                                       "the master was not reached yet");
-}
-
-static int check_policy(const Agent *a, Buffer *report) {
-        _cleanup_(policy_done) Policy policy = POLICY_NULL;
-        _cleanup_failure_ Failure failure = FAILURE_NULL;
+static int reply_check(sd_bus_message *m, const json_t *items) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        const json_t *item;
+        size_t i;
         int r;
 
-        r = policy_load(agent_options(a)->policy, &policy, &failure);
-        return add_check(report, "policy", r >= 0, r < 0 ? failure_message(&failure, r) : "understood");
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", check_state_to_string(check_worst(items, NULL)));
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ssss)");
+        json_array_foreach((json_t *) items, i, item) {
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "(ssss)", member(item, "name"),
+                                                  member(item, "state"), member(item, "text"),
+                                                  member(item, "hint"));
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-static int check_results(const Agent *a, Buffer *report) {
-        bool well = faccessat(agent_results_fd(a), ".", W_OK, AT_EACCESS) >= 0;
+/* The master is to know, too, whatever made somebody ask here. */
+static void tell_master(const AgentBus *b, const json_t *report) {
+        json_t *copy = json_incref((json_t *) report);
 
-        return add_check(report, "results", well, well ? "the folder can be written" : strerror(errno));
+        agent_tell_check(b->agent, copy);
 }
 
-static int check_jobs(const Agent *a, Buffer *report) {
-        const AgentOptions *o = agent_options(a);
-        _cleanup_(freep) char *socket = NULL;
+static void on_checked(const json_t *report, void *userdata) {
+        _cleanup_(freep) Question *q = ASSERT_PTR(userdata);
+        _cleanup_bus_message_ sd_bus_message *m = q->message;
         int r;
 
-        r = asprintf_safe(&socket, "%s/backup.sock", o->runtime_dir);
+        r = report ? reply_check(m, json_object_get(report, "items")) : -ENOMEM;
         if (r < 0)
-                return r;
-        if (access(socket, W_OK) >= 0)
-                return add_check(report, "jobs", true, "systemd starts them");
-        if (errno == ENOENT && access(o->job, X_OK) >= 0)
-                return add_check(report, "jobs", true, "the agent starts them itself");
-        return add_check(report, "jobs", false, strerror(errno));
+                (void) sd_bus_reply_method_errnof(m, r, "The report of the check cannot be given");
+        if (report)
+                tell_master(q->bus, report);
 }
 
 static int method_check(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const AgentBus *b = ASSERT_PTR(userdata);
-        const Agent *a = b->agent;
-        _cleanup_buffer_ Buffer report = BUFFER_NULL;
-        bool enrolled;
+        _cleanup_(freep) Question *q = NULL;
         int r;
 
         r = bus_sender_may(m, BUS_READ, error);
         if (r < 0)
                 return r;
-        enrolled = master_token(agent_master(a)) != NULL;
-        r = add_check(&report, "token", enrolled, enrolled ? "there is one" : "not enrolled");
-        if (r >= 0)
-                r = check_contact(a, &report);
-        if (r >= 0)
-                r = check_policy(a, &report);
-        if (r >= 0)
-                r = check_results(a, &report);
-        if (r >= 0)
-                r = check_jobs(a, &report);
-        return r < 0 ? r : sd_bus_reply_method_return(m, "s", report.data);
+        q = new0(Question, 1);
+        if (!q)
+                return -ENOMEM;
+        *q = (Question){ b, sd_bus_message_ref(m) };
+        r = local_check_ask(agent_local_check(b->agent), on_checked, q);
+        if (r == -EBUSY) {
+                sd_bus_message_unref(m);
+                return sd_bus_error_set(error, BUS_ERROR_LIMIT_EXCEEDED, "A check is under way already");
+        }
+        if (r < 0) {
+                sd_bus_message_unref(m);
+                return r;
+        }
+        TAKE_PTR(q);
+        return 1;
 }
 
 static const sd_bus_vtable agent_vtable[] = {
@@ -206,8 +212,8 @@ static const sd_bus_vtable agent_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListJobs", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tuss)", jobs), method_list_jobs,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", report), method_check,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", state, "a(ssss)", items),
+                                method_check, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
 };
 

@@ -12,6 +12,7 @@
 #include "agent/daemon/delivery.h"
 #include "agent/daemon/heartbeat.h"
 #include "agent/daemon/launch.h"
+#include "agent/daemon/local-check.h"
 #include "agent/daemon/self-enroll.h"
 #include "agent/daemon/work.h"
 #include "agent/daemon/works.h"
@@ -36,6 +37,7 @@ struct Agent {
         Claim *claim;
         Heartbeat *heartbeat;
         AgentBus *bus;
+        LocalCheck *local_check;
         Work *works;
         int state_fd;
         int results_fd;
@@ -51,6 +53,8 @@ struct Agent {
         SelfEnroll *self_enroll;
         sd_event_source *token_timer;
         sd_event_source *stop_timer;
+        int64_t clock_skew; /* of CLOCK_REALTIME against the master's */
+        bool has_clock_skew;
         bool duplicated;
         bool stopping;
 };
@@ -108,6 +112,25 @@ const char *agent_node_name(const Agent *a) {
 bool agent_is_stopping(const Agent *a) {
         assert(a);
         return a->stopping;
+}
+
+bool agent_is_duplicated(const Agent *a) {
+        assert(a);
+        return a->duplicated;
+}
+
+bool agent_clock_skew(const Agent *a, int64_t *ret_usec) {
+        assert(a);
+        assert(ret_usec);
+
+        if (a->has_clock_skew)
+                *ret_usec = a->clock_skew;
+        return a->has_clock_skew;
+}
+
+LocalCheck *agent_local_check(const Agent *a) {
+        assert(a);
+        return a->local_check;
 }
 
 Work **agent_works(Agent *a) {
@@ -293,6 +316,29 @@ void agent_greeted(Agent *a) {
         r = master_ask(a->master, &request, &a->self_call);
         if (r < 0)
                 log_debug_errno(r, "Cannot ask who this node is: %m");
+}
+
+void agent_take_clock(Agent *a, usec_t sent, usec_t master) {
+        usec_t now = now_usec(CLOCK_REALTIME);
+
+        assert(a);
+
+        /* The master looked at its clock somewhere between the two; a step in between makes nonsense, which
+         * the next heartbeat corrects. */
+        a->clock_skew = (int64_t) (sent + (now - sent) / 2 - master);
+        a->has_clock_skew = true;
+}
+
+void agent_facts_changed(Agent *a) {
+        assert(a);
+
+        heartbeat_soon(a->heartbeat);
+}
+
+void agent_tell_check(Agent *a, json_t *report) {
+        assert(a);
+
+        heartbeat_tell_check(a->heartbeat, report);
 }
 
 void agent_take_token(Agent *a, const char *sealed) {
@@ -484,6 +530,8 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Failure
         if (r >= 0)
                 r = heartbeat_new(a, &a->heartbeat);
         if (r >= 0)
+                r = local_check_new(a, &a->local_check);
+        if (r >= 0)
                 r = agent_bus_new(a, &a->bus);
         if (r >= 0)
                 r = event_add_timer(event, &a->token_timer, USEC_INFINITY, on_token_timer, a);
@@ -508,6 +556,7 @@ Agent *agent_free(Agent *a) {
         claim_free(a->claim);
         heartbeat_free(a->heartbeat);
         master_free(a->master);
+        local_check_free(a->local_check);
         agent_bus_free(a->bus);
         sd_event_source_disable_unref(a->token_timer);
         sd_event_source_disable_unref(a->stop_timer);

@@ -19,6 +19,7 @@ typedef struct Agent Agent;
 typedef struct AgentBus AgentBus;
 typedef struct Claim Claim;
 typedef struct Heartbeat Heartbeat;
+typedef struct LocalCheck LocalCheck;
 typedef struct Work Work;
 
 /* How long a stop waits for jobs that die with us: those that no service manager started. */
@@ -46,6 +47,11 @@ int agent_results_fd(const Agent *a);
 uint64_t agent_node_id(const Agent *a); /* 0: not known yet */
 const char *agent_node_name(const Agent *a);
 bool agent_is_stopping(const Agent *a);
+bool agent_is_duplicated(const Agent *a);
+/* How far this host's clock is ahead of the master's, by the last heartbeat; false: not known. It is told
+ * to people, and nothing depends on it. */
+bool agent_clock_skew(const Agent *a, int64_t *ret_usec);
+LocalCheck *agent_local_check(const Agent *a);
 
 /* The list of work, newest first; for work.c alone to change. */
 Work **agent_works(Agent *a);
@@ -71,6 +77,10 @@ void agent_take_command(Agent *a, const json_t *command);
 /* A claim was answered: the master delivers again what it does not see held. */
 void agent_claim_answered(Agent *a);
 void agent_cancel(Agent *a, uint64_t command);
+/* The master's clock, as it answered a heartbeat that took from sent to now (wall clock of this host). */
+void agent_take_clock(Agent *a, usec_t sent, usec_t master);
+/* The report of a check, for the master; taken over. */
+void agent_tell_check(Agent *a, json_t *report);
 /* The hand-over of a new token, sealed to our key. */
 void agent_take_token(Agent *a, const char *sealed);
 /* The first contact, and each one after an interruption. */
@@ -79,6 +89,8 @@ void agent_greeted(Agent *a);
 void agent_duplicated(Agent *a, bool duplicated);
 /* The master does not know our token: another one may have been put in its place. */
 void agent_token_refused(Agent *a);
+/* A heartbeat would have something new to tell. */
+void agent_facts_changed(Agent *a);
 /* Something ended, or changed what the status line tells. */
 void agent_work_changed(Agent *a);
 void agent_work_ended(Agent *a, WorkName name);

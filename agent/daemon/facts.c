@@ -109,8 +109,6 @@ int facts_put(json_t *body, const char *temp_dir) {
         r = facts_put_host(body);
         if (r >= 0)
                 r = put_addresses(body);
-        if (r >= 0)
-                r = json_set(body, "tools", json_object());
         if (r < 0)
                 return r;
         (void) !mkdir_p(temp_dir, 0700);

@@ -4,6 +4,7 @@
 
 #include "agent/daemon/facts.h"
 #include "agent/daemon/heartbeat.h"
+#include "agent/daemon/local-check.h"
 #include "base/alloc.h"
 #include "base/backoff.h"
 #include "base/text.h"
@@ -24,7 +25,11 @@ struct Heartbeat {
         MasterCall *call;
         Backoff backoff;
         usec_t interval;
-        bool greeted; /* the last one was answered */
+        usec_t sent;   /* wall clock */
+        json_t *check; /* a report that the master does not have yet */
+        bool told;     /* it is in the one under way */
+        bool again;    /* something came up while one was under way */
+        bool greeted;  /* the last one was answered */
         bool stopped;
 };
 
@@ -41,10 +46,19 @@ static void take_cancels(Heartbeat *h, const json_t *ids) {
 static void take_answer(Heartbeat *h, const json_t *data) {
         json_int_t interval = json_integer_value(json_object_get(data, "interval_s"));
         const char *sealed = json_string_value(json_object_get(data, "token_sealed"));
+        usec_t clock = 0;
+        JsonReader reader;
 
         if (interval > 0)
                 h->interval = CLAMP((usec_t) MIN(interval, (json_int_t) 3600) * USEC_PER_SEC, INTERVAL_MIN,
                                     INTERVAL_MAX);
+        (void) json_reader_init(&reader, data, NULL);
+        if (json_reader_time(&reader, "clock", JSON_OPTIONAL, &clock) > 0)
+                agent_take_clock(h->agent, h->sent, clock);
+        if (h->told) {
+                json_decref(h->check);
+                h->check = NULL;
+        }
         if (!h->greeted) {
                 h->greeted = true;
                 agent_greeted(h->agent);
@@ -82,6 +96,10 @@ static void on_answer(const Reply *reply, void *userdata) {
                 agent_token_refused(h->agent);
         if (h->call) /* with another token, just now */
                 return;
+        if (h->again && reply->verdict == REPLY_OK) {
+                heartbeat_start(h);
+                return;
+        }
         (void) !event_rearm(h->timer, next_delay(h, reply));
 }
 
@@ -93,6 +111,10 @@ static int build_body(Heartbeat *h, json_t **ret) {
         if (!body)
                 return -ENOMEM;
         r = facts_put(body, o->temp_dir);
+        if (r >= 0)
+                r = json_set(body, "tools", local_check_tools(agent_local_check(h->agent)));
+        if (r >= 0 && h->check)
+                r = json_set(body, "check", json_incref(h->check));
         if (r >= 0)
                 r = json_set(body, "boot_id", json_string(agent_boot_id(h->agent)));
         if (r >= 0)
@@ -128,6 +150,9 @@ static int beat(Heartbeat *h) {
                 .done = on_answer,
                 .userdata = h,
         };
+        h->told = h->check != NULL;
+        h->again = false;
+        h->sent = now_usec(CLOCK_REALTIME);
         return master_ask(agent_master(h->agent), &request, &h->call);
 }
 
@@ -143,6 +168,24 @@ void heartbeat_start(Heartbeat *h) {
                 log_warning_errno(r, "No heartbeat can be sent: %m");
                 (void) !event_rearm(h->timer, next_delay(h, NULL));
         }
+}
+
+void heartbeat_soon(Heartbeat *h) {
+        assert(h);
+
+        if (h->call)
+                h->again = true;
+        else
+                heartbeat_start(h);
+}
+
+void heartbeat_tell_check(Heartbeat *h, json_t *report) {
+        assert(h);
+
+        json_decref(h->check);
+        h->check = report;
+        h->told = false;
+        heartbeat_soon(h);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -185,6 +228,7 @@ Heartbeat *heartbeat_free(Heartbeat *h) {
         if (!h)
                 return NULL;
         master_call_free(h->call);
+        json_decref(h->check);
         sd_event_source_disable_unref(h->timer);
         return mfree(h);
 }

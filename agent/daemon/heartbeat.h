@@ -9,6 +9,10 @@
 int heartbeat_new(Agent *a, Heartbeat **ret) _warn_unused_;
 Heartbeat *heartbeat_free(Heartbeat *h);
 
+/* Sends one now, or right behind the one that is under way: there is something to tell. */
+void heartbeat_soon(Heartbeat *h);
+/* The next one tells this report (taken over), and further ones do until one was answered. */
+void heartbeat_tell_check(Heartbeat *h, json_t *report);
 /* Sends one now, and goes on by itself. */
 void heartbeat_start(Heartbeat *h);
 void heartbeat_stop(Heartbeat *h);

@@ -63,6 +63,14 @@ static int connect_socket(const char *path, int *ret_fd) {
 
 /* --- A child ------------------------------------------------------------------------------------------ */
 
+static int extend_named(char ***l, const char *name, const char *value) {
+        _cleanup_(freep) char *line = NULL;
+        int r;
+
+        r = asprintf_safe(&line, "%s=%s", name, value);
+        return r < 0 ? r : strv_extend(l, line);
+}
+
 /* What a job may know of our environment: nothing secret is ever in it. */
 static int child_environment(const AgentOptions *options, char ***ret) {
         static const char *const passed[] = { "PATH", "TZ", "LANG", "BACKUPX_LOG_LEVEL", "JOURNAL_STREAM" };
@@ -70,26 +78,17 @@ static int child_environment(const AgentOptions *options, char ***ret) {
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(passed) && r >= 0; i++) {
-                _cleanup_(freep) char *line = NULL;
                 const char *value = getenv(passed[i]);
 
-                if (!value)
-                        continue;
-                r = asprintf_safe(&line, "%s=%s", passed[i], value);
-                if (r >= 0)
-                        r = strv_extend(&l, line);
+                if (value)
+                        r = extend_named(&l, passed[i], value);
         }
-        if (r >= 0) {
-                _cleanup_(freep) char *state = NULL, *policy = NULL;
-
-                r = asprintf_safe(&state, "BACKUPX_AGENT_STATE_DIR=%s", options->state_dir);
-                if (r >= 0)
-                        r = asprintf_safe(&policy, "BACKUPX_AGENT_POLICY=%s", options->policy);
-                if (r >= 0)
-                        r = strv_extend(&l, state);
-                if (r >= 0)
-                        r = strv_extend(&l, policy);
-        }
+        if (r >= 0)
+                r = extend_named(&l, "BACKUPX_AGENT_STATE_DIR", options->state_dir);
+        if (r >= 0)
+                r = extend_named(&l, "BACKUPX_AGENT_POLICY", options->policy);
+        if (r >= 0)
+                r = extend_named(&l, "BACKUPX_AGENT_TOOLS_PATH", options->tools_path);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);

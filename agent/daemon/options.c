@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/common/policy.h"
+#include "agent/common/tools.h"
 #include "agent/daemon/http-multi.h"
 #include "agent/daemon/options.h"
 #include "base/alloc.h"
@@ -51,6 +52,8 @@ static const ConfigItem option_items[] = {
         { NULL, "runtime_dir", config_parse_path, offsetof(AgentOptions, runtime_dir) },
         { NULL, "job", config_parse_path, offsetof(AgentOptions, job) },
         { NULL, "policy", config_parse_path, offsetof(AgentOptions, policy) },
+        { NULL, "tools_path", config_parse_string, offsetof(AgentOptions, tools_path) },
+        { NULL, "instance", config_parse_string, offsetof(AgentOptions, instance) },
         { NULL, "capacity", config_parse_u32, offsetof(AgentOptions, capacity) },
         { NULL, "probe_capacity", config_parse_u32, offsetof(AgentOptions, probe_capacity) },
         { NULL, "log_level", config_parse_log_level, offsetof(AgentOptions, log_level) },
@@ -72,6 +75,8 @@ void agent_options_done(AgentOptions *o) {
         free(o->runtime_dir);
         free(o->job);
         free(o->policy);
+        free(o->tools_path);
+        free(o->instance);
         *o = AGENT_OPTIONS_NULL;
 }
 
@@ -230,6 +235,8 @@ static int fill_defaults(AgentOptions *o) {
                 r = set_default_job(&o->job);
         if (r >= 0)
                 r = set_default(&o->policy, POLICY_PATH_DEFAULT);
+        if (r >= 0)
+                r = set_default(&o->tools_path, TOOLS_PATH_DEFAULT);
         if (r >= 0 && isempty(o->results_dir)) {
                 o->results_dir = mfree(o->results_dir);
                 r = asprintf_safe(&o->results_dir, "%s/results", o->state_dir);

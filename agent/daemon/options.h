@@ -39,6 +39,8 @@ typedef struct AgentOptions {
         char *runtime_dir;
         char *job; /* the program */
         char *policy;
+        char *tools_path; /* where programs for backups are looked for */
+        char *instance;   /* NULL: the agent of backupx-agent.service, or of no unit */
         uint32_t capacity;
         uint32_t probe_capacity;
         int log_level;  /* negative: not given */

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/daemon/check.h"
+#include "agent/daemon/job-context.h"
 #include "agent/daemon/launch.h"
 #include "agent/daemon/work.h"
 #include "base/alloc.h"
@@ -50,37 +52,20 @@ static int add_secrets(const Work *w, json_t *message) {
         return r < 0 ? r : json_set(message, "secrets", secrets);
 }
 
-static int add_context(const Work *w, json_t *message) {
-        const AgentOptions *o = agent_options(w->agent);
-        _cleanup_json_ json_t *context = json_object(), *node = json_object();
+/* What a job adds its own findings to. */
+static int add_checks(const Work *w, json_t *message) {
+        json_t *items = NULL;
         int r;
 
-        if (!context || !node)
-                return -ENOMEM;
-        r = json_set(node, "id", json_from_u64(agent_node_id(w->agent)));
-        if (r >= 0)
-                r = json_set(node, "name", json_from_string(agent_node_name(w->agent)));
-        if (r >= 0)
-                r = json_set(context, "node", TAKE_PTR(node));
-        if (r >= 0)
-                r = json_set(context, "master_url", json_string(o->master));
-        if (r >= 0)
-                r = json_set(context, "ca_cert", json_from_string(o->ca_cert));
-        if (r >= 0)
-                r = json_set(context, "pin", json_from_string(o->pin));
-        if (r >= 0)
-                r = json_set(context, "proxy_url", json_from_string(o->proxy_url));
-        if (r >= 0)
-                r = json_set(context, "insecure_tls", json_boolean(o->insecure_tls));
-        if (r >= 0)
-                r = json_set(context, "results_dir", json_string(o->results_dir));
-        if (r >= 0)
-                r = json_set(message, "context", TAKE_PTR(context));
-        return r;
+        if (w->kind != COMMAND_SELF_CHECK)
+                return 0;
+        r = agent_check_items(w->agent, &items);
+        return r < 0 ? r : json_set(message, "checks", items);
 }
 
 static int send_start(Work *w) {
         _cleanup_json_ json_t *message = job_message_new(JOB_START);
+        json_t *context = NULL;
         int r;
 
         if (!message)
@@ -96,7 +81,11 @@ static int send_start(Work *w) {
         if (r >= 0)
                 r = json_set(message, "spec", json_incref(w->spec));
         if (r >= 0)
-                r = add_context(w, message);
+                r = job_context_build(w->agent, &context);
+        if (r >= 0)
+                r = json_set(message, "context", context);
+        if (r >= 0)
+                r = add_checks(w, message);
         if (r < 0)
                 return r;
         r = add_secrets(w, message);

@@ -33,6 +33,7 @@ typedef struct JobArgs {
         int fd; /* the line to the agent; taken over */
         const char *policy_path;
         const char *storage_dir;
+        const char *tools_path; /* where tools are looked for */
 } JobArgs;
 
 int job_new(sd_event *event, const JobArgs *args, Job **ret) _warn_unused_;

@@ -12,6 +12,7 @@ typedef struct JobRun {
         const JobStart *start;
         const Policy *policy;
         const char *storage_dir; /* where local targets need no rule */
+        const char *tools_path;  /* where tools are looked for */
         JobLink *link;
 } JobRun;
 

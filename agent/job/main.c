@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "agent/common/policy.h"
+#include "agent/common/tools.h"
 #include "agent/job/job.h"
 #include "base/alloc.h"
 #include "base/text.h"
@@ -84,13 +85,15 @@ static int parse_argv(int argc, char *argv[]) {
 }
 
 static int run(int argc, char *argv[]) {
-        const char *policy = getenv("BACKUPX_AGENT_POLICY"), *state = getenv("BACKUPX_AGENT_STATE_DIR");
+        const char *policy = getenv("BACKUPX_AGENT_POLICY"), *state = getenv("BACKUPX_AGENT_STATE_DIR"),
+                   *tools = getenv("BACKUPX_AGENT_TOOLS_PATH");
         _cleanup_(freep) char *storage_dir = NULL;
         _cleanup_(job_freep) Job *j = NULL;
         _cleanup_event_ sd_event *event = NULL;
         JobArgs args = {
                 .fd = LINE_FD,
                 .policy_path = isempty(policy) ? POLICY_PATH_DEFAULT : policy,
+                .tools_path = isempty(tools) ? TOOLS_PATH_DEFAULT : tools,
         };
         int r;
 

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "wire/agent.h"
+#include "wire/check.h"
 #include "wire/path.h"
 
 #define URL_MAX 2048
@@ -12,6 +13,7 @@ void job_start_done(JobStart *s) {
         if (!s)
                 return;
         json_decref(s->spec);
+        json_decref(s->checks);
         command_secrets_done(&s->secrets);
         free(s->context.master_url);
         free(s->context.ca_cert);
@@ -44,7 +46,7 @@ static int lookup_kind(const char *s) {
 
 int job_start_parse(const json_t *message, JobStart *ret, Failure *reterr_failure) {
         _cleanup_(job_start_done) JobStart s = JOB_START_NULL;
-        const json_t *spec = NULL, *secrets = NULL;
+        const json_t *spec = NULL, *secrets = NULL, *checks = NULL;
         JsonReader r;
         int kind = 0, e;
 
@@ -58,12 +60,14 @@ int job_start_parse(const json_t *message, JobStart *ret, Failure *reterr_failur
         (void) json_reader_time(&r, "deadline", JSON_OPTIONAL, &s.deadline);
         (void) json_reader_value(&r, "spec", JSON_REQUIRED, &spec);
         (void) json_reader_value(&r, "secrets", JSON_OPTIONAL, &secrets);
+        (void) json_reader_array(&r, "checks", JSON_OPTIONAL, CHECK_ITEMS_MAX, &checks);
         read_context(&r, &s.context);
         e = json_reader_finish_lenient(&r);
         if (e < 0)
                 return e;
         s.kind = (CommandKind) kind;
         s.spec = json_incref((json_t *) spec);
+        s.checks = json_incref((json_t *) checks);
         if (secrets) {
                 e = command_secrets_parse(secrets, &s.secrets, reterr_failure);
                 if (e < 0)

@@ -23,6 +23,7 @@ typedef struct JobStart {
         usec_t deadline; /* 0: none */
         json_t *spec;
         CommandSecrets secrets;
+        json_t *checks; /* of a self_check: what the agent found; NULL: none */
         JobContext context;
 } JobStart;
 

@@ -205,10 +205,18 @@ static const char step_3[] =
                 "CREATE INDEX commands_errors ON commands (node_id, finished) WHERE state IN (4, 5, 6)"
                 " AND error_code IS NOT NULL;";
 
+/* The last check of a node; state 2 is one that found errors. */
+static const char step_4[] =
+                "CREATE TABLE node_checks ("
+                "  node_id INTEGER PRIMARY KEY REFERENCES nodes ON DELETE CASCADE, at INTEGER NOT NULL,"
+                "  state INTEGER NOT NULL, source TEXT NOT NULL, summary TEXT, report TEXT NOT NULL) STRICT;"
+                "CREATE INDEX node_checks_failed ON node_checks (node_id) WHERE state = 2;";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
         step_3,
+        step_4,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

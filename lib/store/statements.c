@@ -199,6 +199,16 @@ const Statement statement_table[_SQL_MAX] = {
                   "UPDATE nodes SET public_key = ?2, pin_open = 0 WHERE id = ?1 AND (public_key IS NULL"
                   " OR public_key = ?2 OR pin_open = 1)"),
         STATEMENT(NODE_EXISTS, ALL, "SELECT 1 FROM nodes WHERE id = ?1"),
+        STATEMENT(NODE_CHECK_SET, API,
+                  "INSERT INTO node_checks (node_id, at, state, source, summary, report)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (node_id) DO UPDATE SET at = excluded.at,"
+                  " state = excluded.state, source = excluded.source, summary = excluded.summary,"
+                  " report = excluded.report"),
+        STATEMENT(NODE_CHECK_GET, ALL,
+                  "SELECT node_id, at, state, source, summary, report FROM node_checks WHERE node_id = ?1"),
+        STATEMENT(NODE_CHECKS_FAILED, ALL,
+                  "SELECT node_id FROM node_checks WHERE state = 2 AND node_id > ?1 ORDER BY node_id"
+                  " LIMIT ?2"),
         STATEMENT(NODE_IDENTITY_SET, DISPATCHER,
                   "INSERT INTO node_identities (node_id, recipient, sealed) VALUES (?1, ?2, ?3)"),
         STATEMENT(NODE_IDENTITY_GET, DISPATCHER,

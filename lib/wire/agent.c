@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "wire/agent.h"
+#include "wire/check.h"
 
 #define TOKEN_MAX 128
 #define PUBLIC_KEY_MAX 128
@@ -74,6 +75,7 @@ void heartbeat_body_done(HeartbeatBody *b) {
         free(b->public_key);
         free(b->running);
         json_decref(b->tools);
+        json_decref(b->check);
         *b = (HeartbeatBody){};
 }
 
@@ -99,6 +101,17 @@ static int read_tools(JsonReader *r, json_t **ret) {
         return 1;
 }
 
+/* A check that cannot be understood is no reason to refuse a sign of life. */
+static int read_check(JsonReader *r, json_t **ret) {
+        const json_t *check = NULL;
+        int k;
+
+        if (json_reader_value(r, "check", JSON_OPTIONAL, &check) <= 0)
+                return 0;
+        k = check_report_parse(check, ret, /* reterr_failure= */ NULL);
+        return k == -ENOMEM ? k : 0;
+}
+
 int heartbeat_body_parse(const json_t *json, HeartbeatBody *ret, Failure *reterr_failure) {
         _cleanup_(heartbeat_body_done) HeartbeatBody b = { .probes = PROBES_DEFAULT };
         JsonReader r;
@@ -122,7 +135,9 @@ int heartbeat_body_parse(const json_t *json, HeartbeatBody *ret, Failure *reterr
         (void) json_reader_time(&r, "clock", JSON_OPTIONAL, &b.clock);
         (void) read_tools(&r, &b.tools);
         (void) json_reader_rows(&r, "running", JSON_OPTIONAL, &held_rows, &b.running, &b.n_running);
-        k = json_reader_finish_lenient(&r);
+        k = read_check(&r, &b.check);
+        if (k >= 0)
+                k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
         *ret = b;

@@ -60,6 +60,7 @@ typedef struct HeartbeatBody {
         uint64_t free_bytes; /* of the agent's temporary directory */
         usec_t clock;
         json_t *tools; /* object: name → version */
+        json_t *check; /* the report of a check that was asked for on the host, in its normal form; NULL */
 } HeartbeatBody;
 
 void heartbeat_body_done(HeartbeatBody *b);

@@ -13,6 +13,7 @@
 #include "wire/names.h"
 
 #include "services/api/agent-private.h"
+#include "services/api/node-check.h"
 
 #define CANCELS_MAX 256
 
@@ -99,6 +100,8 @@ static int answer(Request *r, const Node *row) {
                 error = json_set(data, "token_sealed", json_from_string(sealed));
         if (error >= 0)
                 error = json_set(data, "limits", node_limits_to_json(&row->limits));
+        if (error >= 0)
+                error = json_set(data, "clock", json_from_time(now_usec(CLOCK_REALTIME)));
         if (error < 0)
                 return error;
         return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
@@ -127,6 +130,11 @@ int agent_heartbeat(Request *r) {
         if (error != 0)
                 return MIN(error, 0);
 
+        if (body.check) {
+                error = node_check_keep(r->api, node->id, "agent", body.check);
+                if (error < 0)
+                        return error;
+        }
         node->clock_skew = body.clock > 0 ? (int64_t) (body.clock - now_usec(CLOCK_REALTIME)) : 0;
         heartbeat_body_done(&node->heartbeat);
         node->heartbeat = body;

@@ -46,6 +46,8 @@ int node_reset_identity(Request *r);
 
 /* probe.c */
 int node_directories(Request *r);
+/* node-check.c */
+int node_check(Request *r);
 
 /* install.c, install-serve.c */
 int install_links_post(Request *r);

@@ -12,6 +12,7 @@
 #include "services/api/api.h"
 #include "services/api/change.h"
 #include "services/api/handlers.h"
+#include "services/api/node-check.h"
 #include "services/api/page.h"
 #include "services/api/sibling.h"
 
@@ -86,12 +87,18 @@ int nodes_get(Request *r) {
 static int reply_node(Request *r, unsigned status, uint64_t id, const char *token) {
         _cleanup_(node_done) Node node = NODE_NULL;
         _cleanup_json_ json_t *data = NULL;
+        json_t *check = NULL;
         int error;
 
         error = node_get(r->api->store, id, &node);
         if (error != 0)
                 return node_fail(r, error, &node);
         data = show_node(r, &node);
+        error = node_check_to_json(r->api, id, &check);
+        if (error >= 0)
+                error = json_set(data, "last_check", check);
+        if (error < 0)
+                return error;
         if (!data || (token && json_set(data, "token", json_from_string(token)) < 0))
                 return -ENOMEM;
         return request_reply(r, status, TAKE_PTR(data));

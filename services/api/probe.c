@@ -143,8 +143,7 @@ void probe_listing_done(Request *r, int error, uint64_t command_id, const Failur
 
 /* --- Of a node ------------------------------------------------------------------------------------ */
 
-/* The node of the path, which has to be there. */
-static int check_node(Request *r) {
+int probe_check_node(Request *r) {
         _cleanup_(node_done) Node node = NODE_NULL;
         int error;
 
@@ -160,7 +159,7 @@ int node_directories(Request *r) {
         ProbeListing listing;
         int error;
 
-        error = check_node(r);
+        error = probe_check_node(r);
         if (error >= 0)
                 error = probe_listing_query(r, DIRECTORIES_DEFAULT, LISTING_LIMIT_MAX, &listing);
         if (error < 0)

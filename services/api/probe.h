@@ -13,6 +13,8 @@ typedef struct ProbeListing {
         uint32_t limit;
 } ProbeListing;
 
+/* Whether the node of the path is there; answers with 404 and gives -EBADMSG otherwise. */
+int probe_check_node(Request *r) _warn_unused_;
 /* The query of a listing: path, limit (at most max), cursor. Answers with 400 and gives -EBADMSG where one
  * of them is wrong. An empty path stays empty. */
 int probe_listing_query(Request *r, uint32_t limit, uint32_t max, ProbeListing *ret) _warn_unused_;

@@ -16,6 +16,7 @@ static const char *const node_reason_table[_NODE_REASON_MAX] = {
         [REASON_CLOCK_SKEW] = "CLOCK_SKEW",
         [REASON_DISK_LOW] = "DISK_LOW",
         [REASON_TOKEN_OLD] = "TOKEN_OLD",
+        [REASON_CHECK_FAILED] = "CHECK_FAILED",
 };
 
 DEFINE_STRING_TABLE(node_reason, NodeReason);
@@ -30,6 +31,7 @@ static const char *const node_reason_texts[_NODE_REASON_MAX] = {
         [REASON_KEY_MISSING] = "The agent has not offered its key yet, so no job can be sent to it",
         [REASON_CLOCK_SKEW] = "The clock of this node is more than five minutes off",
         [REASON_DISK_LOW] = "Less than 256 MiB are free where the agent keeps its state",
+        [REASON_CHECK_FAILED] = "The last check of this node found an error: backupx nodes check shows it",
         [REASON_TOKEN_OLD] = "The agent still shows a token that was replaced; see its journal",
 };
 
@@ -54,6 +56,7 @@ static NodeVerdict judge_online(const NodeView *v) {
                                 v->clock_skew_usec < -NODE_SKEW_MAX_USEC,
                 [REASON_DISK_LOW] = v->has_facts && v->free_bytes < NODE_FREE_MIN,
                 [REASON_TOKEN_OLD] = v->token_old,
+                [REASON_CHECK_FAILED] = v->check_failed,
         };
         NodeVerdict verdict = { NODE_ONLINE, HEALTH_HEALTHY, 0 };
 

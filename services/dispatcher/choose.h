@@ -26,6 +26,7 @@ typedef enum NodeReason {
         REASON_CLOCK_SKEW,
         REASON_DISK_LOW,
         REASON_TOKEN_OLD,
+        REASON_CHECK_FAILED,
         _NODE_REASON_MAX,
         _NODE_REASON_INVALID = -EINVAL,
 } NodeReason;
@@ -43,8 +44,9 @@ typedef struct NodeView {
         bool disabled;
         bool duplicate; /* another agent used its token */
         bool has_key;
-        bool key_differs; /* the agent speaks of another key than the pinned one */
-        bool token_old;   /* it was given a new token a while ago, and shows the old one still */
+        bool key_differs;  /* the agent speaks of another key than the pinned one */
+        bool token_old;    /* it was given a new token a while ago, and shows the old one still */
+        bool check_failed; /* the last check of the host found an error */
         int64_t clock_skew_usec;
         bool has_facts; /* it told what follows */
         uint64_t free_bytes;

@@ -133,7 +133,8 @@ Dispatcher *dispatcher_free(Dispatcher *d) {
         store_close(d->store);
         age_identity_erase(&d->identity);
         free(d->seen);
-        free(d->token_old);
+        free(d->token_old.ids);
+        free(d->check_failed.ids);
         sd_event_unref(d->event);
         return mfree(d);
 }

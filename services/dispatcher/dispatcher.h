@@ -29,6 +29,12 @@ typedef struct Seen {
         usec_t mono;
 } Seen;
 
+/* Ids of nodes, rising. */
+typedef struct NodeSet {
+        uint64_t *ids;
+        size_t n;
+} NodeSet;
+
 typedef struct Dispatcher {
         sd_event *event;
         Store *store;
@@ -42,8 +48,8 @@ typedef struct Dispatcher {
         sd_event_source *clean;
         Seen *seen;
         size_t n_seen;
-        uint64_t *token_old; /* nodes that show a replaced token still, rising */
-        size_t n_token_old;
+        NodeSet token_old;    /* nodes that show a replaced token still */
+        NodeSet check_failed; /* nodes whose last check found errors */
         unsigned nodes_online;
         usec_t targets_seen; /* the newest change of a target that waiting commands were looked through for
                               */

@@ -6,6 +6,7 @@
 #include "services/dispatcher/dispatcher.h"
 #include "services/dispatcher/health.h"
 #include "store/audit.h"
+#include "store/node-check.h"
 #include "store/node-token.h"
 #include "sys/log.h"
 #include "wire/names.h"
@@ -83,25 +84,47 @@ static int remember_seen(Dispatcher *d, uint64_t node_id, usec_t now) {
 /* More than that has one cause, which is no node's. */
 #define TOKEN_OLD_MAX 1000U
 
+/* Above any fleet of one master. */
+#define CHECK_FAILED_MAX 20000U
+
+static int node_set_prepare(NodeSet *set, size_t max) {
+        set->n = 0;
+        if (set->ids)
+                return 0;
+        set->ids = new0(uint64_t, max);
+        return set->ids ? 0 : -ENOMEM;
+}
+
 static int look_for_old_tokens(Dispatcher *d) {
         usec_t now = now_wall();
         int r;
 
-        if (!d->token_old) {
-                d->token_old = new0(uint64_t, TOKEN_OLD_MAX);
-                if (!d->token_old)
-                        return -ENOMEM;
-        }
-        r = nodes_token_old(d->store, usec_sub(now, TOKEN_OLD_USEC), now, d->token_old, TOKEN_OLD_MAX,
-                            &d->n_token_old);
+        r = node_set_prepare(&d->token_old, TOKEN_OLD_MAX);
+        if (r < 0)
+                return r;
+        r = nodes_token_old(d->store, usec_sub(now, TOKEN_OLD_USEC), now, d->token_old.ids, TOKEN_OLD_MAX,
+                            &d->token_old.n);
         return MIN(r, 0);
 }
 
-static bool token_is_old(const Dispatcher *d, uint64_t node_id) {
-        for (size_t i = 0; i < d->n_token_old && d->token_old[i] <= node_id; i++)
-                if (d->token_old[i] == node_id)
-                        return true;
-        return false;
+static int look_for_failed_checks(Dispatcher *d) {
+        int r;
+
+        r = node_set_prepare(&d->check_failed, CHECK_FAILED_MAX);
+        if (r < 0)
+                return r;
+        r = node_checks_failed(d->store, 0, d->check_failed.ids, CHECK_FAILED_MAX, &d->check_failed.n);
+        return MIN(r, 0);
+}
+
+static int compare_ids(const void *a, const void *b) {
+        const uint64_t *x = a, *y = b;
+
+        return *x < *y ? -1 : *x > *y;
+}
+
+static bool node_set_has(const NodeSet *set, uint64_t id) {
+        return set->n > 0 && bsearch(&id, set->ids, set->n, sizeof(id), compare_ids);
 }
 
 static NodeView view_node(const Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now) {
@@ -124,7 +147,8 @@ static NodeView view_node(const Dispatcher *d, const Node *node, const ApiStamp 
                 .has_key = node->public_key,
                 .key_differs = node->public_key && node->offered_key &&
                                 !streq(node->public_key, node->offered_key),
-                .token_old = token_is_old(d, node->id),
+                .token_old = node_set_has(&d->token_old, node->id),
+                .check_failed = node_set_has(&d->check_failed, node->id),
                 .clock_skew_usec = node->clock_skew_usec,
                 .has_facts = node->boot_id,
                 .free_bytes = node->free_bytes,
@@ -240,6 +264,8 @@ int dispatcher_watch(Dispatcher *d) {
                 return r;
         forget_seen(d, now.mono);
         r = look_for_old_tokens(d);
+        if (r >= 0)
+                r = look_for_failed_checks(d);
         if (r >= 0)
                 r = judge_nodes(d, &api, &now);
         if (r >= 0)

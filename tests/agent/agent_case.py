@@ -93,6 +93,7 @@ class AgentCase(unittest.TestCase):
                 'BACKUPX_AGENT_TEMP_DIR': self.folder / 'temp',
                 'BACKUPX_AGENT_JOB': self.job,
                 'BACKUPX_AGENT_POLICY': self.folder / 'policy.yaml',
+                'BACKUPX_AGENT_TOOLS_PATH': self.folder / 'tools',
                 'BACKUPX_LOG_LEVEL': 'debug',
                 'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={self.folder}/no-bus',
                 **more,

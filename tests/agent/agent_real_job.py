@@ -146,8 +146,10 @@ class RealJobs(AgentCase):
         self.start()
         result = self.run_command('self_check', {})
         self.assertEqual(result['status'], 'succeeded')
-        self.assertTrue(result['result']['results_writable'])
-        self.assertIn('local', result['result']['storage_types'])
+        items = {item['name']: item['state'] for item in result['result']['items']}
+        self.assertEqual(items['results'], 'ok')
+        self.assertEqual(items['contact'], 'ok')
+        self.assertIn('tools', result['result'])
 
     def test_policy(self):
         """The host's own word, changed while the agent runs; a link is no way around it."""

@@ -36,6 +36,7 @@ METHODS = {
         ('org.backupx.Dispatcher1', 'Undrain', 'change', ('t', 1)),
         ('org.backupx.Internal.Dispatcher1', 'CancelRun', 'change', ('ts', 1, '{}')),
         ('org.backupx.Internal.Dispatcher1', 'Probe', 'change', ('s', '{}')),
+        ('org.backupx.Internal.Dispatcher1', 'CancelProbe', 'change', ('t', 1)),
         ('org.backupx.Internal.Dispatcher1', 'PinKey', 'change', ('ts', 1, KEYS['first'])),
         ('org.backupx.Internal.Dispatcher1', 'NodeSeen', 'change', ('t', 1)),
     ],

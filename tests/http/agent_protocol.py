@@ -56,6 +56,8 @@ class Contact(Case):
 
     def test_heartbeat_answer(self):
         data = self.agent.heartbeat()
+        self.assertRegex(data.pop('clock'), r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d')
+        self.assertEqual(set(data.pop('limits').values()), {None})
         self.assertEqual(data, {'interval_s': 15, 'cancel': [], 'token_sealed': None})
 
     def test_tokens(self):

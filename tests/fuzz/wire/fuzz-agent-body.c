@@ -2,8 +2,10 @@
 
 /* What an agent may send, and what a master may: every body and spec on the same document. */
 
+#include "base/alloc.h"
 #include "tests/test.h"
 #include "wire/agent.h"
+#include "wire/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,6 +48,19 @@ static void round_trip(const json_t *json) {
                 CHECK_OK(restore_spec_build(&restore, &c));
 }
 
+/* The normal form of a report stays as it is. */
+static void check_report(const json_t *json) {
+        _cleanup_json_ json_t *report = NULL, *again = NULL;
+        _cleanup_(freep) char *summary = NULL;
+
+        if (check_report_parse(json, &report, NULL) < 0)
+                return;
+        CHECK_OK(check_report_parse(report, &again, NULL));
+        CHECK(json_equal(report, again));
+        CHECK_OK(check_summary(json_object_get(report, "items"), &summary));
+        CHECK(!summary == (check_worst(json_object_get(report, "items"), NULL) == CHECK_STATE_OK));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(restore_outcome_done) RestoreOutcome outcome = RESTORE_OUTCOME_NULL;
         _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
@@ -57,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (json_parse_strict(data, size, JSON_DEPTH_DEFAULT, &json, NULL) < 0)
                 return 0;
         parse_bodies(json);
+        check_report(json);
         round_trip(json);
         r = restore_outcome_parse(json, &outcome, NULL);
         CHECK(r <= 0);

@@ -93,6 +93,7 @@ static void test_reasons(void) {
                 .duplicate = true,
                 .key_differs = true,
                 .token_old = true,
+                .check_failed = true,
                 .clock_skew_usec = OFF,
                 .has_facts = true,
                 .free_bytes = NODE_FREE_MIN - 1,
@@ -100,8 +101,9 @@ static void test_reasons(void) {
 
         CHECK_INT(choose_node_state(&v).reasons,
                   1U << REASON_DUPLICATE | 1U << REASON_KEY_MISMATCH | 1U << REASON_KEY_MISSING |
-                                  1U << REASON_CLOCK_SKEW | 1U << REASON_DISK_LOW | 1U << REASON_TOKEN_OLD);
-        v.duplicate = v.key_differs = v.token_old = false;
+                                  1U << REASON_CLOCK_SKEW | 1U << REASON_DISK_LOW | 1U << REASON_TOKEN_OLD |
+                                  1U << REASON_CHECK_FAILED);
+        v.duplicate = v.key_differs = v.token_old = v.check_failed = false;
         v.has_key = true;
         CHECK_INT(choose_node_state(&v).reasons, 1U << REASON_CLOCK_SKEW | 1U << REASON_DISK_LOW);
         v.clock_skew_usec = 0;

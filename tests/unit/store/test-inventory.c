@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "store/enrollment.h"
 #include "store/install-link.h"
+#include "store/node-check.h"
 #include "store/node-token.h"
 #include "store/schedule.h"
 #include "store/target.h"
@@ -548,6 +549,46 @@ static void test_schedules(void) {
         CHECK_INT(schedule_put(f.scheduler, &x), STORE_E_NOT_FOUND);
 }
 
+static void test_node_checks(void) {
+        _cleanup_fixture_ Fixture f;
+        _cleanup_(node_check_done) NodeCheck read = NODE_CHECK_NULL;
+        NodeCheck check = { .at = T0, .state = NODE_CHECK_FAILED };
+        uint64_t ids[4], second;
+        size_t n = 9;
+
+        fixture_init(&f);
+        check.source = (char *) "master";
+        check.summary = (char *) "1 error: disk";
+        check.report = (char *) "{}";
+        second = fixture_node(&f, "web-1");
+        CHECK_INT(node_check_get(f.api, second, &read), STORE_E_NOT_FOUND);
+        check.node_id = 4711;
+        CHECK_INT(node_check_set(f.api, &check), STORE_E_NOT_FOUND);
+        check.node_id = second;
+        CHECK_INT(node_check_set(f.api, &check), 0);
+        check.node_id = NODE_LOCAL;
+        CHECK_INT(node_check_set(f.api, &check), 0);
+        CHECK_INT(node_checks_failed(f.dispatcher, 0, ids, ELEMENTSOF(ids), &n), 0);
+        CHECK_INT(n, 2);
+        CHECK_INT(ids[0], NODE_LOCAL);
+        CHECK_INT(ids[1], second);
+        CHECK_INT(node_checks_failed(f.dispatcher, NODE_LOCAL, ids, 1, &n), 0);
+        CHECK_INT(n, 1);
+        CHECK_INT(ids[0], second);
+        /* The next one takes its place. */
+        check.state = 1;
+        check.summary = NULL;
+        CHECK_INT(node_check_set(f.api, &check), 0);
+        CHECK_INT(node_check_get(f.api, NODE_LOCAL, &read), 0);
+        CHECK_INT(read.state, 1);
+        CHECK_INT(read.at, T0);
+        CHECK(!read.summary);
+        CHECK_STR(read.report, "{}");
+        CHECK_INT(node_delete(f.api, second), 0);
+        CHECK_INT(node_checks_failed(f.dispatcher, 0, ids, ELEMENTSOF(ids), &n), 0);
+        CHECK_INT(n, 0);
+}
+
 int main(void) {
         RUN(test_labels);
         RUN(test_nodes);
@@ -565,5 +606,6 @@ int main(void) {
         RUN(test_tasks);
         RUN(test_task_refusals);
         RUN(test_schedules);
+        RUN(test_node_checks);
         return EXIT_SUCCESS;
 }
