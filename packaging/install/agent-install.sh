@@ -17,6 +17,7 @@ STATE=/var/lib/backupx-agent
 UNITS=/etc/systemd/system
 USER_NAME=backupx
 CONTAINER=backupx-agent
+LOCK=/run/backupx-agent-install.lock
 BUS=org.backupx.Agent1
 
 : "${BX_NODE:=}" "${BX_MASTER:=}" "${BX_TOKEN:=}" "${BX_MODE:=}" "${BX_ARCH:=}" "${BX_VERSION:=}"
@@ -82,6 +83,18 @@ check_host() {
         [ ! -e "$folder/backupx-agent.service" ] ||
             die "the package manager installed the agent here: upgrade it with that (apt upgrade backupx-agent)"
     done
+}
+
+# One at a time. What a run that was killed left behind is taken away, and what it had moved is put back.
+begin_alone() {
+    have flock || return 0
+    exec 9>"$LOCK"
+    flock -n 9 || die "another installer of the agent runs on this host"
+    for left in /opt/.backupx-agent.*; do
+        [ -e "$PREFIX" ] || [ ! -d "$left/old" ] || mv "$left/old" "$PREFIX"
+        rm -rf "$left"
+    done
+    rm -rf "$STATE"/.install.*
 }
 
 # --- Downloads -----------------------------------------------------------------------------------------------
@@ -417,6 +430,7 @@ main() {
     [ -n "$BX_NODE$BX_MASTER$BX_TOKEN" ] ||
         die "this installer names no master: get a command from it with 'backupx nodes install NAME'"
     check_host
+    begin_alone
     trap clean_up EXIT
     trap 'exit 130' HUP INT TERM
     say "installing the agent $BX_VERSION of the node $BX_NODE at $BX_MASTER ($BX_MODE)"

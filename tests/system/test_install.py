@@ -289,11 +289,39 @@ class Install(unittest.TestCase):
         self.assertIn('web-1 is online', self.succeed(command))
         self.fail_with(command, 'cannot be fetched')
 
+    def test_07_killed_between_two_renames(self):
+        """The worst moment: the next run puts the old agent back before it begins."""
+        self.server.shell(
+            'mkdir /opt/.backupx-agent.killed; mv /opt/backupx-agent /opt/.backupx-agent.killed/old'
+        )
+        command = make_command('web-1', '--again')
+        package = next(pathlib.Path(self.master.path(PACKAGES)).glob('*.tar.gz'))
+        content = package.read_bytes()
+        try:
+            package.write_bytes(b'damaged')
+            self.fail_with(command, 'checksum')
+        finally:
+            package.write_bytes(content)
+        self.server.run('/opt/backupx-agent/bin/backupx', '--version')
+        self.assertNotIn('.backupx-agent.', self.server.shell('ls -A /opt'))
+
+    def test_07_reboot(self):
+        """The host comes back with its agent."""
+        self.server.reboot()
+        self.server.wait(
+            lambda: self.server.show('backupx-agent.service', 'StatusText').startswith('Connected'),
+            what='contact after the reboot',
+        )
+
     def test_08_refusals(self):
         """What cannot work says so before anything is touched."""
+        again = make_command('web-1', '--again')
+        self.server.run('sh', '-c', 'umask 77; cat >/root/again.sh', stdin=again + '\n')
         result = self.master.run('sh', '-c', make_command('web-1', '--again'), check=False)
         self.assertNotEqual(result.returncode, 0)
         self.assertIn("it is the node 'local'", result.stderr)
+        lock = 'flock /run/backupx-agent-install.lock '
+        self.fail_with(lock + "sh -c '. /root/again.sh'", 'another installer')
         user = self.server.run('setpriv', '--reuid=65534', '--clear-groups', 'env', 'PATH=/usr/bin', 'sh', '-c',
                                make_command('web-1', '--again') + ' 2>&1', check=False)
         self.assertNotEqual(user.returncode, 0)
