@@ -11,9 +11,10 @@ struct AgeDecrypter {
         void *userdata;
         Buffer header; /* and the nonce, until the payload begins */
         Aead *cipher;
-        uint64_t index;  /* of the chunk being filled */
-        uint8_t *sealed; /* a full chunk is kept until more follows, since only the last one is marked */
+        uint64_t index; /* of the chunk being filled */
+        uint8_t *sealed;
         size_t filled;
+        bool ended; /* the last chunk was opened */
         uint8_t *plain;
         int error;
 };
@@ -51,11 +52,18 @@ int age_decrypter_new(const AgeKeys *keys, AgeSink sink, void *userdata, AgeDecr
         return 0;
 }
 
-static int open_chunk(AgeDecrypter *d, bool last) {
+/* A full chunk may be any; a shorter one can only be the last. What is authentic is released, whatever
+ * follows it: that is what the format's vectors expect. */
+static int open_chunk(AgeDecrypter *d) {
         size_t n = d->filled;
-        int r;
+        int r = -EBADMSG;
 
-        r = age_chunk_open(d->cipher, d->index, last, d->sealed, n, d->plain);
+        if (n == AGE_SEALED_CHUNK_SIZE)
+                r = age_chunk_open(d->cipher, d->index, /* last= */ false, d->sealed, n, d->plain);
+        if (r == -EBADMSG) {
+                r = age_chunk_open(d->cipher, d->index, /* last= */ true, d->sealed, n, d->plain);
+                d->ended = r >= 0;
+        }
         if (r < 0)
                 return r;
         d->index++;
@@ -65,19 +73,19 @@ static int open_chunk(AgeDecrypter *d, bool last) {
 
 static int take_payload(AgeDecrypter *d, const uint8_t *p, size_t n) {
         while (n > 0) {
-                size_t k;
+                size_t k = MIN(n, AGE_SEALED_CHUNK_SIZE - d->filled);
+                int r = 0;
 
-                if (d->filled == AGE_SEALED_CHUNK_SIZE) {
-                        int r = open_chunk(d, /* last= */ false);
-
-                        if (r < 0)
-                                return r;
-                }
-                k = MIN(n, AGE_SEALED_CHUNK_SIZE - d->filled);
+                if (d->ended)
+                        return -EBADMSG; /* something follows the last chunk */
                 memcpy(d->sealed + d->filled, p, k);
                 d->filled += k;
                 p += k;
                 n -= k;
+                if (d->filled == AGE_SEALED_CHUNK_SIZE)
+                        r = open_chunk(d);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }
@@ -136,7 +144,9 @@ int age_decrypter_write(AgeDecrypter *d, const void *p, size_t n) {
 int age_decrypter_finish(AgeDecrypter *d) {
         assert(d);
 
-        if (d->error >= 0)
-                d->error = d->cipher ? open_chunk(d, /* last= */ true) : -EBADMSG;
+        if (d->error >= 0 && !d->cipher)
+                d->error = -EBADMSG;
+        else if (d->error >= 0 && !d->ended)
+                d->error = open_chunk(d);
         return d->error;
 }

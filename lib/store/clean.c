@@ -5,7 +5,7 @@
 
 /* One statement deletes at most so many rows. */
 #define CLEAN_ROWS 100
-/* No statement is begun after this. */
+/* No statement but a call's first is begun after this. */
 #define CLEAN_SLICE_USEC (5 * USEC_PER_MSEC)
 
 typedef struct Sweep {
@@ -49,32 +49,41 @@ static int sweep_run(Store *s, const Sweep *sweep, usec_t before, uint64_t *ret_
         return r;
 }
 
+static bool sweep_applies(const Store *s, const Sweep *sweep, usec_t before) {
+        return sweep->role == s->role && before > 0;
+}
+
+/* Each call goes on where the one before stopped, and does one sweep at least: a machine on which a single
+ * statement takes the whole slice gets everything done, too, in more calls. */
 int store_clean(Store *s, const StoreRetention *keep, usec_t now, bool *ret_more) {
-        usec_t begun = now_usec(CLOCK_MONOTONIC);
-        bool more = false;
+        usec_t begun = now_usec(CLOCK_MONOTONIC), slice;
+        bool first = true;
 
         assert(s);
         assert(keep);
         assert(ret_more);
 
-        for (size_t i = 0; i < ELEMENTSOF(sweeps); i++) {
+        slice = keep->slice > 0 ? keep->slice : CLEAN_SLICE_USEC;
+        if (s->clean_idle >= ELEMENTSOF(sweeps))
+                s->clean_idle = 0;
+        for (size_t i = 0; i < ELEMENTSOF(sweeps) && s->clean_idle < ELEMENTSOF(sweeps); i++) {
+                const Sweep *sweep = &sweeps[s->clean_next];
+                usec_t before = sweep_before(sweep, keep, now);
                 uint64_t rows = 0;
-                usec_t before;
-                int r;
+                int r = 0;
 
-                before = sweep_before(&sweeps[i], keep, now);
-                if (sweeps[i].role != s->role || before == 0)
-                        continue;
-                if (usec_sub(now_usec(CLOCK_MONOTONIC), begun) > CLEAN_SLICE_USEC) {
-                        more = true;
-                        break;
+                if (sweep_applies(s, sweep, before)) {
+                        if (!first && usec_sub(now_usec(CLOCK_MONOTONIC), begun) >= slice)
+                                break;
+                        first = false;
+                        r = sweep_run(s, sweep, before, &rows);
                 }
-                r = sweep_run(s, &sweeps[i], before, &rows);
                 if (r != 0)
                         return r;
-                if (rows > 0) /* a slice of logs may end with its run, below the limit */
-                        more = true;
+                s->clean_next = (s->clean_next + 1) % ELEMENTSOF(sweeps);
+                /* A slice of logs may end with its run, below the limit. */
+                s->clean_idle = rows > 0 ? 0 : s->clean_idle + 1;
         }
-        *ret_more = more;
+        *ret_more = s->clean_idle < ELEMENTSOF(sweeps);
         return 0;
 }

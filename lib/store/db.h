@@ -18,8 +18,10 @@
 struct Store {
         sqlite3 *db;
         StoreRole role;
-        unsigned depth; /* of transactions and savepoints */
-        bool group;     /* the outermost one is the group's */
+        unsigned depth;    /* of transactions and savepoints */
+        bool group;        /* the outermost one is the group's */
+        size_t clean_next; /* clean-up goes on there */
+        size_t clean_idle; /* its sweeps in a row that found nothing */
         sqlite3_stmt *statements[_SQL_MAX];
 };
 

@@ -96,6 +96,7 @@ typedef struct StoreRetention {
         usec_t run_logs;      /* lines of runs that ended */
         usec_t runs;          /* ended runs without an archive (failed, missed, cancelled, restores) */
         usec_t audit;
+        usec_t slice; /* how long one call may take; 0: the usual */
 } StoreRetention;
 
 #define STORE_RETENTION_DEFAULT \

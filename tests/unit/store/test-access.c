@@ -298,6 +298,7 @@ static void test_clean(void) {
         int64_t rounds = 0;
         char jti[16];
 
+        keep.slice = USEC_INFINITY; /* whatever the speed of the machine */
         fixture_init(&f);
         for (unsigned i = 0; i < 5; i++) {
                 (void) snprintf(jti, sizeof(jti), "user-%u", i);
