@@ -284,10 +284,7 @@ int node_contact(Store *s, const NodeContact *c) {
 
         query_start(&q, s, SQL_NODE_CONTACT);
         bind_u64(&q, c->node_id);
-        bind_stamp(&q, &c->heard);
-        bind_u64(&q, c->last_seen);
         bind_text(&q, c->agent_id);
-        bind_text(&q, c->duplicate);
         bind_text(&q, c->boot_id);
         bind_text(&q, c->version);
         bind_text(&q, c->os);
@@ -302,8 +299,20 @@ int node_contact(Store *s, const NodeContact *c) {
         return query_exec_one(&q);
 }
 
+int node_set_duplicate(Store *s, uint64_t id, const char *agent_id) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_NODE_SET_DUPLICATE);
+        bind_u64(&q, id);
+        bind_text(&q, agent_id);
+        return query_exec_one(&q);
+}
+
 int node_heard(Store *s, uint64_t id, const Stamp *heard, usec_t last_seen) {
         _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
 
         assert(s);
         assert(heard);
@@ -312,7 +321,8 @@ int node_heard(Store *s, uint64_t id, const Stamp *heard, usec_t last_seen) {
         bind_u64(&q, id);
         bind_stamp(&q, heard);
         bind_u64(&q, last_seen);
-        return query_exec_one(&q);
+        r = query_exec(&q);
+        return r == STORE_E_IN_USE ? STORE_E_NOT_FOUND : r;
 }
 
 int node_set_state(Store *s, uint64_t id, NodeState from, NodeState to, const NodeHealthNote *note) {

@@ -146,10 +146,7 @@ int node_open_pin(Store *s, uint64_t id) _warn_unused_;
  * queue.h. NULL texts leave what is there. */
 typedef struct NodeContact {
         uint64_t node_id;
-        Stamp heard;
-        usec_t last_seen;
         const char *agent_id;
-        const char *duplicate; /* "" clears it */
         const char *boot_id;
         const char *version;
         const char *os;
@@ -165,7 +162,9 @@ typedef struct NodeContact {
 
 /* STORE_E_NOT_FOUND. */
 int node_contact(Store *s, const NodeContact *c) _warn_unused_;
-/* Only the stamp: a waiting claim is a sign of life, too. */
+/* The other agent_id that was refused; NULL: there is none any more. */
+int node_set_duplicate(Store *s, uint64_t id, const char *agent_id) _warn_unused_;
+/* The moment it was heard: most heartbeats have nothing else to say. STORE_E_NOT_FOUND. */
 int node_heard(Store *s, uint64_t id, const Stamp *heard, usec_t last_seen) _warn_unused_;
 
 /* --- the dispatcher --- */

@@ -170,6 +170,12 @@ static int claim_pending(Store *s, const QueueClaim *claim, CommandList *ret) {
         return query_rows(&q, &command_type, &ret->items, &ret->n);
 }
 
+int queue_has_work(Store *s, uint64_t node_id) {
+        assert(s);
+
+        return row_exists(s, SQL_QUEUE_HAS_WORK, node_id);
+}
+
 int queue_claim(Store *s, const QueueClaim *claim, CommandList *ret) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_(command_list_done) CommandList claimed = COMMAND_LIST_NULL;
@@ -183,7 +189,7 @@ int queue_claim(Store *s, const QueueClaim *claim, CommandList *ret) {
 
         /* Most claims find nothing; those write nothing either. A command that comes right behind this look
          * rings the bell itself. */
-        r = claim->n_unstarted > 0 ? 1 : row_exists(s, SQL_QUEUE_HAS_WORK, claim->node_id);
+        r = claim->n_unstarted > 0 ? 1 : queue_has_work(s, claim->node_id);
         if (r <= 0)
                 return r < 0 ? r : (int) QUEUE_E_EMPTY;
 

@@ -176,6 +176,9 @@ typedef struct QueueClaim {
         usec_t wall;
 } QueueClaim;
 
+/* Whether a claim of this node may find something: 1, 0. One look, no transaction. */
+int queue_has_work(Store *s, uint64_t node_id) _warn_unused_;
+
 /* What was delivered to this node, is not accepted and is not in holding goes back first (it was lost on the
  * way), and so does what is accepted and in unstarted. Then the oldest pending commands, as many as it can
  * take, become dispatched, with the next attempt, in one statement. By id. QUEUE_E_EMPTY. Nothing is claimed

@@ -15,11 +15,14 @@
         "u.id, u.username, u.password_hash, u.role, u.enabled, u.created, u.password_changed, u.last_login"
 #define NODE_COLUMNS \
         "n.id, n.name, n.description, n.created, n.revision, n.state, n.health, n.health_reason," \
-        " n.draining, n.public_key, i.recipient, n.pin_open, n.heard_boot, n.heard_mono, n.last_seen," \
+        " n.draining, n.public_key, i.recipient, n.pin_open, h.boot, coalesce(h.mono, 0)," \
+        " coalesce(h.last_seen, 0)," \
         " n.agent_id, n.duplicate, n.boot_id, n.version, n.os, n.arch, n.hostname, n.addresses, n.tools," \
         " n.offered_key, n.capacity, n.free_bytes, n.clock_skew, n.enabled, n.labels, n.limit_jobs," \
         " n.limit_bandwidth, n.limit_cpu, n.limit_io, n.health_reasons"
-#define NODE_FROM " FROM nodes n LEFT JOIN node_identities i ON i.node_id = n.id "
+#define NODE_FROM \
+        " FROM nodes n LEFT JOIN node_identities i ON i.node_id = n.id" \
+        " LEFT JOIN node_heard h ON h.node_id = n.id "
 #define TARGET_COLUMNS \
         "id, name, type, config, secrets IS NOT NULL, secret_names, created, updated, revision, tested," \
         " test_ok, test_result"
@@ -167,15 +170,16 @@ const Statement statement_table[_SQL_MAX] = {
                   " WHERE c.node_id = ?1 AND c.state < 3)"),
         STATEMENT(NODE_OPEN_PIN, API, "UPDATE nodes SET pin_open = 1 WHERE id = ?1"),
         STATEMENT(NODE_CONTACT, API,
-                  "UPDATE nodes SET heard_boot = ?2, heard_mono = ?3, last_seen = ?4,"
-                  " agent_id = coalesce(?5, agent_id), duplicate = nullif(coalesce(?6, duplicate), ''),"
-                  " boot_id = coalesce(?7, boot_id), version = coalesce(?8, version), os = coalesce(?9,"
-                  " os), arch = coalesce(?10, arch), hostname = coalesce(?11, hostname),"
-                  " addresses = coalesce(?12, addresses), tools = coalesce(?13, tools),"
-                  " offered_key = coalesce(?14, offered_key), capacity = ?15, free_bytes = ?16,"
-                  " clock_skew = ?17 WHERE id = ?1"),
+                  "UPDATE nodes SET agent_id = coalesce(?2, agent_id), boot_id = coalesce(?3, boot_id),"
+                  " version = coalesce(?4, version), os = coalesce(?5, os), arch = coalesce(?6, arch),"
+                  " hostname = coalesce(?7, hostname), addresses = coalesce(?8, addresses),"
+                  " tools = coalesce(?9, tools), offered_key = coalesce(?10, offered_key),"
+                  " capacity = ?11, free_bytes = ?12, clock_skew = ?13 WHERE id = ?1"),
+        STATEMENT(NODE_SET_DUPLICATE, API, "UPDATE nodes SET duplicate = ?2 WHERE id = ?1"),
         STATEMENT(NODE_HEARD, API,
-                  "UPDATE nodes SET heard_boot = ?2, heard_mono = ?3, last_seen = ?4 WHERE id = ?1"),
+                  "INSERT INTO node_heard (node_id, boot, mono, last_seen) VALUES (?1, ?2, ?3, ?4)"
+                  " ON CONFLICT (node_id) DO UPDATE SET boot = excluded.boot, mono = excluded.mono,"
+                  " last_seen = excluded.last_seen"),
         STATEMENT(NODE_SET_STATE, DISPATCHER,
                   "UPDATE nodes SET state = ?3, health = ?4, health_reason = ?5, health_reasons = ?6"
                   " WHERE id = ?1 AND state = ?2"),

@@ -45,6 +45,7 @@ typedef enum Sql {
         SQL_NODE_DELETE,
         SQL_NODE_OPEN_PIN,
         SQL_NODE_CONTACT,
+        SQL_NODE_SET_DUPLICATE,
         SQL_NODE_HEARD,
         SQL_NODE_SET_STATE,
         SQL_NODE_SET_HEALTH,

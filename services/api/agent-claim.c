@@ -9,7 +9,6 @@
 #include "base/alloc.h"
 #include "base/parse.h"
 #include "base/text.h"
-#include "sys/event.h"
 #include "sys/log.h"
 
 #include "services/api/agent-private.h"
@@ -75,7 +74,13 @@ int agent_claim(Request *r) {
         op->claim = body;
         body = (ClaimBody){};
         op->until = now_usec(CLOCK_MONOTONIC) + wait * USEC_PER_SEC;
-        agents_enqueue(r->api->agents, op, /* urgent= */ true);
+        /* Most claims find nothing: they wait without a transaction. What is queued right behind this look
+         * rings. */
+        error = op->claim.n_unstarted > 0 ? 1 : queue_has_work(r->api->store, node->id);
+        if (error == 0)
+                agent_claim_wait(op);
+        else
+                agents_enqueue(r->api->agents, op, /* urgent= */ true);
         return 0;
 }
 
@@ -156,6 +161,7 @@ static int claim(AgentOp *op, CommandList *ret) {
                 .n_unstarted = op->claim.n_unstarted,
                 .capacity = op->claim.capacity,
                 .probes = op->claim.probes,
+                .now = agents_stamp(op->agents),
                 .wall = now_usec(CLOCK_REALTIME),
         };
         int r;
@@ -167,9 +173,6 @@ static int claim(AgentOp *op, CommandList *ret) {
                 return r;
         claim.holding = holding;
         claim.unstarted = unstarted;
-        r = stamp_now(&claim.now);
-        if (r < 0)
-                return r;
         r = queue_claim(op->agents->api->store, &claim, ret);
         if (r >= 0 && op->claim.n_unstarted > 0) {
                 op->rings = true;          /* runs wait again */
@@ -211,35 +214,20 @@ int agent_claim_run(AgentOp *op) {
 
 /* --- Waiting -------------------------------------------------------------------------------------- */
 
-static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
-        AgentOp *op = ASSERT_PTR(userdata);
-
-        agent_op_reply(op, MHD_HTTP_NO_CONTENT, NULL);
-        agent_op_answer(op);
-        return 0;
-}
-
 void agent_claim_wait(AgentOp *op) {
-        usec_t left;
         int r;
 
         assert(op);
 
-        left = usec_sub(op->until, now_usec(CLOCK_MONOTONIC));
         op->keeps_waiting = false;
         /* Two claims of one agent in one turn: the later one waits. */
         if (op->request && op->node->waiting)
                 end_older(op->node);
-        r = op->request && left > 0 ? 0 : -ETIME;
+        r = op->request && op->until > now_usec(CLOCK_MONOTONIC) ? agent_wait_add(op) : -ETIME;
         if (r >= 0)
-                r = event_add_timer(op->agents->api->event, &op->timer, left, on_timeout, op);
-        if (r < 0) {
-                agent_op_reply(op, MHD_HTTP_NO_CONTENT, NULL);
-                agent_op_answer(op);
                 return;
-        }
-        op->node->waiting = op;
-        op->agents->waiting++;
+        agent_op_reply(op, MHD_HTTP_NO_CONTENT, NULL);
+        agent_op_answer(op);
 }
 
 void agent_claim_wake(AgentNode *node) {
@@ -247,8 +235,6 @@ void agent_claim_wake(AgentNode *node) {
 
         if (!op)
                 return;
-        op->timer = sd_event_source_disable_unref(op->timer);
-        node->waiting = NULL;
-        op->agents->waiting--;
+        agent_wait_remove(op);
         agents_enqueue(op->agents, op, /* urgent= */ true);
 }

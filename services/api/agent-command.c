@@ -66,9 +66,7 @@ int agent_accept_run(AgentOp *op) {
 
         assert(op);
 
-        r = stamp_now(&now);
-        if (r < 0)
-                return r;
+        now = agents_stamp(op->agents);
         r = queue_accept(op->agents->api->store, &op->ref, op->node->id, &now, now_usec(CLOCK_REALTIME));
         r = refuse_outcome(op, r);
         if (r != 0)
@@ -220,9 +218,7 @@ int agent_progress_run(AgentOp *op) {
 
         assert(op);
 
-        r = stamp_now(&now);
-        if (r < 0)
-                return r;
+        now = agents_stamp(op->agents);
         if (op->progress.has_progress) {
                 r = format_progress(&op->progress.progress, &text);
                 if (r < 0)

@@ -14,6 +14,10 @@
 
 #define NODES_PER_LOOK 256
 
+/* Ticks from one writing of ordinary heartbeats to the next: silence is measured in 45 seconds, and who was
+ * away is written down and announced at once. */
+#define TICKS_PER_FLUSH 5U
+
 /* --- Operations ----------------------------------------------------------------------------------- */
 
 /* The request ends without us: the server stops, or the connection is gone. */
@@ -21,11 +25,8 @@ static void on_request_cancelled(Request *r, void *userdata) {
         AgentOp *op = ASSERT_PTR(userdata);
 
         op->request = NULL;
-        if (op->node && op->node->waiting == op) {
-                op->node->waiting = NULL;
-                op->agents->waiting--;
+        if (op->wait_link)
                 agent_op_free(op);
-        }
 }
 
 int agent_op_new(Request *r, AgentNode *node, AgentOpKind kind, AgentOp **ret) {
@@ -51,11 +52,11 @@ int agent_op_new(Request *r, AgentNode *node, AgentOpKind kind, AgentOp **ret) {
 AgentOp *agent_op_free(AgentOp *op) {
         if (!op)
                 return NULL;
+        agent_wait_remove(op);
         claim_body_done(&op->claim);
         progress_body_done(&op->progress);
         result_body_done(&op->result);
         enroll_body_done(&op->enroll);
-        sd_event_source_disable_unref(op->timer);
         json_decref(op->data);
         return mfree(op);
 }
@@ -110,10 +111,7 @@ static int give_answer(AgentOp *op) {
 void agent_op_answer(AgentOp *op) {
         Request *r = op->request;
 
-        if (op->node && op->node->waiting == op) {
-                op->node->waiting = NULL;
-                op->agents->waiting--;
-        }
+        agent_wait_remove(op);
         if (r)
                 request_end(r, give_answer(op));
         agent_op_free(op);
@@ -155,7 +153,7 @@ static void run_in_savepoint(AgentOp *op) {
 }
 
 /* All or nothing; 0 when it is on disk. */
-static int write_all(Agents *agents, AgentOp *ops, bool with_contacts) {
+static int write_all(Agents *agents, AgentOp *ops, bool with_contacts, bool all) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
 
@@ -163,7 +161,7 @@ static int write_all(Agents *agents, AgentOp *ops, bool with_contacts) {
         if (r < 0)
                 return r;
         if (with_contacts) {
-                r = agents_write_contacts(agents);
+                r = agents_write_contacts(agents, all);
                 if (r < 0)
                         return r;
         }
@@ -191,7 +189,7 @@ static void finish_ops(AgentOp *ops, int error, bool *ret_rings) {
 
 void agents_commit(Agents *agents, bool with_contacts) {
         AgentOp *ops = agents->ops;
-        bool rings = false;
+        bool rings = false, all = agents->is_stopping || agents->ticks % TICKS_PER_FLUSH == 0;
         int r;
 
         assert(agents);
@@ -200,12 +198,12 @@ void agents_commit(Agents *agents, bool with_contacts) {
                 return;
         agents->ops = NULL;
         agents->ops_end = &agents->ops;
-        r = write_all(agents, ops, with_contacts);
+        r = write_all(agents, ops, with_contacts, all);
         if (r < 0)
                 log_error_errno(r, "Failed to write what agents said: %m");
         finish_ops(ops, r, &rings);
         if (with_contacts)
-                agents_contacts_done(agents, r >= 0);
+                agents_contacts_done(agents, all, r >= 0);
         if (rings)
                 sibling_kick(agents->api);
 }
@@ -256,6 +254,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
                 agents->listening_since = now;
         agents->ticked = now;
         look_for_work(agents);
+        agents->ticks++;
         agents_commit(agents, /* with_contacts= */ true);
         r = event_rearm(agents->tick, AGENT_TICK_USEC);
         return r < 0 ? log_error_errno(r, "Failed to set the timer of the agents: %m") : 0;

@@ -139,9 +139,11 @@ int agent_heartbeat(Request *r) {
         heartbeat_body_done(&node->heartbeat);
         node->heartbeat = body;
         body = (HeartbeatBody){};
-        node->dirty = true;
         if (row.state != NODE_ONLINE)
                 node->announce = true;
+        agent_contact_note(r->api->agents, node,
+                           /* urgent= */ node->announce || node->content == 0 ||
+                                           node->heartbeat.n_running > 0);
         return answer(r, &row);
 }
 
@@ -172,9 +174,66 @@ int agent_self(Request *r) {
 
 /* --- The tick ------------------------------------------------------------------------------------- */
 
+/* Of each heartbeat the moment is written, of most of them nothing else: texts that did not change, and
+ * numbers that moved a little, are not worth a row of their size. With thousands of nodes that is the
+ * difference between a few pages and a few megabytes a second. */
+
+/* Free space counts as changed in steps of this part of itself. */
+#define FREE_STEPS 64U
+#define SKEW_STEP_USEC ((int64_t) (2 * USEC_PER_SEC))
+/* Numbers are as old as this at most. */
+#define CONTENT_USEC (5 * USEC_PER_MINUTE)
+
+void agent_contact_note(Agents *agents, AgentNode *node, bool urgent) {
+        assert(agents);
+        assert(node);
+
+        node->urgent = node->urgent || urgent;
+        if (node->dirty)
+                return;
+        node->dirty = true;
+        node->dirty_next = agents->dirty;
+        agents->dirty = node;
+}
+
+static uint64_t mix(uint64_t digest, const void *p, size_t n) {
+        const uint8_t *bytes = p;
+
+        for (size_t i = 0; i < n; i++)
+                digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);
+        return digest;
+}
+
+static uint64_t mix_text(uint64_t digest, const char *s) {
+        return mix(digest, strempty(s), strlen(strempty(s)) + 1);
+}
+
+/* The number without its lower bits: a new value for a step of about a part of FREE_STEPS. */
+static uint64_t coarse(uint64_t v) {
+        unsigned shift = 0;
+
+        while (v >> shift >= 2 * FREE_STEPS)
+                shift++;
+        return v >> shift << shift;
+}
+
+static uint64_t digest_of(const AgentNode *node, const char *addresses, const char *tools) {
+        const HeartbeatBody *h = &node->heartbeat;
+        const uint64_t numbers[] = { h->capacity, coarse(h->free_bytes),
+                                     (uint64_t) (node->clock_skew / SKEW_STEP_USEC) };
+        const char *const texts[] = { node->agent_id, h->boot_id, h->version, h->os, h->arch,
+                                      h->hostname, h->public_key, addresses, tools };
+        uint64_t digest = UINT64_C(0xcbf29ce484222325);
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                digest = mix_text(digest, texts[i]);
+        return mix(digest, numbers, sizeof(numbers));
+}
+
 static int renew(Agents *agents, const AgentNode *node, const Stamp *heard) {
         _cleanup_(freep) CommandRef *refs = NULL;
         const HeartbeatBody *h = &node->heartbeat;
+        int r;
 
         if (h->n_running == 0)
                 return 0;
@@ -186,7 +245,8 @@ static int renew(Agents *agents, const AgentNode *node, const Stamp *heard) {
                         .id = h->running[i].command,
                         .attempt = (uint32_t) h->running[i].attempt,
                 };
-        return queue_renew(agents->api->store, node->id, refs, h->n_running, heard, NULL);
+        r = queue_renew(agents->api->store, node->id, refs, h->n_running, heard, NULL);
+        return MIN(r, 0);
 }
 
 static int format_lists(const HeartbeatBody *h, char **ret_addresses, char **ret_tools) {
@@ -201,15 +261,12 @@ static int format_lists(const HeartbeatBody *h, char **ret_addresses, char **ret
         return json_format(h->tools, ret_tools, NULL);
 }
 
-static int write_contact(Agents *agents, AgentNode *node, const Stamp *now) {
+static int write_content(Agents *agents, AgentNode *node) {
         _cleanup_(freep) char *addresses = NULL, *tools = NULL;
         const HeartbeatBody *h = &node->heartbeat;
         NodeContact contact = {
                 .node_id = node->id,
-                .heard = *now,
-                .last_seen = now_usec(CLOCK_REALTIME) - usec_sub(now->mono, node->heard),
                 .agent_id = node->agent_id,
-                .duplicate = node->duplicate ? node->duplicate : "",
                 .boot_id = h->boot_id,
                 .version = h->version,
                 .os = h->os,
@@ -220,44 +277,73 @@ static int write_contact(Agents *agents, AgentNode *node, const Stamp *now) {
                 .free_bytes = h->free_bytes,
                 .clock_skew_usec = node->clock_skew,
         };
+        uint64_t digest;
         int r;
 
-        contact.heard.mono = node->heard;
         r = format_lists(h, &addresses, &tools);
         if (r < 0)
                 return r;
+        digest = digest_of(node, addresses, tools);
+        if (digest == node->content && usec_sub(node->heard, node->content_at) < CONTENT_USEC)
+                return 0;
         contact.addresses = addresses;
         contact.tools = tools;
         r = node_contact(agents->api->store, &contact);
-        if (r < 0)
+        if (r != 0)
                 return r;
-        r = renew(agents, node, &contact.heard);
+        node->content = digest;
+        node->content_at = node->heard;
+        return 0;
+}
+
+static int write_contact(Agents *agents, AgentNode *node, const Stamp *now) {
+        Store *store = agents->api->store;
+        Stamp heard = *now;
+        int r = 0;
+
+        heard.mono = node->heard;
+        if (node->token != 0)
+                r = node_token_used(store, node->token, now_usec(CLOCK_REALTIME));
+        if (r >= 0 && node->duplicate_changed)
+                r = node_set_duplicate(store, node->id, node->duplicate);
+        /* Without a heartbeat there is nothing to say. */
+        if (r < 0 || !node->heartbeat.boot_id)
+                return MIN(r, 0);
+        r = node_heard(store, node->id, &heard,
+                       now_usec(CLOCK_REALTIME) - usec_sub(now->mono, node->heard));
+        if (r >= 0)
+                r = write_content(agents, node);
+        if (r >= 0)
+                r = renew(agents, node, &heard);
         return MIN(r, 0);
 }
 
-int agents_write_contacts(Agents *agents) {
+/* Whoever was refused and stays away is forgotten. */
+static void forget_duplicates(Agents *agents, usec_t now) {
+        for (size_t i = 0; i < agents->n_nodes && agents->duplicates > 0; i++) {
+                AgentNode *node = agents->nodes[i];
+
+                if (!node->duplicate || usec_sub(now, node->duplicate_heard) <= AGENT_DUPLICATE_USEC)
+                        continue;
+                agent_duplicate_forget(agents, node);
+                agent_contact_note(agents, node, /* urgent= */ true);
+        }
+}
+
+int agents_write_contacts(Agents *agents, bool all) {
         ApiStamp stamp = {};
         int r;
 
         assert(agents);
 
-        r = stamp_now(&stamp.at);
-        if (r < 0)
-                return r;
+        stamp.at = agents_stamp(agents);
         stamp.listening_since = agents->listening_since;
         r = api_stamp_write(agents->api->store, &stamp);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < agents->n_nodes; i++) {
-                AgentNode *node = agents->nodes[i];
-
-                if (node->duplicate &&
-                    usec_sub(stamp.at.mono, node->duplicate_heard) > AGENT_DUPLICATE_USEC) {
-                        node->duplicate = mfree(node->duplicate);
-                        node->dirty = true;
-                }
-                /* Without a heartbeat in this process there is nothing to write yet. */
-                if (!node->dirty || !node->heartbeat.boot_id)
+        forget_duplicates(agents, stamp.at.mono);
+        for (AgentNode *node = agents->dirty; node; node = node->dirty_next) {
+                if (!all && !node->urgent)
                         continue;
                 r = write_contact(agents, node, &stamp.at);
                 if (r < 0)
@@ -266,19 +352,38 @@ int agents_write_contacts(Agents *agents) {
         return 0;
 }
 
-void agents_contacts_done(Agents *agents, bool written) {
+static void contact_done(Agents *agents, AgentNode *node) {
+        bool beaten = node->heartbeat.boot_id;
+
+        node->dirty = node->urgent = node->duplicate_changed = false;
+        node->token = 0;
+        heartbeat_body_done(&node->heartbeat);
+        node->heartbeat = (HeartbeatBody){};
+        if (!beaten || !node->announce)
+                return;
+        agent_bus_seen(agents, node->id);
+        node->announce = false;
+}
+
+void agents_contacts_done(Agents *agents, bool all, bool written) {
+        AgentNode **place;
+
         assert(agents);
 
-        if (!written)
+        if (!written) {
+                for (AgentNode *node = agents->dirty; node; node = node->dirty_next)
+                        node->content = 0;
                 return;
-        for (size_t i = 0; i < agents->n_nodes; i++) {
-                AgentNode *node = agents->nodes[i];
+        }
+        place = &agents->dirty;
+        while (*place) {
+                AgentNode *node = *place;
 
-                if (!node->dirty || !node->heartbeat.boot_id)
+                if (!all && !node->urgent) {
+                        place = &node->dirty_next;
                         continue;
-                node->dirty = false;
-                if (node->announce)
-                        agent_bus_seen(agents, node->id);
-                node->announce = false;
+                }
+                *place = node->dirty_next;
+                contact_done(agents, node);
         }
 }

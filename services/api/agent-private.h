@@ -22,6 +22,10 @@
 #define AGENT_RATE_BURST 600U
 /* What we know of one running command. */
 #define AGENT_PHASE_MAX 33
+/* How exactly a long poll ends, and how many such steps there are: those that end together are answered
+ * together, and whoever has a command to get waits meanwhile. */
+#define AGENT_WAIT_SLOT_USEC (50 * USEC_PER_MSEC)
+#define AGENT_WAIT_SLOTS 1200U
 
 typedef struct AgentOp AgentOp;
 
@@ -32,7 +36,9 @@ typedef struct AgentCommand {
         char phase[AGENT_PHASE_MAX];
 } AgentCommand;
 
-typedef struct AgentNode {
+typedef struct AgentNode AgentNode;
+
+struct AgentNode {
         uint64_t id;
         char *agent_id;         /* the instance that is heard */
         usec_t heard;           /* monotonic; 0: not by this process */
@@ -41,11 +47,17 @@ typedef struct AgentNode {
 
         AgentOp *waiting; /* its long poll */
 
-        /* the newest heartbeat, to be written at the next tick */
+        /* what is to be written at a tick; see agent-contact.c */
+        AgentNode *dirty_next;
         bool dirty;
-        bool announce; /* the dispatcher is to be told that it is here */
-        HeartbeatBody heartbeat;
+        bool urgent; /* at the next one */
+        bool duplicate_changed;
+        bool announce;           /* the dispatcher is to be told that it is here */
+        HeartbeatBody heartbeat; /* the newest one, until it is written */
         int64_t clock_skew;
+        uint64_t content;  /* what was written last, as a digest; 0: nothing */
+        usec_t content_at; /* monotonic */
+        uint64_t token;    /* its use is to be noted; 0: none */
 
         AgentCommand *commands;
         size_t n_commands;
@@ -53,7 +65,7 @@ typedef struct AgentNode {
         /* a bucket of requests */
         uint32_t allowance;
         usec_t allowance_at;
-} AgentNode;
+};
 
 typedef enum AgentOpKind {
         AGENT_OP_CLAIM,
@@ -74,8 +86,9 @@ struct AgentOp {
         CommandRef ref;
 
         ClaimBody claim;
-        sd_event_source *timer; /* of a claim that waits */
-        usec_t until;           /* monotonic, of a claim */
+        usec_t until;       /* monotonic, of a claim */
+        AgentOp *wait_next; /* while it waits: the others of its slot */
+        AgentOp **wait_link;
         ProgressBody progress;
         ResultBody result;
         EnrollBody enroll;
@@ -93,6 +106,10 @@ struct Agents {
         Api *api;
         AgentNode **nodes; /* sorted by id */
         size_t n_nodes;
+        AgentNode *dirty; /* those that a tick has something to write of */
+        unsigned duplicates;
+        uint64_t ticks;
+        bool is_stopping;
 
         AgentOp *ops; /* in order of arrival */
         AgentOp **ops_end;
@@ -102,6 +119,11 @@ struct Agents {
 
         usec_t listening_since;
         uint64_t data_version;
+        Stamp here; /* its boot; see agents_stamp() */
+
+        AgentOp *waits[AGENT_WAIT_SLOTS]; /* long polls, by the end of their wait */
+        uint64_t wheel_at;                /* the first slot that is not over */
+        sd_event_source *wheel;
         unsigned waiting;
 };
 
@@ -110,8 +132,12 @@ struct Agents {
 /* The node of the request's token, within its rate; else answers and gives positive. */
 int agent_node_of(Request *r, AgentNode **ret) _warn_unused_;
 AgentNode *agents_find(Agents *agents, uint64_t node_id);
+/* This instant. */
+Stamp agents_stamp(const Agents *agents);
 /* Whether this instance is the one that is heard, or may take over. Positive: the request was answered. */
 int agent_check_instance(Request *r, AgentNode *node, const char *agent_id) _warn_unused_;
+/* The instance that was refused is none any more. */
+void agent_duplicate_forget(Agents *agents, AgentNode *node);
 AgentCommand *agent_command_find(AgentNode *node, uint64_t id);
 /* Remembers a command; NULL: out of memory or out of room, both harmless. */
 AgentCommand *agent_command_note(AgentNode *node, uint64_t id, uint64_t run_id);
@@ -134,11 +160,14 @@ int agents_commit_start(Agents *agents) _warn_unused_;
 /* Runs the list now; with_contacts: heartbeats and the stamp, too. */
 void agents_commit(Agents *agents, bool with_contacts);
 
-/* --- agent-contact.c: called in the transaction of the tick --- */
+/* --- agent-contact.c --- */
 
-int agents_write_contacts(Agents *agents) _warn_unused_;
+/* Something about this node is to be written; urgent: at the next tick. */
+void agent_contact_note(Agents *agents, AgentNode *node, bool urgent);
+/* In the transaction of a tick; all: what is not urgent, too. */
+int agents_write_contacts(Agents *agents, bool all) _warn_unused_;
 /* After its commit; written: it was one. */
-void agents_contacts_done(Agents *agents, bool written);
+void agents_contacts_done(Agents *agents, bool all, bool written);
 
 /* --- agent-claim.c, agent-command.c, agent-enroll.c: called in the transaction --- */
 
@@ -151,6 +180,14 @@ int agent_accept_run(AgentOp *op) _warn_unused_;
 int agent_progress_run(AgentOp *op) _warn_unused_;
 int agent_result_run(AgentOp *op) _warn_unused_;
 int agent_enroll_run(AgentOp *op) _warn_unused_;
+
+/* --- agent-wait.c --- */
+
+int agent_wait_start(Agents *agents) _warn_unused_;
+/* From now on it is the one of its node that waits, until op->until. */
+int agent_wait_add(AgentOp *op) _warn_unused_;
+/* Takes it out, if it waits. */
+void agent_wait_remove(AgentOp *op);
 
 /* --- agent-bus.c --- */
 

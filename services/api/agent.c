@@ -47,19 +47,25 @@ AgentNode *agents_find(Agents *agents, uint64_t node_id) {
         return i < agents->n_nodes && agents->nodes[i]->id == node_id ? agents->nodes[i] : NULL;
 }
 
+Stamp agents_stamp(const Agents *agents) {
+        Stamp now;
+
+        assert(agents);
+
+        now = agents->here;
+        now.mono = now_usec(CLOCK_MONOTONIC);
+        return now;
+}
+
 /* Which instance was heard last stands in the store: a restart of ours lets no clone in. */
 static int load_instance(Agents *agents, AgentNode *node) {
         _cleanup_(node_done) Node row = NODE_NULL;
-        Stamp now;
         int r;
 
         r = node_get(agents->api->store, node->id, &row);
         if (r != 0)
                 return r;
-        r = stamp_now(&now);
-        if (r < 0)
-                return r;
-        if (streq(row.heard.boot_id, now.boot_id)) {
+        if (streq(row.heard.boot_id, agents->here.boot_id)) {
                 node->heard = row.heard.mono;
                 node->agent_id = TAKE_PTR(row.agent_id);
         }
@@ -133,11 +139,26 @@ int agent_node_of(Request *r, AgentNode **ret) {
                 return answered(request_fail_later(r, ERROR_TOO_MANY_REQUESTS, USEC_PER_SEC,
                                                    "This node sends more than %u requests a second.",
                                                    AGENT_RATE_PER_SEC));
+        if (r->principal.token_to_note) {
+                node->token = r->principal.token_id;
+                agent_contact_note(r->api->agents, node, /* urgent= */ true);
+        }
         *ret = node;
         return 0;
 }
 
 /* --- Instances ------------------------------------------------------------------------------------ */
+
+void agent_duplicate_forget(Agents *agents, AgentNode *node) {
+        assert(agents);
+        assert(node);
+
+        if (!node->duplicate)
+                return;
+        node->duplicate = mfree(node->duplicate);
+        node->duplicate_changed = true;
+        agents->duplicates--;
+}
 
 static int refuse_instance(Request *r, AgentNode *node, const char *agent_id, usec_t now) {
         int error;
@@ -147,11 +168,14 @@ static int refuse_instance(Request *r, AgentNode *node, const char *agent_id, us
                            "Two agents show the token of node %" PRIu64
                            ": is one machine a copy of the other? The newcomer is refused.",
                            node->id);
+        agent_duplicate_forget(r->api->agents, node);
         error = free_and_strdup(&node->duplicate, agent_id);
         if (error < 0)
                 return error;
+        r->api->agents->duplicates++;
         node->duplicate_heard = now;
-        node->dirty = true;
+        node->duplicate_changed = true;
+        agent_contact_note(r->api->agents, node, /* urgent= */ true);
         return answered(request_fail_later(
                         r, ERROR_NODE_DUPLICATE, AGENT_INSTANCE_USEC,
                         "Another agent with the token of this node is in contact. A copy of a "
@@ -175,7 +199,7 @@ int agent_check_instance(Request *r, AgentNode *node, const char *agent_id) {
                 if (error < 0)
                         return error;
                 if (streq_ptr(node->duplicate, agent_id))
-                        node->duplicate = mfree(node->duplicate);
+                        agent_duplicate_forget(r->api->agents, node);
                 node->announce = true;
         }
         if (usec_sub(now, node->heard) > AGENT_INSTANCE_USEC)
@@ -248,7 +272,11 @@ int agents_start(Agents *agents) {
         assert(agents);
 
         agents->listening_since = now_usec(CLOCK_MONOTONIC);
-        r = agent_bus_start(agents);
+        r = stamp_now(&agents->here);
+        if (r >= 0)
+                r = agent_wait_start(agents);
+        if (r >= 0)
+                r = agent_bus_start(agents);
         if (r < 0)
                 return r;
         return agents_commit_start(agents);
@@ -257,6 +285,7 @@ int agents_start(Agents *agents) {
 void agents_stop(Agents *agents) {
         assert(agents);
 
+        agents->is_stopping = true;
         for (size_t i = 0; i < agents->n_nodes; i++) {
                 AgentOp *op = agents->nodes[i]->waiting;
 
@@ -288,6 +317,7 @@ Agents *agents_free(Agents *agents) {
         free(agents->nodes);
         sd_event_source_disable_unref(agents->turn);
         sd_event_source_disable_unref(agents->tick);
+        sd_event_source_disable_unref(agents->wheel);
         return mfree(agents);
 }
 

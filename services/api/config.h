@@ -29,7 +29,7 @@ typedef struct ApiConfig {
 
 #define API_CONFIG_DEFAULTS \
         ((ApiConfig){ \
-                        .connections = 4096, \
+                        .connections = 24576, \
                         .connections_per_address = 512, \
                         .request_timeout = 75 * USEC_PER_SEC, \
                         .log_level = -1, \

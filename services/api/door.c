@@ -18,6 +18,21 @@
 
 /* --- The loop ------------------------------------------------------------------------------------- */
 
+/* The timer is left alone while it fires early enough: MHD's next time moves with every request, and setting
+ * a timer costs as much as a small answer. */
+static int plan_run(Door *d, usec_t delay) {
+        usec_t at = usec_add(now_usec(CLOCK_MONOTONIC), delay);
+
+        if (d->timer_at <= at)
+                return 0;
+        d->timer_at = at;
+        return event_rearm(d->timer, delay);
+}
+
+static int run_again(Door *d) {
+        return sd_event_source_set_enabled(d->again, SD_EVENT_ONESHOT);
+}
+
 int door_run(Door *d) {
         MHD_UNSIGNED_LONG_LONG ms;
 
@@ -27,18 +42,25 @@ int door_run(Door *d) {
         if (MHD_run(d->daemon) != MHD_YES)
                 return log_error_errno(EIO, "The HTTP server does not run: %m");
         if (d->is_woken)
-                return event_rearm(d->timer, 0);
+                return run_again(d);
         if (MHD_get_timeout(d->daemon, &ms) != MHD_YES)
-                return event_rearm(d->timer, USEC_INFINITY);
-        return event_rearm(d->timer, ms * USEC_PER_MSEC);
+                return 0;
+        return ms == 0 ? run_again(d) : plan_run(d, ms * USEC_PER_MSEC);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         return door_run(ASSERT_PTR(userdata));
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static int on_again(sd_event_source *source, void *userdata) {
         return door_run(ASSERT_PTR(userdata));
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Door *d = ASSERT_PTR(userdata);
+
+        d->timer_at = USEC_INFINITY;
+        return door_run(d);
 }
 
 void door_wake(Door *d) {
@@ -47,7 +69,7 @@ void door_wake(Door *d) {
         if (!d->daemon)
                 return;
         d->is_woken = true;
-        if (event_rearm(d->timer, 0) < 0)
+        if (run_again(d) < 0)
                 log_warning("Failed to wake the HTTP server, ignoring.");
 }
 
@@ -180,7 +202,13 @@ int door_open(Door *d) {
         if (!info)
                 return -EIO;
         r = sd_event_add_io(d->server->event, &d->io, info->epoll_fd, EPOLLIN, on_io, d);
-        return r < 0 ? r : event_add_timer(d->server->event, &d->timer, 0, on_timer, d);
+        if (r < 0)
+                return r;
+        r = sd_event_add_defer(d->server->event, &d->again, on_again, d);
+        if (r < 0)
+                return r;
+        d->timer_at = USEC_INFINITY;
+        return event_add_timer(d->server->event, &d->timer, USEC_INFINITY, on_timer, d);
 }
 
 void door_close(Door *d) {
@@ -190,5 +218,6 @@ void door_close(Door *d) {
                 MHD_stop_daemon(d->daemon);
         d->daemon = NULL;
         d->io = sd_event_source_disable_unref(d->io);
+        d->again = sd_event_source_disable_unref(d->again);
         d->timer = sd_event_source_disable_unref(d->timer);
 }

@@ -15,7 +15,7 @@
 #include "services/api/request.h"
 #include "services/api/login.h"
 
-/* The use of a key or a token is written down this often, not at every request. */
+/* The use of a key is written down this often, not at every request. */
 #define USE_NOTED_USEC USEC_PER_MINUTE
 
 void principal_done(Principal *p) {
@@ -162,12 +162,15 @@ static int find_node(Request *r) {
                 return error;
         if (!found.node_enabled)
                 return PRINCIPAL_E_DISABLED;
-        if (found.first_used == 0 || usec_sub(now, found.last_used) > USEC_PER_HOUR) {
+        r->principal.kind = PRINCIPAL_NODE;
+        /* The first use changes what other requests see, so it does not wait. */
+        if (found.first_used == 0) {
                 error = node_token_used(r->api->store, found.id, now);
                 if (error < 0)
                         return error;
         }
-        r->principal.kind = PRINCIPAL_NODE;
+        r->principal.token_to_note = found.first_used > 0 &&
+                        usec_sub(now, found.last_used) > USEC_PER_HOUR;
         r->principal.node_id = found.node_id;
         r->principal.token_id = found.id;
         return 0;

@@ -23,8 +23,9 @@ typedef struct Door {
         Server *server; /* weak */
         DoorKind kind;
         struct MHD_Daemon *daemon; /* NULL: closed */
-        sd_event_source *io, *timer;
-        bool is_woken; /* a connection was resumed: run again at once */
+        sd_event_source *io, *again, *timer;
+        usec_t timer_at; /* monotonic; USEC_INFINITY: it is off */
+        bool is_woken;   /* a connection was resumed: run again at once */
 } Door;
 
 struct Conn {

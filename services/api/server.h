@@ -7,9 +7,9 @@
  * A daemon of libmicrohttpd speaks TLS on all its connections or on none: there are several (door.c). We
  * accept, look at the first byte where TLS is expected, and bring each connection to the right one.
  *
- * After every MHD_run() the timer is armed anew with what MHD_get_timeout() says, or switched off: the epoll
- * set is edge-triggered, so without the timer a connection that still has bytes to take (TLS has read them
- * already, perhaps) would sleep; with a repeating one the loop would spin. The epoll set of 0.9.75 does not
+ * After every MHD_run() what MHD_get_timeout() says is done, again at once or by a timer: the epoll set is
+ * edge-triggered, so without that a connection that still has bytes to take (TLS has read them already,
+ * perhaps) would sleep; with a repeating timer the loop would spin. The epoll set of 0.9.75 does not
  * tell of MHD_resume_connection(): server_wake() does.
  *
  * libmicrohttpd limits the silence of a connection, not the time that a request takes in all: a sweep closes

@@ -160,9 +160,10 @@ static void step_log(Bench *b) {
 
 static void step_heartbeat(Bench *b) {
         NodeContact c = {
-                .node_id = NODE_LOCAL, .heard = b->now, .last_seen = WALL, .agent_id = "agent", .capacity = 4
+                .node_id = NODE_LOCAL, .agent_id = "agent", .capacity = 4
         };
 
+        CHECK_INT(node_heard(b->api, NODE_LOCAL, &b->now, WALL), 0);
         CHECK_INT(node_contact(b->api, &c), 0);
 }
 

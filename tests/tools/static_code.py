@@ -54,7 +54,7 @@ FOREIGN = {
     r'sqlite3\.h': r'lib/store/|tests/unit/store/',
     r'microhttpd\.h': r'services/api/',
     r'gnutls/.*\.h': r'services/api/tls\.c$',
-    r'openssl/.*|crypt\.h|jwt\.h': r'lib/crypto/',
+    r'openssl/.*|crypt\.h|jwt\.h': r'lib/crypto/|tests/bench/fleet/',
     r'systemd/sd-bus.*\.h': r'.*bus[^/]*$',
     r'jansson\.h': r'lib/wire/',
     r'yaml\.h': r'lib/sys/',

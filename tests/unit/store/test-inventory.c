@@ -116,10 +116,7 @@ static void test_node_contact(void) {
         _cleanup_(node_done) Node n = NODE_NULL;
         NodeContact c = {
                 .node_id = NODE_LOCAL,
-                .heard = fixture_stamp(7),
-                .last_seen = T0,
                 .agent_id = "agent-1",
-                .duplicate = "agent-2",
                 .boot_id = "boot",
                 .version = "0.1",
                 .os = "linux",
@@ -132,22 +129,26 @@ static void test_node_contact(void) {
                 .free_bytes = 1000,
                 .clock_skew_usec = -5,
         };
-        Stamp later = fixture_stamp(9);
+        Stamp first = fixture_stamp(7), later = fixture_stamp(9);
 
         fixture_init(&f);
         CHECK_INT(node_contact(f.api, &c), 0);
+        CHECK_INT(node_heard(f.api, NODE_LOCAL, &first, T0), 0);
+        CHECK_INT(node_set_duplicate(f.api, NODE_LOCAL, "agent-2"), 0);
+        CHECK_INT(node_set_duplicate(f.api, 99, "agent-2"), STORE_E_NOT_FOUND);
         CHECK_INT(node_get(f.api, NODE_LOCAL, &n), 0);
         CHECK_STR(n.agent_id, "agent-1");
         CHECK_STR(n.duplicate, "agent-2");
         CHECK_STR(n.offered_key, "age1k");
-        CHECK_STR(n.heard.boot_id, c.heard.boot_id);
+        CHECK_STR(n.heard.boot_id, first.boot_id);
         CHECK_INT(n.heard.mono, 7 * USEC_PER_SEC);
         CHECK_INT(n.capacity, 4);
         CHECK_INT(n.clock_skew_usec, -5);
         CHECK(!n.public_key);
         node_done(&n);
-        c = (NodeContact){ .node_id = NODE_LOCAL, .heard = fixture_stamp(8), .duplicate = "" };
+        c = (NodeContact){ .node_id = NODE_LOCAL };
         CHECK_INT(node_contact(f.api, &c), 0);
+        CHECK_INT(node_set_duplicate(f.api, NODE_LOCAL, NULL), 0);
         CHECK_INT(node_heard(f.api, NODE_LOCAL, &later, T0 + 2), 0);
         CHECK_INT(node_heard(f.api, 99, &later, T0), STORE_E_NOT_FOUND);
         CHECK_INT(node_get(f.api, NODE_LOCAL, &n), 0);
