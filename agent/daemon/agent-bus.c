@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/daemon/agent-bus.h"
+#include "agent/daemon/check-bus.h"
 #include "agent/daemon/local-check.h"
 #include "agent/daemon/work.h"
 #include "base/alloc.h"
@@ -14,6 +15,7 @@
 
 struct AgentBus {
         Agent *agent; /* weak */
+        char *name;   /* of several agents on one host, each has its own */
         BusDoors *doors;
 };
 
@@ -228,7 +230,9 @@ int agent_bus_new(Agent *a, AgentBus **ret) {
         if (!b)
                 return -ENOMEM;
         b->agent = a;
-        r = bus_doors_new(agent_event(a), BUS_AGENT_NAME, BUS_AGENT_PATH, -EBADF, &b->doors);
+        r = agent_bus_name(agent_options(a)->instance, &b->name);
+        if (r >= 0)
+                r = bus_doors_new(agent_event(a), b->name, BUS_AGENT_PATH, -EBADF, &b->doors);
         if (r >= 0)
                 r = bus_doors_add_vtable(b->doors, BUS_AGENT_INTERFACE, agent_vtable, b);
         if (r < 0) {
@@ -243,6 +247,7 @@ AgentBus *agent_bus_free(AgentBus *b) {
         if (!b)
                 return NULL;
         bus_doors_free(b->doors);
+        free(b->name);
         return mfree(b);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 
 #include "agent/daemon/agent.h"
+#include "agent/daemon/check-bus.h"
 #include "agent/daemon/enroll.h"
 #include "sys/daemon.h"
 #include "sys/event.h"
@@ -90,6 +91,8 @@ static int run(int argc, char *argv[]) {
         case AGENT_VERSION:
                 puts("backupx-agent " BACKUPX_VERSION);
                 return 0;
+        case AGENT_CHECK:
+                return agent_check(options.instance);
         case AGENT_ENROLL:
         case AGENT_WAIT_ONLINE:
                 r = event_new(&event);

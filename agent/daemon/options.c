@@ -21,6 +21,7 @@ const char agent_help[] =
                 "backupx-agent [OPTION…]               runs the agent\n"
                 "backupx-agent enroll [OPTION…]        exchanges an install link's token for the node's\n"
                 "backupx-agent wait-online [OPTION…]   waits until the master sees this node\n"
+                "backupx-agent check [--instance NAME] lets the running agent look at itself\n"
                 "backupx agent uninstall [--purge]     removes what the installer put on this host\n"
                 "\n"
                 "  --master URL        the master, https://backup.example.com:8340\n"
@@ -33,6 +34,7 @@ const char agent_help[] =
                 "  --pin PIN           the master's public key, sha256//BASE64; it alone decides then\n"
                 "  --insecure-tls      trust whoever answers (for tests only)\n"
                 "  --timeout SPAN      how long wait-online waits, default 60s\n"
+                "  --instance NAME     of check: the agent of backupx-agent@NAME.service\n"
                 "  --help, --version\n"
                 "\n"
                 "A single dash does, too. Each option is also a key of the configuration file, and a\n"
@@ -91,6 +93,7 @@ enum {
         OPTION_PIN,
         OPTION_INSECURE_TLS,
         OPTION_TIMEOUT,
+        OPTION_INSTANCE,
         OPTION_HELP,
         OPTION_VERSION,
 };
@@ -113,6 +116,8 @@ static char **text_field(AgentOptions *o, int option) {
                 return &o->ca_cert;
         case OPTION_PIN:
                 return &o->pin;
+        case OPTION_INSTANCE:
+                return &o->instance;
         default: /* a number of getopt */
                 return NULL;
         }
@@ -158,6 +163,7 @@ static int parse_flags(int argc, char *argv[], AgentOptions *o, Failure *reterr_
                 { "pin", required_argument, NULL, OPTION_PIN },
                 { "insecure-tls", no_argument, NULL, OPTION_INSECURE_TLS },
                 { "timeout", required_argument, NULL, OPTION_TIMEOUT },
+                { "instance", required_argument, NULL, OPTION_INSTANCE },
                 { "help", no_argument, NULL, OPTION_HELP },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 {},
@@ -176,6 +182,8 @@ static int parse_flags(int argc, char *argv[], AgentOptions *o, Failure *reterr_
                 o->verb = o->verb == AGENT_RUN ? AGENT_ENROLL : o->verb;
         else if (optind + 1 == argc && streq(argv[optind], "wait-online"))
                 o->verb = o->verb == AGENT_RUN ? AGENT_WAIT_ONLINE : o->verb;
+        else if (optind + 1 == argc && streq(argv[optind], "check"))
+                o->verb = o->verb == AGENT_RUN ? AGENT_CHECK : o->verb;
         else
                 return failure_set(reterr_failure, -EINVAL, "OPTION_INVALID",
                                    "Unexpected argument '%s'; see backupx-agent --help", argv[optind]);
@@ -193,6 +201,7 @@ static void overlay(AgentOptions *o, AgentOptions *from) {
                 offsetof(AgentOptions, proxy_url),
                 offsetof(AgentOptions, ca_cert),
                 offsetof(AgentOptions, pin),
+                offsetof(AgentOptions, instance),
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
@@ -276,6 +285,20 @@ static int normalize(AgentOptions *o, Failure *reterr_failure) {
         return 0;
 }
 
+static bool verb_needs_master(AgentVerb verb) {
+        switch (verb) {
+        case AGENT_RUN:
+        case AGENT_ENROLL:
+        case AGENT_WAIT_ONLINE:
+                return true;
+        case AGENT_CHECK:
+        case AGENT_HELP:
+        case AGENT_VERSION:
+                break;
+        }
+        return false;
+}
+
 static int load_sources(AgentOptions *o, const char *config, Failure *reterr_failure) {
         ConfigArgs environment = {
                 .items = option_items,
@@ -308,7 +331,7 @@ int agent_options_load(int argc, char *argv[], AgentOptions *ret, Failure *reter
         r = parse_flags(argc, argv, &flags, reterr_failure);
         if (r < 0)
                 return r;
-        if (flags.verb != AGENT_HELP && flags.verb != AGENT_VERSION) {
+        if (verb_needs_master(flags.verb)) {
                 r = load_sources(&o, flags.config, reterr_failure);
                 if (r < 0)
                         return r;
@@ -320,7 +343,7 @@ int agent_options_load(int argc, char *argv[], AgentOptions *ret, Failure *reter
                 o.token = erase_and_free(o.token);
         overlay(&o, &flags);
         r = fill_defaults(&o);
-        if (r >= 0 && o.verb != AGENT_HELP && o.verb != AGENT_VERSION)
+        if (r >= 0 && verb_needs_master(o.verb))
                 r = normalize(&o, reterr_failure);
         if (r < 0)
                 return r;

@@ -19,6 +19,7 @@ typedef enum AgentVerb {
         AGENT_RUN,
         AGENT_ENROLL,
         AGENT_WAIT_ONLINE,
+        AGENT_CHECK, /* asks the running agent of this host; of the options it takes the instance alone */
         AGENT_HELP,
         AGENT_VERSION,
 } AgentVerb;

@@ -137,6 +137,48 @@ class CheckSuite(unittest.TestCase):
         self.assertEqual(self.bus_check()[0], 'ok')
         self.wait_node(lambda node: node['health'] == 'healthy', 'health')
 
+    def local_check(self, *arguments):
+        """backupx agent check."""
+        return self.suite.cli(
+            'agent', 'check', *arguments,
+            check=False,
+            environment={
+                'DBUS_SYSTEM_BUS_ADDRESS': f'unix:path={self.suite.run}/bus',
+                'BACKUPX_LIBEXECDIR': str(self.suite.build / 'agent'),
+            },
+        )
+
+    def test_command_on_the_host(self):
+        answer = self.local_check()
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        self.assertRegex(answer.stdout, r'(?m)^ok +contact +http')
+        self.assertIn('found no error', answer.stderr)
+        self.policy.write_text('nonsense: 1\n')
+        answer = self.local_check('--instance', 'default')
+        self.assertEqual(answer.returncode, 1)
+        self.assertRegex(answer.stdout, r'(?m)^error +policy .*\n +Correct the file')
+        self.assertIn('found 1 error', answer.stderr)
+        self.policy.unlink()
+        answer = self.local_check('--instance', 'other')
+        self.assertEqual(answer.returncode, 1)
+        self.assertIn('No agent is at org.backupx.Agent1.i_other', answer.stderr)
+        self.check()
+
+    def test_instance(self):
+        """The agent of a further master has a name of its own."""
+        self.suite.processes.pop('agent').stop()
+        self.suite.start_agent(BACKUPX_AGENT_INSTANCE='second-one')
+        try:
+            self.suite.wait_online()
+            answer = self.local_check('--instance', 'second-one')
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+            self.assertIn('org.backupx.Agent1.i_second_2done', answer.stderr)
+            self.assertEqual(self.local_check().returncode, 1)
+        finally:
+            self.suite.processes.pop('agent').stop()
+            self.suite.start_agent()
+            self.suite.wait_online()
+
     def test_tools(self):
         """A program that is replaced, comes or goes is seen without anybody asking; one that hangs is told."""
         self.wait_node(lambda node: node['host']['tools'] == {'pg_dump': '15.6'}, 'the tools')

@@ -20,11 +20,15 @@ EXPOSURE = {
     'backupx-dispatcher.service': 15,
     'backupx-agent.service': 15,
     'backupx-agent@.service': 15,
+    'backupx-agent-check@.service': 10,
     'backupx-keys.service': 30,
     'backupx-backup@.service': 20,
     'backupx-probe@.service': 20,
     'backupx-restore@.service': 36,
 }
+CHECK = 'backupx-agent-check@default.service'
+CHECK_PASSED = 'b24ab42f27334ab194203cf14826833f'
+CHECK_FAILED = 'ccec9acab1c14b1bb46250ec3f52a847'
 NAMES = {'api': 'Api1', 'scheduler': 'Scheduler1', 'dispatcher': 'Dispatcher1', 'agent': 'Agent1'}
 
 skip_where_impossible()
@@ -347,7 +351,55 @@ class Units(unittest.TestCase):
         self.assertEqual(guest.get('auth/me')['username'], 'admin')
         guest.wait(lambda: guest.get('nodes/1')['status'] == 'online', 75, 'the agent after a restart')
 
-    def test_17_pages(self):
+    def check(self):
+        """Runs the check of the agent as its timer does; (result, what the journal got)."""
+        cursor = guest.run('journalctl', '-n', '0', '--show-cursor').stdout.rpartition('cursor: ')[2].strip()
+        result = guest.run('systemctl', 'start', CHECK, check=False)
+        guest.run('journalctl', '--sync')
+        return result, guest.journal(f'--after-cursor={cursor}', '-u', CHECK, '-o', 'verbose')
+
+    def test_17_check_timer(self):
+        """The agent is checked for as long as it runs."""
+        timer = 'backupx-agent-check@default.timer'
+        self.assertEqual(guest.show(timer, 'ActiveState'), 'active')
+        self.assertIn(timer, guest.run('systemctl', 'list-timers', '--no-pager').stdout)
+        self.assertNotIn(guest.show(timer, 'NextElapseUSecMonotonic'), ('', 'infinity', '0'))
+        guest.run('systemctl', 'stop', 'backupx-agent.service')
+        guest.wait(lambda: guest.show(timer, 'ActiveState') == 'inactive', what='the end of the timer')
+        result, journal = self.check()
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn('No agent is at org.backupx.Agent1', journal)
+        self.assertEqual(guest.show('backupx-agent.service', 'ActiveState'), 'inactive')
+        guest.run('systemctl', 'start', 'backupx-agent.service')
+        self.assertEqual(guest.show(timer, 'ActiveState'), 'active')
+        guest.wait(lambda: guest.get('nodes/1')['status'] == 'online', 75, 'the agent after a restart')
+
+    def test_18_check(self):
+        """A check that finds an error fails its unit, is in the journal, and is seen on the master."""
+        guest.wait(lambda: self.check()[0].returncode == 0, what='a check without an error')
+        _, journal = self.check()
+        self.assertIn(f'MESSAGE_ID={CHECK_PASSED}', journal)
+        self.assertRegex(journal, r'ok +jobs +systemd starts them')
+        self.assertRegex(journal, r'ok +reading +Jobs can read every file')
+        guest.wait(lambda: (guest.get('nodes/1')['last_check'] or {}).get('source') == 'agent')
+        self.assertIn('tar', guest.get('nodes/1')['host']['tools'])
+        guest.shell('install -d /etc/backupx-agent; echo nonsense: 1 >/etc/backupx-agent/policy.yaml')
+        result, journal = self.check()
+        self.assertNotEqual(result.returncode, 0)
+        self.assertEqual(guest.show(CHECK, 'ActiveState'), 'failed')
+        self.assertIn(CHECK, guest.run('systemctl', '--failed', '--no-pager').stdout)
+        self.assertIn(f'MESSAGE_ID={CHECK_FAILED}', journal)
+        self.assertIn('/etc/backupx-agent/policy.yaml:1', journal)
+        explained = guest.run('journalctl', '-x', f'MESSAGE_ID={CHECK_FAILED}', '--no-pager').stdout
+        self.assertIn('backupx agent check', explained)
+        guest.wait(lambda: guest.get('nodes/1')['health'] == 'degraded', what='the degraded health')
+        guest.run('rm', '/etc/backupx-agent/policy.yaml')
+        self.assertEqual(guest.run('backupx', 'agent', 'check', check=False).returncode, 0)
+        guest.wait(lambda: guest.get('nodes/1')['health'] == 'healthy', what='the health')
+        self.assertEqual(self.check()[0].returncode, 0)
+        self.assertNotEqual(guest.show(CHECK, 'ActiveState'), 'failed')
+
+    def test_19_pages(self):
         """The man pages that the units name are there."""
         for unit in EXPOSURE:
             text = guest.shell(f'cat /usr/lib/systemd/system/{unit}')
