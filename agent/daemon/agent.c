@@ -28,7 +28,7 @@
 #include "wire/names.h"
 
 /* Until somebody enrols this host. */
-#define TOKEN_INTERVAL (5 * USEC_PER_SEC)
+#define TOKEN_INTERVAL (2 * USEC_PER_SEC)
 
 struct Agent {
         sd_event *event;

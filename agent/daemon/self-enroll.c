@@ -6,12 +6,16 @@
 #include "agent/daemon/enroll.h"
 #include "agent/daemon/self-enroll.h"
 #include "base/alloc.h"
+#include "base/backoff.h"
 #include "base/text.h"
+#include "crypto/random.h"
 #include "crypto/token.h"
 #include "sys/log.h"
 
 /* A link that was used or expired comes to life no more; another one may be given any time. */
 #define REFUSED_PAUSE USEC_PER_MINUTE
+#define RETRY_MIN USEC_PER_SEC
+#define RETRY_MAX USEC_PER_MINUTE
 
 struct SelfEnroll {
         Master *master;
@@ -19,6 +23,7 @@ struct SelfEnroll {
         SelfEnrollDone done;
         void *userdata;
         MasterCall *call;
+        Backoff backoff;
         char *token;   /* that was asked with last */
         char *trouble; /* what the answer was */
         usec_t not_before;
@@ -35,10 +40,12 @@ const char *self_enroll_trouble(const SelfEnroll *e) {
 }
 
 static void refused(SelfEnroll *e, const Reply *reply) {
+        usec_t pause = backoff_next(&e->backoff, random_u32());
         const char *why = strempty(reply->message);
 
         if (reply->verdict != REPLY_RETRY)
-                e->not_before = usec_add(now_usec(CLOCK_MONOTONIC), REFUSED_PAUSE);
+                pause = usec_add(pause, REFUSED_PAUSE);
+        e->not_before = usec_add(now_usec(CLOCK_MONOTONIC), MAX(pause, reply->retry_after));
         if (streq_ptr(e->trouble, why))
                 return;
         log_error("The master does not enrol this host: %s", why);
@@ -87,8 +94,10 @@ void self_enroll_try(SelfEnroll *e, const char *token) {
 
         if (e->call)
                 return;
-        if (!streq_ptr(e->token, token))
+        if (!streq_ptr(e->token, token)) {
                 e->not_before = 0;
+                backoff_reset(&e->backoff);
+        }
         if (now_usec(CLOCK_MONOTONIC) < e->not_before)
                 return;
         erase_and_free(e->token);
@@ -112,6 +121,7 @@ int self_enroll_new(Master *master, int state_fd, SelfEnrollDone done, void *use
         e->state_fd = state_fd;
         e->done = done;
         e->userdata = userdata;
+        e->backoff = BACKOFF_INIT(RETRY_MIN, RETRY_MAX);
         *ret = e;
         return 0;
 }

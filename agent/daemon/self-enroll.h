@@ -18,8 +18,8 @@ SelfEnroll *self_enroll_free(SelfEnroll *e);
 
 /* Whether token is one to enrol with. */
 bool self_enroll_takes(const char *token);
-/* Asks the master, unless an answer is awaited. What was refused is asked for again slowly: the next time
- * that this is called after a minute. */
+/* Asks the master, unless an answer is awaited. To be called again and again: what failed is asked for anew
+ * after a pause with jitter, which grows, and what was refused after a minute and that. */
 void self_enroll_try(SelfEnroll *e, const char *token);
 /* Why not yet; NULL: nothing was heard. */
 const char *self_enroll_trouble(const SelfEnroll *e);

@@ -123,6 +123,31 @@ class MasterTrouble(AgentCase):
         self.token.write_text(self.master.token)
         self.wait_status('Connected to')
 
+    def test_enrols_itself(self):
+        """Given the token of an install link only, it enrols; a lost answer burns nothing, and once is enough."""
+        self.token.write_text('bxe_' + 'E' * 43)
+        self.master.script('/enroll', 'lost')
+        self.start()
+        self.wait_status('Connected to')
+        keys = {body['public_key'] for _, path, body in self.master.seen if path.endswith('/enroll')}
+        self.assertEqual((len(keys), self.master.count('/enroll')), (1, 2))
+        self.kill()
+        self.start()
+        self.wait_status('Connected to')
+        self.assertEqual(self.master.count('/enroll'), 2)
+
+    def test_refused_link(self):
+        """A link that was used is not asked for again and again; another one is taken at once."""
+        self.token.write_text('bxe_' + 'E' * 43)
+        self.master.script('/enroll', Reply(401, code='ENROLLMENT_USED'))
+        self.start()
+        self.wait_status('ENROLLMENT_USED')
+        time.sleep(3)  # longer than it waits between two looks at the file
+        self.assertEqual(self.master.count('/enroll'), 1)
+        self.token.write_text('bxe_' + 'F' * 43)
+        self.wait_status('Connected to')
+        self.assertEqual(self.master.count('/enroll'), 2)
+
     def test_heartbeat(self):
         """What it tells."""
         self.start()
