@@ -180,6 +180,9 @@ static const Option run_list_options[] = {
         { 0,   "task",    OPTION_STRING, "TASK",  NULL, NULL, "only those of this task" },
         { 0,   "on-node", OPTION_STRING, "NODE",  NULL, NULL, "only those on this node" },
 };
+static const Option queue_options[] = {
+        { 'n', "node", OPTION_NODE, "NODE", NULL, NULL, "only what is for this node" },
+};
 static const Option logs_options[] = {
         { 'f', "follow", OPTION_SWITCH, NULL, NULL, NULL, "go on until the run's end" },
 };
@@ -295,6 +298,9 @@ static const Command commands[] = {
           "print the log of a run", NULL },
         { "runs", "files", "RUN [PATH]", NULL, NO_OPTIONS, verb_runs_files,
           "list one directory of a backup", NULL },
+
+        { "queue", NULL, NULL, NULL, OPTIONS(queue_options), verb_queue,
+          "show what waits, what is out, and for what", NULL },
 
         { "restores", "list", NULL, NULL, OPTIONS(run_list_options), verb_list,
           "list the restores, the newest first", NULL },

@@ -27,6 +27,7 @@ int verb_nodes_reset(Cli *c, const Arguments *a);
 int verb_targets_test(Cli *c, const Arguments *a);
 int verb_tasks_create(Cli *c, const Arguments *a);
 int verb_tasks_run(Cli *c, const Arguments *a);
+int verb_queue(Cli *c, const Arguments *a);
 int verb_runs_cancel(Cli *c, const Arguments *a);
 int verb_runs_logs(Cli *c, const Arguments *a);
 int verb_runs_files(Cli *c, const Arguments *a);

@@ -82,6 +82,19 @@ json_t *node_to_json(const Node *node);
 json_t *node_limits_to_json(const NodeLimits *limits);
 json_t *node_queue_to_json(const NodeQueue *queue, usec_t now);
 
+/* --- the queue --- */
+
+/* An open command and what is known about it; a queued run without one is a command with the id 0. */
+typedef struct QueueItem {
+        const Command *command;
+        const char *task_name;
+        const char *node_name;
+        usec_t silence; /* since its last sign of life, while somebody listened */
+        const char *waits_for;
+} QueueItem;
+
+json_t *queue_item_to_json(const QueueItem *item, usec_t now);
+
 /* --- runs --- */
 
 /* targets may be NULL (lists), and so may progress, the JSON of a command that has not ended: its figures

@@ -72,6 +72,9 @@ int run_logs(Request *r);
 int run_entries(Request *r);
 int run_restore(Request *r);
 
+/* queue.c */
+int queue_get(Request *r);
+
 /* stream.c, audit.c, health.c, metrics.c */
 int events_get(Request *r);
 int audit_get(Request *r);

@@ -57,6 +57,10 @@ void page_add(Page *page, uint64_t key, json_t *item) {
 }
 
 int page_reply(Request *r, Page *page) {
+        return page_reply_with(r, page, /* more= */ NULL);
+}
+
+int page_reply_with(Request *r, Page *page, const json_t *more) {
         _cleanup_json_ json_t *data = json_object();
         char cursor[24]; /* of a 64 bit number */
 
@@ -68,6 +72,8 @@ int page_reply(Request *r, Page *page) {
             json_set(data, "items", page->items ? TAKE_PTR(page->items) : json_array()) < 0 ||
             json_set(data, "next_cursor",
                      page->n > page->limit ? json_from_string(cursor) : json_null()) < 0)
+                return -ENOMEM;
+        if (more && json_object_update(data, (json_t *) more) < 0)
                 return -ENOMEM;
         return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
 }

@@ -34,4 +34,6 @@ static inline size_t page_rows(const Page *page) {
 void page_add(Page *page, uint64_t key, json_t *item);
 /* Answers with {"items":[…],"next_cursor":…}. */
 int page_reply(Request *r, Page *page) _warn_unused_;
+/* The same with further fields beside items (NULL: none). */
+int page_reply_with(Request *r, Page *page, const json_t *more) _warn_unused_;
 void page_done(Page *page);

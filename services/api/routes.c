@@ -94,6 +94,9 @@ static const Route routes[] = {
           PAGE " path", run_entries },
         { METHOD_POST,   "/api/v1/runs/{id}/restore",      ACCESS_OPERATOR, LARGE,  NULL, run_restore },
 
+        { METHOD_GET,    "/api/v1/queue",                  ACCESS_VIEWER,   0,
+          PAGE " node_id", queue_get },
+
         { METHOD_GET,    "/api/v1/events",                 ACCESS_VIEWER,   0,      NULL, events_get },
 
         { METHOD_GET,    "/api/v1/audit",                  ACCESS_ADMIN,    0,

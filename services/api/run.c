@@ -6,6 +6,7 @@
 #include "store/queue.h"
 #include "store/run-log.h"
 #include "store/run.h"
+#include "store/queue-wait.h"
 #include "wire/entity.h"
 
 #include "services/api/api.h"
@@ -84,6 +85,25 @@ static int query_filter(Request *r, RunFilter *filter) {
         return error;
 }
 
+/* Why a run that has a command is queued still: its node says. */
+static int explain_wait(Request *r, Run *run) {
+        _cleanup_(node_queue_done) NodeQueue queue = NODE_QUEUE_NULL;
+        _cleanup_(command_done) Command command = COMMAND_NULL;
+        _cleanup_(node_done) Node node = NODE_NULL;
+        int error;
+
+        if (run->state != RUN_QUEUED || run->waiting || run->command_id == 0)
+                return 0;
+        error = command_get(r->api->store, run->command_id, &command);
+        if (error == 0)
+                error = node_get(r->api->store, run->node_id, &node);
+        if (error == 0)
+                error = node_queue_get(r->api->store, run->node_id, &queue);
+        if (error == 0)
+                error = queue_waits_for(&command, &node, &queue, &run->waiting);
+        return MIN(error, 0);
+}
+
 /* A run as it is now: while its command works, with the figures of the newest progress. */
 static int show(Request *r, const Run *run, const RunTargetList *targets, json_t **ret) {
         _cleanup_(freep) char *progress = NULL;
@@ -135,6 +155,8 @@ int run_get_one(Request *r) {
         if (error != 0)
                 return error < 0 ? error : fail_run(r);
         error = run_targets_get(r->api->store, r->id, &targets);
+        if (error >= 0)
+                error = explain_wait(r, &run);
         if (error < 0)
                 return error;
         error = show(r, &run, &targets, &data);

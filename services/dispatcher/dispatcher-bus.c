@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "services/dispatcher/dispatcher.h"
+#include "store/queue-wait.h"
 #include "sys/daemon.h"
 #include "wire/names.h"
 
@@ -68,16 +69,44 @@ static int name_caller(sd_bus_message *m, Actor *ret) {
 
 /* --- Reading --- */
 
+/* command (0: none yet), run (0: a probe), node, kind, state, attempt, queued at, deadline (0: none), what it
+ * waits for */
+#define QUEUE_TYPE "(ttsssutts)"
+
 static int append_command(sd_bus_message *reply, Dispatcher *d, const Command *c) {
+        _cleanup_(node_queue_done) NodeQueue queue = NODE_QUEUE_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
+        _cleanup_(freep) char *waits_for = NULL;
         int r;
 
         r = node_get(d->store, c->node_id, &node);
+        if (r == 0)
+                r = node_queue_get(d->store, c->node_id, &queue);
+        if (r == 0)
+                r = queue_waits_for(c, &node, &queue, &waits_for);
         if (r < 0)
                 return r;
-        return sd_bus_message_append(reply, "(ttsssut)", c->id, c->run_id, strempty(node.name),
+        return sd_bus_message_append(reply, QUEUE_TYPE, c->id, c->run_id, strempty(node.name),
                                      strempty(c->kind), command_state_to_string(c->state), c->attempt,
-                                     c->created);
+                                     c->created, c->deadline, strempty(waits_for));
+}
+
+/* Queued runs that have no command yet. */
+static int append_unassigned(sd_bus_message *reply, Dispatcher *d) {
+        _cleanup_(run_work_list_done) RunWorkList list = RUN_WORK_LIST_NULL;
+        int r;
+
+        r = runs_list_work(d->store, 0, DISPATCHER_PAGE, &list);
+        for (size_t i = 0; i < list.n && r >= 0; i++) {
+                const Run *run = &list.items[i].run;
+
+                if (list.items[i].command_state < 0 && run->state == RUN_QUEUED)
+                        r = sd_bus_message_append(reply, QUEUE_TYPE, UINT64_C(0), run->id,
+                                                  strempty(run->node_name), run_kind_to_string(run->kind),
+                                                  command_state_to_string(COMMAND_PENDING), 0U, run->queued,
+                                                  run->deadline, strempty(run->waiting));
+        }
+        return r;
 }
 
 static int append_queue(sd_bus_message *reply, Dispatcher *d) {
@@ -100,7 +129,7 @@ static int append_queue(sd_bus_message *reply, Dispatcher *d) {
                 if (list.n < DISPATCHER_PAGE)
                         break;
         }
-        return 0;
+        return append_unassigned(reply, d);
 }
 
 static int append_nodes(sd_bus_message *reply, Dispatcher *d) {
@@ -150,7 +179,7 @@ static int reply_list(sd_bus_message *m, Dispatcher *d, const char *type, Append
 }
 
 static int method_list_queue(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return reply_list(m, ASSERT_PTR(userdata), "(ttsssut)", append_queue, error);
+        return reply_list(m, ASSERT_PTR(userdata), QUEUE_TYPE, append_queue, error);
 }
 
 static int method_list_nodes(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -424,7 +453,7 @@ static const sd_bus_vtable dispatcher_vtable[] = {
         SD_BUS_PROPERTY("Running", "u", get_running, 0, 0),
         SD_BUS_PROPERTY("TimeoutsTotal", "t", get_timeouts, 0, 0),
         SD_BUS_PROPERTY("NodesOnline", "u", get_online, 0, 0),
-        SD_BUS_METHOD_WITH_ARGS("ListQueue", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ttsssut)", commands),
+        SD_BUS_METHOD_WITH_ARGS("ListQueue", SD_BUS_NO_ARGS, SD_BUS_RESULT("a" QUEUE_TYPE, commands),
                                 method_list_queue, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListNodes", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tssst)", nodes),
                                 method_list_nodes, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/text.h"
 #include "services/dispatcher/dispatcher.h"
+#include "store/queue-wait.h"
 
 /* Who has the label, and why those who cannot take the run cannot. */
 typedef struct Pool {
@@ -40,10 +41,6 @@ static bool is_usable(Pool *p, const Node *node) {
         return false;
 }
 
-static uint32_t places(const Node *node) {
-        return node->limits.jobs > 0 ? MIN(node->limits.jobs, node->capacity) : node->capacity;
-}
-
 static int add_node(Dispatcher *d, Pool *p, const Node *node) {
         PoolNode *grown;
         QueueCounts counts;
@@ -60,7 +57,7 @@ static int add_node(Dispatcher *d, Pool *p, const Node *node) {
                 .id = node->id,
                 .usable = is_usable(p, node),
                 .load = counts.pending + counts.dispatched + counts.accepted,
-                .capacity = places(node),
+                .capacity = node_places(node),
         };
         return 0;
 }

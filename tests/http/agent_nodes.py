@@ -369,8 +369,7 @@ class Pools(Case):
 
     def test_least_loaded(self):
         other = self.make_node(labels=[self.label, 'other'])
-        busy = SUITE.run_task(self.node.task)
-        wait_until(lambda: SUITE.client.get(f'runs/{busy}')['attempt'] is not None)
+        SUITE.run_task(self.node.task)
         wait_until(lambda: self.shown()['queue']['pending'] == 1, what='the first command')
         run = self.run_task()
         command = other.agent.claim_one(20)
@@ -390,6 +389,8 @@ class Pools(Case):
         shown = SUITE.client.get(f'runs/{run}')
         self.assertEqual((shown['state'], shown['node_id'], shown['node_label']), ('queued', None, self.label))
         self.assertIn(why, SUITE.logs(run))
+        waits = [item for item in SUITE.client.get('queue')['unassigned'] if item['run_id'] == run]
+        self.assertEqual((waits[0]['waits_for'], waits[0]['command_id']), (why, None))
         SUITE.client.post(f'nodes/{self.node.id}/undrain')
         command = self.agent.claim_one(20)
         self.assertEqual(command['spec']['run'], run)
@@ -422,6 +423,90 @@ class Pools(Case):
         self.assertIn(self.label, missed['error']['message'])
 
 
+class Queue(Case):
+    """Nothing is given up that lives, nothing lives that is silent."""
+
+    def queue(self, command):
+        """The command as the queue shows it."""
+        items = SUITE.client.get('queue?limit=500')['items']
+        return next((item for item in items if item['command_id'] == command['id']), None)
+
+    def test_shown(self):
+        run = SUITE.run_task(self.node.task)
+        shown = wait_until(
+            lambda: [item for item in SUITE.client.get('queue')['items'] if item['run_id'] == run], what='it'
+        )[0]
+        self.assertEqual((shown['state'], shown['attempt'], shown['node_id']), ('pending', 0, self.node.id))
+        self.assertEqual((shown['kind'], shown['task_name']), ('backup', f'{self.node.name}-task'))
+        self.assertTrue(shown['deadline'])
+        self.assertIn(self.node.name, shown['waits_for'])
+        command = self.agent.claim_one(20)
+        shown = self.queue(command)
+        self.assertEqual((shown['state'], shown['attempt']), ('dispatched', 1))
+        self.assertIn('accept', shown['waits_for'])
+        self.assertEqual(self.shown()['queue']['dispatched'], 1)
+        self.agent.accept(command)
+        self.assertEqual((self.queue(command)['state'], self.queue(command)['waits_for']), ('accepted', None))
+        self.assertEqual(self.shown()['queue']['running'], 1)
+        move('wall', 90)
+        self.assertGreaterEqual(self.queue(command)['age_s'], 90)
+        self.assertGreaterEqual(self.shown()['queue']['oldest_active_age_s'], 90)
+        self.agent.close()
+        self.agent.result(command)
+        self.assertIsNone(self.queue(command))
+        error = wait_until(lambda: self.shown()['queue']['last_error'], what='the error')
+        self.assertEqual((error['code'], error['message'], error['run_id']), ('TEST', 'ended by a test', run))
+
+    def test_signs_of_life(self):
+        """Heartbeats that name the command and reports about it renew its lease, each by itself."""
+        command = self.node.command()
+        self.agent.accept(command)
+        run = command['spec']['run']
+        reports = (
+            lambda: self.beat(running=[{'command': command['id'], 'attempt': command['attempt']}]),
+            lambda: self.agent.progress(command, phase='reading', bytes_read=1),
+        )
+        for report in reports:
+            old = 590 * 1000000
+            database('UPDATE commands SET heard_mono = heard_mono - ? WHERE id = ?', old, command['id'])
+            before = database('SELECT heard_mono FROM commands WHERE id = ?', command['id'])[0][0]
+            report()
+            wait_until(
+                lambda: database('SELECT heard_mono FROM commands WHERE id = ?', command['id'])[0][0] - before >= old,
+                what='the sign of life',
+            )
+            self.assertLess(self.queue(command)['silent_s'], 60)
+        # One that does not name it renews nothing.
+        database('UPDATE commands SET heard_mono = heard_mono - 9000000 WHERE id = ?', command['id'])
+        before = database('SELECT heard_mono FROM commands WHERE id = ?', command['id'])
+        self.beat()
+        time.sleep(1.5)
+        self.assertEqual(database('SELECT heard_mono FROM commands WHERE id = ?', command['id']), before)
+        self.agent.result(command)
+        self.assertEqual(SUITE.wait_run(run)['error']['code'], 'TEST')
+
+    def test_waits_for_its_node(self):
+        """A run whose node is away is not given up after ten minutes, but at its own deadline."""
+        SUITE.client.post(f'nodes/{self.node.id}/drain')
+        run = SUITE.run_task(self.node.task)
+        wait_until(lambda: self.shown()['queue']['pending'] == 1, what='the command')
+        move('monotonic', 3 * HOUR)
+        move('wall', 3 * HOUR)
+        time.sleep(1.5)
+        item = [item for item in SUITE.client.get('queue')['items'] if item['run_id'] == run][0]
+        self.assertEqual((item['state'], item['age_s'] >= 3 * HOUR), ('pending', True))
+        self.assertIn('drained', item['waits_for'])
+        self.assertEqual(SUITE.client.get(f'runs/{run}')['waiting_for'], item['waits_for'])
+        deadline = datetime.datetime.fromisoformat(item['deadline'].replace('Z', '+00:00'))
+        move('wall', int((deadline - wall_now()).total_seconds()) - 30)
+        time.sleep(1.5)
+        self.assertEqual(SUITE.client.get(f'runs/{run}')['state'], 'queued')
+        move('wall', 31)
+        missed = SUITE.wait_run(run)
+        self.assertEqual((missed['state'], missed['error']['code']), ('missed', 'DEADLINE_PASSED'))
+        self.assertEqual(self.shown()['queue']['timeouts'], 0)
+
+
 class Forged(Case):
     """Whoever has one node's token sees nothing of another one, on any route of agents."""
 
@@ -448,6 +533,7 @@ class Forged(Case):
             ('POST', 'agent/heartbeat', heartbeat, 200),
             ('GET', f'nodes/{self.node.id}', None, 401),
             ('GET', f'runs/{command["spec"]["run"]}', None, 401),
+            ('GET', 'queue', None, 401),
             ('GET', f'relay/{self.node.target}/', None, 401),
             ('GET', f'relay/{self.node.target}/{self.node.name}/', None, 401),
             ('PUT', f'relay/{self.node.target}/x?upload=1&part=0', None, 401),
