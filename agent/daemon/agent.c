@@ -46,6 +46,7 @@ struct Agent {
         char id[AGENT_ID_TEXT_MAX];
         char boot_id[BOOT_ID_TEXT_MAX];
         char *given; /* the credential; NULL: none */
+        AgentLimits limits;
         uint64_t node_id;
         char *node_name;
         char *status; /* as it was told last */
@@ -138,11 +139,58 @@ Work **agent_works(Agent *a) {
         return &a->works;
 }
 
+static uint32_t capacity(const Agent *a) {
+        return a->limits.jobs > 0 ? MIN(a->limits.jobs, a->options->capacity) : a->options->capacity;
+}
+
 AgentPlaces agent_free_places(const Agent *a) {
         assert(a);
 
-        return works_places_left(a->works,
-                                 (AgentPlaces){ a->options->capacity, a->options->probe_capacity });
+        return works_places_left(a->works, (AgentPlaces){ capacity(a), a->options->probe_capacity });
+}
+
+const AgentLimits *agent_limits(const Agent *a) {
+        assert(a);
+        return &a->limits;
+}
+
+uint64_t agent_bandwidth_share(const Agent *a) {
+        assert(a);
+        return agent_limits_share(&a->limits, works_count_heavy(a->works));
+}
+
+static void spread_limits(Agent *a) {
+        for (Work *w = a->works; w; w = w->next)
+                work_tell_limits(w);
+}
+
+void agent_take_limits(Agent *a, const json_t *json) {
+        AgentLimits limits;
+        int r;
+
+        assert(a);
+
+        if (!json_is_object(json) || agent_limits_parse(json, &limits) < 0 ||
+            agent_limits_equal(&limits, &a->limits))
+                return;
+        a->limits = limits;
+        r = agent_limits_save(a->state_fd, &limits);
+        if (r < 0)
+                log_warning_errno(r, "The limits of this node cannot be kept, ignoring: %m");
+        log_info("The master limits this node to %" PRIu32 " jobs, %" PRIu64 " bytes a second, the weights"
+                 " %" PRIu32 " and %" PRIu32 "; 0 is no limit",
+                 limits.jobs, limits.bandwidth, limits.cpu_weight, limits.io_weight);
+        spread_limits(a);
+        claim_update(a->claim);
+}
+
+void agent_disabled(Agent *a) {
+        assert(a);
+
+        for (Work *w = a->works, *next; w; w = next) {
+                next = w->next;
+                work_cancel(w, /* stopping= */ false);
+        }
 }
 
 bool agent_has_lost_work(const Agent *a) {
@@ -272,6 +320,7 @@ static void exit_when_done(Agent *a) {
 void agent_work_changed(Agent *a) {
         assert(a);
 
+        spread_limits(a);
         tell_status(a);
         if (a->stopping)
                 exit_when_done(a);
@@ -492,6 +541,7 @@ static int open_folders(Agent *a, Failure *reterr_failure) {
         if (a->results_fd < 0)
                 return a->results_fd;
         (void) fchmod(a->state_fd, 0700); /* whoever made it */
+        agent_limits_load(a->state_fd, &a->limits);
         state_dir_tidy(a->state_fd, /* only_old= */ false);
         state_dir_tidy(a->results_fd, /* only_old= */ true); /* jobs write there, too */
         r = state_identity(a->state_fd, &a->identity, reterr_failure);

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 #include "agent/common/results.h"
+#include "agent/daemon/limits.h"
 #include "agent/daemon/master.h"
 #include "agent/daemon/state-dir.h"
 #include "agent/daemon/work-state.h"
@@ -70,6 +71,10 @@ json_t *agent_list_work(const Agent *a, WorkStateFilter which);
  * not know how gets it reported as lost. */
 json_t *agent_list_unstarted(const Agent *a);
 
+/* What the master allows; and what of it one of the jobs that run now may send. */
+const AgentLimits *agent_limits(const Agent *a);
+uint64_t agent_bandwidth_share(const Agent *a);
+
 /* --- What its parts tell it ---------------------------------------------------------------------------- */
 
 /* One element of a claim's answer. */
@@ -91,6 +96,10 @@ void agent_duplicated(Agent *a, bool duplicated);
 void agent_token_refused(Agent *a);
 /* A heartbeat would have something new to tell. */
 void agent_facts_changed(Agent *a);
+/* "limits" of a heartbeat's answer; NULL and nonsense change nothing. */
+void agent_take_limits(Agent *a, const json_t *json);
+/* The node was disabled: what runs is not wanted any more. */
+void agent_disabled(Agent *a);
 /* Something ended, or changed what the status line tells. */
 void agent_work_changed(Agent *a);
 void agent_work_ended(Agent *a, WorkName name);

@@ -97,6 +97,8 @@ static void on_claim(const Reply *reply, void *userdata) {
         p->call = NULL;
         c->duplicated = reply->verdict == REPLY_DUPLICATE;
         agent_duplicated(c->agent, c->duplicated);
+        if (streq_ptr(reply->code, CODE_NODE_DISABLED))
+                agent_disabled(c->agent);
         /* No new claim before all of this answer is taken: it would not name what is held from now on. */
         c->taking = true;
         take_commands(c, reply);

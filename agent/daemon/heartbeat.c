@@ -64,6 +64,7 @@ static void take_answer(Heartbeat *h, const json_t *data) {
                 agent_greeted(h->agent);
         }
         take_cancels(h, json_object_get(data, "cancel"));
+        agent_take_limits(h->agent, json_object_get(data, "limits"));
         if (sealed)
                 agent_take_token(h->agent, sealed);
 }
@@ -92,7 +93,9 @@ static void on_answer(const Reply *reply, void *userdata) {
                 take_answer(h, reply->data);
         else if (reply->verdict != REPLY_EMPTY)
                 h->greeted = false;
-        if (reply->verdict == REPLY_UNAUTHORIZED)
+        if (streq_ptr(reply->code, CODE_NODE_DISABLED))
+                agent_disabled(h->agent);
+        else if (reply->verdict == REPLY_UNAUTHORIZED)
                 agent_token_refused(h->agent);
         if (h->call) /* with another token, just now */
                 return;

@@ -30,6 +30,12 @@ int job_context_build(const Agent *a, json_t **ret) {
                 r = json_set(context, "insecure_tls", json_boolean(o->insecure_tls));
         if (r >= 0)
                 r = json_set(context, "results_dir", json_string(o->results_dir));
+        if (r >= 0)
+                r = json_set(context, "bandwidth", json_from_u64(agent_bandwidth_share(a)));
+        if (r >= 0)
+                r = json_set(context, "cpu_weight", json_from_u64(agent_limits(a)->cpu_weight));
+        if (r >= 0)
+                r = json_set(context, "io_weight", json_from_u64(agent_limits(a)->io_weight));
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(context);

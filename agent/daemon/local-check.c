@@ -124,6 +124,7 @@ static void on_message(Channel *channel, const json_t *message, void *userdata) 
         case JOB_PROGRESS:
         case JOB_LOG:
         case JOB_SYNC:
+        case JOB_LIMITS:
         case _JOB_MESSAGE_MAX:
         case _JOB_MESSAGE_INVALID:
                 break;

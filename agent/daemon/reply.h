@@ -20,6 +20,9 @@ typedef enum ReplyVerdict {
 
 DECLARE_STRING_TABLE(reply_verdict, ReplyVerdict);
 
+/* An administrator disabled the node: its work is not wanted, and it asks slowly until it is enabled. */
+#define CODE_NODE_DISABLED "NODE_DISABLED"
+
 typedef struct Reply {
         ReplyVerdict verdict;
         unsigned status;    /* 0: there was no answer */

@@ -63,6 +63,26 @@ static int add_checks(const Work *w, json_t *message) {
         return r < 0 ? r : json_set(message, "checks", items);
 }
 
+/* Each job gets an equal share; what others leave unused is not given away. */
+void work_tell_limits(Work *w) {
+        _cleanup_json_ json_t *message = NULL;
+        uint64_t bandwidth;
+
+        assert(w);
+
+        bandwidth = agent_bandwidth_share(w->agent);
+        if (launch_is_probe(w->kind) || w->state != WORK_RUNNING || !w->channel || w->bandwidth == bandwidth)
+                return;
+        message = job_message_new(JOB_LIMITS);
+        if (!message || json_set(message, "bandwidth", json_from_u64(bandwidth)) < 0 ||
+            channel_send(w->channel, message) < 0)
+                log_struct(LOG_WARNING, NULL, WORK_FIELDS(w),
+                           "The job of command %" PRIu64 " cannot be told its bandwidth, ignoring",
+                           w->name.command);
+        else
+                w->bandwidth = bandwidth;
+}
+
 static int send_start(Work *w) {
         _cleanup_json_ json_t *message = job_message_new(JOB_START);
         json_t *context = NULL;
@@ -122,6 +142,7 @@ static void on_hello(Work *w, const json_t *message) {
                 return;
         }
         w->sealed = erase_and_free(w->sealed);
+        w->bandwidth = agent_bandwidth_share(w->agent);
         work_apply(w, WORK_EVENT_HELLO);
         if (launch_is_probe(w->kind))
                 (void) !event_rearm(w->timer, WORK_PROBE_LIMIT);
@@ -186,6 +207,7 @@ static void on_message(Channel *c, const json_t *message, void *userdata) {
         case JOB_CANCEL:
         case JOB_ACK:
         case JOB_SYNC:
+        case JOB_LIMITS:
         case _JOB_MESSAGE_MAX:
         case _JOB_MESSAGE_INVALID:
                 break;

@@ -50,6 +50,7 @@ struct Work {
         bool looked; /* for signs of life of an orphan */
         pid_t pid;   /* of our child; 0: systemd's */
         sd_event_source *child;
+        uint64_t bandwidth; /* that it was told last */
         unsigned launches;
         Backoff launch_backoff;
 
@@ -91,6 +92,8 @@ void work_set_failure(Work *w, const char *status, const char *code, const char 
 /* work-job.c */
 void work_launch(Work *w);
 int work_open_line(Work *w, int fd) _warn_unused_;
+/* Tells a running job its share of the bandwidth, when it changed. */
+void work_tell_limits(Work *w);
 void work_close_line(Work *w);
 void work_cancel_job(Work *w);
 void work_look_for_orphan(Work *w);

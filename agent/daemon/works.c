@@ -35,6 +35,15 @@ unsigned works_count_jobs(const Work *first) {
         return n;
 }
 
+unsigned works_count_heavy(const Work *first) {
+        unsigned n = 0;
+
+        for (const Work *w = first; w; w = w->next)
+                if (work_state_takes_place(w->state) && !launch_is_probe(w->kind))
+                        n++;
+        return n;
+}
+
 AgentPlaces works_places_left(const Work *first, AgentPlaces places) {
         for (const Work *w = first; w; w = w->next) {
                 unsigned *place = launch_is_probe(w->kind) ? &places.probes : &places.heavy;

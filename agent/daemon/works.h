@@ -14,6 +14,8 @@ bool works_has_attempt(const Work *first, WorkName name) _pure_;
 bool works_has_lost(const Work *first) _pure_;
 /* Jobs that fill a place. */
 unsigned works_count_jobs(const Work *first) _pure_;
+/* The same without probes. */
+unsigned works_count_heavy(const Work *first) _pure_;
 /* What is left of these places. */
 AgentPlaces works_places_left(const Work *first, AgentPlaces places) _pure_;
 /* Whether a stop has to wait: for children, and for the results of those that it ended. */

@@ -43,6 +43,7 @@ struct Job {
         int results_fd;
         JobLink *link;
         JobRun run;
+        Pace pace;
         pthread_t worker;
         bool has_worker;
 
@@ -196,7 +197,9 @@ static int prepare(Job *j, Failure *reterr_failure) {
                 .storage_dir = j->storage_dir,
                 .tools_path = j->tools_path,
                 .link = j->link,
+                .pace = &j->pace,
         };
+        pace_set(&j->pace, j->start.context.bandwidth);
         notify_status("%s, command %" PRIu64 ", attempt %" PRIu64, command_kind_to_string(j->start.kind),
                       j->start.name.command, j->start.name.attempt);
         return start_worker(j);
@@ -266,6 +269,13 @@ static void on_cancel(Job *j) {
                 job_link_cancel(j->link);
 }
 
+/* Its share of what the node may send. */
+static void on_limits(Job *j, const json_t *message) {
+        json_int_t bandwidth = json_integer_value(json_object_get(message, "bandwidth"));
+
+        pace_set(&j->pace, bandwidth > 0 ? (uint64_t) bandwidth : 0);
+}
+
 /* A restarted agent looks for the mark, and may have lost what it had read before it ended. */
 static void on_sync(Job *j, const json_t *message) {
         if (channel_send(j->channel, message) < 0)
@@ -300,6 +310,9 @@ static void on_message(Channel *c, const json_t *message, void *userdata) {
                 break;
         case JOB_SYNC:
                 on_sync(j, message);
+                break;
+        case JOB_LIMITS:
+                on_limits(j, message);
                 break;
         case JOB_HELLO:
         case JOB_PROGRESS:
@@ -420,6 +433,7 @@ int job_new(sd_event *event, const JobArgs *args, Job **ret) {
         if (!j)
                 return -ENOMEM;
         j->event = sd_event_ref(event);
+        j->pace = (Pace) PACE_INIT;
         j->lock_fd = j->results_fd = -EBADF;
         r = free_and_strdup(&j->policy_path, args->policy_path);
         if (r >= 0)

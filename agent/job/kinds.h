@@ -7,6 +7,7 @@
 #include "agent/common/policy.h"
 #include "agent/job/link.h"
 #include "agent/job/start.h"
+#include "storage/pace.h"
 
 typedef struct JobRun {
         const JobStart *start;
@@ -14,6 +15,7 @@ typedef struct JobRun {
         const char *storage_dir; /* where local targets need no rule */
         const char *tools_path;  /* where tools are looked for */
         JobLink *link;
+        Pace *pace; /* of what it uploads */
 } JobRun;
 
 /* Fills *ret, whatever happens. */

@@ -34,6 +34,9 @@ static void read_context(JsonReader *top, JobContext *c) {
         (void) json_reader_strdup(&r, "proxy_url", JSON_OPTIONAL, URL_MAX, &c->proxy_url);
         (void) json_reader_bool(&r, "insecure_tls", JSON_OPTIONAL, &c->insecure_tls);
         (void) json_reader_strdup(&r, "results_dir", JSON_REQUIRED, WIRE_PATH_MAX, &c->results_dir);
+        (void) json_reader_u64(&r, "bandwidth", JSON_OPTIONAL, INT64_MAX, &c->bandwidth);
+        (void) json_reader_u32(&r, "cpu_weight", JSON_OPTIONAL, AGENT_WEIGHT_MAX, &c->cpu_weight);
+        (void) json_reader_u32(&r, "io_weight", JSON_OPTIONAL, AGENT_WEIGHT_MAX, &c->io_weight);
         if (json_reader_object(&r, "node", JSON_OPTIONAL, &node) > 0) {
                 (void) json_reader_u64(&node, "id", JSON_OPTIONAL, INT64_MAX, &c->node_id);
                 (void) json_reader_strdup(&node, "name", JSON_OPTIONAL, AGENT_TEXT_MAX, &c->node_name);

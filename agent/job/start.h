@@ -15,6 +15,8 @@ typedef struct JobContext {
         uint64_t node_id;
         char *node_name;
         char *results_dir;
+        uint64_t bandwidth;             /* bytes a second of uploads; 0: no limit */
+        uint32_t cpu_weight, io_weight; /* 0: as the unit says */
 } JobContext;
 
 typedef struct JobStart {

@@ -41,6 +41,7 @@ int job_target_open(const JobRun *run, const SpecTarget *target, Storage **ret, 
                                 .insecure_tls = context->insecure_tls,
                                 .attempt = run->start->name.attempt,
                 },
+                .pace = run->pace,
                 .cancel = job_link_cancelled(run->link),
         };
         return storage_open(&config, ret, reterr_failure);

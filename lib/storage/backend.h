@@ -3,6 +3,7 @@
 
 /* What a type of storage implements. For the files of this folder. */
 
+#include "storage/pace.h"
 #include "storage/storage.h"
 #include "wire/json.h"
 
@@ -33,6 +34,7 @@ struct Storage {
         char *name;
         const atomic_bool *cancel;
         usec_t stall;
+        Pace *pace;
         atomic_uint_fast64_t last_progress;
         void *backend;
 };

@@ -33,6 +33,11 @@ static size_t on_read(char *buf, size_t size, size_t n, void *userdata) {
         HttpClient *c = ASSERT_PTR(userdata);
         size_t part = MIN(size * n, c->upload_left);
 
+        if (part > 0) {
+                part = pace_wait(c->args.pace, part, c->args.cancel);
+                if (part == 0)
+                        return CURL_READFUNC_ABORT;
+        }
         memcpy(buf, c->upload, part);
         c->upload += part;
         c->upload_left -= part;

@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/macros.h"
 #include "base/times.h"
+#include "storage/pace.h"
 
 typedef struct HttpClient HttpClient;
 
@@ -23,6 +24,7 @@ typedef struct HttpClientArgs {
         const char *proxy_url; /* or NULL: none, whatever the environment says */
         bool insecure_tls;
         usec_t stall;
+        Pace *pace;                    /* of what is sent; or NULL */
         const atomic_bool *cancel;     /* or NULL */
         void (*moved)(void *userdata); /* called when bytes moved; or NULL */
         void *userdata;

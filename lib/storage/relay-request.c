@@ -32,6 +32,7 @@ int relay_client_new(Storage *s, const atomic_bool *cancel, usec_t stall, HttpCl
                 .proxy_url = l->proxy_url,
                 .insecure_tls = l->insecure_tls,
                 .stall = stall,
+                .pace = s->pace,
                 .cancel = cancel,
                 .moved = on_moved,
                 .userdata = s,

@@ -55,6 +55,7 @@ typedef struct StorageConfig {
         const struct json_t *secrets; /* an object, or NULL */
         StorageContext context;
         const atomic_bool *cancel; /* ends waits and retries; may be NULL */
+        struct Pace *pace;         /* of all that goes over the network; may be NULL */
         usec_t stall;              /* 0: STORAGE_STALL_DEFAULT */
 } StorageConfig;
 

@@ -16,6 +16,8 @@
 #define AGENT_RESULT_MAX (4U << 20)     /* a page of a listing */
 
 #define AGENT_CAPACITY_MAX 64 /* commands at a time on one node */
+/* Weights of processor and disk, as systemd has them. */
+#define AGENT_WEIGHT_MAX 10000U
 #define AGENT_HOLDING_MAX 256 /* commands that an agent may name */
 #define AGENT_ADDRESSES_MAX 32
 #define AGENT_TOOLS_MAX 32

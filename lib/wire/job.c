@@ -19,6 +19,7 @@ static const char *const job_message_table[_JOB_MESSAGE_MAX] = {
         [JOB_LOG] = "log",
         [JOB_RESULT] = "result",
         [JOB_SYNC] = "sync",
+        [JOB_LIMITS] = "limits",
 };
 
 DEFINE_STRING_TABLE(job_message, JobMessage);

@@ -4,7 +4,8 @@
 /* The line between agent and job, a unix stream: frames of a 32 bit big-endian length and one JSON object.
  *
  * job → agent   hello {protocol, version, pid}, then progress, log, and one result {status, error, result}
- * agent → job   start {command, attempt, kind, deadline, spec, secrets, context}, cancel, ack, sync {token}
+ * agent → job   start {command, attempt, kind, deadline, spec, secrets, context}, cancel, ack, sync {token},
+ *               limits {bandwidth}
  *
  * Hello comes first: a connection that ends before it means that the job was not started. The job waits for
  * the ack of its result for a while and ends. A restarted agent, which cannot know where in a frame it
@@ -28,6 +29,7 @@ typedef enum JobMessage {
         JOB_LOG,
         JOB_RESULT,
         JOB_SYNC,
+        JOB_LIMITS, /* bandwidth: bytes a second of uploads, 0: no limit */
         _JOB_MESSAGE_MAX,
         _JOB_MESSAGE_INVALID = -EINVAL,
 } JobMessage;

@@ -69,8 +69,8 @@ static int name_caller(sd_bus_message *m, Actor *ret) {
 
 /* --- Reading --- */
 
-/* command (0: none yet), run (0: a probe), node, kind, state, attempt, queued at, deadline (0: none), what it
- * waits for */
+/* command (0: none yet), run (0: a probe), node, kind, state, attempt, queued at, deadline (0: none), what
+ * it waits for */
 #define QUEUE_TYPE "(ttsssutts)"
 
 static int append_command(sd_bus_message *reply, Dispatcher *d, const Command *c) {

@@ -38,6 +38,7 @@ METHODS = {
         ('org.backupx.Internal.Dispatcher1', 'Probe', 'change', ('s', '{}')),
         ('org.backupx.Internal.Dispatcher1', 'CancelProbe', 'change', ('t', 1)),
         ('org.backupx.Internal.Dispatcher1', 'PinKey', 'change', ('ts', 1, KEYS['first'])),
+        ('org.backupx.Internal.Dispatcher1', 'CancelProbe', 'change', ('t', 1)),
         ('org.backupx.Internal.Dispatcher1', 'NodeSeen', 'change', ('t', 1)),
         ('org.backupx.Internal.Dispatcher1', 'DrainNode', 'change', ('tbs', 1, 'true', '{}')),
     ],
