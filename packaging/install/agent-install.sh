@@ -301,9 +301,6 @@ start_units() {
     systemctl -q enable --now backupx-agent.service || true # the reason is shown below
     # Running jobs are processes of their own; the new agent takes their sockets over.
     [ "$was_active" = no ] || systemctl restart backupx-agent.service 2>/dev/null || true
-    for unit in "$PREFIX"/units/*.timer; do
-        [ ! -e "$unit" ] || systemctl -q enable --now "${unit##*/}" || true
-    done
 }
 
 # The master may still think of the agent that was here before: the new one has to say so, too.

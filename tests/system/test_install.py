@@ -3,9 +3,12 @@
 """New hosts, as the guide has it: a command from the master, pasted into a shell of a bare machine, brings its
 agent online; again, it upgrades; and what goes wrong leaves the old agent at work."""
 
+import base64
+import gzip
 import os
 import pathlib
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -61,9 +64,7 @@ def setUpModule():
     (folder / 'listen.conf').write_text('[Socket]\nListenStream=\nListenStream=0.0.0.0:8340\n')
     folder = pathlib.Path(master.path('/etc/backupx/config.yaml.d'))
     folder.mkdir(parents=True)
-    (folder / 'tests.yaml').write_text(
-        f'server:\n  external_url: "http://{MASTER}:8340"\n  tls: "off"\n'
-    )
+    (folder / 'tests.yaml').write_text(f'server:\n  external_url: "https://{MASTER}:8340"\n')
     shutil.copytree(agent_packages(), master.path(PACKAGES), dirs_exist_ok=True)
     (server.root / 'usr/bin/curl').rename(server.root / 'root/curl')  # wget is enough
     for guest in (master, server):
@@ -189,6 +190,7 @@ class Install(unittest.TestCase):
         self.assertEqual(show('backupx-agent.service', 'User'), 'backupx')
         self.assertIn('/opt/backupx-agent/', show('backupx-agent.service', 'ExecStart'))
         self.assertEqual(show('backupx-backup.socket', 'ActiveState'), 'active')
+        self.assertEqual(show('backupx-agent-check@default.timer', 'ActiveState'), 'active')
         modes = self.server.shell('stat -c "%a %U" /etc/backupx-agent/token /var/lib/backupx-agent/token')
         self.assertEqual(modes.split('\n')[:2], ['600 root', '600 backupx'])
         # Nothing is left over, and no secret stands where others see it.
@@ -262,6 +264,18 @@ class Install(unittest.TestCase):
         self.assertNotIn('.backupx-agent.', self.server.shell('ls -A /opt'))
         self.assertEqual(node('web-1')['status'], 'online')
         self.succeed(command)  # nothing was used up
+
+    def test_05_another_master(self):
+        """Somebody else answers in the master's place: its key is not the one that the command pins."""
+        script = gzip.decompress(base64.b64decode(make_command('web-1', '--again').split("'")[1])).decode()
+        pin = re.search(r"^BX_PIN='(sha256//[A-Za-z0-9+/]{43}=)'$", script, re.M).group(1)
+        other = 'sha256//' + base64.b64encode(bytes(32)).decode()
+        # What enrols and waits has it from the same place.
+        self.server.run('sh', '-c', 'umask 77; cat >/root/other.sh', stdin=script.replace(pin, other))
+        self.fail_with('sh /root/other.sh', 'the download of')
+        self.server.run('cp', '/root/curl', '/usr/bin/curl')
+        self.fail_with('sh /root/other.sh', 'the download of')
+        self.server.run('rm', '/usr/bin/curl', '/root/other.sh')
 
     def test_06_interrupted(self):
         """Killed in the middle of the download: the agent stays, and the command works afterwards."""
@@ -401,7 +415,7 @@ class Install(unittest.TestCase):
             self.assertIn(f'docker {how}', log)
             self.assertNotIn('bxe_', log)
         variables = self.server.shell('cat /etc/backupx-agent/docker.env')
-        self.assertIn(f'BACKUPX_AGENT_MASTER=http://{MASTER}:8340\n', variables)
+        self.assertIn(f'BACKUPX_AGENT_MASTER=https://{MASTER}:8340\n', variables)
         self.assertRegex(variables, r'BACKUPX_AGENT_TOKEN=bxe_\S+\n')
         self.assertIn('BACKUPX_AGENT_TEMP_DIR=/var/lib/backupx-agent/tmp\n', variables)
         self.assertEqual(self.server.shell('stat -c %a /etc/backupx-agent/docker.env'), '600\n')
