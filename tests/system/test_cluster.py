@@ -34,11 +34,17 @@ network = Network()
 world = {}
 
 
+def pin_of_master():
+    """What the master's journal tells an administrator."""
+    found = world['master'].shell("journalctl -u backupx-api -o cat -g 'pin of our certificate is'")
+    return found.strip().splitlines()[-1].split()[-1].rstrip('.')
+
+
 def configure_agent(guest, token):
     """What an administrator writes to connect a server."""
     folder = pathlib.Path(guest.path('/etc/backupx-agent'))
     folder.mkdir(exist_ok=True)
-    (folder / 'config.yaml').write_text(f'master: http://{MASTER}:8340\n')
+    (folder / 'config.yaml').write_text(f'master: https://{MASTER}:8340\npin: {pin_of_master()}\n')
     (folder / 'token').touch(mode=0o600)
     (folder / 'token').write_text(token + '\n')
 
