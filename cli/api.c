@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/api.h"
 #include "cli/settings.h"
+#include "crypto/pin.h"
 
 #define PAGE_QUERY "limit=200"
 
@@ -18,6 +19,7 @@ void cli_done(Cli *c) {
         free(c->server);
         erase_and_free(c->token);
         free(c->ca_cert);
+        free(c->pin);
         http_free(c->http);
         failure_done(&c->failure);
         *c = CLI_NULL;
@@ -34,9 +36,26 @@ static int token_from_environment(Cli *c, const Arguments *a) {
         return isempty(file) ? 0 : settings_read_token(file, &c->token, &c->failure);
 }
 
+/* A pin is of one server. What is said now counts more than what was said at the login. */
+static int configure_trust(Cli *c, const Arguments *a, const Settings *s) {
+        const char *ca_cert = arguments_value(a, "ca-cert"), *pin = arguments_value(a, "pin");
+
+        if (!pin && !ca_cert)
+                pin = isempty(getenv("BACKUPX_PIN")) ? NULL : getenv("BACKUPX_PIN");
+        if (!pin && !ca_cert && streq_ptr(c->server, s->server))
+                pin = s->pin;
+        if (pin) {
+                int r = pin_normalize(pin, &c->pin, &c->failure);
+
+                if (r < 0)
+                        return r;
+        }
+        return free_and_strdup(&c->ca_cert, ca_cert ? ca_cert : s->ca_cert);
+}
+
 int cli_configure(Cli *c, const Arguments *a) {
         _cleanup_(settings_done) Settings s = SETTINGS_NULL;
-        const char *server = arguments_value(a, "server"), *ca_cert = arguments_value(a, "ca-cert");
+        const char *server = arguments_value(a, "server");
         int r;
 
         assert(c);
@@ -51,11 +70,9 @@ int cli_configure(Cli *c, const Arguments *a) {
         r = token_from_environment(c, a);
         if (r < 0)
                 return r;
-        if (!server || !c->token || !ca_cert) {
-                r = settings_load(&s, &c->failure);
-                if (r < 0)
-                        return r;
-        }
+        r = settings_load(&s, &c->failure);
+        if (r < 0)
+                return r;
         /* A session's token goes to its own server and to no other. */
         if (!c->token && (!server || streq_ptr(server, s.server)))
                 c->token = TAKE_PTR(s.token);
@@ -63,7 +80,7 @@ int cli_configure(Cli *c, const Arguments *a) {
                                                                      SERVER_DEFAULT);
         if (r < 0)
                 return r;
-        return free_and_strdup(&c->ca_cert, ca_cert ? ca_cert : s.ca_cert);
+        return configure_trust(c, a, &s);
 }
 
 int cli_set_token(Cli *c, const char *token) {
@@ -101,7 +118,11 @@ static int answer_failed(Cli *c, long status, const json_t *answer) {
 
 static int open_http(Cli *c) {
         HttpArgs args = {
-                .server = c->server, .token = c->token, .ca_cert = c->ca_cert, .insecure = c->insecure
+                .server = c->server,
+                .token = c->token,
+                .ca_cert = c->ca_cert,
+                .pin = c->pin,
+                .insecure = c->insecure,
         };
 
         return c->http ? 0 : http_new(&args, &c->http);

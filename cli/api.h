@@ -13,6 +13,7 @@ typedef struct Cli {
         char *server;
         char *token; /* NULL: not logged in */
         char *ca_cert;
+        char *pin; /* of the server's key; NULL: its certificate is checked */
         bool insecure;
         bool json;  /* print what the server sent */
         bool quiet; /* nothing but errors and what was asked for */

@@ -17,6 +17,8 @@ static const Option global_options[] = {
           "read the session token or API key from a file" },
         { 0, "ca-cert", OPTION_STRING, "FILE", NULL, NULL,
           "certificates to trust instead of the system's" },
+        { 0, "pin", OPTION_STRING, "PIN", NULL, NULL,
+          "the server's public key, sha256//BASE64; it alone decides then" },
         { 0, "insecure-tls", OPTION_SWITCH, NULL, NULL, NULL,
           "do not check the server's certificate (for tests)" },
         { 'j', "json",          OPTION_SWITCH, NULL,   NULL, NULL, "print JSON, as the API sent it" },

@@ -8,6 +8,7 @@
 #include "base/place.h"
 #include "base/text.h"
 #include "cli/http.h"
+#include "crypto/certificate.h"
 
 #define CONNECT_TIMEOUT_SEC 10L
 /* Longer than any answer that the server may take its time for: a directory listing of a node, 15 s. */
@@ -61,8 +62,20 @@ static size_t take_body(char *data, size_t size, size_t n, void *userdata) {
         return buffer_add(answer, data, size * n) < 0 ? 0 : size * n;
 }
 
-static bool set_options(Http *h, const HttpArgs *args) {
+/* Who may answer. With a pin, the certificate is mostly one that the server signed itself. */
+static bool set_trust(Http *h, const HttpArgs *args) {
         const char *ca_cert = args->ca_cert ?: place_ca_bundle(curl_version_info(CURLVERSION_NOW)->cainfo);
+        bool verify = !args->insecure && !args->pin;
+        CURL *c = h->curl;
+
+        return curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L) == CURLE_OK &&
+                        curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L) == CURLE_OK &&
+                        (!args->pin ||
+                         curl_easy_setopt(c, CURLOPT_PINNEDPUBLICKEY, args->pin) == CURLE_OK) &&
+                        (!ca_cert || curl_easy_setopt(c, CURLOPT_CAINFO, ca_cert) == CURLE_OK);
+}
+
+static bool set_options(Http *h, const HttpArgs *args) {
         CURL *c = h->curl;
 
         return curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
@@ -74,9 +87,7 @@ static bool set_options(Http *h, const HttpArgs *args) {
                         curl_easy_setopt(c, CURLOPT_USERAGENT, "backupx/" BACKUPX_VERSION) == CURLE_OK &&
                         curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers) == CURLE_OK &&
                         curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
-                        (!ca_cert || curl_easy_setopt(c, CURLOPT_CAINFO, ca_cert) == CURLE_OK) &&
-                        curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, args->insecure ? 0L : 1L) == CURLE_OK &&
-                        curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, args->insecure ? 0L : 2L) == CURLE_OK;
+                        set_trust(h, args);
 }
 
 int http_new(const HttpArgs *args, Http **ret) {
@@ -111,17 +122,80 @@ void http_answer_done(HttpAnswer *a) {
         buffer_done(&a->body);
 }
 
-static int request_failed(Http *h, CURLcode code, Failure *reterr_failure) {
-        const char *reason = h->error[0] ? h->error : curl_easy_strerror(code);
+/* The text behind "Cert:" of the first certificate that the server showed. */
+static int shown_pin(const struct curl_certinfo *info, char ret[static PIN_TEXT_SIZE]) {
+        const struct curl_slist *list = info && info->num_of_certs > 0 ? info->certinfo[0] : NULL;
 
-        if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+        for (; list; list = list->next) {
+                const char *pem = startswith(list->data, "Cert:");
+
+                if (pem)
+                        return certificate_pin(pem, ret);
+        }
+        return -ENODATA;
+}
+
+/* Asks for the certificate alone: nothing is sent to somebody whom we do not know. */
+static int fetch_pin(const char *server, char ret[static PIN_TEXT_SIZE]) {
+        struct curl_certinfo *info = NULL;
+        CURL *c = curl_easy_init();
+        int r = -EIO;
+
+        if (!c)
+                return -ENOMEM;
+        if (curl_easy_setopt(c, CURLOPT_URL, server) == CURLE_OK &&
+            curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+            curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
+            curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK &&
+            curl_easy_setopt(c, CURLOPT_CERTINFO, 1L) == CURLE_OK &&
+            curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
+            curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
+            curl_easy_setopt(c, CURLOPT_TIMEOUT, CONNECT_TIMEOUT_SEC) == CURLE_OK &&
+            curl_easy_perform(c) == CURLE_OK && curl_easy_getinfo(c, CURLINFO_CERTINFO, &info) == CURLE_OK)
+                r = shown_pin(info, ret);
+        curl_easy_cleanup(c);
+        return r;
+}
+
+static int certificate_failed(const Http *h, const char *reason, Failure *reterr_failure) {
+        char pin[PIN_TEXT_SIZE];
+
+        if (fetch_pin(h->server, pin) < 0)
                 return failure_set(reterr_failure, -EHOSTUNREACH, "TLS",
                                    "The certificate of %s is not trusted: %s. "
                                    "Name its authority with --ca-cert FILE.",
                                    h->server, reason);
-        return failure_set(reterr_failure, -EHOSTUNREACH, "UNREACHABLE",
-                           "No answer from %s: %s. Does backupx.target run there, and is the address right?",
-                           h->server, reason);
+        return failure_set(reterr_failure, -EHOSTUNREACH, "TLS",
+                           "The certificate of %s is not trusted: %s. If the journal of the "
+                           "master tells the same pin (journalctl -u backupx-api), add --pin %s. "
+                           "Otherwise name its authority with --ca-cert FILE.",
+                           h->server, reason, pin);
+}
+
+static int request_failed(Http *h, CURLcode code, Failure *reterr_failure) {
+        const char *reason = h->error[0] ? h->error : curl_easy_strerror(code);
+
+        switch ((int) code) {
+        case CURLE_PEER_FAILED_VERIFICATION:
+                return certificate_failed(h, reason, reterr_failure);
+        case CURLE_SSL_CACERT_BADFILE:
+                return failure_set(reterr_failure, -EHOSTUNREACH, "TLS",
+                                   "The certificates to trust cannot be read: %s.", reason);
+        case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+                return failure_set(reterr_failure, -EHOSTUNREACH, "TLS",
+                                   "The key of %s is not the one that was pinned: another machine answers "
+                                   "there, or the master was set up anew. Nothing was sent to it.",
+                                   h->server);
+        case CURLE_SSL_CONNECT_ERROR:
+                return failure_set(reterr_failure, -EHOSTUNREACH, "TLS",
+                                   "%s does not speak TLS as we do: %s. Is it an http:// address?",
+                                   h->server, reason);
+        default: /* not an enum of ours */
+                return failure_set(reterr_failure, -EHOSTUNREACH, "UNREACHABLE",
+                                   "No answer from %s: %s. Does backupx.target run there, and is the "
+                                   "address right?",
+                                   h->server, reason);
+        }
 }
 
 static bool set_request(Http *h, const char *method, const char *url, const char *body, HttpAnswer *answer) {

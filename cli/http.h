@@ -15,6 +15,7 @@ typedef struct HttpArgs {
         const char *server;  /* "https://backup.example.com" */
         const char *token;   /* NULL: none */
         const char *ca_cert; /* a file, or NULL for the system's */
+        const char *pin;     /* "sha256//…": the key alone decides then, not chain, name or dates; or NULL */
         bool insecure;       /* no check of certificate and name */
 } HttpArgs;
 

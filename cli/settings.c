@@ -17,6 +17,7 @@ void settings_done(Settings *s) {
         free(s->server);
         erase_and_free(s->token);
         free(s->ca_cert);
+        free(s->pin);
         *s = SETTINGS_NULL;
 }
 
@@ -54,6 +55,7 @@ static int parse(const char *data, size_t n, Settings *s, Failure *reterr_failur
         (void) json_reader_strdup(&reader, "server", JSON_OPTIONAL, TEXT_MAX, &s->server);
         (void) json_reader_strdup(&reader, "token", JSON_OPTIONAL, TEXT_MAX, &s->token);
         (void) json_reader_strdup(&reader, "ca_cert", JSON_OPTIONAL, TEXT_MAX, &s->ca_cert);
+        (void) json_reader_strdup(&reader, "pin", JSON_OPTIONAL, TEXT_MAX, &s->pin);
         return json_reader_finish_lenient(&reader);
 }
 
@@ -96,6 +98,9 @@ static int format(const Settings *s, char **ret, size_t *ret_size) {
         if (r < 0)
                 return r;
         r = json_set(json, "ca_cert", json_from_string(s->ca_cert));
+        if (r < 0)
+                return r;
+        r = json_set(json, "pin", json_from_string(s->pin));
         if (r < 0)
                 return r;
         return json_format(json, ret, ret_size);

@@ -10,6 +10,7 @@ typedef struct Settings {
         char *server;
         char *token;
         char *ca_cert; /* NULL: the system's */
+        char *pin;     /* of the server's key; NULL: its certificate is checked */
 } Settings;
 
 #define SETTINGS_NULL ((Settings){})

@@ -59,7 +59,7 @@ static int log_in(Cli *c, const json_t *body) {
         if (r < 0)
                 return r;
         /* Borrowed for the moment: c goes on owning them. */
-        s = (Settings){ .server = c->server, .token = c->token, .ca_cert = c->ca_cert };
+        s = (Settings){ .server = c->server, .token = c->token, .ca_cert = c->ca_cert, .pin = c->pin };
         return settings_save(&s, &c->failure);
 }
 

@@ -4,6 +4,8 @@
  * (timer_changed()); both become event sources. After every action finished transfers are taken from its
  * queue. Callbacks of ours run from there and never from within libcurl, which may not be entered twice. */
 
+#include <stdio.h>
+
 #include <curl/curl.h>
 
 #include "agent/daemon/http-multi.h"
@@ -74,7 +76,24 @@ static int error_of_code(CURLcode code) {
         }
 }
 
+/* For people: why there is no answer, and where they can do something about it. */
+static const char *reason_of(const HttpRequest *r, CURLcode code, char *buf, size_t n) {
+        const char *reason = r->error[0] ? r->error : curl_easy_strerror(code);
+
+        if (r->too_large)
+                return "the answer is larger than it may be";
+        if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+                return "the key that answers there is not the one that was pinned: another machine, or "
+                       "a master that was set up anew";
+        if (code != CURLE_PEER_FAILED_VERIFICATION)
+                return reason;
+        (void) snprintf(buf, n, "%s. Pin its key (--pin, pin:) or name its authority (--ca-cert, ca_cert:)",
+                        reason);
+        return buf;
+}
+
 static void request_finish(HttpRequest *r, CURLcode code) {
+        char text[CURL_ERROR_SIZE + 128];
         HttpReply reply = {};
         long status = 0;
         curl_off_t after = 0;
@@ -85,9 +104,7 @@ static void request_finish(HttpRequest *r, CURLcode code) {
         (void) curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &after);
         if (code != CURLE_OK) {
                 reply.error = r->too_large ? -EMSGSIZE : error_of_code(code);
-                reply.reason = r->too_large ? "the answer is larger than it may be" :
-                                r->error[0] ? r->error :
-                                              curl_easy_strerror(code);
+                reply.reason = reason_of(r, code, text, sizeof(text));
         }
         reply.status = (unsigned) status;
         reply.retry_after = after > 0 ? (usec_t) after * USEC_PER_SEC : 0;

@@ -67,7 +67,5 @@ HttpRequest *http_request_free(HttpRequest *r);
 int http_base_url(const char *url, char **ret, Failure *reterr_failure) _warn_unused_;
 /* Whether this URL sends what it carries in the clear to another machine. */
 bool http_url_is_exposed(const char *url);
-/* Brings a pin into the form "sha256//BASE64"; takes that form, the bare base64 or 64 hexadecimal digits. */
-int http_pin_normalize(const char *pin, char **ret, Failure *reterr_failure) _warn_unused_;
 
 DEFINE_CLEANUP(HttpMulti *, http_multi_free);

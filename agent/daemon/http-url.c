@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The texts by which a master is named: its URL and the pin of its key. */
+/* The text by which a master is named: its URL. */
 
 #include "agent/daemon/http-multi.h"
 #include "base/alloc.h"
-#include "base/encode.h"
 #include "base/text.h"
-
-#define PIN_PREFIX "sha256//"
-#define PIN_SIZE 32
 
 static const char *url_authority(const char *url) {
         const char *rest = startswith(url, "https://");
@@ -59,38 +55,4 @@ bool http_url_is_exposed(const char *url) {
         /* What stays on this machine needs no TLS. */
         return !startswith(host, "127.") && !startswith(host, "[::1]") &&
                         !(startswith(host, "localhost") && strchr(":/", host[STRLEN("localhost")]));
-}
-
-int http_pin_normalize(const char *pin, char **ret, Failure *reterr_failure) {
-        _cleanup_(freep) void *raw = NULL;
-        _cleanup_(freep) char *text = NULL;
-        uint8_t digest[PIN_SIZE];
-        const char *rest;
-        size_t size;
-        int r;
-
-        assert(pin);
-        assert(ret);
-
-        rest = startswith(pin, PIN_PREFIX);
-        rest = rest ? rest : pin;
-        if (strlen(rest) == 2 * PIN_SIZE && hex_decode(rest, digest, PIN_SIZE) >= 0)
-                r = 0;
-        else {
-                r = base64_decode(BASE64_STANDARD, rest, strlen(rest), &raw, &size);
-                if (r >= 0 && size != PIN_SIZE)
-                        r = -EINVAL;
-                if (r >= 0)
-                        memcpy(digest, raw, PIN_SIZE);
-        }
-        if (r < 0)
-                return r == -ENOMEM ?
-                                r :
-                                failure_set(reterr_failure, -EINVAL, "PIN_INVALID",
-                                            "A pin is \"sha256//\" and the base64 of 32 bytes: %s", pin);
-
-        r = base64_encode(BASE64_STANDARD, digest, PIN_SIZE, &text);
-        if (r < 0)
-                return r;
-        return asprintf_safe(ret, PIN_PREFIX "%s", text);
 }

@@ -12,6 +12,7 @@
 #include "base/parse.h"
 #include "base/place.h"
 #include "base/text.h"
+#include "crypto/pin.h"
 #include "sys/config.h"
 #include "wire/agent.h"
 
@@ -271,7 +272,7 @@ static int normalize(AgentOptions *o, Failure *reterr_failure) {
         if (isempty(o->pin)) {
                 o->pin = mfree(o->pin);
         } else {
-                r = http_pin_normalize(o->pin, &pin, reterr_failure);
+                r = pin_normalize(o->pin, &pin, reterr_failure);
                 if (r < 0)
                         return r;
                 free(o->pin);

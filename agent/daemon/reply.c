@@ -53,6 +53,11 @@ static ReplyVerdict verdict_of_status(unsigned status, const char *code) {
                 if (!code)
                         return REPLY_RETRY;
                 return startswith(code, "COMMAND_") ? REPLY_STALE : REPLY_REFUSED;
+        case 400:
+                /* Not an answer to what was asked: the URL is one of http://, and nothing got through. */
+                if (streq_ptr(code, "TLS_REQUIRED"))
+                        return REPLY_RETRY;
+                return code ? REPLY_REFUSED : REPLY_RETRY;
         default: /* a number */
                 return status >= 400 && status < 500 && code ? REPLY_REFUSED : REPLY_RETRY;
         }

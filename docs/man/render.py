@@ -108,6 +108,9 @@ def render_command(table):
         'the last login. The credential is that of \\fB\\-\\-token\\-file\\fR, BACKUPX_TOKEN,',
         'BACKUPX_TOKEN_FILE, or the session of \\fBbackupx login\\fR. A password is asked for or read',
         'from a file, never taken from the command line.',
+        '.PP',
+        'A server by https is believed when an authority that this machine knows (or \\fB\\-\\-ca\\-cert\\fR)',
+        'signed its certificate, or when its key has the pin of \\fB\\-\\-pin\\fR, of BACKUPX_PIN, or of the login.',
         '.SH COMMANDS',
     ]
     for command in table['commands']:

@@ -101,7 +101,7 @@ int certificate_key_pem(const char *key, char **ret) {
         return take_text(bio, ret);
 }
 
-static int pin_of(EVP_PKEY *key, char ret[static CERTIFICATE_PIN_SIZE]) {
+static int pin_of(EVP_PKEY *key, char ret[static PIN_TEXT_SIZE]) {
         _cleanup_(freep) char *text = NULL;
         _cleanup_(der_donep) Der der = NULL;
         uint8_t digest[SHA256_SIZE];
@@ -114,11 +114,11 @@ static int pin_of(EVP_PKEY *key, char ret[static CERTIFICATE_PIN_SIZE]) {
         if (r >= 0)
                 r = base64_encode(BASE64_STANDARD, digest, sizeof(digest), &text);
         if (r >= 0)
-                (void) snprintf(ret, CERTIFICATE_PIN_SIZE, "sha256//%s", text);
+                (void) snprintf(ret, PIN_TEXT_SIZE, PIN_PREFIX "%s", text);
         return r;
 }
 
-int certificate_key_pin(const char *key, char ret[static CERTIFICATE_PIN_SIZE]) {
+int certificate_key_pin(const char *key, char ret[static PIN_TEXT_SIZE]) {
         _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
         int r;
 
@@ -282,7 +282,7 @@ static int read_certificate(const char *pem, X509 **ret) {
         return *ret ? 0 : -EBADMSG;
 }
 
-int certificate_pin(const char *pem, char ret[static CERTIFICATE_PIN_SIZE]) {
+int certificate_pin(const char *pem, char ret[static PIN_TEXT_SIZE]) {
         _cleanup_(X509_freep) X509 *x = NULL;
         EVP_PKEY *key; /* of x */
         int r;

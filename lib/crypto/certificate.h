@@ -6,21 +6,20 @@
 
 #include "base/macros.h"
 #include "base/times.h"
+#include "crypto/pin.h"
 
 /* A certificate lives this long, and is renewed when less than the second is left. */
 #define CERTIFICATE_DAYS 3653
 #define CERTIFICATE_RENEW_DAYS 366
 #define CERTIFICATE_NAMES_MAX 64U
-/* "sha256//" and the base64 of the SHA-256 of the public key (RFC 7469), with a NUL. */
-#define CERTIFICATE_PIN_SIZE (STRLEN("sha256//") + 44 + 1)
 
 /* A new private key: PKCS #8 in base64, one line. *ret is for erase_and_freep(). */
 int certificate_key_new(char **ret) _warn_unused_;
 /* The same key as PEM. -EBADMSG: not such a key. */
 int certificate_key_pem(const char *key, char **ret) _warn_unused_;
-int certificate_key_pin(const char *key, char ret[static CERTIFICATE_PIN_SIZE]) _warn_unused_;
+int certificate_key_pin(const char *key, char ret[static PIN_TEXT_SIZE]) _warn_unused_;
 /* The pin of a certificate (PEM; the first one counts). */
-int certificate_pin(const char *pem, char ret[static CERTIFICATE_PIN_SIZE]) _warn_unused_;
+int certificate_pin(const char *pem, char ret[static PIN_TEXT_SIZE]) _warn_unused_;
 
 /* A self-signed certificate for these names and addresses as PEM. What can be no name is left out; the first
  * good one is also the subject. -EINVAL: none is good. */

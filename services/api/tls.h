@@ -7,7 +7,7 @@
 #include "base/macros.h"
 #include "crypto/certificate.h"
 
-#define TLS_PIN_TEXT_SIZE CERTIFICATE_PIN_SIZE
+#define TLS_PIN_TEXT_SIZE PIN_TEXT_SIZE
 
 typedef enum TlsMode {
         TLS_AUTO, /* for addresses that other machines reach */

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "crypto/pin.h"
 #include "tests/test.h"
 
 static int load(AgentOptions *ret, Failure *f, const char *const *arguments) {
@@ -167,14 +168,14 @@ static void test_pins(void) {
         _cleanup_(freep) char *prefixed = NULL;
 
         CHECK_OK(asprintf_safe(&prefixed, "sha256//%s", base64));
-        CHECK_OK(http_pin_normalize(hex, &a, NULL));
+        CHECK_OK(pin_normalize(hex, &a, NULL));
         CHECK_STR(a, prefixed);
-        CHECK_OK(http_pin_normalize(base64, &b, NULL));
+        CHECK_OK(pin_normalize(base64, &b, NULL));
         CHECK_STR(b, prefixed);
-        CHECK_OK(http_pin_normalize(prefixed, &c, NULL));
+        CHECK_OK(pin_normalize(prefixed, &c, NULL));
         CHECK_STR(c, prefixed);
-        CHECK_INT(http_pin_normalize("sha256//AAAA", &d, NULL), -EINVAL);
-        CHECK_INT(http_pin_normalize("", &d, NULL), -EINVAL);
+        CHECK_INT(pin_normalize("sha256//AAAA", &d, NULL), -EINVAL);
+        CHECK_INT(pin_normalize("", &d, NULL), -EINVAL);
 }
 
 static void test_exposed(void) {

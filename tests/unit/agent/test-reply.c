@@ -35,6 +35,7 @@ static void test_table(void) {
                 { 302, "{\"code\":\"OK\",\"data\":{}}", REPLY_RETRY },
                 { 400, "{\"code\":\"FIELD_INVALID\",\"message\":\"x\"}", REPLY_REFUSED },
                 { 400, "Bad Request", REPLY_RETRY },
+                { 400, "{\"code\":\"TLS_REQUIRED\",\"message\":\"x\"}", REPLY_RETRY },
                 { 401, "{\"code\":\"NODE_TOKEN_INVALID\"}", REPLY_UNAUTHORIZED },
                 { 401, "", REPLY_UNAUTHORIZED },
                 { 403, "", REPLY_UNAUTHORIZED },

@@ -40,7 +40,7 @@ static void save(const char *folder, const char *name, const char *text) {
 
 static void test_keys(void) {
         _cleanup_(erase_and_freep) char *a = NULL, *b = NULL, *pem = NULL;
-        char pin_a[CERTIFICATE_PIN_SIZE], pin_b[CERTIFICATE_PIN_SIZE];
+        char pin_a[PIN_TEXT_SIZE], pin_b[PIN_TEXT_SIZE];
 
         CHECK_OK(certificate_key_new(&a));
         CHECK_OK(certificate_key_new(&b));
@@ -59,7 +59,7 @@ static void test_keys(void) {
 static void test_fit(void) {
         _cleanup_(erase_and_freep) char *key = NULL, *other = NULL;
         _cleanup_(freep) char *pem = NULL, *again = NULL, *none = NULL;
-        char pin[CERTIFICATE_PIN_SIZE], of_key[CERTIFICATE_PIN_SIZE];
+        char pin[PIN_TEXT_SIZE], of_key[PIN_TEXT_SIZE];
         char *const *names = NAMES("backup.example.com", "not a name", "192.0.2.1", "2001:db8::1", "");
 
         CHECK_OK(certificate_key_new(&key));
@@ -94,7 +94,7 @@ static void test_stock(void) {
         char folder[] = "/tmp/backupx-test-certificate-XXXXXX";
         _cleanup_(erase_and_freep) char *key = NULL, *key_pem = NULL;
         _cleanup_(freep) char *pem = NULL, *shown = NULL, *pin = NULL, *verified = NULL, *removed = NULL;
-        char expected[CERTIFICATE_PIN_SIZE];
+        char expected[PIN_TEXT_SIZE];
 
         CHECK(mkdtemp(folder));
         CHECK_OK(certificate_key_new(&key));
