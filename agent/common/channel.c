@@ -70,6 +70,8 @@ static void update_events(Channel *c) {
 static int flush(Channel *c) {
         size_t done = 0;
 
+        assert(c);
+
         while (done < c->out.size) {
                 ssize_t n = send(c->fd, c->out.data + done, c->out.size - done, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -98,6 +100,8 @@ static bool end(Channel *c, int error) {
 static bool deliver(Channel *c) {
         bool freed = false;
 
+        assert(c);
+
         c->freed = &freed;
         for (;;) {
                 _cleanup_json_ json_t *message = NULL;
@@ -124,6 +128,8 @@ static int skip_to_mark(Channel *c, const void *data, size_t n) {
         size_t rest;
         int r;
 
+        assert(c);
+
         r = buffer_add(&c->skipped, data, n);
         if (r < 0)
                 return r;
@@ -145,6 +151,8 @@ static bool receive(Channel *c) {
         char data[READ_SIZE];
         ssize_t n;
         int r;
+
+        assert(c);
 
         n = recv(c->fd, data, sizeof(data), MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))

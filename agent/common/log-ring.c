@@ -148,6 +148,8 @@ static int append_line(json_t *array, const LogLine *line) {
         _cleanup_json_ json_t *object = json_object();
         int r;
 
+        assert(line);
+
         if (!object)
                 return -ENOMEM;
         r = json_set(object, "seq", json_from_u64(line->sequence));

@@ -40,6 +40,8 @@ static const char *next_directory(const char *list, size_t *ret_n) {
 static int find(const char *directories, const char *name, char **ret, struct stat *ret_st) {
         const char *next;
 
+        assert(ret_st);
+
         for (const char *d = directories; d; d = next) {
                 _cleanup_(freep) char *path = NULL;
                 size_t n;

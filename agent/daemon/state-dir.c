@@ -11,7 +11,6 @@
 #include "base/alloc.h"
 #include "base/encode.h"
 #include "base/fd.h"
-#include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "base/times.h"

@@ -18,6 +18,10 @@ static void add_copy(const JobRun *run, const ArchiveCopy *copy, JobArchive *a, 
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
 
+        assert(run);
+        assert(copy);
+        assert(a);
+
         r = job_target_open(run, &copy->target, &a->storages[a->n], &failure);
         if (r < 0) {
                 job_link_log(run->link, LOG_WARNING, "Target %s cannot be read: %s", copy->target.name,

@@ -28,6 +28,8 @@ void feed_send_lines(Feed *f, JobLink *link, Channel *channel) {
 static void send_progress(Feed *f, Channel *channel) {
         _cleanup_json_ json_t *message = job_message_new(JOB_PROGRESS);
 
+        assert(f);
+
         if (!message || job_progress_put(&f->progress, message) < 0)
                 return;
         if (channel_queued(channel) < JOB_QUEUE_HIGH)

@@ -107,6 +107,8 @@ static void finish(Job *j) {
         _cleanup_(job_outcome_done) JobOutcome o = JOB_OUTCOME_NULL;
         int r;
 
+        assert(j);
+
         (void) pthread_join(j->worker, NULL);
         j->has_worker = false;
         j->state = JOB_STATE_HANDING;
@@ -183,6 +185,8 @@ static int start_worker(Job *j) {
 static int prepare(Job *j, Failure *reterr_failure) {
         int r;
 
+        assert(j);
+
         r = policy_load(j->policy_path, &j->policy, reterr_failure);
         if (r < 0 && j->start.kind != COMMAND_SELF_CHECK) /* which has it among its findings */
                 return r;
@@ -210,6 +214,8 @@ static void refuse(Job *j, Failure *failure, int error) {
         JobOutcome o = JOB_OUTCOME_NULL;
         int r;
 
+        assert(j);
+
         if (!failure_is_set(failure))
                 (void) failure_set(failure, error, "JOB_FAILED", "The job cannot be started: %m");
         log_error("%s", failure_message(failure, error));
@@ -226,6 +232,8 @@ static void refuse(Job *j, Failure *failure, int error) {
 }
 
 static int open_results(Job *j, Failure *reterr_failure) {
+        assert(j);
+
         /* The agent's own question: nothing of it outlives the line. */
         if (j->start.name.command == 0)
                 return 0;
@@ -245,6 +253,8 @@ static int open_results(Job *j, Failure *reterr_failure) {
 static void on_start(Job *j, const json_t *message) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
+
+        assert(j);
 
         if (j->state != JOB_STATE_WAITING)
                 return; /* a repeat */
@@ -278,6 +288,8 @@ static void on_limits(Job *j, const json_t *message) {
 
 /* A restarted agent looks for the mark, and may have lost what it had read before it ended. */
 static void on_sync(Job *j, const json_t *message) {
+        assert(j);
+
         if (channel_send(j->channel, message) < 0)
                 return;
         if (j->state == JOB_STATE_WAITING) {
@@ -326,6 +338,8 @@ static void on_message(Channel *c, const json_t *message, void *userdata) {
 
 /* A probe answers somebody who waits; what it finds later interests nobody. */
 static bool answers_somebody(const Job *j) {
+        assert(j);
+
         switch (j->start.kind) {
         case COMMAND_LIST_DIR:
         case COMMAND_DISCOVER_DATABASES:
@@ -394,6 +408,8 @@ static int say_hello(Job *j) {
         _cleanup_json_ json_t *hello = job_message_new(JOB_HELLO);
         int r;
 
+        assert(j);
+
         if (!hello)
                 return -ENOMEM;
         r = json_set(hello, "protocol", json_from_u64(JOB_PROTOCOL));
@@ -406,6 +422,8 @@ static int say_hello(Job *j) {
 
 static int add_sources(Job *j) {
         int r;
+
+        assert(j);
 
         r = event_add_timer(j->event, &j->timeout, JOB_START_TIMEOUT, on_timeout, j);
         if (r >= 0)

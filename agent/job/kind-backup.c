@@ -69,6 +69,8 @@ static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
 static int check_resolved(const JobRun *run, const char *path, Failure *reterr_failure) {
         _cleanup_(freep) char *resolved = NULL;
 
+        assert(run);
+
         /* Resolving touches the file system, which may be one that does not answer: only where it matters.
          */
         if (!run->policy->backup_allow && !run->policy->backup_deny)
@@ -97,6 +99,8 @@ static int allowed(void *userdata, const char *path) {
 static int check_sources(Backup *b, Failure *reterr_failure) {
         int r;
 
+        assert(b);
+
         STRV_FOREACH(path, b->spec.paths) {
                 r = policy_check_backup(b->run->policy, *path, reterr_failure);
                 if (r >= 0)
@@ -109,6 +113,8 @@ static int check_sources(Backup *b, Failure *reterr_failure) {
 
 static int parse_recipients(Backup *b, size_t *ret_n, Failure *reterr_failure) {
         size_t n = 0;
+
+        assert(b);
 
         STRV_FOREACH(text, b->spec.recipients) {
                 int r;
@@ -147,6 +153,8 @@ static int open_target(Backup *b, size_t i) {
 }
 
 static int open_targets(Backup *b, Failure *reterr_failure) {
+        assert(b);
+
         for (size_t i = 0; i < b->spec.n_targets; i++) {
                 int r = open_target(b, i);
 
@@ -191,6 +199,9 @@ static int run_archive(Backup *b, size_t n_recipients, Failure *reterr_failure) 
 static int put_object(const BackupObject *from, ResultObject *to) {
         int r;
 
+        assert(from);
+        assert(to);
+
         r = free_and_strdup(&to->name, from->name);
         if (r < 0)
                 return r;
@@ -223,6 +234,8 @@ static int put_objects(Backup *b) {
 
 static int put_target(Backup *b, size_t place, const BackupTargetResult *from) {
         ResultTarget *to = b->outcome.targets + place;
+
+        assert(from);
 
         if (from->abandoned) /* a thread hangs in it: it is gone with the process */
                 b->storages[place] = NULL;
@@ -292,6 +305,9 @@ static void tell_missing_target(const Backup *b, Failure *failure) {
 static int back_up(Backup *b, JobOutcome *ret, Failure *reterr_failure) {
         size_t n_recipients = 0;
         int r;
+
+        assert(b);
+        assert(ret);
 
         r = backup_spec_parse(b->run->start->spec, &b->spec, reterr_failure);
         if (r >= 0)

@@ -38,6 +38,8 @@ static int append(json_t *entries, const Member *m) {
         ListingEntry e;
         int r;
 
+        assert(m);
+
         r = asprintf_safe(&path, "/%s", m->path[0] == '/' ? m->path + 1 : m->path);
         if (r < 0)
                 return r;
@@ -65,6 +67,8 @@ static int append(json_t *entries, const Member *m) {
 static int build_page(const BrowseResult *page, json_t **ret) {
         _cleanup_json_ json_t *entries = json_array();
 
+        assert(page);
+
         if (!entries)
                 return -ENOMEM;
         for (size_t i = 0; i < page->n_entries; i++) {
@@ -82,6 +86,9 @@ static int browse(const JobRun *run, JobOutcome *ret, Failure *reterr_failure) {
         _cleanup_(browse_result_done) BrowseResult page = BROWSE_RESULT_NULL;
         BrowseArgs args;
         int r;
+
+        assert(run);
+        assert(ret);
 
         r = listing_spec_parse(run->start->spec, COMMAND_BROWSE, &spec, reterr_failure);
         if (r >= 0)

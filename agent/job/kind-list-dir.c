@@ -52,6 +52,8 @@ static void sift_up(Names *h) {
 static void sift_down(Names *h) {
         size_t i = 0;
 
+        assert(h);
+
         for (;;) {
                 size_t child = 2 * i + 1;
 
@@ -69,6 +71,8 @@ static void sift_down(Names *h) {
 /* Keeps name when it is among the max smallest. */
 static int names_offer(Names *h, const char *name) {
         char *copy;
+
+        assert(h);
 
         if (h->n == h->max && strcmp(name, h->items[0]) >= 0)
                 return 0;
@@ -98,6 +102,8 @@ static void closedirp(DIR **d) {
 static int read_names(const JobRun *run, int fd, const char *after, Names *h) {
         _cleanup_(closedirp) DIR *dir = NULL;
         _cleanup_close_ int copy = -EBADF;
+
+        assert(run);
 
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (copy < 0)
@@ -148,6 +154,9 @@ static void look_up_owner(const struct stat *st, Owner *o) {
         struct passwd pw, *found = NULL;
         struct group gr, *found_group = NULL;
 
+        assert(st);
+        assert(o);
+
         if (o->known && o->uid == st->st_uid && o->gid == st->st_gid)
                 return;
         o->known = true;
@@ -166,6 +175,8 @@ static int append_entry(int fd, const char *folder, const char *name, Owner *own
         struct stat st;
         ssize_t n;
         int r;
+
+        assert(owner);
 
         if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
                 return errno == ENOENT ? 0 : -errno; /* gone since it was read */
@@ -225,6 +236,8 @@ static int check_resolved(const JobRun *run, int fd, Failure *reterr_failure) {
         char link[STRLEN("/proc/self/fd/2147483647") + 1], resolved[WIRE_PATH_MAX + 1];
         ssize_t n;
 
+        assert(run);
+
         snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         n = readlink(link, resolved, sizeof(resolved) - 1);
         if (n < 0)
@@ -248,6 +261,9 @@ static int list_dir(const JobRun *run, JobOutcome *ret, Failure *reterr_failure)
         _cleanup_close_ int fd = -EBADF;
         size_t size;
         int r;
+
+        assert(run);
+        assert(ret);
 
         r = listing_spec_parse(run->start->spec, COMMAND_LIST_DIR, &spec, reterr_failure);
         if (r < 0)

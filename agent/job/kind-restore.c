@@ -92,6 +92,9 @@ static int run_archive(Restore *s, Failure *reterr_failure) {
 static int restore(Restore *s, JobOutcome *ret, Failure *reterr_failure) {
         int r;
 
+        assert(s);
+        assert(ret);
+
         r = policy_check_restore_any(s->run->policy, reterr_failure);
         if (r >= 0)
                 r = restore_spec_parse(s->run->start->spec, &s->spec, reterr_failure);

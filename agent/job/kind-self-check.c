@@ -43,6 +43,8 @@ static int check_directory(json_t *items, const char *name, const char *path, co
 static int check_storage(const JobRun *run, json_t *items) {
         int r;
 
+        assert(run);
+
         r = check_directory(items, "results", run->start->context.results_dir,
                             "Look at owner, mode and the file system of this directory");
         if (r >= 0 && access(run->storage_dir, F_OK) >= 0)
@@ -97,6 +99,8 @@ static int check_tools(const JobRun *run, json_t *items, json_t **ret) {
         unsigned silent = 0;
         int r;
 
+        assert(run);
+
         r = tools_ask(run->tools_path, job_link_cancelled(run->link), ret, &silent);
         if (r < 0)
                 return r;
@@ -112,6 +116,9 @@ static int self_check(const JobRun *run, JobOutcome *ret) {
         _cleanup_json_ json_t *report = json_object(), *items = NULL;
         json_t *tools = NULL;
         int r;
+
+        assert(run);
+        assert(ret);
 
         items = run->start->checks ? json_copy(run->start->checks) : json_array();
         if (!items || !report)

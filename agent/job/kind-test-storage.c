@@ -11,6 +11,9 @@ static int test_storage(const JobRun *run, JobOutcome *ret, Failure *reterr_fail
         StorageUsage usage = {};
         int r;
 
+        assert(run);
+        assert(ret);
+
         r = test_storage_spec_parse(run->start->spec, &target, reterr_failure);
         if (r < 0)
                 return r;

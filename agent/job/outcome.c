@@ -18,6 +18,8 @@ void job_outcome_done(JobOutcome *o) {
 static json_t *error_object(const JobOutcome *o) {
         json_t *error = json_object();
 
+        assert(o);
+
         if (!failure_is_set(&o->failure) || !error) {
                 json_decref(error);
                 return json_null();
@@ -33,6 +35,8 @@ static json_t *error_object(const JobOutcome *o) {
 static int build(const JobOutcome *o, json_t **ret) {
         _cleanup_json_ json_t *message = job_message_new(JOB_RESULT);
         int r;
+
+        assert(o);
 
         if (!message)
                 return -ENOMEM;

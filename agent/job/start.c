@@ -27,6 +27,8 @@ void job_start_done(JobStart *s) {
 static void read_context(JsonReader *top, JobContext *c) {
         JsonReader r, node;
 
+        assert(c);
+
         (void) json_reader_object(top, "context", JSON_REQUIRED, &r);
         (void) json_reader_strdup(&r, "master_url", JSON_REQUIRED, URL_MAX, &c->master_url);
         (void) json_reader_strdup(&r, "ca_cert", JSON_OPTIONAL, WIRE_PATH_MAX, &c->ca_cert);

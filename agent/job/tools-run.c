@@ -36,6 +36,8 @@ typedef struct Asking {
 } Asking;
 
 static void asking_done(Asking *a) {
+        assert(a);
+
         for (size_t i = 0; i < a->n; i++) {
                 if (a->asked[i].pid > 0) {
                         (void) kill(-a->asked[i].pid, SIGKILL); /* with what it started */
@@ -50,6 +52,8 @@ static void asking_done(Asking *a) {
 
 /* Between fork and exec: nothing here allocates. */
 _noreturn_ static void child(const Asked *a, int output) {
+        assert(a);
+
         char *const argv[] = { (char *) a->tool->name, (char *) a->tool->flag, NULL };
         char *const environment[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C",
                                       (char *) "HOME=/nonexistent", NULL };
@@ -79,6 +83,8 @@ static int ask(Asked *a) {
         _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
         int pair[2];
 
+        assert(a);
+
         if (pipe2(pair, O_CLOEXEC) < 0)
                 return -errno;
         ours = pair[0];
@@ -97,6 +103,8 @@ static int ask(Asked *a) {
 static int ask_all(const char *directories, Asking *a) {
         const Tool *table;
         size_t n;
+
+        assert(a);
 
         table = tools_table(&n);
         assert(n <= TOOLS_MAX);
@@ -131,6 +139,8 @@ static bool take(Asked *a) {
 
 static int collect(Asking *a, const atomic_bool *cancelled) {
         usec_t until = usec_add(now_usec(CLOCK_MONOTONIC), ASK_TIMEOUT);
+
+        assert(a);
 
         while (!atomic_load(cancelled) && now_usec(CLOCK_MONOTONIC) < until) {
                 struct pollfd fds[TOOLS_MAX];

@@ -82,6 +82,8 @@ void backup_result_done(BackupResult *r) {
 }
 
 static void backup_done(Backup *b) {
+        assert(b);
+
         if (b->pipeline)
                 pipeline_stop(b->pipeline, -ECANCELED);
         if (b->fanout)
@@ -116,6 +118,9 @@ static int manifest_object(ManifestObject *ret, const BackupObject *object, cons
 static int manifest_fill(Backup *b, const PipelineResult *stream, Manifest *m) {
         const BackupArgs *args = b->args;
         int r;
+
+        assert(stream);
+        assert(m);
 
         m->encrypted = args->n_recipients > 0;
         m->run = args->run;
@@ -156,6 +161,8 @@ static int manifest_write(Backup *b, const Manifest *m) {
         Frame frame;
         int r;
 
+        assert(b);
+
         r = manifest_format(m, &text);
         if (r < 0)
                 return r;
@@ -179,6 +186,8 @@ static int produce_end(Backup *b) {
         _cleanup_(manifest_done) Manifest m = MANIFEST_NULL;
         PipelineResult stream;
         int r;
+
+        assert(b);
 
         r = pipeline_zeros(b->pipeline, PAX_TRAILER);
         if (r >= 0)
@@ -269,6 +278,8 @@ static void failure_lost(BackupResult *r) {
         _cleanup_(freep) char *path = NULL;
         const ArchiveProblem *first = NULL;
 
+        assert(r);
+
         for (size_t i = 0; i < r->n_errors && !first; i++)
                 if (r->errors[i].lost)
                         first = r->errors + i;
@@ -287,6 +298,9 @@ static void failure_lost(BackupResult *r) {
 
 /* One sentence for a run that is not a success. */
 static void failure_fill(const Backup *b, BackupResult *r) {
+        assert(b);
+        assert(r);
+
         if (r->state == ARCHIVE_SUCCEEDED)
                 return;
         if (r->state == ARCHIVE_CANCELLED) {
@@ -314,6 +328,8 @@ static void failure_fill(const Backup *b, BackupResult *r) {
 static int result_fill(Backup *b, BackupResult *r) {
         Report *report = &b->report;
         int k;
+
+        assert(r);
 
         r->n_targets = b->args->n_targets;
         fanout_results(b->fanout, r->targets);
@@ -347,6 +363,9 @@ static int result_fill(Backup *b, BackupResult *r) {
 static int args_check(const BackupArgs *args, const Sources *sources, Failure *reterr_failure) {
         _cleanup_(excludes_freep) Excludes *excludes = NULL;
 
+        assert(args);
+        assert(sources);
+
         if (args->n_targets == 0 || args->n_targets > BACKUP_TARGETS_MAX)
                 return failure_set(reterr_failure, -EINVAL, "TARGETS_INVALID",
                                    "A backup has 1 to %d targets.", BACKUP_TARGETS_MAX);
@@ -372,6 +391,8 @@ static int writers_new(Backup *b) {
 static int backup_start(Backup *b, BackupResult *result, Failure *reterr_failure) {
         const BackupArgs *args = b->args;
         int r;
+
+        assert(result);
 
         b->names = args->n_recipients > 0 ? sealed_names : plain_names;
         b->started = now_usec(CLOCK_REALTIME);

@@ -95,6 +95,8 @@ static int list_page(Copies *c, const char *path, Page *page, Failure *reterr_fa
         _cleanup_failure_ Failure why = FAILURE_NULL;
         int r;
 
+        assert(page);
+
         r = copies_list(c, path, take_entry, page, &why);
         if (r == -ENOENT || r == -ENOTDIR)
                 return explain_missing(c, path, reterr_failure);

@@ -49,6 +49,8 @@ static int open_current(Copies *c, Failure *reterr_failure) {
 static void tell(Copies *c, const char *name, const Failure *why, int error) {
         _cleanup_(freep) char *text = NULL;
 
+        assert(c);
+
         if (!c->log)
                 return;
         if (asprintf_safe(&text, "The copy on %s cannot be used: %s; taking the next one, on %s.", name,
@@ -62,6 +64,8 @@ static void tell(Copies *c, const char *name, const Failure *why, int error) {
  * question; when that are all of them, the error and why come back. A copy that failed before may be asked
  * again for something else: what is damaged here may be whole there, and the other way round. */
 static int open_next(Copies *c, int error, size_t *tries, Failure *why, Failure *reterr_failure) {
+        assert(c);
+
         for (;;) {
                 const char *name = storage_name(c->source->copies[c->current].storage);
 
@@ -124,6 +128,8 @@ static void listing_done(Listing *l) {
 static int list_entry(void *userdata, const char *directory, Entry *e) {
         Listing *l = ASSERT_PTR(userdata);
         int r;
+
+        assert(e);
 
         if (l->last && strcmp(e->member.path, l->last) <= 0)
                 return 0;

@@ -77,6 +77,8 @@ typedef struct Lines {
 static bool lines_next(Lines *l, const char **ret, size_t *ret_n) {
         const char *newline;
 
+        assert(l);
+
         if (l->p >= l->end)
                 return false;
         newline = memchr(l->p, '\n', (size_t) (l->end - l->p));

@@ -118,6 +118,8 @@ static int frame_emit(EntriesWriter *w, Buffer *plain, EntriesFrame record) {
         size_t bound = frame_bound(plain->size);
         int r;
 
+        assert(w);
+
         if (plain->size == 0)
                 return 0;
         if (w->n_frames == w->allocated_frames) {
@@ -161,6 +163,8 @@ static int index_emit(EntriesWriter *w) {
 static int table_emit(EntriesWriter *w) {
         int r;
 
+        assert(w);
+
         if (w->table_frames == 0)
                 return 0;
         r = buffer_add_string(&w->table, "]}\n");
@@ -174,6 +178,9 @@ static int table_emit(EntriesWriter *w) {
 static int level_flush(EntriesWriter *w, Level *l) {
         uint64_t *grown;
         int r;
+
+        assert(w);
+        assert(l);
 
         if (l->lines.size == 0)
                 return 0;

@@ -78,6 +78,8 @@ static bool any_running(const Fanout *f) {
 static int block_get(Fanout *f, unsigned object, Block **ret) {
         Block *b;
 
+        assert(f);
+
         for (;;) {
                 if (f->stopped)
                         return -ECANCELED;
@@ -106,6 +108,9 @@ static int block_get(Fanout *f, unsigned object, Block **ret) {
 
 /* Hands the block to every target that runs, and the caller's reference back. */
 static void block_send(Fanout *f, Block *b) {
+        assert(f);
+        assert(b);
+
         for (size_t i = 0; i < f->n_targets; i++) {
                 Target *t = &f->targets[i];
 
@@ -151,6 +156,9 @@ static int puts_write(Target *t, Puts *p, const Block *b, Failure *failure) {
 /* Data, then entries, then the manifest. Where a later one fails, the earlier ones are removed again as far
  * as the storage lets us; without a manifest they are no archive. */
 static int puts_commit(Target *t, Puts *p, Failure *failure) {
+        assert(t);
+        assert(p);
+
         for (unsigned i = 0; i < _BACKUP_OBJECTS; i++) {
                 int r = p->put[i] ? storage_put_commit(p->put[i], t->fanout->objects[i].sha256, failure) :
                                     -EINVAL;
@@ -240,6 +248,9 @@ static void *target_main(void *userdata) {
  */
 
 static int target_init(Target *t, Fanout *f, const BackupTarget *args, const char *const names[]) {
+        assert(t);
+        assert(args);
+
         t->fanout = f;
         t->storage = args->storage;
         t->id = storage_id(args->storage);
@@ -295,6 +306,8 @@ static bool threads_wait(Fanout *f) {
         struct timespec at = { .tv_sec = (time_t) (end / USEC_PER_SEC),
                                .tv_nsec = (long) (end % USEC_PER_SEC * 1000) };
         bool all = true;
+
+        assert(f);
 
         (void) pthread_mutex_lock(&f->lock);
         for (size_t i = 0; i < f->n_targets; i++) {

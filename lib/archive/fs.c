@@ -105,6 +105,8 @@ static void proc_path(char buf[static 320], const Op *op) {
 static ssize_t xattr_call(Op *op) {
         char path[320];
 
+        assert(op);
+
         proc_path(path, op);
         /* The magic link itself must be followed, a name behind it must not. */
         if (op->kind == OP_LIST_XATTRS)
@@ -117,6 +119,8 @@ static ssize_t xattr_call(Op *op) {
 
 static int64_t op_call(Op *op) {
         int64_t r = -1;
+
+        assert(op);
 
         switch (op->kind) {
         case OP_OPEN:
@@ -224,6 +228,8 @@ static int helper_new(Helper **ret) {
 static bool helper_wait(const Fs *fs, Helper *h) {
         usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), fs->limit);
 
+        assert(h);
+
         while (!h->finished) {
                 usec_t now = now_usec(CLOCK_MONOTONIC), next = usec_add(now, POLL_INTERVAL);
                 struct timespec at = { .tv_sec = (time_t) (next / USEC_PER_SEC),
@@ -239,6 +245,8 @@ static bool helper_wait(const Fs *fs, Helper *h) {
 /* Copies op into the helper, with everything it points to. */
 static int helper_load(Helper *h, const Op *op) {
         char *name = NULL, *xattr = NULL;
+
+        assert(h);
 
         if (op->name) {
                 name = memdup0(op->name, strlen(op->name));
@@ -269,6 +277,8 @@ static int64_t helper_call(Fs *fs, Op *op) {
         Helper *h = fs->helper;
         int64_t r;
 
+        assert(op);
+
         (void) pthread_mutex_lock(&h->lock);
         r = helper_load(h, op);
         if (r < 0) {
@@ -295,6 +305,8 @@ static int64_t helper_call(Fs *fs, Op *op) {
 
 static int64_t op_run(Fs *fs, Op *op) {
         int r;
+
+        assert(fs);
 
         if (!fs->guarded)
                 return op_call(op);

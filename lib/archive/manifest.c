@@ -63,6 +63,8 @@ static int object_build(const ManifestObject *object, json_t **ret) {
         _cleanup_json_ json_t *o = json_object();
         int r;
 
+        assert(object);
+
         r = json_set(o, "name", json_from_string(object->name));
         if (r >= 0)
                 r = json_set(o, "size", json_from_u64(object->size));
@@ -78,6 +80,8 @@ static int object_build(const ManifestObject *object, json_t **ret) {
 static int frames_format(const Manifest *m, Buffer *out) {
         char hex[SHA256_HEX_SIZE];
         int r = 0;
+
+        assert(m);
 
         for (size_t i = 0; r >= 0 && i < m->n_frames; i++) {
                 const EntriesFrame *f = &m->frames[i];
@@ -100,6 +104,8 @@ static int frames_format(const Manifest *m, Buffer *out) {
 }
 
 static int counts_build(const Manifest *m, json_t **ret) {
+        assert(m);
+
         const struct {
                 const char *key;
                 uint64_t value;
@@ -126,6 +132,8 @@ static int counts_build(const Manifest *m, json_t **ret) {
 static int head_build(const Manifest *m, json_t *o) {
         json_t *counts = NULL;
         int r;
+
+        assert(m);
 
         r = json_set(o, "format", json_string("backupx-archive"));
         if (r >= 0)
@@ -160,6 +168,8 @@ static int body_build(const Manifest *m, json_t **ret) {
         _cleanup_json_ json_t *o = json_object();
         json_t *plain = json_object(), *data = NULL;
         int r;
+
+        assert(m);
 
         r = head_build(m, o);
         if (r >= 0)
@@ -238,6 +248,8 @@ static void reference_read(JsonReader *top, const char *key, uint64_t *ret_id, c
 static void counts_read(JsonReader *top, Manifest *m) {
         JsonReader r;
 
+        assert(m);
+
         (void) json_reader_object(top, "counts", JSON_REQUIRED, &r);
         (void) json_reader_u64(&r, "files", JSON_REQUIRED, INT64_MAX, &m->files);
         (void) json_reader_u64(&r, "directories", JSON_REQUIRED, INT64_MAX, &m->directories);
@@ -269,6 +281,8 @@ static int frame_read(const json_t *a, EntriesFrame *ret) {
         const char *hex = json_string_value(json_array_get(a, 3));
         int r;
 
+        assert(ret);
+
         ret->kind = entries_frame_kind_from_string(json_string_value(json_array_get(a, 0)));
         if (ret->kind < 0 || json_array_size(a) != lengths[ret->kind] || !hex)
                 return -EBADMSG;
@@ -299,6 +313,8 @@ static int frame_read(const json_t *a, EntriesFrame *ret) {
 
 static int frames_read(const json_t *array, Manifest *m) {
         uint64_t offset = 0, plain_offset = 0;
+
+        assert(m);
 
         m->frames = new0(EntriesFrame, json_array_size(array) + 1);
         if (!m->frames)
@@ -348,6 +364,9 @@ static void objects_read(JsonReader *r, Manifest *m) {
         const json_t *frames = NULL;
         JsonReader plain, data, entries;
         const char *problem;
+
+        assert(r);
+        assert(m);
 
         (void) json_reader_object(r, "plain", JSON_REQUIRED, &plain);
         (void) json_reader_u64(&plain, "size", JSON_REQUIRED, INT64_MAX, &m->plain_size);

@@ -150,6 +150,8 @@ int acl_text_from_xattr(const void *value, size_t n, char **ret) {
 static int xattr_add(Member *m, const char *name, const void *value, size_t n) {
         Xattr x = {}, *grown;
 
+        assert(m);
+
         if (streq(name, "system.posix_acl_access"))
                 return acl_text_from_xattr(value, n, &m->acl_access);
         if (streq(name, "system.posix_acl_default"))
@@ -206,6 +208,8 @@ int metadata_xattrs(Fs *fs, int dirfd, const char *name, char *buf, Member *m) {
 static void extents_join(Member *m, size_t max) {
         uint64_t gap = 4096;
 
+        assert(m);
+
         while (m->n_extents > max / 2) {
                 size_t to = 0;
 
@@ -223,6 +227,8 @@ static void extents_join(Member *m, size_t max) {
 }
 
 static int extent_add(Member *m, size_t max, size_t *allocated, Extent e) {
+        assert(m);
+
         if (m->n_extents == *allocated) {
                 size_t n = *allocated == 0 ? 16 : 2 * *allocated;
                 Extent *grown = reallocarray(m->extents, n, sizeof *grown);

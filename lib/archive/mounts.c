@@ -52,6 +52,8 @@ static int line_add(Mounts *m, const char *line, const char *end) {
         const char *p = line, *separator, *type;
         _cleanup_(freep) char *path = NULL;
 
+        assert(m);
+
         for (int field = 0; field < 4; field++) {
                 p = memchr(p, ' ', (size_t) (end - p));
                 if (!p)

@@ -71,6 +71,8 @@ static int list_halve(NameList *l) {
 }
 
 static int list_room(NameList *l, size_t n) {
+        assert(l);
+
         if (l->used + n > l->allocated) {
                 size_t size = MAX(l->allocated * 2, (size_t) 4096);
                 char *grown = realloc(l->arena, size);
@@ -96,6 +98,8 @@ static int list_add(NameList *l, const char *name, unsigned char type) {
         size_t n = strlen(name) + 2;
         int r;
 
+        assert(l);
+
         if (l->last && strcmp(name, l->last) <= 0)
                 return 0;
         if (l->n > 16 && l->used + n + (l->n + 1) * sizeof *l->offsets > l->budget) {
@@ -119,6 +123,8 @@ static int list_fill(NameList *l, Fs *fs, int fd) {
         _cleanup_(freep) char *buf = NULL;
         int64_t k;
         int r;
+
+        assert(l);
 
         l->n = l->next = l->used = 0;
         l->limit = mfree(l->limit);

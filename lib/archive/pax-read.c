@@ -63,6 +63,8 @@ uint64_t pax_reader_position(const PaxReader *r) {
 static int input_read(PaxReader *r, void *buf, size_t n) {
         size_t done = 0;
 
+        assert(r);
+
         while (done < n) {
                 ssize_t k = r->read(r->userdata, (char *) buf + done, n - done);
 
@@ -184,6 +186,8 @@ static int map_read(PaxReader *r, Member *m) {
         uint64_t n = 0, end = 0, sum = 0;
         int k;
 
+        assert(m);
+
         k = map_number(&map, &n);
         if (k < 0)
                 return k;
@@ -266,6 +270,10 @@ static int type_from_flag(char flag, MemberType *ret) {
 static int header_numbers(const UstarHeader *h, PaxRecords *records, Member *m) {
         uint64_t mode = 0, mtime = 0, major = 0, minor = 0;
 
+        assert(h);
+        assert(records);
+        assert(m);
+
         if (octal_parse(h->mode, sizeof h->mode, &mode) < 0 ||
             octal_parse(h->major, sizeof h->major, &major) < 0 ||
             octal_parse(h->minor, sizeof h->minor, &minor) < 0 ||
@@ -285,6 +293,10 @@ static int header_numbers(const UstarHeader *h, PaxRecords *records, Member *m) 
 }
 
 static int header_texts(const UstarHeader *h, PaxRecords *records, Member *m) {
+        assert(h);
+        assert(records);
+        assert(m);
+
         if (records->sparse_name) {
                 free(m->path);
                 m->path = TAKE_PTR(records->sparse_name);
@@ -324,6 +336,8 @@ static int names_check(PaxReader *r, Member *m) {
 static int content_start(PaxReader *r, const PaxRecords *records, Member *m) {
         bool file = m->type == MEMBER_FILE, sparse = records->sparse_major != 0;
         int k;
+
+        assert(r);
 
         if (!file && (records->size > 0 || sparse))
                 return bad(r, "a member that is no file has content");
@@ -372,6 +386,8 @@ static int header_read(PaxReader *r, UstarHeader *h, PaxRecords *records, Member
         uint64_t size = 0;
         int k;
 
+        assert(h);
+
         k = input_read(r, h, sizeof *h);
         if (k <= 0)
                 return k;
@@ -400,6 +416,9 @@ static int member_read(PaxReader *r, Member *m) {
         _cleanup_(pax_records_done) PaxRecords records = {};
         UstarHeader h;
         int k;
+
+        assert(r);
+        assert(m);
 
         k = input_skip(r, r->content + r->padding);
         if (k < 0)

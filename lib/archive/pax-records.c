@@ -50,6 +50,8 @@ static int value_time(const char *value, size_t n, Member *m) {
         uint32_t nsec = 0, scale = 100000000;
         int r;
 
+        assert(m);
+
         dot = memchr(start, '.', length);
         whole = dot ? (size_t) (dot - start) : length;
         r = value_number(start, whole, &sec);
@@ -88,6 +90,8 @@ static int xattr_take(Member *m, const char *key, const char *value, size_t n) {
         _cleanup_(freep) char *name = NULL;
         _cleanup_(freep) void *copy = NULL;
 
+        assert(m);
+
         if (m->n_xattrs >= XATTRS_MAX || *key == 0)
                 return -EBADMSG;
         name = memdup0(key, strlen(key));
@@ -104,6 +108,8 @@ static int xattr_take(Member *m, const char *key, const char *value, size_t n) {
 }
 
 static int sparse_record(PaxRecords *records, const char *key, const char *value, size_t n) {
+        assert(records);
+
         if (streq(key, "name"))
                 return value_take(&records->sparse_name, value, n);
         if (streq(key, "realsize")) {
@@ -120,6 +126,9 @@ static int sparse_record(PaxRecords *records, const char *key, const char *value
 }
 
 static int record_apply(PaxRecords *records, Member *m, const char *key, const char *value, size_t n) {
+        assert(records);
+        assert(m);
+
         const struct {
                 const char *key;
                 char **text;

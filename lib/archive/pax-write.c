@@ -107,6 +107,8 @@ static int block_pad(Buffer *out, size_t from) {
 static int archive_name(const Member *m, char **ret) {
         const char *base;
 
+        assert(m);
+
         if (m->type == MEMBER_DIRECTORY)
                 return asprintf_safe(ret, "%s/", isempty(m->path) ? "." : m->path);
         if (m->type != MEMBER_FILE || !m->sparse)
@@ -119,6 +121,8 @@ static int archive_name(const Member *m, char **ret) {
 static int xattr_add(Buffer *out, const Xattr *x) {
         _cleanup_buffer_ Buffer key = BUFFER_NULL;
         int r;
+
+        assert(x);
 
         r = buffer_add_string(&key, PAX_XATTR_PREFIX);
         for (const char *p = x->name; r >= 0 && *p; p++) {
@@ -136,6 +140,8 @@ static int xattr_add(Buffer *out, const Xattr *x) {
 
 static int xattrs_add(Buffer *records, const Member *m) {
         int r = 0;
+
+        assert(m);
 
         if (m->acl_access)
                 r = record_add_string(records, PAX_ACL_ACCESS, m->acl_access);
@@ -167,6 +173,8 @@ static int sparse_map(const Member *m, Buffer *out) {
 static int sparse_add(Buffer *records, const Member *m) {
         int r;
 
+        assert(m);
+
         if (m->type != MEMBER_FILE || !m->sparse)
                 return 0;
         r = record_add_string(records, PAX_SPARSE_PREFIX "major", "1");
@@ -184,6 +192,8 @@ static int names_add(UstarHeader *h, Buffer *records, const Member *m) {
         _cleanup_(freep) char *name = NULL;
         const char *user = strempty(m->user), *group = strempty(m->group);
         int r;
+
+        assert(h);
 
         r = archive_name(m, &name);
         if (r < 0)
@@ -203,6 +213,8 @@ static int names_add(UstarHeader *h, Buffer *records, const Member *m) {
 static int numbers_add(UstarHeader *h, Buffer *records, const Member *m, uint64_t size) {
         uint64_t whole = m->mtime_sec < 0 ? UINT64_MAX : (uint64_t) m->mtime_sec;
         int r = 0;
+
+        assert(h);
 
         (void) octal_put(h->mode, sizeof h->mode, m->mode & 07777);
         if (!octal_put(h->uid, sizeof h->uid, m->uid))
@@ -224,6 +236,8 @@ static int extended_add(Buffer *out, const Member *m, const Buffer *records) {
         char name[sizeof h.name + 1];
         size_t from = out->size;
         int r;
+
+        assert(records);
 
         if (records->size == 0)
                 return 0;

@@ -69,6 +69,8 @@ void pipeline_stop(Pipeline *p, int error) {
 static Slot *slot_claim(Pipeline *p, uint64_t *next) {
         Slot *slot = NULL;
 
+        assert(p);
+
         (void) pthread_mutex_lock(&p->lock);
         while (p->error == 0 && *next == p->filled && !p->ended)
                 (void) pthread_cond_wait(&p->changed, &p->lock);
@@ -129,6 +131,8 @@ static void *hash_main(void *userdata) {
 /* The next slot in order, compressed; NULL at the end. */
 static Slot *packed_wait(Pipeline *p) {
         Slot *slot;
+
+        assert(p);
 
         (void) pthread_mutex_lock(&p->lock);
         slot = &p->slots[p->written % SLOTS];
@@ -254,6 +258,8 @@ Pipeline *pipeline_free(Pipeline *p) {
 /* Waits for a slot that everybody is through with. */
 static int slot_open(Pipeline *p) {
         int r;
+
+        assert(p);
 
         if (p->current)
                 return 0;

@@ -83,6 +83,8 @@ static ssize_t read_stored(ReaderObject *o, uint64_t offset, void *buf, size_t n
         _cleanup_failure_ Failure why = FAILURE_NULL;
         ssize_t k;
 
+        assert(o);
+
         k = storage_read_at(o->storage, o->key, offset, buf, n, &why);
         if (k == -ENOENT)
                 return missing(o->storage, o->key, o->failure);

@@ -117,6 +117,8 @@ static int read_manifest(ArchiveReader *r, const ArchiveReaderArgs *args, Failur
         uint8_t digest[SHA256_SIZE];
         int k;
 
+        assert(r);
+
         k = asprintf_safe(&key, "%s%s", args->key, name);
         if (k < 0)
                 return k;
@@ -158,6 +160,9 @@ static uint64_t entries_size(const Manifest *m) {
 static int open_object(const ArchiveReaderArgs *args, const ManifestObject *object, const uint8_t *file_key,
                        uint64_t plain_size, ReaderObject **ret, Failure *reterr_failure) {
         int k;
+
+        assert(args);
+        assert(object);
 
         if (args->encrypted && !file_key)
                 return reader_object_check(args->storage, args->key, object->name, object->size,
@@ -223,6 +228,9 @@ static int reserve(uint8_t **p, size_t *allocated, size_t n) {
 static int load_frame(ArchiveReader *r, ReaderObject *object, FrameCache *cache, size_t number,
                       const Frame *frame, Failure *reterr_failure) {
         int k;
+
+        assert(r);
+        assert(cache);
 
         if (cache->number == number)
                 return 0;
@@ -318,6 +326,8 @@ static int load_data(ArchiveReader *r, uint64_t offset, Failure *reterr_failure)
         size_t number;
         int k;
 
+        assert(r);
+
         if (cache_holds(&r->data_cache, offset))
                 return 0;
         if (!r->data || !r->entries)
@@ -411,6 +421,9 @@ static int list_entry(void *userdata, const char *directory, Entry *e) {
 static int list_frame(ArchiveReader *r, size_t number, const char *directory, Listing *l,
                       Failure *reterr_failure) {
         int k;
+
+        assert(r);
+        assert(l);
 
         k = load_entries_frame(r, number, reterr_failure);
         if (k < 0)

@@ -83,6 +83,8 @@ static bool error_make_room(Report *r, bool lost) {
 static void error_keep(Report *r, const char *path, const char *code, const char *message, bool lost) {
         ArchiveProblem e = { .lost = lost };
 
+        assert(r);
+
         if (!error_make_room(r, lost))
                 return;
         if (!r->errors)
@@ -156,6 +158,9 @@ static void lines_flush(Report *r, const BackupArgs *args) {
         ReportLine lines[REPORT_LINES_MAX];
         uint64_t dropped;
         size_t n;
+
+        assert(r);
+        assert(args);
 
         (void) pthread_mutex_lock(&r->lock);
         n = r->n_lines;

@@ -48,6 +48,8 @@ static int find_next_child(void *userdata, const char *directory, Entry *e) {
 static int find_end(RestoreRun *r, const char *path, uint64_t *ret) {
         _cleanup_(freep) char *at = strdup(path);
 
+        assert(r);
+
         if (!at)
                 return -ENOMEM;
         while (at[0]) {
@@ -75,6 +77,8 @@ static int select_path(RestoreRun *r, const char *absolute) {
         _cleanup_(freep) char *path = NULL, *text = NULL;
         Selection s = {};
         int k;
+
+        assert(r);
 
         k = path_from_absolute(absolute, &path);
         if (k == -EINVAL)
@@ -118,6 +122,8 @@ static int compare_selections(const void *a, const void *b) {
 /* Sorts them and drops those within another. */
 static void sort_selections(RestoreRun *r) {
         size_t n = 0;
+
+        assert(r);
 
         qsort(r->selections, r->n_selections, sizeof(Selection), compare_selections);
         for (size_t i = 0; i < r->n_selections; i++) {
@@ -187,6 +193,9 @@ static int ask(RestoreRun *r, const Place *place, const char *rest) {
         _cleanup_(freep) char *path = NULL;
         int k;
 
+        assert(r);
+        assert(place);
+
         k = asprintf_safe(&path, "%s%s%s", streq(place->path, "/") && rest[0] ? "" : place->path,
                           rest[0] ? "/" : "", rest);
         if (k < 0)
@@ -213,6 +222,8 @@ static int add_source(RestoreRun *r, const char *source) {
         _cleanup_(freep) char *path = NULL;
         int k;
 
+        assert(r);
+
         k = copies_lookup(r->copies, source, &entry, &r->result->failure);
         if (k == -ENOENT) /* it could not be read when it was backed up */
                 return 0;
@@ -229,6 +240,8 @@ static int add_source(RestoreRun *r, const char *source) {
 
 static int add_sources(RestoreRun *r) {
         int k;
+
+        assert(r);
 
         STRV_FOREACH(source, r->sources) {
                 bool wanted = false;
@@ -396,6 +409,9 @@ static int look_at_selection(Conflicts *c, const Selection *s) {
         _cleanup_(entry_done) Entry entry = ENTRY_NULL;
         bool directory;
         int r;
+
+        assert(c);
+        assert(s);
 
         r = copies_lookup(c->run->copies, s->path, &entry, &c->run->result->failure);
         if (r < 0 && (r != -ENOENT || s->path[0]))

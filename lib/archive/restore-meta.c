@@ -36,6 +36,8 @@ typedef struct Metadata {
 static int could_not(Metadata *m, const char *code, const char *what, int error) {
         int r;
 
+        assert(m);
+
         if (error == -ENOSPC || error == -EDQUOT || error == -EROFS || error == -ENOMEM)
                 return restore_name_errno(m->run, m->member->path, error, what);
         errno = -error;
@@ -81,6 +83,8 @@ static int set_acl(Metadata *m, const char *text, acl_type_t type) {
         acl_t acl;
         int r;
 
+        assert(m);
+
         if (!text)
                 return 0;
         acl = acl_from_text(text);
@@ -104,6 +108,8 @@ static int set_xattr(Metadata *m, const Xattr *x) {
 
 /* Capabilities come last: whatever changes the object after them takes them away. */
 static int set_xattrs(Metadata *m, bool capability) {
+        assert(m);
+
         for (size_t i = 0; i < m->member->n_xattrs; i++) {
                 const Xattr *x = m->member->xattrs + i;
                 int r;

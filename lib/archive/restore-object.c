@@ -40,6 +40,8 @@ static int temporary_name(int dirfd, Temporary *ret) {
         uint8_t random[TEMPORARY_RANDOM];
         int r;
 
+        assert(ret);
+
         r = random_bytes(random, sizeof(random));
         if (r < 0)
                 return r;
@@ -95,6 +97,8 @@ static int commit(RestoreRun *r, Temporary *t, const char *name, const char *pat
         bool over = r->args->conflict == RESTORE_CONFLICT_OVERWRITE;
         int k;
 
+        assert(t);
+
         k = over ? rename_over(t->dirfd, t->name, name) : rename_new(t->dirfd, t->name, name);
         if (k == -EEXIST && !over)
                 return in_the_way(r, path, "it exists already");
@@ -108,6 +112,9 @@ static int commit(RestoreRun *r, Temporary *t, const char *name, const char *pat
 
 /* Copies the content; the holes of a sparse file are not written. */
 static int write_content(RestoreRun *r, int fd, const Member *m, PaxReader *data) {
+        assert(r);
+        assert(m);
+
         for (;;) {
                 uint64_t offset;
                 ssize_t n;
@@ -161,6 +168,9 @@ static int make_file(RestoreRun *r, const Member *m, Temporary *t, PaxReader *da
 static int make_other(RestoreRun *r, const Member *m, Temporary *t) {
         int k = 0;
 
+        assert(m);
+        assert(t);
+
         switch (m->type) {
         case MEMBER_SYMLINK:
                 k = symlinkat(m->target, t->dirfd, t->name);
@@ -206,6 +216,9 @@ static int restore_plain(RestoreRun *r, const Member *m, PaxReader *data) {
         TreeSpot spot;
         int k;
 
+        assert(r);
+        assert(m);
+
         k = restore_tree_go(r->tree, m->path, &spot);
         if (k != 0)
                 return k;
@@ -236,6 +249,9 @@ static int restore_as_copy(RestoreRun *r, const Member *m) {
         RestoreCursor cursor = { .run = r };
         int k;
 
+        assert(r);
+        assert(m);
+
         k = copies_lookup(r->copies, m->target, &entry, &r->result->failure);
         if (k == -ENOENT)
                 return restore_name(r, m->path, "LINK",
@@ -265,6 +281,8 @@ static int make_link(RestoreRun *r, const char *path, Temporary *t) {
         _cleanup_(freep) char *parent = NULL;
         const Place *place = places_find(&r->places, path);
 
+        assert(t);
+
         if (!place || strlen(path) <= strlen(place->prefix))
                 return -ENOENT;
         path = place_relative(place, path);
@@ -283,6 +301,9 @@ static int restore_link(RestoreRun *r, const Member *m) {
         const char *first;
         TreeSpot spot;
         int k;
+
+        assert(r);
+        assert(m);
 
         first = restore_links_find(r->links, m->target);
         if (!first)

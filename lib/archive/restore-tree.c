@@ -91,6 +91,8 @@ static int top_fd(RestoreTree *t) {
         _cleanup_close_ int fd = -EBADF;
         struct stat st;
 
+        assert(t);
+
         if (l->fd >= 0)
                 return l->fd;
         fd = place_open(t->place->fd, place_relative(t->place, t->path.data), O_RDONLY | O_DIRECTORY);
@@ -108,6 +110,8 @@ static int top_fd(RestoreTree *t) {
 static int leave(RestoreTree *t) {
         Level *l = top(t);
         int r = 0, fd;
+
+        assert(t);
 
         if (l->member) {
                 fd = top_fd(t);
@@ -141,6 +145,8 @@ static int push(RestoreTree *t, const char *path, size_t length, int fd, bool in
         Level *grown;
         struct stat st;
         int r;
+
+        assert(t);
 
         if (fstat(fd, &st) < 0)
                 r = -errno;
@@ -176,6 +182,8 @@ static int push(RestoreTree *t, const char *path, size_t length, int fd, bool in
 static int block(RestoreTree *t, const char *path, size_t length, int outcome) {
         char *copy;
 
+        assert(t);
+
         if (outcome < 0)
                 return outcome;
         copy = memdup0(path, length);
@@ -196,6 +204,8 @@ static bool takes_metadata(const RestoreTree *t, bool made) {
 static int open_directory(RestoreTree *t, const char *path, const char *name, bool *ret_made, int *ret_fd) {
         int parent, fd, r;
         bool made;
+
+        assert(t);
 
         parent = top_fd(t);
         if (parent < 0)
@@ -241,6 +251,8 @@ static int descend(RestoreTree *t, const char *path, size_t length) {
         bool made;
         int fd, r;
 
+        assert(t);
+
         if (!directory)
                 return -ENOMEM;
         r = open_directory(t, directory, path_name(directory), &made, &fd);
@@ -264,6 +276,8 @@ static int descend(RestoreTree *t, const char *path, size_t length) {
 static int enter_place(RestoreTree *t, const Place *place) {
         int r;
 
+        assert(t);
+
         if (t->n > 0 && t->place == place)
                 return 0;
         r = restore_tree_finish(t);
@@ -277,6 +291,8 @@ static int enter_place(RestoreTree *t, const Place *place) {
 /* Makes the directory that the first length bytes of path name the innermost level. */
 static int go(RestoreTree *t, const char *path, size_t length) {
         int r;
+
+        assert(t);
 
         while (t->n > 1 &&
                !(t->path.size <= length && memcmp(t->path.data, path, t->path.size) == 0 &&
@@ -340,6 +356,9 @@ int restore_tree_go(RestoreTree *t, const char *path, TreeSpot *ret) {
 /* The place itself is a directory of the archive. */
 static int restore_place_directory(RestoreTree *t, const Place *place, Member *m) {
         int r;
+
+        assert(t);
+        assert(place);
 
         r = enter_place(t, place);
         if (r < 0)

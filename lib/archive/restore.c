@@ -13,6 +13,8 @@
 #include "base/text.h"
 
 static void run_done(RestoreRun *r) {
+        assert(r);
+
         restore_tree_free(r->tree);
         restore_links_free(r->links);
         places_done(&r->places);
@@ -72,6 +74,8 @@ static int restore_member(RestoreRun *r, Member *m, PaxReader *reader) {
         bool directory = m->type == MEMBER_DIRECTORY;
         int k;
 
+        assert(r);
+
         if (!places_find(&r->places, m->path))
                 return 0; /* a directory that only leads to a source: it is there */
         k = set_current(r, m->path);
@@ -122,6 +126,8 @@ static int restore_selection(RestoreRun *r, const Selection *s) {
 static int check(RestoreRun *r) {
         int k;
 
+        assert(r);
+
         restore_tell_phase(r, RESTORE_CHECKING);
         k = copies_open(&r->args->source, log_copies, r, &r->copies, &r->result->failure);
         if (k < 0)
@@ -144,6 +150,8 @@ static int check(RestoreRun *r) {
 
 static int write_all(RestoreRun *r) {
         int k, left;
+
+        assert(r);
 
         restore_tell_phase(r, RESTORE_WRITING);
         k = restore_links_new(&r->links);

@@ -89,6 +89,8 @@ static int child_get(SourceNode *node, const char *part, size_t n, SourceNode **
         size_t i;
         int r;
 
+        assert(node);
+
         if (!name)
                 return -ENOMEM;
         i = child_place(node, name, &found);

@@ -22,6 +22,8 @@ Dir *walk_top(Walk *w) {
 int walk_open(Walk *w, int dirfd, const char *name, int flags) {
         int fd;
 
+        assert(w);
+
         if (w->noatime_refused < NOATIME_TRIES && (flags & O_PATH) == 0) {
                 fd = fs_open(w->fs, dirfd, name, flags | O_NOATIME);
                 if (fd != -EPERM) {
@@ -37,6 +39,8 @@ int walk_open(Walk *w, int dirfd, const char *name, int flags) {
 
 int walk_path_push(Walk *w, const char *name) {
         int r;
+
+        assert(w);
 
         if (w->path.size > 0) {
                 r = buffer_add(&w->path, "/", 1);
@@ -69,6 +73,10 @@ static void dir_unpark(Walk *w, const Dir *child, Dir *d) {
         FsStat st;
         int fd, r;
 
+        assert(w);
+        assert(child);
+        assert(d);
+
         if (d->fd >= 0 || d->lost)
                 return;
         fs_guard(w->fs, d->guarded);
@@ -87,6 +95,8 @@ static void dir_unpark(Walk *w, const Dir *child, Dir *d) {
 int walk_dir_pop(Walk *w) {
         Dir *d = walk_top(w);
 
+        assert(d);
+
         if (w->n_dirs > 1) {
                 walk_path_cut(w, d[-1].path_length);
                 dir_unpark(w, d, &d[-1]);
@@ -102,6 +112,8 @@ int walk_dir_pop(Walk *w) {
 static int dirs_grow(Walk *w) {
         Dir *grown;
         size_t n;
+
+        assert(w);
 
         if (w->n_dirs < w->n_allocated)
                 return 0;
@@ -123,6 +135,8 @@ static size_t names_budget(const Walk *w) {
 
 int walk_dir_push(Walk *w, Dir d) {
         int r;
+
+        assert(w);
 
         r = dirs_grow(w);
         if (r >= 0)
@@ -148,6 +162,8 @@ int walk_dir_push(Walk *w, Dir d) {
 }
 
 void walk_dirs_done(Walk *w) {
+        assert(w);
+
         while (w->n_dirs > 0) {
                 Dir *d = &w->dirs[--w->n_dirs];
 

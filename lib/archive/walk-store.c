@@ -30,6 +30,9 @@ static int item_fill(Walk *w, Item *item, const FsStat *st, int dirfd, const cha
         Member *m = &item->entry.member;
         int r;
 
+        assert(w);
+        assert(st);
+
         m->path = w->path.data;
         m->mode = st->mode & 07777;
         m->uid = st->uid;
@@ -53,6 +56,8 @@ static int item_begin(Walk *w, Item *item) {
         uint64_t stored = member_stored_size(&item->entry.member);
         int r;
 
+        assert(w);
+
         buffer_clear(&w->header);
         r = pax_header(&item->entry.member, &w->header);
         if (r < 0)
@@ -67,6 +72,8 @@ static int item_begin(Walk *w, Item *item) {
 
 static int item_end(Walk *w, Item *item) {
         const Member *m = &item->entry.member;
+
+        assert(w);
 
         if (m->type == MEMBER_DIRECTORY)
                 w->report->directories++;
@@ -106,6 +113,10 @@ static int item_link(Walk *w, Item *item, const FsStat *st) {
         const char *first;
         char *target;
 
+        assert(w);
+        assert(item);
+        assert(st);
+
         if (st->nlink < 2 || S_ISDIR(st->mode))
                 return 0;
         first = links_find(w->links, st->dev, st->ino);
@@ -123,6 +134,9 @@ static int item_link(Walk *w, Item *item, const FsStat *st) {
 /* Remembers a first name. */
 static int item_remember(Walk *w, const FsStat *st) {
         int r;
+
+        assert(w);
+        assert(st);
 
         if (st->nlink < 2 || S_ISDIR(st->mode))
                 return 0;
@@ -145,6 +159,9 @@ static int link_read(Walk *w, const Child *c, char **ret) {
         _cleanup_(freep) char *buf = malloc(PATH_MAX + 1);
         ssize_t n;
 
+        assert(w);
+        assert(c);
+
         if (!buf)
                 return -ENOMEM;
         n = fs_readlink(w->fs, c->dirfd, c->name, buf, PATH_MAX + 1);
@@ -161,6 +178,9 @@ int walk_store_node(Walk *w, const Child *c, int fd, bool parent, bool incomplet
         _cleanup_(item_done) Item item = {};
         Member *m = &item.entry.member;
         int r;
+
+        assert(w);
+        assert(c);
 
         r = type_of(c->stat.mode, &m->type);
         if (r < 0)
@@ -206,6 +226,9 @@ typedef enum ContentEnd {
 static int run_copy(Walk *w, int fd, const Extent *e, uint64_t *done, ContentEnd *ret) {
         int r;
 
+        assert(w);
+        assert(e);
+
         while (*done < e->size) {
                 void *space;
                 size_t room;
@@ -240,6 +263,8 @@ static int content_copy(Walk *w, int fd, const Member *m, ContentEnd *ret) {
         uint64_t stored = member_stored_size(m), copied = 0;
         int r;
 
+        assert(w);
+
         *ret = CONTENT_WHOLE;
         for (size_t i = 0; i < n && *ret == CONTENT_WHOLE; i++) {
                 uint64_t done = 0;
@@ -257,6 +282,9 @@ static void content_check(Walk *w, int fd, const FsStat *before, ContentEnd end,
         const char *path = w->path.data;
         FsStat after;
         int r;
+
+        assert(before);
+        assert(item);
 
         if (end == CONTENT_ERROR) {
                 item->entry.incomplete = true;
@@ -286,6 +314,9 @@ int walk_store_file(Walk *w, int fd, const FsStat *st) {
         Member *m = &item.entry.member;
         ContentEnd end;
         int r;
+
+        assert(w);
+        assert(st);
 
         r = item_fill(w, &item, st, fd, "");
         if (r < 0 || w->stalled)

@@ -21,6 +21,8 @@
 #include "base/text.h"
 
 static void walk_done(Walk *w) {
+        assert(w);
+
         walk_dirs_done(w);
         fs_free(w->fs);
         excludes_free(w->excludes);
@@ -86,6 +88,8 @@ static bool fd_is_remote(const Walk *w, int fd) {
         char link[48], path[PATH_MAX + 1];
         ssize_t n;
 
+        assert(w);
+
         (void) snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
         n = readlink(link, path, sizeof path - 1);
         if (n < 0)
@@ -104,6 +108,10 @@ static bool is_own_target(const Walk *w, const FsStat *st) {
 /* Whether nothing below this directory belongs to the backup; says why where it is not obvious. */
 static bool dir_is_border(Walk *w, const Dir *parent, const Child *c, int fd) {
         uint64_t type = 0;
+
+        assert(w);
+        assert(parent);
+        assert(c);
 
         if (c->node && c->node->is_source)
                 return false;
@@ -157,6 +165,9 @@ static int dir_enter(Walk *w, const Child *c, int fd, bool full, bool linked) {
 static int dir_unreadable(Walk *w, Child *c, int error) {
         int r;
 
+        assert(w);
+        assert(c);
+
         r = child_problem(w, c, error, "Could not open the directory");
         if (r < 0 || w->stalled || error == -ENOENT)
                 return r;
@@ -172,6 +183,9 @@ static int dir_unreadable(Walk *w, Child *c, int error) {
 
 static int dir_visit(Walk *w, Child *c, bool full, bool linked) {
         int fd, r;
+
+        assert(w);
+        assert(c);
 
         fd = walk_open(w, c->dirfd, c->name,
                        (full ? WALK_OPEN_DIRECTORY : O_PATH | O_DIRECTORY) | (c->follow ? 0 : O_NOFOLLOW));
@@ -198,6 +212,9 @@ static int file_visit(Walk *w, Child *c) {
         _cleanup_close_ int fd = -EBADF;
         int r;
 
+        assert(w);
+        assert(c);
+
         fd = walk_open(w, c->dirfd, c->name, O_RDONLY | O_NONBLOCK | (c->follow ? 0 : O_NOFOLLOW));
         if (fd < 0)
                 return child_problem(w, c, fd, "Could not be opened");
@@ -216,6 +233,9 @@ static int file_visit(Walk *w, Child *c) {
  * be, and where they lead to something. */
 static int child_look(Walk *w, Child *c, unsigned char type, bool *ret_linked) {
         int r;
+
+        assert(w);
+        assert(c);
 
         *ret_linked = false;
         if ((type == DT_REG || type == DT_DIR) && !c->node) {
@@ -240,6 +260,9 @@ static bool child_is_wanted(Walk *w, const Dir *d, const Child *c, bool *full) {
         _cleanup_(freep) char *absolute = NULL;
         bool source = c->node && c->node->is_source;
         int r;
+
+        assert(w);
+        assert(d);
 
         if (*full && !source &&
             excludes_match(w->excludes, d->source, path_below_source(w, d), S_ISDIR(c->stat.mode))) {
@@ -296,6 +319,9 @@ static int child_next(Walk *w, Dir *d, const char **ret, unsigned char *ret_type
         const SourceNode *node = NULL;
         int r = 0;
 
+        assert(w);
+        assert(d);
+
         if (d->lost)
                 return 0;
         if (d->node && d->next_node < d->node->n_children)
@@ -326,6 +352,8 @@ static int child_next(Walk *w, Dir *d, const char **ret, unsigned char *ret_type
 /* Leaves everything that is on a file system which does not answer. */
 static int stalled_leave(Walk *w) {
         int r = 0;
+
+        assert(w);
 
         w->stalled = false;
         while (r >= 0 && w->n_dirs > 0 && walk_top(w)->guarded) {
@@ -358,6 +386,8 @@ static int step(Walk *w) {
 
 /* Finds the directories that are targets. One that cannot be looked at is not found in a source either. */
 static void own_targets_find(Walk *w) {
+        assert(w);
+
         fs_guard(w->fs, true);
         for (size_t i = 0; i < w->args->n_targets; i++) {
                 const char *path = storage_directory(w->args->targets[i].storage);

@@ -72,6 +72,8 @@ static int open_chunk(AgeDecrypter *d) {
 }
 
 static int take_payload(AgeDecrypter *d, const uint8_t *p, size_t n) {
+        assert(d);
+
         while (n > 0) {
                 size_t k = MIN(n, AGE_SEALED_CHUNK_SIZE - d->filled);
                 int r = 0;
@@ -119,6 +121,8 @@ static int take_header(AgeDecrypter *d, const uint8_t *p, size_t n, size_t *ret)
 }
 
 static int take_bytes(AgeDecrypter *d, const uint8_t *p, size_t n) {
+        assert(d);
+
         if (!d->cipher && n > 0) {
                 size_t used;
                 int r;

@@ -107,6 +107,8 @@ static int count_arguments(const Rest *line, size_t *ret) {
         size_t count = 1;
         bool empty = true;
 
+        assert(line);
+
         for (size_t i = 0; i < line->n; i++) {
                 if (line->p[i] == ' ') {
                         if (empty)
@@ -156,6 +158,8 @@ static int take_body(Rest *rest, Stanza *s) {
         Rest line;
         int r;
 
+        assert(s);
+
         do {
                 r = take_line(rest, &line);
                 if (r < 0)
@@ -178,6 +182,8 @@ static int take_stanza(Rest *rest, Header *h) {
         Stanza s = {}, *grown;
         Rest line;
         int r;
+
+        assert(h);
 
         r = take_line(rest, &line);
         if (r < 0)
@@ -202,6 +208,8 @@ static int take_stanza(Rest *rest, Header *h) {
 static int parse_header(const char *data, size_t n, Header *h) {
         Rest rest = { data, n }, line;
         int r;
+
+        assert(h);
 
         if (n > AGE_HEADER_MAX || !take_literal(&rest, VERSION_LINE))
                 return -EBADMSG;
@@ -274,6 +282,9 @@ static int unwrap_x25519(const Stanza *s, const AgeKeys *keys, uint8_t ret[stati
         Rest share;
         int r;
 
+        assert(s);
+        assert(keys);
+
         if (s->n_arguments != 2 || s->body_size != WRAPPED_SIZE || !stanza_argument(s, 1, &share))
                 return -EBADMSG;
         r = decode_exactly(share.p, share.n, salt, AGE_KEY_SIZE);
@@ -298,6 +309,8 @@ static int parse_work_factor(const Rest *text, unsigned *ret) {
         char digits[3];
         uint32_t v;
 
+        assert(text);
+
         if (text->n == 0 || text->n >= sizeof(digits) || text->p[0] == '0')
                 return -EBADMSG;
         memcpy(digits, text->p, text->n);
@@ -314,6 +327,9 @@ static int unwrap_scrypt(const Stanza *s, const AgeKeys *keys, uint8_t ret[stati
         Rest text, factor;
         unsigned work_factor;
         int r;
+
+        assert(s);
+        assert(keys);
 
         if (s->n_arguments != 3 || s->body_size != WRAPPED_SIZE || !stanza_argument(s, 1, &text) ||
             !stanza_argument(s, 2, &factor))
@@ -337,6 +353,8 @@ static int unwrap_stanzas(const Header *h, const AgeKeys *keys, uint8_t ret[stat
         uint8_t candidate[AGE_FILE_KEY_SIZE];
         CLEANUP_ERASE(candidate);
         bool found = false;
+
+        assert(h);
 
         for (size_t i = 0; i < h->n_stanzas; i++) {
                 const Stanza *s = h->stanzas + i;
@@ -420,6 +438,8 @@ static int add_stanza(Buffer *out, const AgeRecipient *recipient,
         CLEANUP_ERASE(secret);
         CLEANUP_ERASE(key);
         int r;
+
+        assert(recipient);
 
         r = random_bytes(secret, sizeof(secret));
         if (r < 0)

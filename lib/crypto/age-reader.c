@@ -47,6 +47,8 @@ uint64_t age_reader_size(const AgeReader *r) {
 
 /* Reads exactly n bytes. */
 static int read_exactly(AgeReader *r, uint64_t offset, uint8_t *buf, size_t n) {
+        assert(r);
+
         while (n > 0) {
                 ssize_t k = r->read_at(r->userdata, offset, buf, n);
 
@@ -65,6 +67,8 @@ static int read_exactly(AgeReader *r, uint64_t offset, uint8_t *buf, size_t n) {
 static int read_header(AgeReader *r, uint64_t file_size, Buffer *out, size_t *ret_length) {
         size_t most = (size_t) MIN(file_size, (uint64_t) AGE_HEADER_MAX + AGE_NONCE_SIZE);
         size_t want = MIN(most, (size_t) HEADER_FIRST_READ);
+
+        assert(out);
 
         for (;;) {
                 int k;
@@ -94,6 +98,8 @@ static int open_header(AgeReader *r, uint64_t file_size, const AgeKeys *keys) {
         size_t length;
         int k;
 
+        assert(r);
+
         k = read_header(r, file_size, &header, &length);
         if (k < 0)
                 return k;
@@ -114,6 +120,8 @@ static size_t sealed_size(const AgeReader *r, uint64_t index) {
 static int fetch(AgeReader *r, uint64_t index, size_t count) {
         size_t n = (count - 1) * AGE_SEALED_CHUNK_SIZE + sealed_size(r, index + count - 1);
 
+        assert(r);
+
         if (count > r->sealed_chunks) {
                 free(r->sealed);
                 r->sealed_chunks = 0;
@@ -129,6 +137,8 @@ static int fetch(AgeReader *r, uint64_t index, size_t count) {
 static int open_kept(AgeReader *r, uint64_t index, const uint8_t *sealed) {
         int k;
 
+        assert(r);
+
         r->plain_index = NO_CHUNK;
         k = age_chunk_open(r->cipher, index, index + 1 == r->n_chunks, sealed, sealed_size(r, index),
                            r->plain);
@@ -142,6 +152,8 @@ static int open_kept(AgeReader *r, uint64_t index, const uint8_t *sealed) {
 static int open_payload(AgeReader *r, uint64_t file_size) {
         uint64_t n;
         int k;
+
+        assert(r);
 
         if (file_size < r->payload + AGE_TAG_SIZE)
                 return -EBADMSG;
@@ -200,6 +212,8 @@ static ssize_t read_batch(AgeReader *r, uint64_t offset, uint8_t *buf, size_t n)
         uint64_t first = offset / AGE_CHUNK_SIZE, last = (offset + n - 1) / AGE_CHUNK_SIZE;
         size_t count = (size_t) MIN(last - first + 1, (uint64_t) BATCH_CHUNKS), done = 0;
         int k;
+
+        assert(r);
 
         k = fetch(r, first, count);
         if (k < 0)

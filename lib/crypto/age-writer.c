@@ -36,6 +36,8 @@ static int writer_start(AgeWriter *w, const AgeRecipient *recipients, size_t n_r
         CLEANUP_ERASE(file_key);
         int r;
 
+        assert(w);
+
         r = random_bytes(file_key, sizeof(file_key));
         if (r < 0)
                 return r;
@@ -91,6 +93,8 @@ static int write_chunk(AgeWriter *w, const uint8_t *plain, size_t n, bool last) 
 
 static int write_bytes(AgeWriter *w, const uint8_t *p, size_t n) {
         int r;
+
+        assert(w);
 
         while (n > 0) {
                 size_t k;

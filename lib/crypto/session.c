@@ -36,6 +36,8 @@ static int add_claims(jwt_t *jwt, const SessionClaims *claims) {
         char user[STRLEN("18446744073709551615") + 1];
         int r;
 
+        assert(claims);
+
         (void) snprintf(user, sizeof(user), "%" PRIu64, claims->user_id);
         r = jwt_add_grant(jwt, "jti", claims->id);
         if (r == 0)

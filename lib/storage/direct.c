@@ -33,6 +33,8 @@ void direct_init(DirectWrite *d, int fd) {
 static void direct_switch(DirectWrite *d, bool on) {
         int flags;
 
+        assert(d);
+
         if (d->on == on)
                 return;
         flags = fcntl(d->fd, F_GETFL);
@@ -45,6 +47,8 @@ static void direct_switch(DirectWrite *d, bool on) {
 /* The rest, through the cache, from where the refused write stopped. */
 static int direct_give_up(DirectWrite *d, const char *data, size_t n, uint64_t offset) {
         off_t at;
+
+        assert(d);
 
         d->refused = true;
         direct_switch(d, /* on= */ false);

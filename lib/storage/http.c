@@ -179,6 +179,9 @@ static int headers_make(const HttpClient *c, const HttpRequest *q, struct curl_s
         _cleanup_(freep) char *type = NULL, *range = NULL;
         int r = 0;
 
+        assert(c);
+        assert(q);
+
         if (c->authorization)
                 r = header_add(&headers, c->authorization);
         /* Asking first whether the body is welcome costs a round trip for each part. */
@@ -219,6 +222,8 @@ static int request_prepare(HttpClient *c, const HttpRequest *q, struct curl_slis
 }
 
 static int error_from_curl(const HttpClient *c, CURLcode code) {
+        assert(c);
+
         switch ((int) code) {
         case CURLE_OK:
                 return 0;

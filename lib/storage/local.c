@@ -116,6 +116,8 @@ static int local_open(Storage *s, const StorageConfig *config, Failure *reterr_f
         const char *path = json_string_value(json_object_get(config->config, "path"));
         Local *l;
 
+        assert(s);
+
         l = new0(Local, 1);
         if (!l)
                 return -ENOMEM;
@@ -139,6 +141,8 @@ static int temp_open(LocalPut *p) {
         uint8_t random[8];
         char hex[2 * sizeof random + 1];
         int r;
+
+        assert(p);
 
         p->fd = openat(p->parent, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, TREE_FILE_MODE);
         if (p->fd >= 0)
@@ -211,6 +215,8 @@ static int local_put_write(StoragePut *put, const void *data, size_t n, Failure 
 static int name_give(LocalPut *p) {
         char link[48];
 
+        assert(p);
+
         if (!p->temp) {
                 (void) snprintf(link, sizeof link, "/proc/self/fd/%d", p->fd);
                 return linkat(AT_FDCWD, link, p->parent, p->name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
@@ -272,6 +278,8 @@ static void local_put_free(StoragePut *put) {
 /* A regular file below the root. */
 static int object_open(Storage *s, const char *key, struct stat *ret_stat, Failure *f) {
         _cleanup_close_ int root = -EBADF, fd = -EBADF;
+
+        assert(ret_stat);
 
         root = root_open(s, /* make= */ false, f);
         if (root < 0)

@@ -68,6 +68,9 @@ static bool may_pass(int error, long status) {
 
 /* What the master answered, as an errno and a sentence. */
 static int answer_failure(const Storage *s, const HttpAnswer *a, const char *key, Failure *f) {
+        assert(s);
+        assert(a);
+
         static const struct {
                 long status;
                 int error;
@@ -109,6 +112,9 @@ int relay_request_repeat(Storage *s, HttpClient *c, const HttpRequest *q, const 
         usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), RETRY_LIMIT);
         Backoff backoff = BACKOFF_INIT(RETRY_FIRST, RETRY_MOST);
 
+        assert(s);
+        assert(a);
+
         for (;;) {
                 usec_t wait;
                 int r;
@@ -133,6 +139,8 @@ int relay_object_url(const Relay *l, const char *key, char **ret) {
         _cleanup_buffer_ Buffer url = BUFFER_NULL;
         char *taken;
         int r;
+
+        assert(l);
 
         r = buffer_add_string(&url, l->base);
         for (const char *p = key; r >= 0 && *p;) {
@@ -160,6 +168,9 @@ int relay_answer_data(const Storage *s, const HttpAnswer *a, json_t **ret, Failu
         _cleanup_json_ json_t *body = NULL;
         json_t *data;
         int r;
+
+        assert(s);
+        assert(a);
 
         r = json_parse_strict(a->body.data, a->body.size, JSON_DEPTH_DEFAULT, &body,
                               /* reterr_failure= */ NULL);

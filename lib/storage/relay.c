@@ -56,6 +56,8 @@ static int relay_open(Storage *s, const StorageConfig *config, Failure *reterr_f
         Relay *l;
         int r;
 
+        assert(s);
+
         l = new0(Relay, 1);
         if (!l)
                 return -ENOMEM;
@@ -228,6 +230,8 @@ static ssize_t read_once(Storage *s, const char *url, const char *key, uint64_t 
         };
         int r;
 
+        assert(s);
+
         r = relay_request(s, &q, key, &a, f);
         if (r == -ERANGE || a.status == 416)
                 return 0;
@@ -248,6 +252,8 @@ static ssize_t relay_read_at(Storage *s, const char *key, uint64_t offset, void 
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         size_t done = 0;
         int r;
+
+        assert(s);
 
         r = relay_object_url(s->backend, key, &url);
         if (r < 0)
@@ -271,6 +277,8 @@ static int relay_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *
         _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
         _cleanup_(freep) char *url = NULL;
         int r;
+
+        assert(s);
 
         r = relay_object_url(s->backend, key, &url);
         if (r < 0)
@@ -313,6 +321,8 @@ static int list_url(const Relay *l, const char *prefix, const char *cursor, char
         _cleanup_(freep) char *escaped_prefix = NULL, *escaped_cursor = NULL;
         int r;
 
+        assert(l);
+
         r = http_escape_text(prefix, &escaped_prefix);
         if (r >= 0)
                 r = http_escape_text(strempty(cursor), &escaped_cursor);
@@ -326,6 +336,8 @@ static int relay_list(Storage *s, const char *prefix, StorageListFunc func, void
                       Failure *reterr_failure) {
         _cleanup_(freep) char *cursor = NULL;
         int r;
+
+        assert(s);
 
         do {
                 _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
@@ -368,6 +380,8 @@ static int probe_object(Storage *s, const char *key, Failure *f) {
         char back[sizeof text];
         ssize_t n;
         int r;
+
+        assert(s);
 
         r = sha256(text, sizeof text, digest);
         if (r >= 0)

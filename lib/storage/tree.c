@@ -95,6 +95,8 @@ static int compare_names(const void *a, const void *b) {
 static int names_add(Names *names, const char *name, bool is_directory) {
         int r;
 
+        assert(names);
+
         if (names->n + 1 >= names->allocated) {
                 size_t size = names->allocated == 0 ? 64 : 2 * names->allocated;
                 char **grown = reallocarray(names->items, size, sizeof *grown);
@@ -171,6 +173,8 @@ static int names_read(int fd, char ***ret) {
 static int list_directory(const Listing *l, int fd, const char *prefix, unsigned depth) {
         _cleanup_(strv_freep) char **names = NULL;
         int r;
+
+        assert(l);
 
         if (depth > LIST_DEPTH_MAX)
                 return -ELOOP;

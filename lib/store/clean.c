@@ -40,6 +40,8 @@ static int sweep_run(Store *s, const Sweep *sweep, usec_t before, uint64_t *ret_
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
 
+        assert(sweep);
+
         query_start(&q, s, sweep->sql);
         bind_u64(&q, before);
         bind_i64(&q, CLEAN_ROWS);

@@ -170,6 +170,8 @@ static int read_last_error(Store *s, uint64_t id, NodeQueue *ret) {
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
 
+        assert(ret);
+
         query_start(&q, s, SQL_NODE_LAST_ERROR);
         bind_u64(&q, id);
         r = query_step(&q);

@@ -180,6 +180,8 @@ static int expire_timeout(Store *s, const CommandBrief *b, usec_t wall) {
         _cleanup_(query_done) Query q = QUERY_NULL, count = QUERY_NULL, of_node = QUERY_NULL;
         int r;
 
+        assert(b);
+
         query_start(&q, s, SQL_QUEUE_TIMEOUT);
         bind_u64(&q, b->id);
         bind_u64(&q, b->attempt);
@@ -225,6 +227,9 @@ static int expire_one(Store *s, const Expiry *x, const CommandBrief *b, QueueExp
         CommandState verdict;
         int r;
 
+        assert(x);
+        assert(b);
+
         if (b->state == COMMAND_PENDING) /* only overdue ones are looked at */
                 r = expire_deadline(s, b, x->wall);
         else {
@@ -256,6 +261,8 @@ static int expire_all(Store *s, const Expiry *x, Sql sql, QueueExpiredList *l) {
         QueueExpired *grown;
         size_t n = 0;
         int r;
+
+        assert(l);
 
         r = expire_candidates(s, x, sql, &seen, &n);
         if (r != 0 || n == 0)

@@ -127,6 +127,8 @@ static int claim_return_lost(Store *s, const QueueClaim *claim) {
         size_t n = 0;
         int r;
 
+        assert(claim);
+
         r = claim_list_delivered(s, claim->node_id, &delivered, &n);
         for (size_t i = 0; r == 0 && i < n; i++)
                 if (!claim_holds(claim, &delivered[i]))
@@ -137,6 +139,8 @@ static int claim_return_lost(Store *s, const QueueClaim *claim) {
 
 static int claim_return_unstarted(Store *s, const QueueClaim *claim) {
         int r = 0;
+
+        assert(claim);
 
         for (size_t i = 0; r == 0 && i < claim->n_unstarted; i++) {
                 _cleanup_(query_done) Query q = QUERY_NULL;
@@ -159,6 +163,9 @@ static int command_compare(const void *a, const void *b) {
 
 static int claim_pending(Store *s, const QueueClaim *claim, CommandList *ret) {
         _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(claim);
+        assert(ret);
 
         query_start(&q, s, SQL_QUEUE_CLAIM);
         bind_u64(&q, claim->node_id);
@@ -232,6 +239,9 @@ static int queue_refused(Store *s, const CommandRef *ref, uint64_t node_id, Comm
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
 
+        assert(ref);
+        assert(ret);
+
         query_start(&q, s, SQL_QUEUE_WHERE);
         bind_u64(&q, ref->id);
         r = query_step(&q);
@@ -256,6 +266,8 @@ static int queue_refused(Store *s, const CommandRef *ref, uint64_t node_id, Comm
 static int queue_try_accept(Store *s, const CommandRef *ref, uint64_t node_id, const Stamp *now,
                             usec_t wall) {
         _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(ref);
 
         query_start(&q, s, SQL_QUEUE_ACCEPT);
         bind_u64(&q, ref->id);
@@ -329,6 +341,8 @@ static int queue_try_progress(Store *s, const CommandRef *ref, uint64_t node_id,
                               const Stamp *now) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
+        assert(ref);
+
         query_start(&q, s, SQL_QUEUE_PROGRESS);
         bind_u64(&q, ref->id);
         bind_u64(&q, ref->attempt);
@@ -372,6 +386,9 @@ int queue_progress(Store *s, const CommandRef *ref, uint64_t node_id, const char
 static int queue_try_finish(Store *s, const CommandRef *ref, uint64_t node_id, const CommandEnd *end,
                             usec_t wall) {
         _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(ref);
+        assert(end);
 
         query_start(&q, s, SQL_QUEUE_FINISH);
         bind_u64(&q, ref->id);

@@ -73,6 +73,8 @@ static int head_put(Store *s, uint64_t run_id, const Head *h) {
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
 
+        assert(h);
+
         query_start(&q, s, SQL_RUN_LOG_HEAD_PUT);
         bind_u64(&q, run_id);
         bind_u64(&q, h->seq);
@@ -88,6 +90,8 @@ static int head_put(Store *s, uint64_t run_id, const Head *h) {
 
 static int line_put(Store *s, uint64_t run_id, uint64_t seq, const RunLogLine *line, const char *text) {
         _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(line);
 
         query_start(&q, s, SQL_RUN_LOG_PUT);
         bind_u64(&q, run_id);
@@ -124,6 +128,8 @@ static int head_mark_cut(Store *s, uint64_t run_id, Head *h, usec_t at) {
         RunLogLine line = { .at = at, .level = (char *) "warning" };
         int r;
 
+        assert(h);
+
         if (h->cut_seq == 0)
                 h->cut_seq = ++h->seq;
         r = asprintf_safe(&text,
@@ -139,6 +145,9 @@ static int head_mark_cut(Store *s, uint64_t run_id, Head *h, usec_t at) {
 static int head_add(Store *s, uint64_t run_id, Head *h, const RunLogLine *line, unsigned reserve) {
         _cleanup_(freep) char *text = NULL;
         size_t n;
+
+        assert(h);
+        assert(line);
 
         text = line_text(line->text);
         if (!text)
@@ -160,6 +169,9 @@ static int head_add(Store *s, uint64_t run_id, Head *h, const RunLogLine *line, 
 
 /* Lines of the batch that were stored before. A new attempt counts from 1 again; an older one is late. */
 static int head_skip(Head *h, const RunLogBatch *b, size_t *ret_first) {
+        assert(h);
+        assert(b);
+
         if (b->attempt < h->attempt)
                 return 1;
         if (b->attempt > h->attempt) {

@@ -93,6 +93,8 @@ void run_done(Run *r) {
 }
 
 static void run_read_result(Query *q, Run *r) {
+        assert(r);
+
         r->error_code = column_text(q);
         r->error = column_text(q);
         r->bytes_read = column_u64(q);
@@ -189,6 +191,8 @@ static int run_add_refused(Store *s, const RunNew *n) {
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
 
+        assert(n);
+
         if (n->source_run != 0) {
                 r = row_exists(s, SQL_RUN_EXISTS, n->source_run);
                 if (r < 0)
@@ -214,6 +218,8 @@ static int run_add_refused(Store *s, const RunNew *n) {
 static int run_insert(Store *s, const RunNew *n, usec_t now, uint64_t *ret_id) {
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
+
+        assert(n);
 
         query_start(&q, s, n->source_run != 0 ? SQL_RUN_ADD_FROM_RUN : SQL_RUN_ADD);
         bind_i64(&q, n->kind);
@@ -459,6 +465,8 @@ static size_t run_archives(const RunEnd *end) {
 static int run_finish_row(Store *s, uint64_t id, const RunEnd *end, usec_t now) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
+        assert(end);
+
         query_start(&q, s, SQL_RUN_FINISH);
         bind_u64(&q, id);
         bind_i64(&q, end->state);
@@ -480,6 +488,8 @@ static int run_finish_row(Store *s, uint64_t id, const RunEnd *end, usec_t now) 
 
 static int run_finish_target(Store *s, uint64_t id, const RunTarget *t) {
         _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(t);
 
         query_start(&q, s, SQL_RUN_TARGET_FINISH);
         bind_u64(&q, id);

@@ -214,6 +214,8 @@ static int store_identify(Store *s, Identity *ret) {
         Identity i = {};
         int r, end;
 
+        assert(s);
+
         r = store_raw(s, "BEGIN");
         if (r < 0)
                 return r;
@@ -269,6 +271,8 @@ static int store_set_up(Store *s, const char *path, Failure *reterr_failure) {
         char checkpoint[STRLEN("PRAGMA wal_autocheckpoint = ") + 11];
         int r;
 
+        assert(s);
+
         r = store_raw(s, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
                          "PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = 67108864");
         (void) snprintf(checkpoint, sizeof(checkpoint), "PRAGMA wal_autocheckpoint = %u",
@@ -304,6 +308,8 @@ static int store_climb(Store *s, const char *path, const char *const *steps, uns
         int64_t version = from;
         int r;
 
+        assert(s);
+
         (void) snprintf(pragma, sizeof(pragma), "PRAGMA application_id = %d; PRAGMA user_version = %u",
                         APPLICATION_ID, from + 1);
         r = store_begin(s, &tx);
@@ -331,6 +337,8 @@ static int store_migrate(Store *s, const char *path, const char *const *steps, u
         int64_t version;
         int r;
 
+        assert(s);
+
         for (;;) {
                 r = store_raw_number(s, "PRAGMA user_version", &version);
                 if (r < 0)
@@ -350,6 +358,8 @@ static int store_migrate(Store *s, const char *path, const char *const *steps, u
 }
 
 static int store_prepare(Store *s, const char *path, Failure *reterr_failure) {
+        assert(s);
+
         for (int i = 0; i < _SQL_MAX; i++) {
                 const Statement *st = &statement_table[i];
                 int r;

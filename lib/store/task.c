@@ -30,6 +30,9 @@ static void task_read_targets(Query *q, Task *t) {
         _cleanup_(freep) char *list = NULL;
         char *rest, *id;
 
+        assert(q);
+        assert(t);
+
         list = column_text(q);
         rest = list;
         while (rest && (id = strsep(&rest, ","))) {
@@ -80,6 +83,8 @@ void task_list_done(TaskList *l) {
 }
 
 static void bind_task(Query *q, const Task *t) {
+        assert(t);
+
         bind_text(q, t->name);
         bind_text(q, t->type);
         bind_u64(q, t->node_label ? NODE_LOCAL : t->node_id);
@@ -111,6 +116,8 @@ static int task_target_add(Store *s, uint64_t id, size_t position, uint64_t targ
 static int task_set_targets(Store *s, uint64_t id, const Task *t) {
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
+
+        assert(t);
 
         if (t->n_targets > TASK_TARGETS_MAX)
                 return TASK_E_TARGET;

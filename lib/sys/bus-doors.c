@@ -109,6 +109,8 @@ int bus_doors_add_vtable(BusDoors *doors, const char *interface, const sd_bus_vt
 static int export_object(BusDoors *doors, sd_bus *bus) {
         int r;
 
+        assert(doors);
+
         for (size_t i = 0; i < doors->n_interfaces; i++) {
                 const Interface *iface = &doors->interfaces[i];
 
@@ -147,6 +149,8 @@ static int make_door(BusDoors *doors, int fd, sd_bus **ret) {
         _cleanup_close_ int owned = fd;
         sd_id128_t id;
         int r;
+
+        assert(doors);
 
         r = sd_id128_randomize(&id);
         if (r < 0)
@@ -238,6 +242,8 @@ static int on_system_lost(sd_bus_message *m, void *userdata, sd_bus_error *error
 static int open_system(BusDoors *doors) {
         _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
         int r;
+
+        assert(doors);
 
         r = sd_bus_open_system(&bus);
         if (r < 0)

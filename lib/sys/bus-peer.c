@@ -147,6 +147,8 @@ static int on_connected(sd_bus_message *m, void *userdata, sd_bus_error *error) 
 static int add_matches(BusPeer *peer, sd_bus *bus) {
         int r;
 
+        assert(peer);
+
         r = sd_bus_match_signal(bus, NULL, LOCAL_SENDER, LOCAL_PATH, LOCAL_SENDER, "Connected", on_connected,
                                 peer);
         if (r < 0)
@@ -170,6 +172,8 @@ static int add_matches(BusPeer *peer, sd_bus *bus) {
 static int connect_now(BusPeer *peer) {
         _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
         int r;
+
+        assert(peer);
 
         r = sd_bus_new(&bus);
         if (r < 0)

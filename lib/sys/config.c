@@ -47,6 +47,8 @@ _printf_(3, 4) static int fail_at(Document *d, size_t line, const char *format, 
 
 /* Moves to the next event. */
 static int advance(Document *d) {
+        assert(d);
+
         yaml_event_delete(&d->event);
         d->event = (yaml_event_t){};
         if (!yaml_parser_parse(&d->yaml, &d->event)) {
@@ -84,6 +86,8 @@ static int take_scalar(Document *d, char **ret) {
 static int read_list(Document *d, char ***ret) {
         _cleanup_(strv_freep) char **list = NULL;
         int r;
+
+        assert(d);
 
         for (;;) {
                 _cleanup_(freep) char *item = NULL;
@@ -129,6 +133,8 @@ static int store_value(const ConfigArgs *args, const ConfigItem *item, const Con
 static int skip_value(Document *d) {
         unsigned depth = 0;
 
+        assert(d);
+
         for (;;) {
                 int r;
 
@@ -152,6 +158,8 @@ static int read_value(Document *d, const char *section, const char *key, size_t 
         const ConfigItem *item;
         uint64_t bit;
         int r;
+
+        assert(d);
 
         item = find_item(d->args, section, key);
         if (!item && d->args->shared)
@@ -191,6 +199,8 @@ static int next_key(Document *d, char **ret, size_t *ret_line) {
         _cleanup_(freep) char *key = NULL;
         int r;
 
+        assert(d);
+
         r = advance(d);
         if (r < 0)
                 return r;
@@ -224,6 +234,8 @@ static int read_keys(Document *d, const char *section) {
 
 /* A key whose value is a mapping may be a section of its own, "server.tls"; there is no third level. */
 static int read_section(Document *d, const char *section) {
+        assert(d);
+
         for (;;) {
                 _cleanup_(freep) char *key = NULL, *inner = NULL;
                 size_t line;
@@ -245,6 +257,8 @@ static int read_section(Document *d, const char *section) {
 }
 
 static int read_top(Document *d) {
+        assert(d);
+
         for (;;) {
                 _cleanup_(freep) char *key = NULL;
                 size_t line;
@@ -269,6 +283,8 @@ static int read_top(Document *d) {
 
 static int read_document(Document *d) {
         int r;
+
+        assert(d);
 
         r = advance(d); /* start of stream */
         if (r < 0)
@@ -335,6 +351,8 @@ static int load_drop_ins(const ConfigArgs *args, Failure *failure) {
         struct dirent **entries = NULL;
         int n, r;
 
+        assert(args);
+
         r = asprintf_safe(&folder, "%s.d", args->path);
         if (r < 0)
                 return r;
@@ -361,6 +379,8 @@ static int load_drop_ins(const ConfigArgs *args, Failure *failure) {
 static int variable_name(const char *prefix, const ConfigItem *item, char **ret) {
         int r;
 
+        assert(item);
+
         r = asprintf_safe(ret, "%s_%s%s%s", prefix, strempty(item->section), item->section ? "_" : "",
                           item->key);
         if (r < 0)
@@ -371,6 +391,8 @@ static int variable_name(const char *prefix, const ConfigItem *item, char **ret)
 }
 
 static int load_environment(const ConfigArgs *args, Failure *failure) {
+        assert(args);
+
         for (size_t i = 0; i < args->n_items; i++) {
                 _cleanup_failure_ Failure reason = FAILURE_NULL;
                 _cleanup_(freep) char *name = NULL;

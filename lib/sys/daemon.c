@@ -139,6 +139,8 @@ int daemon_listen_fd(const char *name, unsigned index) {
 static int remove_dead_socket(const struct sockaddr_un *address) {
         _cleanup_close_ int fd = -EBADF;
 
+        assert(address);
+
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;

@@ -131,6 +131,8 @@ static int entry_add_field(Entry *e, const LogField *field) {
         size_t start = e->text.size;
         int r;
 
+        assert(field);
+
         if (field->text)
                 r = buffer_printf(&e->text, "%s=%.*s", field->name, LOG_FIELD_TEXT_MAX, field->text);
         else

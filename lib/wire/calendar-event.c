@@ -78,6 +78,9 @@ static unsigned full_year(unsigned year) {
 }
 
 static int scan_years(CalendarScan *s, CalendarSpec *spec) {
+        assert(s);
+        assert(spec);
+
         memset(spec->years, 0, sizeof spec->years);
         for (;;) {
                 CalendarRange range;
@@ -105,6 +108,9 @@ static int scan_years(CalendarScan *s, CalendarSpec *spec) {
 
 /* "~03" is the third last day, "~07/1" all of the last seven, "~01..03" the last three. */
 static int scan_days_back(CalendarScan *s, CalendarSpec *spec) {
+        assert(s);
+        assert(spec);
+
         spec->days = 0;
         for (;;) {
                 CalendarRange range;
@@ -128,6 +134,9 @@ static int scan_days_back(CalendarScan *s, CalendarSpec *spec) {
 static int scan_days(CalendarScan *s, CalendarSpec *spec, bool back) {
         uint64_t days;
         int r;
+
+        assert(s);
+        assert(spec);
 
         s->day_at = s->at;
         if (back)
@@ -153,6 +162,9 @@ static int scan_date(CalendarScan *s, CalendarSpec *spec) {
         bool back;
         int r;
 
+        assert(s);
+        assert(spec);
+
         if (date_has_year(s)) {
                 r = scan_years(s, spec);
                 if (r < 0)
@@ -175,6 +187,9 @@ static int scan_date(CalendarScan *s, CalendarSpec *spec) {
 static int scan_time(CalendarScan *s, CalendarSpec *spec) {
         uint64_t hours, minutes, seconds = 1;
         int r;
+
+        assert(s);
+        assert(spec);
 
         r = calendar_scan_bits(s, &field_hour, &hours);
         if (r < 0)
@@ -204,6 +219,8 @@ static int scan_weekdays(CalendarScan *s, CalendarSpec *spec) {
         CalendarField field = field_weekday;
         uint64_t bits;
         int r;
+
+        assert(spec);
 
         if (token_has(s, "-"))
                 field.range = "-";
@@ -238,6 +255,8 @@ static bool token_is_word(const CalendarScan *s, const char **ret) {
 static int scan_zone(CalendarScan *s, CalendarSpec *spec) {
         size_t n = token_length(s), start = s->at;
 
+        assert(spec);
+
         if (n > ZONE_NAME_MAX)
                 return calendar_scan_fail(s, start, "this is too long for the name of a time zone");
         memcpy(spec->zone, s->text + start, n);
@@ -253,6 +272,9 @@ static int scan_zone(CalendarScan *s, CalendarSpec *spec) {
 static int scan_parts(CalendarScan *s, CalendarSpec *spec, unsigned *n) {
         bool timed = false;
         int r;
+
+        assert(s);
+        assert(spec);
 
         skip_blanks(s);
         if (token_is_weekday(s)) {

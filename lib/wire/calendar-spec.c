@@ -54,6 +54,9 @@ static int scan_name(CalendarScan *s, const CalendarField *field, unsigned *ret)
         size_t n = 0;
         int value;
 
+        assert(s);
+        assert(field);
+
         while (is_letter(s->text[s->at + n]))
                 n++;
         value = calendar_find_name(field, s->text + s->at, n);
@@ -69,6 +72,8 @@ static int scan_number(CalendarScan *s, const CalendarField *field, unsigned max
         size_t start = s->at;
         unsigned n = 0;
 
+        assert(field);
+
         for (; is_digit(s->text[s->at]); s->at++) {
                 n = n * 10 + (unsigned) (s->text[s->at] - '0');
                 if (n > max)
@@ -83,6 +88,8 @@ static int scan_value(CalendarScan *s, const CalendarField *field, unsigned *ret
         char c = s->text[start];
         unsigned n;
         int r;
+
+        assert(field);
 
         if (is_letter(c) && field->names)
                 return scan_name(s, field, ret);
@@ -106,6 +113,9 @@ static int scan_value(CalendarScan *s, const CalendarField *field, unsigned *ret
 static int scan_step(CalendarScan *s, const CalendarField *field, CalendarRange *range) {
         size_t start = ++s->at;
         int r;
+
+        assert(field);
+        assert(range);
 
         if (!is_digit(s->text[start]))
                 return calendar_scan_fail(s, start, "a number is missing behind '/'");
@@ -219,6 +229,8 @@ static int next_bit(uint64_t bits, int from) {
 /* The first matching second of a day at or after from (0 … 86399); negative: none. */
 static int find_in_day(const CalendarSpec *spec, int from) {
         int hour = from / 3600, minute = from / 60 % 60, second = from % 60, h, m, s;
+
+        assert(spec);
 
         h = next_bit(spec->hours, hour);
         if (h == hour) {

@@ -65,6 +65,8 @@ static json_t *build_source(const BackupSpec *s) {
         _cleanup_json_ json_t *json = json_object();
         int r;
 
+        assert(s);
+
         r = json_set(json, "paths", json_from_paths(s->paths));
         if (r >= 0)
                 r = json_set(json, "excludes", json_from_strv(s->excludes));
@@ -77,6 +79,8 @@ static json_t *build_source(const BackupSpec *s) {
 
 static json_t *build_targets(const BackupSpec *s) {
         _cleanup_json_ json_t *array = json_array();
+
+        assert(s);
 
         for (size_t i = 0; i < s->n_targets; i++) {
                 json_t *target = NULL;
@@ -135,6 +139,8 @@ static void read_targets(JsonReader *r, BackupSpec *s) {
 
 static void read_source(JsonReader *r, BackupSpec *s) {
         JsonReader source;
+
+        assert(s);
 
         (void) json_reader_object(r, "source", JSON_REQUIRED, &source);
         (void) json_reader_paths(&source, "paths", JSON_REQUIRED, SPEC_PATHS_MAX, &s->paths);
@@ -225,6 +231,8 @@ int restore_spec_build(const RestoreSpec *s, json_t **ret) {
 static void read_destination(JsonReader *r, RestoreSpec *s) {
         JsonReader d;
 
+        assert(s);
+
         (void) json_reader_object(r, "destination", JSON_REQUIRED, &d);
         (void) json_reader_path(&d, "path", JSON_OPTIONAL, &s->destination);
         (void) json_reader_bool(&d, "in_place", JSON_OPTIONAL, &s->in_place);
@@ -300,6 +308,8 @@ int listing_spec_build(const ListingSpec *s, CommandKind kind, json_t **ret) {
 /* "" is no path but stands for the roots. */
 static int read_listing_path(JsonReader *r, char **ret) {
         const json_t *value = NULL;
+
+        assert(r);
 
         if (json_reader_value(r, "path", JSON_REQUIRED, &value) <= 0)
                 return r->error;

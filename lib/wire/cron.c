@@ -46,6 +46,8 @@ static void skip_blanks(CalendarScan *s) {
 static int scan_field(CalendarScan *s, const CalendarField *field, uint64_t *ret) {
         int r;
 
+        assert(s);
+
         skip_blanks(s);
         /* Some crons write '?' for a day that does not matter. */
         if (s->text[s->at] == '?' && (field == &field_day || field == &field_weekday)) {
@@ -79,6 +81,9 @@ static int parse_fields(CalendarScan *s, CalendarSpec *ret) {
         uint64_t seconds = 1, minutes, hours, days, months, weekdays;
         bool day, weekday;
         int r = 0;
+
+        assert(s);
+        assert(ret);
 
         if (count_fields(s->text) == 6)
                 r = scan_field(s, &field_second, &seconds);

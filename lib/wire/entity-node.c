@@ -123,6 +123,8 @@ json_t *node_limits_to_json(const NodeLimits *limits) {
 static json_t *last_error_to_json(const NodeQueue *queue) {
         _cleanup_json_ json_t *json = NULL;
 
+        assert(queue);
+
         if (queue->error_at == 0)
                 return json_null();
         json = json_object();
@@ -156,6 +158,8 @@ json_t *node_queue_to_json(const NodeQueue *queue, usec_t now) {
 /* What the agent said of its host. */
 static json_t *host_to_json(const Node *node) {
         _cleanup_json_ json_t *json = json_object();
+
+        assert(node);
 
         if (json_set(json, "hostname", json_from_string(node->hostname)) < 0 ||
             json_set(json, "os", json_from_string(node->os)) < 0 ||

@@ -22,6 +22,8 @@ static json_t *error_to_json(const char *code, const char *message) {
 static json_t *run_target_to_json(const RunTarget *target) {
         _cleanup_json_ json_t *json = json_object();
 
+        assert(target);
+
         if (json_set(json, "target_id", json_from_id(target->target_id)) < 0 ||
             json_set(json, "target_name", json_from_string(target->target_name)) < 0 ||
             json_set(json, "state", json_from_string(run_target_state_to_string(target->state))) < 0 ||
@@ -43,6 +45,8 @@ static json_t *run_targets_to_json(const RunTargetList *targets) {
 }
 
 static int add_identity(json_t *json, const Run *run) {
+        assert(run);
+
         if (json_set(json, "id", json_from_u64(run->id)) < 0 ||
             json_set(json, "kind", json_from_string(run_kind_to_string(run->kind))) < 0 ||
             json_set(json, "state", json_from_string(run_state_to_string(run->state))) < 0 ||
@@ -63,6 +67,8 @@ static int add_identity(json_t *json, const Run *run) {
 }
 
 static int add_times(json_t *json, const Run *run) {
+        assert(run);
+
         if (json_set(json, "scheduled_for", json_from_stamp(run->scheduled_for)) < 0 ||
             json_set(json, "deadline", json_from_stamp(run->deadline)) < 0 ||
             json_set(json, "queued_at", json_from_stamp(run->queued)) < 0 ||
@@ -82,6 +88,8 @@ static json_t *figure(uint64_t settled, const json_t *progress, const char *name
 }
 
 static int add_outcome(json_t *json, const Run *run, const json_t *progress) {
+        assert(run);
+
         if (json_set(json, "error", error_to_json(run->error_code, run->error)) < 0 ||
             json_set(json, "bytes_read", figure(run->bytes_read, progress, "bytes_read")) < 0 ||
             json_set(json, "bytes_written", figure(run->bytes_written, progress, "bytes_written")) < 0 ||
@@ -145,6 +153,8 @@ static int read_destination(JsonReader *reader, RestoreRequest *ret) {
         JsonReader destination;
         int r;
 
+        assert(ret);
+
         r = json_reader_value(reader, "destination", JSON_REQUIRED, &value);
         if (r < 0)
                 return r;
@@ -175,6 +185,8 @@ static int read_paths(JsonReader *reader, RestoreRequest *ret) {
         _cleanup_(strv_freep) char **paths = NULL;
         int r;
 
+        assert(ret);
+
         r = json_reader_paths(reader, "paths", JSON_OPTIONAL, RESTORE_PATHS_MAX, &paths);
         if (r < 0)
                 return r;
@@ -188,6 +200,8 @@ static int read_paths(JsonReader *reader, RestoreRequest *ret) {
 static int read_conflict(JsonReader *reader, RestoreRequest *ret) {
         const char *conflict = "fail";
         int r;
+
+        assert(ret);
 
         r = json_reader_string(reader, "conflict", JSON_OPTIONAL, 16, &conflict);
         if (r < 0)

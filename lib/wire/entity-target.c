@@ -131,6 +131,8 @@ int target_from_json(const json_t *json, Target *target, const json_t **ret_secr
 static json_t *test_to_json(const Target *target) {
         _cleanup_json_ json_t *json = NULL;
 
+        assert(target);
+
         if (target->tested == 0)
                 return json_null();
         json = json_object();

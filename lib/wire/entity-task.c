@@ -152,6 +152,8 @@ static int read_target_ids(JsonReader *reader, Task *task) {
         size_t i;
         int r;
 
+        assert(task);
+
         r = json_reader_array(reader, "target_ids", task->n_targets > 0 ? JSON_OPTIONAL : JSON_REQUIRED,
                               TASK_TARGETS_MAX, &array);
         if (r <= 0)
@@ -181,6 +183,8 @@ static int check_schedule(JsonReader *schedule, const Task *task) {
         usec_t next;
         int r;
 
+        assert(task);
+
         r = timetable_new(task->schedule_expression, task->schedule_timezone, &timetable, &failure);
         if (r == -EINVAL)
                 return json_reader_fail(schedule,
@@ -204,6 +208,9 @@ static int read_schedule(JsonReader *reader, Task *task) {
         JsonReader schedule;
         int r;
 
+        assert(reader);
+        assert(task);
+
         r = json_reader_object(reader, "schedule", JSON_OPTIONAL, &schedule);
         if (r == 0 && json_is_null(json_object_get(reader->object, "schedule")))
                 clear_schedule(task);
@@ -223,6 +230,8 @@ static int read_node(JsonReader *reader, Task *task) {
         const char *label = NULL;
         uint64_t id = 0;
         int r;
+
+        assert(task);
 
         r = json_reader_u64(reader, "node_id", JSON_OPTIONAL, INT64_MAX, &id);
         if (r >= 0)
@@ -286,6 +295,8 @@ static json_t *target_ids_to_json(const Task *task) {
 static json_t *schedule_to_json(const Task *task) {
         _cleanup_json_ json_t *json = NULL;
 
+        assert(task);
+
         if (!task->schedule_expression)
                 return json_null();
         json = json_object();
@@ -310,6 +321,8 @@ static json_t *summary_to_json(const TaskSummary *summary) {
 }
 
 static int add_settings(json_t *json, const Task *task) {
+        assert(task);
+
         if (json_set(json, "id", json_from_u64(task->id)) < 0 ||
             json_set(json, "name", json_from_string(task->name)) < 0 ||
             json_set(json, "type", json_from_string(task->type)) < 0 ||

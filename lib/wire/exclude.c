@@ -179,6 +179,8 @@ static bool rule_match(const Rule *rule, const char *path) {
         size_t part = 0, star = SIZE_MAX;
         const char *retry = NULL;
 
+        assert(rule);
+
         if (!rule->anchored) {
                 const char *last = strrchr(path, '/');
 
@@ -289,6 +291,8 @@ static char *slash_find(char *p) {
 static int part_add(Rule *rule, const char *part, size_t n) {
         char **grown, *copy;
 
+        assert(rule);
+
         copy = memdup0(part, n);
         grown = copy ? reallocarray(rule->parts, rule->n_parts + 1, sizeof *grown) : NULL;
         if (!grown) {
@@ -305,6 +309,8 @@ static int part_add(Rule *rule, const char *part, size_t n) {
 static int rule_split(Rule *rule, char *text) {
         bool slashes = false;
         int r;
+
+        assert(rule);
 
         for (char *p = text;;) {
                 char *slash = slash_find(p);
@@ -332,6 +338,8 @@ static int rule_add(Excludes *e, const char *text, size_t source, bool anchored,
         _cleanup_(freep) char *copy = NULL;
         Rule *grown;
         int r;
+
+        assert(e);
 
         copy = memdup0(text, strlen(text));
         if (!copy)

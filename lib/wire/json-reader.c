@@ -22,6 +22,8 @@ static int field_name(const JsonReader *r, const char *key, Buffer *ret) {
         size_t n = 0;
         int k = 0;
 
+        assert(ret);
+
         for (const JsonReader *p = r; p && p->key && n < FIELD_DEPTH_MAX; p = p->parent)
                 chain[n++] = p;
         while (n > 0 && k >= 0) {
@@ -147,6 +149,7 @@ int json_reader_object(JsonReader *r, const char *key, JsonPresence presence, Js
         const json_t *value = NULL;
         int k;
 
+        assert(r);
         assert(ret);
 
         *ret = (JsonReader){
@@ -326,6 +329,7 @@ int json_reader_rows(JsonReader *r, const char *key, JsonPresence presence, cons
         size_t i;
         int k;
 
+        assert(r);
         assert(rows && rows->size > 0 && rows->read);
         assert(ret);
         assert(ret_n);
@@ -399,6 +403,8 @@ static void printable(const char *name, char buf[static UNKNOWN_NAME_MAX]) {
 static const char *find_unknown(const JsonReader *r) {
         const char *key;
         json_t *value;
+
+        assert(r);
 
         json_object_foreach((json_t *) r->object, key, value) {
                 bool known = false;

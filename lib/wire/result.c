@@ -71,6 +71,8 @@ static void figures_done(ResultFigures *f) {
 static int build_figures(const ResultFigures *f, json_t *json) {
         int r;
 
+        assert(f);
+
         r = json_set(json, "bytes_read", json_from_u64(f->bytes_read));
         if (r >= 0)
                 r = json_set(json, "bytes_written", json_from_u64(f->bytes_written));
@@ -101,6 +103,8 @@ static void read_figures(JsonReader *r, ResultFigures *f) {
 static json_t *build_objects(const BackupOutcome *o) {
         _cleanup_json_ json_t *array = json_array();
 
+        assert(o);
+
         for (size_t i = 0; i < o->n_objects; i++) {
                 const ResultObject *object = &o->objects[i];
                 json_t *e = json_object();
@@ -117,6 +121,8 @@ static json_t *build_objects(const BackupOutcome *o) {
 static void read_object(JsonReader *row, void *item) {
         ResultObject *object = item;
 
+        assert(row);
+
         (void) json_reader_strdup(row, "name", JSON_REQUIRED, OBJECT_NAME_MAX, &object->name);
         (void) json_reader_u64(row, "size", JSON_REQUIRED, INT64_MAX, &object->size);
         (void) json_reader_hex(row, "sha256", JSON_REQUIRED, object->sha256, SHA256_SIZE);
@@ -132,6 +138,8 @@ static const JsonRows object_rows = { RESULT_OBJECTS_MAX, sizeof(ResultObject), 
 
 static json_t *build_targets(const BackupOutcome *o) {
         _cleanup_json_ json_t *array = json_array();
+
+        assert(o);
 
         for (size_t i = 0; i < o->n_targets; i++) {
                 const ResultTarget *t = &o->targets[i];

@@ -120,6 +120,8 @@ static int put_copy(json_t *json, const ArchiveCopy *c) {
         json_t *target = NULL;
         int r;
 
+        assert(c);
+
         r = spec_target_build(&c->target, &target);
         if (r >= 0)
                 r = json_set(json, "target", target);
@@ -130,6 +132,8 @@ static int put_copy(json_t *json, const ArchiveCopy *c) {
 
 static int build_copies(const ArchiveRef *a, json_t **ret) {
         _cleanup_json_ json_t *array = json_array();
+
+        assert(a);
 
         for (size_t i = 0; i < a->n_copies; i++) {
                 json_t *copy = json_object();

@@ -35,6 +35,8 @@ static bool is_letter(char c) {
 static int take_number(Cursor *c, int min, int max, int *ret) {
         int n = 0;
 
+        assert(c);
+
         if (c->p == c->end || !is_digit(*c->p))
                 return -EBADMSG;
         for (; c->p < c->end && is_digit(*c->p); c->p++) {
@@ -83,6 +85,8 @@ static int take_time(Cursor *c, int hours_max, int32_t *ret) {
 
 static int take_weekday_rule(Cursor *c, ZoneChange *change) {
         int r;
+
+        assert(change);
 
         change->kind = ZONE_DAY_WEEKDAY;
         r = take_number(c, 1, 12, &change->month);
@@ -174,6 +178,8 @@ static int64_t weekday_of_month(const ZoneChange *change, int year) {
 static int64_t change_at(const ZoneChange *change, int year, int32_t offset) {
         int64_t days = 0;
 
+        assert(change);
+
         switch (change->kind) {
         case ZONE_DAY_JULIAN:
                 days = civil_to_days((CivilDate){ year, 1, 1 }) + change->day - 1;
@@ -198,6 +204,8 @@ typedef struct Change {
 /* Sorted by time; equal times keep their order, so that the later year wins. */
 static size_t changes_around(const ZoneRule *rule, int year, Change changes[static 6]) {
         size_t n = 0;
+
+        assert(rule);
 
         for (int y = year - 1; y <= year + 1; y++) {
                 Change start = { change_at(&rule->start, y, rule->standard), rule->daylight };

@@ -98,6 +98,8 @@ static int read_block(Zone *z, const TzHeader *h, const uint8_t *p) {
         const uint8_t *types = kinds + h->time_count;
         int r;
 
+        assert(z);
+
         r = read_offset(types, 0, &z->first);
         if (r < 0)
                 return r;
@@ -123,6 +125,8 @@ static int read_block(Zone *z, const TzHeader *h, const uint8_t *p) {
 static int read_footer(Zone *z, const uint8_t *p, size_t n) {
         const uint8_t *end;
         int r;
+
+        assert(z);
 
         if (n < 2 || p[0] != '\n')
                 return -EBADMSG;

@@ -37,6 +37,8 @@ static int publish(const KeysConfig *config, const char *name, const char *text,
         _cleanup_(freep) char *path = NULL, *line = NULL, *old = NULL;
         int r;
 
+        assert(config);
+
         r = asprintf_safe(&path, "%s/%s", config->state, name);
         if (r >= 0)
                 r = asprintf_safe(&line, "%s\n", text);
@@ -158,6 +160,8 @@ static int make_token(const KeysConfig *config, Failure *failure) {
         char hash[SHA256_HEX_SIZE];
         int r, made = 0;
 
+        assert(config);
+
         r = read_token(config->agent_token, &token, failure);
         if (r == -ENOENT) {
                 r = token_new(TOKEN_NODE, &token);
@@ -183,6 +187,8 @@ static int make_token(const KeysConfig *config, Failure *failure) {
 
 static int make_agent_config(const KeysConfig *config, Failure *failure) {
         int r;
+
+        assert(config);
 
         if (!config->agent_config || access(config->agent_config, F_OK) == 0)
                 return 0;

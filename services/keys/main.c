@@ -38,6 +38,8 @@ static int parse_argv(int argc, char *argv[], KeysConfig *config) {
         };
         int c;
 
+        assert(config);
+
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 switch (c) {
                 case 'p':

@@ -41,6 +41,8 @@ static int walk_back(const Timetable *timetable, usec_t first, usec_t now, Passe
                 9 * (366 * USEC_PER_DAY)
         };
 
+        assert(p);
+
         for (size_t i = 0; i < ELEMENTSOF(spans); i++) {
                 usec_t t = MAX(usec_sub(now, spans[i]), first), found[2] = {};
                 unsigned n = 0;

@@ -19,6 +19,9 @@ static int check_source(Scheduler *s, RunRequest *request, Failure *reterr_failu
         _cleanup_(run_done) Run source = RUN_NULL;
         int r;
 
+        assert(s);
+        assert(request);
+
         r = run_get(s->store, request->source_run, &source);
         if (r < 0)
                 return r;
@@ -39,6 +42,8 @@ static int check_source(Scheduler *s, RunRequest *request, Failure *reterr_failu
 }
 
 static int explain_refusal(int outcome, const RunRequest *request, Failure *reterr_failure) {
+        assert(request);
+
         if (outcome == RUN_E_OVERLAP)
                 failure_set(reterr_failure, 0, "RUN_ACTIVE",
                             "A run of task %" PRIu64 " has not ended; wait for it or cancel it",
@@ -71,6 +76,8 @@ static int audit_request(Scheduler *s, const RunRequest *request, uint64_t run, 
         _cleanup_(freep) char *detail = NULL;
         _cleanup_(run_done) Run added = RUN_NULL;
         int r;
+
+        assert(s);
 
         r = run_get(s->store, run, &added);
         if (r < 0)

@@ -20,6 +20,8 @@ void run_request_done(RunRequest *r) {
 static void read_actor(JsonReader *parent, Actor *by) {
         JsonReader r;
 
+        assert(by);
+
         if (json_reader_object(parent, "by", JSON_OPTIONAL, &r) <= 0)
                 return;
         json_reader_u64(&r, "user_id", JSON_OPTIONAL, INT64_MAX, &by->user_id);

@@ -49,6 +49,8 @@ static int add_missed(Scheduler *s, const Entry *e, usec_t scheduled_for, const 
         uint64_t run;
         int r;
 
+        assert(s);
+
         r = run_add(s->store, &n, now_wall(), &run);
         if (r == 0)
                 log_missed(e, text, run);
@@ -67,6 +69,8 @@ static int add_elapse(Scheduler *s, const Entry *e, const Decision *d, uint64_t 
         uint64_t run;
         int r;
 
+        assert(s);
+
         r = run_add(s->store, &n, now_wall(), &run);
         if (r == RUN_E_OVERLAP)
                 return add_missed(s, e, d->run_for, "OVERLAP",
@@ -82,6 +86,8 @@ static int add_unstarted(Scheduler *s, const Entry *e, const Decision *d) {
         char first[RFC3339_MAX], last[RFC3339_MAX];
         _cleanup_(freep) char *text = NULL;
         int r;
+
+        assert(d);
 
         format_rfc3339(first, d->missed_first);
         format_rfc3339(last, d->missed_for);
@@ -110,6 +116,8 @@ static int decide_entry(Scheduler *s, Entry *e, usec_t now) {
         uint64_t run = 0;
         Decision d;
         int r;
+
+        assert(s);
 
         r = decide(e->timetable, e->row.next, e->row.catch_up, now, &d);
         if (r < 0)
@@ -160,6 +168,8 @@ static void say_status(Scheduler *s, usec_t earliest, unsigned active) {
 static void set_timer(Scheduler *s, usec_t at) {
         int r;
 
+        assert(s);
+
         if (!s->elapse)
                 return;
         if (at != USEC_INFINITY) {
@@ -176,6 +186,8 @@ static void look_at_due(Scheduler *s) {
         usec_t now = now_wall(), at;
         bool failed = false;
         unsigned active;
+
+        assert(s);
 
         for (size_t i = 0; i < s->schedules.n && !s->paused; i++) {
                 Entry *e = s->schedules.items + i;
@@ -323,6 +335,8 @@ static int open_store(Scheduler *s) {
         _cleanup_(freep) char *path = NULL, *paused = NULL;
         int r;
 
+        assert(s);
+
         r = asprintf_safe(&path, "%s/" FILE_DATABASE, daemon_state_directory());
         if (r < 0)
                 return log_error_errno(r, "Out of memory");
@@ -340,6 +354,8 @@ static int open_store(Scheduler *s) {
 static int open_door(Scheduler *s) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int fd, r;
+
+        assert(s);
 
         fd = daemon_listen_private("scheduler", &failure);
         if (fd < 0)
@@ -377,6 +393,8 @@ int scheduler_new(sd_event *event, Scheduler **ret) {
 
 static int start_timers(Scheduler *s) {
         int r;
+
+        assert(s);
 
         r = sd_event_add_time(s->event, &s->elapse, CLOCK_REALTIME, 0, 1, on_elapse, s);
         if (r >= 0)

@@ -100,6 +100,8 @@ static int entry_adopt(Entry *e, Store *store, usec_t now, bool write) {
         bool changed;
         int r;
 
+        assert(e);
+
         r = entry_evaluate(e, now, &changed);
         if (r < 0 || !changed)
                 return r;
@@ -121,6 +123,9 @@ static bool entry_inherit(Entry *e, Entry *old, bool parse_all) {
 
 static int append_page(Schedules *s, ScheduleList *page) {
         Entry *grown;
+
+        assert(s);
+        assert(page);
 
         grown = realloc(s->items, (s->n + page->n) * sizeof *grown);
         if (!grown)
