@@ -198,6 +198,28 @@ int log_ring_batch(const LogRing *r, uint64_t after, size_t max_lines, size_t ma
         return (int) n;
 }
 
+int log_ring_rest(const LogRing *r, uint64_t after, json_t **ret, uint64_t *ret_last) {
+        return log_ring_batch(r, after, SIZE_MAX, SIZE_MAX, ret, ret_last);
+}
+
+bool log_ring_fits(const LogRing *r, uint64_t after, size_t max_lines, size_t max_bytes) {
+        size_t bytes = 0, n = 0;
+
+        assert(r);
+
+        for (size_t i = 0; i < r->n; i++) {
+                const LogLine *line = line_at(r, i);
+
+                if (line->sequence <= after)
+                        continue;
+                if (n >= max_lines || (n > 0 && bytes >= max_bytes))
+                        return false;
+                bytes += strlen(line->text);
+                n++;
+        }
+        return true;
+}
+
 void log_ring_drop(LogRing *r, uint64_t through) {
         assert(r);
 

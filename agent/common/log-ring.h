@@ -43,6 +43,10 @@ int log_ring_read(LogRing *r, const json_t *lines) _warn_unused_;
  * the number of the last. Gives how many; 0: *ret is not set. */
 int log_ring_batch(const LogRing *r, uint64_t after, size_t max_lines, size_t max_bytes, json_t **ret,
                    uint64_t *ret_last) _warn_unused_;
+/* All of them that are left: for a file, which has no batches. */
+int log_ring_rest(const LogRing *r, uint64_t after, json_t **ret, uint64_t *ret_last) _warn_unused_;
+/* Whether one batch of this size holds all lines after the given number. */
+bool log_ring_fits(const LogRing *r, uint64_t after, size_t max_lines, size_t max_bytes);
 /* Forgets the lines up to and with this number. */
 void log_ring_drop(LogRing *r, uint64_t through);
 /* Whether there are lines after this number. */

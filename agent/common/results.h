@@ -16,7 +16,7 @@
 #include "wire/command.h"
 #include "wire/job.h"
 
-#define RESULT_FILE_MAX (2 * JOB_FRAME_MAX)
+#define RESULT_FILE_MAX (3 * JOB_FRAME_MAX)
 
 typedef struct WorkName {
         uint64_t command;

@@ -218,9 +218,9 @@ static void on_result(const Reply *reply, void *userdata) {
         wait_before_report(w, retry_delay(w, reply));
 }
 
-/* More lines than go into the result are sent before it. */
+/* Lines that do not go into the result are sent before it: with it they would be forgotten. */
 static bool lines_first(const Work *w) {
-        return w->ring.n > 0 && w->ring.last > w->lines_acked + AGENT_LOG_LINES_MAX / 2;
+        return !log_ring_fits(&w->ring, w->lines_acked, AGENT_LOG_LINES_MAX, BATCH_BYTES);
 }
 
 static int send_result(Work *w) {
@@ -282,9 +282,7 @@ void work_save_result(Work *w) {
         if (!launch_is_probe(w->kind) && w->result) {
                 copy = json_copy(w->result);
                 r = copy ? 0 : -ENOMEM;
-                if (r >= 0 &&
-                    log_ring_batch(&w->ring, w->lines_acked, AGENT_LOG_LINES_MAX, BATCH_BYTES, &lines,
-                                   &last) > 0)
+                if (r >= 0 && log_ring_rest(&w->ring, w->lines_acked, &lines, &last) > 0)
                         r = json_set(copy, "log", lines);
                 if (r >= 0)
                         r = result_save(agent_results_fd(w->agent), w->name, copy);

@@ -72,15 +72,14 @@ static void offer_progress(Job *j) {
 
 /* --- The result ------------------------------------------------------------------------------------- */
 
-/* Into results/, for the agent to find, with the last lines of the log. */
+/* Into results/, for the agent to find, with what it has not read of the log. */
 static void leave_result(Job *j) {
         _cleanup_json_ json_t *copy = json_copy(j->result);
         json_t *lines = NULL;
-        uint64_t last;
         int r;
 
         r = copy ? json_object_del(copy, "type") : -1;
-        if (r >= 0 && job_link_lines(j->link, j->feed.lines_sent, &lines, &last) > 0)
+        if (r >= 0 && job_link_rest(j->link, j->feed.lines_sent, &lines) > 0)
                 r = json_set(copy, "log", lines);
         r = r < 0 ? -ENOMEM : result_save(j->results_fd, j->start.name, copy);
         if (r < 0)

@@ -156,6 +156,18 @@ int job_link_lines(JobLink *l, uint64_t after, json_t **ret, uint64_t *ret_last)
         return r;
 }
 
+int job_link_rest(JobLink *l, uint64_t after, json_t **ret) {
+        uint64_t last;
+        int r;
+
+        assert(l);
+
+        (void) pthread_mutex_lock(&l->lock);
+        r = log_ring_rest(&l->ring, after, ret, &last);
+        (void) pthread_mutex_unlock(&l->lock);
+        return r;
+}
+
 bool job_link_take_progress(JobLink *l, JobProgress *ret) {
         bool has;
 

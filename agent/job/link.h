@@ -34,6 +34,8 @@ void job_link_clear(JobLink *l);
 void job_link_cancel(JobLink *l);
 /* Lines after this number, as log_ring_batch(). */
 int job_link_lines(JobLink *l, uint64_t after, json_t **ret, uint64_t *ret_last) _warn_unused_;
+/* The same without the limits of a batch: all that are left. */
+int job_link_rest(JobLink *l, uint64_t after, json_t **ret) _warn_unused_;
 /* Whether progress was made since the last call; hands it over. */
 bool job_link_take_progress(JobLink *l, JobProgress *ret);
 bool job_link_is_finished(JobLink *l);

@@ -86,6 +86,14 @@ class Jobs(AgentCase):
         self.assertLessEqual(len(command.progress), 3 + 2 * (time.monotonic() - start))
         self.assertLessEqual(posts, 8 + 2 * (time.monotonic() - start))
 
+    def test_long_log_behind_which_the_job_ends(self):
+        """All of it comes before the result ends the command."""
+        self.start()
+        command = self.master.add('backup', self.backup('wordy'))
+        self.assertEqual(self.master.finished(command)['status'], 'succeeded')
+        self.assertEqual([text.split()[1] for _, text in sorted(command.lines.items())],
+                         [str(n) for n in range(1, 201)])
+
     def test_no_program(self):
         """Said, with the path; tried again a few times before."""
         self.job = self.folder / 'nothing'

@@ -163,6 +163,13 @@ def talk(_):
     finish(files=2)
 
 
+def wordy(_):
+    """More bytes of log than go into one batch, and the result right behind them."""
+    for i in range(0, 200, 50):
+        log(i + 1, *[f'line {i + k + 1} '.ljust(2000, 'x') for k in range(50)])
+    finish(files=1)
+
+
 def main():
     """Hello, start, and the script."""
     send(type='hello', protocol=1, version='test', pid=os.getpid())
@@ -191,7 +198,7 @@ def main():
     elif script == 'deaf':
         time.sleep(60)
     else:
-        {'hang': hang, 'tick': hang, 'talk': talk}[script](start)
+        {'hang': hang, 'tick': hang, 'talk': talk, 'wordy': wordy}[script](start)
     lock.close()
 
 

@@ -43,7 +43,7 @@ static void test_numbers(void) {
 
 static void test_limits_of_a_batch(void) {
         _cleanup_(log_ring_done) LogRing ring = LOG_RING_NULL;
-        _cleanup_json_ json_t *few = NULL, *small = NULL;
+        _cleanup_json_ json_t *few = NULL, *small = NULL, *rest = NULL;
         uint64_t last;
 
         for (unsigned i = 0; i < 100; i++)
@@ -52,6 +52,15 @@ static void test_limits_of_a_batch(void) {
         CHECK_INT(last, 7);
         CHECK_INT(log_ring_batch(&ring, 7, 1000, 30, &small, &last), 3);
         CHECK_INT(last, 10);
+        /* What fits is what a batch would end with. */
+        CHECK(log_ring_fits(&ring, 0, 100, 1000));
+        CHECK(log_ring_fits(&ring, 90, 10, 91));
+        CHECK(!log_ring_fits(&ring, 0, 99, 1000));
+        CHECK(!log_ring_fits(&ring, 0, 100, 990));
+        CHECK(log_ring_fits(&ring, 99, 1, 1));
+        CHECK(log_ring_fits(&ring, 100, 0, 0));
+        CHECK_INT(log_ring_rest(&ring, 40, &rest, &last), 60);
+        CHECK_INT(last, 100);
 }
 
 static void test_overflow(void) {
