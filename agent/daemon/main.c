@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 
 #include "agent/daemon/agent.h"
+#include "agent/daemon/apply-limits.h"
 #include "agent/daemon/check-bus.h"
 #include "agent/daemon/enroll.h"
 #include "sys/daemon.h"
@@ -93,6 +94,8 @@ static int run(int argc, char *argv[]) {
                 return 0;
         case AGENT_CHECK:
                 return agent_check(options.instance);
+        case AGENT_APPLY_LIMITS:
+                return apply_limits();
         case AGENT_ENROLL:
         case AGENT_WAIT_ONLINE:
                 r = event_new(&event);

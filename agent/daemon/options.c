@@ -185,6 +185,8 @@ static int parse_flags(int argc, char *argv[], AgentOptions *o, Failure *reterr_
                 o->verb = o->verb == AGENT_RUN ? AGENT_WAIT_ONLINE : o->verb;
         else if (optind + 1 == argc && streq(argv[optind], "check"))
                 o->verb = o->verb == AGENT_RUN ? AGENT_CHECK : o->verb;
+        else if (optind + 1 == argc && streq(argv[optind], "apply-limits"))
+                o->verb = o->verb == AGENT_RUN ? AGENT_APPLY_LIMITS : o->verb;
         else
                 return failure_set(reterr_failure, -EINVAL, "OPTION_INVALID",
                                    "Unexpected argument '%s'; see backupx-agent --help", argv[optind]);
@@ -293,6 +295,7 @@ static bool verb_needs_master(AgentVerb verb) {
         case AGENT_WAIT_ONLINE:
                 return true;
         case AGENT_CHECK:
+        case AGENT_APPLY_LIMITS:
         case AGENT_HELP:
         case AGENT_VERSION:
                 break;

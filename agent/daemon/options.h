@@ -19,7 +19,8 @@ typedef enum AgentVerb {
         AGENT_RUN,
         AGENT_ENROLL,
         AGENT_WAIT_ONLINE,
-        AGENT_CHECK, /* asks the running agent of this host; of the options it takes the instance alone */
+        AGENT_CHECK,        /* asks the running agent of this host; takes the instance alone */
+        AGENT_APPLY_LIMITS, /* as root: gives the jobs' slice the weights that the agent was told */
         AGENT_HELP,
         AGENT_VERSION,
 } AgentVerb;

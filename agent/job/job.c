@@ -11,6 +11,7 @@
 #include "agent/job/feed.h"
 #include "agent/job/job.h"
 #include "agent/job/kinds.h"
+#include "agent/job/weights.h"
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -203,6 +204,7 @@ static int prepare(Job *j, Failure *reterr_failure) {
                 .pace = &j->pace,
         };
         pace_set(&j->pace, j->start.context.bandwidth);
+        weights_apply(j->start.context.cpu_weight, j->start.context.io_weight);
         notify_status("%s, command %" PRIu64 ", attempt %" PRIu64, command_kind_to_string(j->start.kind),
                       j->start.name.command, j->start.name.attempt);
         return start_worker(j);

@@ -8,6 +8,7 @@ import os
 import pathlib
 import random
 import sqlite3
+import subprocess
 import sys
 import time
 import unittest
@@ -122,6 +123,22 @@ class NodeSuite(unittest.TestCase):
             self.assertEqual(self.suite.wait_run(run)['state'], 'succeeded')
         first, second = (self.suite.client.get(f'runs/{run}') for run in runs)
         self.assertGreaterEqual(second['started_at'], first['started_at'])
+
+    def test_weights(self):
+        """A job that no unit gives a place steps back behind others."""
+        self.limit(bandwidth=256 << 10, cpu_weight=20, io_weight=10)
+        run = self.suite.run_task(self.tasks[0])
+        results = self.suite.agent_state / 'results'
+        job = wait_until(lambda: [lock.read_text() for lock in results.glob('*.lock')], 30, 'the job')[0].strip()
+        wait_until(lambda: self.state(run) == 'running', 60, 'the run')
+        threads = pathlib.Path(f'/proc/{job}/task').iterdir()
+        nice = [int((thread / 'stat').read_text().rpartition(')')[2].split()[16]) for thread in threads]
+        self.assertGreater(len(nice), 1)
+        self.assertEqual(set(nice), {7})
+        priority = subprocess.run(['ionice', '-p', job], stdout=subprocess.PIPE, check=True, text=True).stdout
+        self.assertEqual(priority.strip(), 'best-effort: prio 7')
+        self.suite.client.post(f'runs/{run}/cancel')
+        self.suite.wait_run(run)
 
     def test_rotation_during_a_backup(self):
         """The job uploads, reports and ends while the agent takes a new token over."""

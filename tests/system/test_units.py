@@ -21,6 +21,7 @@ EXPOSURE = {
     'backupx-agent.service': 15,
     'backupx-agent@.service': 15,
     'backupx-agent-check@.service': 10,
+    'backupx-agent-limits.service': 15,
     'backupx-keys.service': 30,
     'backupx-backup@.service': 20,
     'backupx-probe@.service': 20,
@@ -408,8 +409,30 @@ class Units(unittest.TestCase):
                     page, section = line.removeprefix('Documentation=man:').rstrip(')').split('(')
                     guest.run('test', '-s', f'/usr/share/man/man{section}/{page}.{section}')
 
+    def test_20_weights(self):
+        """What the master says becomes the weights of the jobs' slice, and goes again."""
+        guest.call('PUT', 'nodes/1', {'limits': {'cpu_weight': 77, 'io_weight': 33}})
+
+        def weights():
+            return [guest.show('backupx.slice', name) for name in ('CPUWeight', 'IOWeight')]
+
+        # Its first heartbeat tells, and not only the next one.
+        guest.run('systemctl', 'restart', 'backupx-agent.service')
+        guest.wait(lambda: weights() == ['77', '33'], 60, 'the new weights')
+        group = guest.show('backupx.slice', 'ControlGroup')
+        if group and os.path.exists(guest.path(f'/sys/fs/cgroup{group}/cpu.weight')):
+            self.assertEqual(guest.run('cat', f'/sys/fs/cgroup{group}/cpu.weight').stdout.strip(), '77')
+        guest.call('PUT', 'nodes/1', {'limits': {}})
+        guest.run('systemctl', 'restart', 'backupx-agent.service')
+        guest.wait(lambda: weights() == ['20', '20'], 60, 'the weights of the unit')
+        # Nonsense from the agent's user is no setting.
+        guest.shell('echo \'{"cpu_weight":1000000}\' > /var/lib/backupx-agent/limits')
+        guest.run('systemctl', 'start', 'backupx-agent-limits.service')
+        self.assertEqual(weights(), ['20', '20'])
+
 
 SERVER_INSIDE = 'http://127.0.0.1:8340/health'
+
 
 if __name__ == '__main__':
     unittest.main(verbosity=2)
