@@ -456,11 +456,25 @@ static int on_token_timer(sd_event_source *source, uint64_t usec, void *userdata
         return 0;
 }
 
-static void on_self_enrolled(bool enrolled, void *userdata) {
+/* A link that opens nothing does not undo an enrolment: somebody enrolled this host in another way since. */
+static void go_on_as_enrolled(Agent *a) {
+        _cleanup_(erase_and_freep) char *token = NULL;
+
+        if (master_token(a->master) || state_token_load(a->state_fd, /* given= */ NULL, &token, NULL) < 0 ||
+            master_set_token(a->master, token) < 0)
+                return;
+        log_notice("The link was refused, but this host is enrolled: going on with the token that it has");
+        (void) !event_rearm(a->token_timer, USEC_INFINITY);
+        begin(a);
+}
+
+static void on_self_enrolled(SelfEnrollResult result, void *userdata) {
         Agent *a = ASSERT_PTR(userdata);
 
-        if (enrolled && !a->stopping)
+        if (result == SELF_ENROLL_DONE && !a->stopping)
                 (void) !event_rearm(a->token_timer, 0);
+        if (result == SELF_ENROLL_REFUSED && !a->stopping)
+                go_on_as_enrolled(a);
         tell_status(a);
 }
 

@@ -46,11 +46,11 @@ static void refused(SelfEnroll *e, const Reply *reply) {
         if (reply->verdict != REPLY_RETRY)
                 pause = usec_add(pause, REFUSED_PAUSE);
         e->not_before = usec_add(now_usec(CLOCK_MONOTONIC), MAX(pause, reply->retry_after));
-        if (streq_ptr(e->trouble, why))
-                return;
-        log_error("The master does not enrol this host: %s", why);
-        (void) !free_and_strdup(&e->trouble, why);
-        e->done(/* enrolled= */ false, e->userdata);
+        if (!streq_ptr(e->trouble, why)) {
+                log_error("The master does not enrol this host: %s", why);
+                (void) !free_and_strdup(&e->trouble, why);
+        }
+        e->done(reply->verdict == REPLY_RETRY ? SELF_ENROLL_LATER : SELF_ENROLL_REFUSED, e->userdata);
 }
 
 static void on_answer(const Reply *reply, void *userdata) {
@@ -65,7 +65,7 @@ static void on_answer(const Reply *reply, void *userdata) {
                 return; /* it said why; asked again, the master gives another one */
         log_notice("This host was enrolled at %s", master_url(e->master));
         e->trouble = mfree(e->trouble);
-        e->done(/* enrolled= */ true, e->userdata);
+        e->done(SELF_ENROLL_DONE, e->userdata);
 }
 
 static int ask(SelfEnroll *e, Failure *reterr_failure) {

@@ -8,8 +8,13 @@
 
 typedef struct SelfEnroll SelfEnroll;
 
-/* There was an answer. enrolled: the node's own token is in the state folder; else the trouble is new. */
-typedef void (*SelfEnrollDone)(bool enrolled, void *userdata);
+typedef enum SelfEnrollResult {
+        SELF_ENROLL_DONE,    /* the node's own token is in the state folder */
+        SELF_ENROLL_REFUSED, /* this token opens nothing */
+        SELF_ENROLL_LATER,   /* there was no answer */
+} SelfEnrollResult;
+
+typedef void (*SelfEnrollDone)(SelfEnrollResult result, void *userdata);
 
 /* master and state_fd are the caller's. */
 int self_enroll_new(Master *master, int state_fd, SelfEnrollDone done, void *userdata,

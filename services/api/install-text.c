@@ -302,7 +302,6 @@ int install_compose(const InstallPlan *plan, Buffer *out) {
         if (r >= 0)
                 r = buffer_printf(
                                 out,
-                                "        ARG TARGETARCH\n"
                                 "        FROM agent-$${TARGETARCH}\n"
                                 "        RUN tar -xzf /agent.tar.gz -C /opt && rm /agent.tar.gz && "
                                 "install -d -m 0700 /var/lib/backupx-agent/results "

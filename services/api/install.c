@@ -176,6 +176,12 @@ static int find_master(Request *r, Wizard *w) {
                                     "server.external_url in its configuration.");
         if (error < 0)
                 return error;
+        if (startswith(w->master.url, "http://") && !w->master.is_local)
+                error = warn(w,
+                             "The hosts will reach this master without TLS: whoever is on the way reads the "
+                             "tokens, and all that jobs send.");
+        if (error < 0)
+                return error;
         if (w->master.is_local)
                 return warn(w,
                             "The address of this master is one that only works on its own machine: set "

@@ -148,6 +148,18 @@ class MasterTrouble(AgentCase):
         self.wait_status('Connected to')
         self.assertEqual(self.master.count('/enroll'), 2)
 
+    def test_refused_link_of_an_enrolled_host(self):
+        """The link in the file was used long ago, and somebody enrolled the host by hand since."""
+        self.token.write_text('bxe_' + 'E' * 43)
+        self.start()
+        self.wait_status('Connected to')
+        self.kill()
+        self.token.write_text('bxe_' + 'F' * 43)
+        self.master.script('/enroll', Reply(409, code='ENROLLMENT_USED'))
+        self.start()
+        self.wait_status('Connected to')
+        self.assertIn('going on with the token that it has', self.log_text())
+
     def test_heartbeat(self):
         """What it tells."""
         self.start()

@@ -43,6 +43,25 @@ case "$1 $2" in
 'logs --tail=100') echo 'the log of the container' ;;
 esac
 '''
+# Looks at the arguments of every process, as any user may.
+WATCH = '''
+import os, select, sys
+secrets = list(iter(lambda: sys.stdin.buffer.readline().strip(), b''))
+seen, looks = set(), 0
+print('watching', flush=True)
+while not select.select([0], [], [], 0.01)[0]:
+    looks += 1
+    for name in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{name}/cmdline', 'rb') as file:
+                arguments = file.read()
+        except OSError:
+            continue
+        if any(secret in arguments for secret in secrets):
+            seen.add(arguments[:60])
+print(looks, *seen, sep=chr(10))
+'''
+
 # As on a host whose mirror has curl.
 APT = '''#!/bin/sh
 case "$*" in
@@ -172,14 +191,29 @@ class Install(unittest.TestCase):
         self.assertIn(text, result.stdout + result.stderr)
         return result.stderr
 
+    def watch_arguments(self, secrets):
+        """Looks at the arguments of all processes of the server until its input ends; then says what it saw."""
+        enter = ['nsenter', '-t', self.server.leader, '-a', '-r', '--', '/usr/bin/python3', '-c', WATCH]
+        watch = subprocess.Popen(enter, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment())
+        watch.stdin.write('\n'.join(secrets).encode() + b'\n\n')
+        watch.stdin.flush()
+        self.assertEqual(watch.stdout.readline(), b'watching\n')
+        return watch
+
     def test_01_pasted(self):
         """From nothing to online in under 30 seconds."""
         command = world['command'] = make_command('web-1')
+        packed = command.split("'")[1]
+        token = re.search('bxe_[^\']+', gzip.decompress(base64.b64decode(packed)).decode()).group(0)
+        watch = self.watch_arguments([token, packed[1000:1040]])
         with Terminal(self.server) as terminal:
             begun = time.monotonic()
             shown = terminal.paste(command)
             took = time.monotonic() - begun
             self.assertEqual(terminal.status(), 0, shown)
+        looks, *seen = watch.communicate(timeout=20)[0].decode().splitlines()
+        self.assertGreater(int(looks), 20)
+        self.assertEqual(seen, [], 'a secret in the arguments of a process')
         self.assertIn('web-1 is online', shown)
         self.assertEqual(node('web-1')['status'], 'online')
         self.assertLess(took, 30)
