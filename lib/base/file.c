@@ -106,8 +106,19 @@ int write_file_atomic(int dirfd, const char *path, const void *p, size_t n, mode
         return fsync_parent(dirfd, path);
 }
 
+/* A folder that can be written to and not read cannot be synced. */
+static int mkdir_durably(const char *path, mode_t mode) {
+        int r;
+
+        if (mkdir(path, mode) < 0)
+                return errno == EEXIST ? 0 : -errno;
+        r = fsync_parent(AT_FDCWD, path);
+        return r == -EACCES ? 0 : r;
+}
+
 int mkdir_p(const char *path, mode_t mode) {
         _cleanup_(freep) char *copy = NULL;
+        int r;
 
         assert(path);
 
@@ -118,11 +129,10 @@ int mkdir_p(const char *path, mode_t mode) {
                 if (*p != '/')
                         continue;
                 *p = 0;
-                if (mkdir(copy, mode) < 0 && errno != EEXIST)
-                        return -errno;
+                r = mkdir_durably(copy, mode);
+                if (r < 0)
+                        return r;
                 *p = '/';
         }
-        if (mkdir(copy, mode) < 0 && errno != EEXIST)
-                return -errno;
-        return 0;
+        return mkdir_durably(copy, mode);
 }

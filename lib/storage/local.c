@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/encode.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "storage/backend.h"
 #include "storage/direct.h"
@@ -85,8 +86,11 @@ static int root_open(const Storage *s, bool make, Failure *f) {
 
         fd = open(l->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0 && errno == ENOENT && make) {
-                if (mkdir(l->path, TREE_DIRECTORY_MODE) < 0 && errno != EEXIST && errno != ENOENT)
-                        return local_failure(s, -errno, "", f);
+                if (mkdir(l->path, TREE_DIRECTORY_MODE) < 0) {
+                        if (errno != EEXIST && errno != ENOENT)
+                                return local_failure(s, -errno, "", f);
+                } else
+                        (void) !fsync_parent(AT_FDCWD, l->path); /* it may be unreadable */
                 fd = open(l->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         }
         if (fd >= 0)
