@@ -26,7 +26,8 @@ static const char *const node_reason_texts[_NODE_REASON_MAX] = {
         [REASON_NEVER_SEEN] = "No agent has been seen yet",
         [REASON_SILENT] = "The agent has not been heard for 45 seconds",
         [REASON_DUPLICATE] = "A second agent uses the token of this node",
-        [REASON_KEY_MISMATCH] = "The agent's key is not the pinned one: reset it, or make a new install link",
+        [REASON_KEY_MISMATCH] = ("The agent has another key than the one that is pinned; reset the node's"
+                                 " identity or make a new install link"),
         [REASON_KEY_MISSING] = "The agent has not offered its key yet, so no job can be sent to it",
         [REASON_CLOCK_SKEW] = "The clock of this node is more than five minutes off",
         [REASON_DISK_LOW] = "Less than 256 MiB are free where the agent keeps its state",

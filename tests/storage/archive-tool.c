@@ -235,8 +235,11 @@ int main(int argc, char *argv[]) {
         if (r < 0)
                 die("backup", &failure, r);
         print_result(&result);
+        (void) fflush(stdout);
         for (size_t i = 0; i < t.args.n_targets; i++)
-                if (!result.targets[i].abandoned)
+                if (result.targets[i].abandoned)
+                        _exit(status[result.state]); /* as the job: nobody waits for a thread that hangs */
+                else
                         storage_free(t.targets[i].storage);
         strv_free(t.paths);
         strv_free(t.excludes);
