@@ -212,6 +212,48 @@ int node_queue_get(Store *s, uint64_t id, NodeQueue *ret) {
 
 /* --- the API --- */
 
+static void node_metric_read(Query *q, void *item) {
+        NodeMetric *m = item;
+
+        m->id = column_u64(q);
+        m->name = column_text(q);
+        m->state = (NodeState) column_enum(q, _NODE_STATE_MAX);
+        m->health = (NodeHealth) column_enum(q, _NODE_HEALTH_MAX);
+        m->version = column_text(q);
+        m->timeouts = column_u64(q);
+        m->pending = column_u64(q);
+        m->dispatched = column_u64(q);
+        m->running = column_u64(q);
+}
+
+static void node_metric_done(void *item) {
+        NodeMetric *m = item;
+
+        free(m->name);
+        free(m->version);
+}
+
+static const RowType node_metric_type = { sizeof(NodeMetric), node_metric_read, node_metric_done };
+
+void node_metric_list_done(NodeMetricList *l) {
+        assert(l);
+
+        rows_free(&node_metric_type, l->items, l->n);
+        *l = NODE_METRIC_LIST_NULL;
+}
+
+int node_metrics_list(Store *s, uint64_t after_id, size_t limit, NodeMetricList *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_NODE_METRICS);
+        bind_u64(&q, after_id);
+        bind_i64(&q, list_limit(limit));
+        return query_rows(&q, &node_metric_type, &ret->items, &ret->n);
+}
+
 int node_add(Store *s, const char *name, const char *description, usec_t now, uint64_t *ret_id) {
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;

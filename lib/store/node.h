@@ -128,6 +128,29 @@ typedef struct NodeQueue {
 void node_queue_done(NodeQueue *q);
 int node_queue_get(Store *s, uint64_t id, NodeQueue *ret) _warn_unused_;
 
+/* What is measured of each node. */
+typedef struct NodeMetric {
+        uint64_t id;
+        char *name;
+        NodeState state;
+        NodeHealth health;
+        char *version;     /* of the agent; NULL: not known */
+        uint64_t timeouts; /* since the node was made */
+        uint64_t pending;
+        uint64_t dispatched;
+        uint64_t running; /* accepted commands of runs */
+} NodeMetric;
+
+typedef struct NodeMetricList {
+        NodeMetric *items;
+        size_t n;
+} NodeMetricList;
+
+#define NODE_METRIC_LIST_NULL ((NodeMetricList){})
+
+void node_metric_list_done(NodeMetricList *l);
+int node_metrics_list(Store *s, uint64_t after_id, size_t limit, NodeMetricList *ret) _warn_unused_;
+
 /* --- the API --- */
 
 /* STORE_E_EXISTS. */

@@ -373,6 +373,57 @@ int runs_count(Store *s, uint64_t ret[static _RUN_STATE_MAX]) {
         return 0;
 }
 
+static void run_total_read(Query *q, void *item) {
+        RunTotal *t = item;
+
+        t->kind = (RunKind) column_enum(q, _RUN_KIND_MAX);
+        t->type = column_text(q);
+        t->state = (RunState) column_enum(q, _RUN_STATE_MAX);
+        t->value = column_u64(q);
+}
+
+static void run_total_done(void *item) {
+        RunTotal *t = item;
+
+        free(t->type);
+}
+
+static const RowType run_total_type = { sizeof(RunTotal), run_total_read, run_total_done };
+
+void run_total_list_done(RunTotalList *l) {
+        assert(l);
+
+        rows_free(&run_total_type, l->items, l->n);
+        *l = RUN_TOTAL_LIST_NULL;
+}
+
+int run_totals_list(Store *s, RunTotalList *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_RUN_TOTALS);
+        bind_i64(&q, STORE_LIST_MAX);
+        return query_rows(&q, &run_total_type, &ret->items, &ret->n);
+}
+
+int run_queued_of_command(Store *s, uint64_t command_id, usec_t *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_RUN_QUEUED_OF_COMMAND);
+        bind_u64(&q, command_id);
+        r = query_step(&q);
+        if (r <= 0)
+                return r < 0 ? r : (int) STORE_E_NOT_FOUND;
+        *ret = column_u64(&q);
+        return q.error;
+}
+
 /* --- the dispatcher --- */
 
 int run_set_command(Store *s, uint64_t id, uint64_t command_id, const char *spec) {

@@ -244,3 +244,23 @@ int run_finish(Store *s, uint64_t id, const RunEnd *end, usec_t now) _warn_unuse
 
 /* Runs of each state, for metrics: ret[state]. */
 int runs_count(Store *s, uint64_t ret[static _RUN_STATE_MAX]) _warn_unused_;
+
+/* How many runs ever ended so; rows that were cleaned up count on. */
+typedef struct RunTotal {
+        RunKind kind;
+        char *type; /* of the task; "": it was deleted before */
+        RunState state;
+        uint64_t value;
+} RunTotal;
+
+typedef struct RunTotalList {
+        RunTotal *items;
+        size_t n;
+} RunTotalList;
+
+#define RUN_TOTAL_LIST_NULL ((RunTotalList){})
+
+void run_total_list_done(RunTotalList *l);
+int run_totals_list(Store *s, RunTotalList *ret) _warn_unused_;
+/* When the run of a command was queued. STORE_E_NOT_FOUND: no such command, or it has no run. */
+int run_queued_of_command(Store *s, uint64_t command_id, usec_t *ret) _warn_unused_;

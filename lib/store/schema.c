@@ -224,12 +224,31 @@ static const char step_5[] =
                 "ALTER TABLE nodes DROP COLUMN heard_mono;"
                 "ALTER TABLE nodes DROP COLUMN last_seen;";
 
+/* Runs that ended, counted where they end, so that the totals only rise: old runs are cleaned up. */
+static const char step_6[] =
+                "CREATE TABLE run_totals ("
+                "  kind INTEGER NOT NULL, type TEXT NOT NULL, state INTEGER NOT NULL,"
+                "  value INTEGER NOT NULL,"
+                "  PRIMARY KEY (kind, type, state)) STRICT, WITHOUT ROWID;"
+                "INSERT INTO run_totals SELECT r.kind, coalesce(t.type, ''), r.state, count(*) FROM runs r"
+                "  LEFT JOIN tasks t ON t.id = r.task_id WHERE r.state >= 3 GROUP BY 1, 2, 3;"
+                "CREATE TRIGGER runs_ended AFTER UPDATE OF state ON runs WHEN new.state >= 3"
+                " AND old.state < 3 BEGIN"
+                "  INSERT INTO run_totals VALUES (new.kind, coalesce((SELECT type FROM tasks"
+                "   WHERE id = new.task_id), ''), new.state, 1)"
+                "   ON CONFLICT (kind, type, state) DO UPDATE SET value = value + 1; END;"
+                "CREATE TRIGGER runs_missed AFTER INSERT ON runs WHEN new.state >= 3 BEGIN"
+                "  INSERT INTO run_totals VALUES (new.kind, coalesce((SELECT type FROM tasks"
+                "   WHERE id = new.task_id), ''), new.state, 1)"
+                "   ON CONFLICT (kind, type, state) DO UPDATE SET value = value + 1; END;";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
         step_3,
         step_4,
         step_5,
+        step_6,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

@@ -311,7 +311,8 @@ const Statement statement_table[_SQL_MAX] = {
                   "SELECT " TASK_COLUMNS TASK_FROM "WHERE t.node_id = ?1 AND t.node_label IS NULL"
                   " AND t.id > ?2 ORDER BY t.id LIMIT ?3"),
         STATEMENT(TASK_SUMMARIES, ALL,
-                  "SELECT t.id, t.name, n.name, l.id, l.state, e.finished, s.finished, e.bytes_written,"
+                  "SELECT t.id, t.name, CASE WHEN t.node_label IS NULL THEN n.name END, l.id,"
+                  " l.state, e.finished, s.finished, e.bytes_written,"
                   " CASE WHEN e.started = 0 THEN 0 ELSE e.finished - e.started END FROM tasks t"
                   " JOIN nodes n ON n.id = t.node_id LEFT JOIN runs l ON l.id =  (SELECT max(r.id)"
                   " FROM runs r WHERE r.task_id = t.id AND r.kind = 0) LEFT JOIN runs e"
@@ -422,6 +423,19 @@ const Statement statement_table[_SQL_MAX] = {
                   "UPDATE run_targets SET state = 2, error_code = coalesce(?2, 'NO_RESULT'), error = ?3"
                   " WHERE run_id = ?1 AND state = 0"),
         STATEMENT(RUNS_COUNT, ALL, "SELECT state, count(*) FROM runs GROUP BY state"),
+        STATEMENT(RUN_TOTALS, ALL,
+                  "SELECT kind, type, state, value FROM run_totals ORDER BY kind, type, state LIMIT ?1"),
+        STATEMENT(RUN_QUEUED_OF_COMMAND, ALL,
+                  "SELECT r.queued FROM commands c JOIN runs r ON r.id = c.run_id WHERE c.id = ?1"),
+        /* The open commands are few, and read once a slice. */
+        STATEMENT(NODE_METRICS, ALL,
+                  "SELECT n.id, n.name, n.state, n.health, n.version, n.timeouts, coalesce(c.pending, 0),"
+                  " coalesce(c.dispatched, 0), coalesce(c.running, 0) FROM nodes n LEFT JOIN (SELECT"
+                  " node_id, count(CASE state WHEN 0 THEN 1 END) AS pending,"
+                  " count(CASE state WHEN 1 THEN 1 END) AS dispatched,"
+                  " count(CASE WHEN state = 2 AND run_id IS NOT NULL THEN 1 END) AS running"
+                  " FROM commands WHERE state < 3 GROUP BY node_id) c ON c.node_id = n.id WHERE n.id > ?1"
+                  " ORDER BY n.id LIMIT ?2"),
         STATEMENT(RUN_LOG_HEAD, ALL,
                   "SELECT seq, bytes, attempt, source_seq, cut_seq, cut_lines, cut_bytes"
                   " FROM run_log_heads WHERE run_id = ?1"),

@@ -202,6 +202,9 @@ int agent_claim_run(AgentOp *op) {
         }
         for (size_t i = 0; i < list.n; i++) {
                 (void) agent_command_note(op->node, list.items[i].id, list.items[i].run_id);
+                if (list.items[i].attempt == 1)
+                        histogram_add(&op->agents->api->metrics.dispatch,
+                                      usec_sub(now_usec(CLOCK_REALTIME), list.items[i].created));
                 log_struct(LOG_DEBUG, NULL,
                            LOG_FIELDS(LOG_NODE(op->node->id), LOG_COMMAND(list.items[i].id),
                                       LOG_RUN(list.items[i].run_id), LOG_ATTEMPT(list.items[i].attempt)),

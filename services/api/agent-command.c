@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "store/run-log.h"
+#include "store/run.h"
 #include "sys/log.h"
 
 #include "services/api/agent-private.h"
@@ -60,6 +61,14 @@ int agent_accept(Request *r) {
         return 0;
 }
 
+static void note_wait(AgentOp *op) {
+        usec_t queued;
+
+        if (op->ref.attempt == 1 &&
+            run_queued_of_command(op->agents->api->store, op->ref.id, &queued) == 0)
+                histogram_add(&op->agents->api->metrics.wait, usec_sub(now_usec(CLOCK_REALTIME), queued));
+}
+
 int agent_accept_run(AgentOp *op) {
         Stamp now;
         int r;
@@ -72,6 +81,7 @@ int agent_accept_run(AgentOp *op) {
         if (r != 0)
                 return MIN(r, 0);
         op->rings = true;
+        note_wait(op);
         agent_op_reply(op, MHD_HTTP_OK, NULL);
         return 0;
 }

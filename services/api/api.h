@@ -11,6 +11,7 @@
 #include "store/store.h"
 
 #include "services/api/config.h"
+#include "services/api/metrics.h"
 #include "services/api/server.h"
 #include "services/api/workers.h"
 
@@ -34,6 +35,7 @@ typedef struct Api {
         Throttle *throttle;
         Agents *agents;
         Relay *relay;
+        Metrics metrics;
         uint8_t session_key[SESSION_KEY_SIZE];
         ApiTls tls;
         uint16_t tls_ports[SERVER_LISTENS_MAX]; /* where it is served */

@@ -126,6 +126,26 @@ static uint64_t announced_body(const Request *r) {
 /* --- The course of a request ------------------------------------------------------------------------------
  */
 
+static HttpClass http_class(const Request *r) {
+        if (!r->match.route)
+                return HTTP_UNKNOWN;
+        switch (r->match.route->access) {
+        case ACCESS_PUBLIC:
+                return HTTP_SERVICE;
+        case ACCESS_VIEWER:
+        case ACCESS_OPERATOR:
+        case ACCESS_ADMIN:
+                return HTTP_PEOPLE;
+        case ACCESS_NODE:
+                return HTTP_AGENT;
+        case ACCESS_RELAY:
+                return HTTP_RELAY;
+        case _ACCESS_MAX:
+                break;
+        }
+        return HTTP_UNKNOWN;
+}
+
 static void log_answer(const Request *r) {
         log_debug("%s %s from %s: %u in %" PRIu64 " us", r->match.route ? r->match.route->pattern : "-",
                   strempty(r->uri.path), r->address, r->status, now_usec(CLOCK_MONOTONIC) - r->started);
@@ -146,6 +166,7 @@ static bool queue_response(Request *r) {
         queued = MHD_queue_response(r->connection, r->status, r->response);
         r->is_queued = true;
         log_answer(r);
+        metrics_count_request(&r->api->metrics, http_class(r), r->status);
         conn_set_deadline(r->conn, answer_time(r));
         MHD_destroy_response(r->response);
         r->response = NULL;
