@@ -385,10 +385,20 @@ volumes:
 END
 }
 
+# The slim image knows no authority: it gets those that the host trusts.
+copy_authorities() {
+    mkdir "$stage/certs"
+    for bundle in /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/certs/ca-certificates.crt; do
+        [ ! -e "$bundle" ] || cp -L "$bundle" "$stage/certs/ca-certificates.crt"
+    done
+}
+
 build_image() {
+    copy_authorities
     cat >"$stage/Dockerfile" <<END
 FROM debian:stable-slim
 COPY backupx-agent $PREFIX
+COPY certs /etc/ssl/certs
 RUN install -d -m 0700 $STATE $STATE/results $STATE/storage $STATE/tmp
 ENV BACKUPX_AGENT_JOB=$PREFIX/libexec/backupx-job
 ENTRYPOINT ["$PREFIX/libexec/backupx-agent"]

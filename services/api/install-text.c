@@ -303,6 +303,9 @@ int install_compose(const InstallPlan *plan, Buffer *out) {
                 r = buffer_printf(
                                 out,
                                 "        FROM agent-$${TARGETARCH}\n"
+                                "        RUN apt-get -qq update && apt-get -qq install -y "
+                                "--no-install-recommends "
+                                "ca-certificates || echo 'no certificates of authorities'\n"
                                 "        RUN tar -xzf /agent.tar.gz -C /opt && rm /agent.tar.gz && "
                                 "install -d -m 0700 /var/lib/backupx-agent/results "
                                 "/var/lib/backupx-agent/storage /var/lib/backupx-agent/tmp\n"

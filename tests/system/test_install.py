@@ -38,7 +38,7 @@ DOCKER = '''#!/bin/sh
 echo "docker $*" >>/root/docker.log
 case "$1 $2" in
 'compose version') exit "$(cat /root/docker.compose)" ;;
-'build -t') ls "$4/backupx-agent/libexec" >>/root/docker.log ;;
+'build -t') ls "$4/backupx-agent/libexec" "$4/certs" >>/root/docker.log ;;
 'exec backupx-agent') exit "$(cat /root/docker.exec)" ;;
 'logs --tail=100') echo 'the log of the container' ;;
 esac
@@ -437,11 +437,13 @@ class Install(unittest.TestCase):
         """The container gets the guide's variables; where it does not come online, docker tells why."""
         place = 'mkdir -p /usr/local/sbin; cd /usr/local/sbin; cat >docker; chmod 755 docker'
         self.server.run('sh', '-c', place, stdin=DOCKER)
+        self.server.shell('mkdir -p /etc/ssl/certs; touch /etc/ssl/certs/ca-certificates.crt')
         for compose in (0, 1):
             self.server.shell(f'echo {compose} >/root/docker.compose; echo 0 >/root/docker.exec')
             self.succeed(make_command(f'box-{compose}', '--mode', 'docker'))
             log = self.server.shell('cat /root/docker.log; rm /root/docker.log')
             self.assertIn('backupx-agent\nbackupx-job', log)
+            self.assertIn('ca-certificates.crt', log)
             self.assertIn('exec backupx-agent /opt/backupx-agent/libexec/backupx-agent wait-online', log)
             how = 'compose -f /etc/backupx-agent/compose.yml -p backupx-agent up -d' if compose == 0 else (
                 'run -d --name backupx-agent --restart unless-stopped --env-file /etc/backupx-agent/docker.env'
