@@ -123,6 +123,9 @@ static void *on_line(void *userdata, const char *target, struct MHD_Connection *
         r->conn = c;
         if (request_begin(r, target) < 0)
                 return NULL;
+        c->was_used = true;
+        if (d->server->is_stopping)
+                r->is_closing = true;
         request_free(c->request);
         c->request = r;
         return TAKE_PTR(r);

@@ -106,6 +106,22 @@ void greetings_sweep(Server *s, usec_t now) {
         }
 }
 
+void greetings_look(Server *s) {
+        assert(s);
+
+        for (Greeting *g = s->greetings, *next; g; g = next) {
+                next = g->next;
+                (void) on_greeting(/* source= */ NULL, g->fd, EPOLLIN, g);
+        }
+}
+
+void greetings_drop(Server *s) {
+        assert(s);
+
+        while (s->greetings)
+                greeting_drop(s->greetings);
+}
+
 /* --- Listening -------------------------------------------------------------------------------------- */
 
 /* One connection a turn: what is left makes the socket ready again. */
@@ -175,6 +191,4 @@ void listen_close_all(Server *s) {
                 safe_close(s->listens[i].fd);
         }
         s->n_listens = 0;
-        while (s->greetings)
-                greeting_drop(s->greetings);
 }

@@ -36,6 +36,7 @@ struct Conn {
         TlsIdentity *identity; /* that it was opened with; NULL: not by TLS */
         usec_t deadline;       /* monotonic */
         unsigned slot;         /* ADDRESS_SLOTS: not counted */
+        bool was_used;         /* a request came */
 };
 
 typedef struct Listen {
@@ -98,3 +99,6 @@ void listen_close_all(Server *s);
 /* Accepts as long as there is room for one more connection. */
 void listen_fit(Server *s);
 void greetings_sweep(Server *s, usec_t now);
+/* Takes the first byte of those who said something, outside of the loop. */
+void greetings_look(Server *s);
+void greetings_drop(Server *s);

@@ -18,6 +18,8 @@
 #define SWEEP_USEC (5 * USEC_PER_SEC)
 /* One turn of all doors while the server stops. */
 #define STOP_TURN_MSEC 10
+/* How long the end waits for the first request of connections that were accepted just before. */
+#define FIRST_REQUEST_USEC (200 * USEC_PER_MSEC)
 
 static int conn_socket(const Conn *c) {
         const union MHD_ConnectionInfo *info =
@@ -280,15 +282,18 @@ void server_set_identity(Server *s, TlsIdentity *identity) {
         s->identity = tls_identity_ref(identity);
 }
 
-static bool is_busy(const Server *s) {
+/* Whether somebody waits for an answer; a connection without any request yet counts until first_end. */
+static bool is_busy(const Server *s, usec_t now, usec_t first_end) {
+        if (s->greetings && now < first_end)
+                return true;
         for (const Conn *c = s->conns; c; c = c->next)
-                if (c->request)
+                if (c->request || (!c->was_used && now < first_end))
                         return true;
         return false;
 }
 
 void server_stop(Server *s, usec_t grace) {
-        usec_t end;
+        usec_t now, end, first_end;
 
         assert(s);
 
@@ -299,12 +304,17 @@ void server_stop(Server *s, usec_t grace) {
         for (Conn *c = s->conns; c; c = c->next)
                 if (c->request)
                         request_cancel(c->request);
-        end = usec_add(now_usec(CLOCK_MONOTONIC), grace);
-        do
+        now = now_usec(CLOCK_MONOTONIC);
+        end = usec_add(now, grace);
+        first_end = usec_add(now, MIN(grace, FIRST_REQUEST_USEC));
+        do {
+                greetings_look(s);
                 for (size_t i = 0; i < _DOOR_MAX; i++)
                         if (s->doors[i].daemon)
                                 (void) MHD_run_wait(s->doors[i].daemon, STOP_TURN_MSEC);
-        while (is_busy(s) && now_usec(CLOCK_MONOTONIC) < end);
+                now = now_usec(CLOCK_MONOTONIC);
+        } while (is_busy(s, now, first_end) && now < end);
+        greetings_drop(s);
 }
 
 Server *server_free(Server *s) {

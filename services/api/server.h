@@ -62,7 +62,7 @@ int server_add_listen(Server *s, int fd, ListenKind kind) _warn_unused_;
 /* For connections from now on; those that are open keep theirs. A reference is taken. */
 void server_set_identity(Server *s, TlsIdentity *identity);
 /* Stops accepting, ends what waits (each request's cancel hook, then 503) and gives answers on their way up
- * to grace to leave. */
+ * to grace to leave. A connection that was accepted and has asked nothing yet may do so for a moment. */
 void server_stop(Server *s, usec_t grace);
 
 /* "127.0.0.1:8340" or "unix:/path" of a listening socket. */

@@ -500,6 +500,34 @@ class Stop(HttpCase):
         self.suite.restart('api')
         self.admin.get('auth/me')
 
+    def test_accepted_just_before(self):
+        """A connection that was accepted has its first request answered, also when the daemon is told to stop
+        between the two; one that says nothing keeps it up for a moment only."""
+        with contextlib.ExitStack() as stack:
+            opened = [
+                stack.enter_context(socket.create_connection(('127.0.0.1', self.suite.port), 20))
+                for _ in range(4)
+            ]
+            # Connections are accepted in their order: an answer to a later one says that these were.
+            self.assertEqual(self.admin.raw('GET', '/health')[0], 200)
+            process = self.suite.processes['api'].process
+            process.send_signal(signal.SIGTERM)
+
+            def is_closed():
+                with socket.socket() as s:
+                    return s.connect_ex(('127.0.0.1', self.suite.port)) != 0
+
+            wait_until(is_closed, interval=0.001, what='the end of listening')
+            for connection in opened[:3]:
+                connection.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')
+            for connection in opened[:3]:
+                answer = b''.join(iter(lambda: connection.recv(65536), b''))
+                self.assertIn(b' 200 OK', answer.split(b'\r\n')[0])
+                self.assertIn(b'connection: close', answer.lower())
+            self.assertEqual(process.wait(5), 0)
+            self.assertEqual(opened[3].recv(1), b'')
+        self.suite.restart('api')
+
     def test_killed_and_back(self):
         user, client = self.member('operator')
         task = client.post('tasks', self.task_body())
