@@ -285,11 +285,16 @@ class Cycle(unittest.TestCase):
         for name in ('Api1', 'Scheduler1', 'Dispatcher1', 'Agent1'):
             owned = re.compile(rf'^org\.backupx\.{name}\s+\d+', re.M)
             guest.wait(lambda owned=owned: owned.search(guest.run('busctl', 'list').stdout), what=name)
-        package = guest.shell('ls /usr/share/backupx/agent')
-        self.assertRegex(package, r'backupx-agent-\S+-linux-(amd64|arm64)\.tar\.gz\n')
         guest.shell('cd /usr/share/backupx/agent && sha256sum -c --quiet *.sha256')
         guest.run('man', '-w', 'backupx-agent')
         self.set_up()
+        # The package of the agent, for other servers of this architecture, signed.
+        package = guest.get('agent-package')['items'][0]
+        self.assertTrue(package['signed'], package)
+        served = guest.shell(
+            f'curl -sS http://127.0.0.1:8340/api/v1/agent-package/{package["file"]} | sha256sum'
+        )
+        self.assertEqual(served.split()[0], package['sha256'])
 
     def test_05_backup(self):
         """A backup by the client, sealed, and its restore."""
