@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "agent/daemon/adopt.h"
 #include "agent/daemon/agent-bus.h"
+#include "agent/daemon/agent-private.h"
 #include "agent/daemon/claim.h"
-#include "agent/daemon/credential.h"
 #include "agent/daemon/delivery.h"
 #include "agent/daemon/heartbeat.h"
-#include "agent/daemon/launch.h"
 #include "agent/daemon/local-check.h"
 #include "agent/daemon/self-enroll.h"
 #include "agent/daemon/work.h"
@@ -20,45 +18,11 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "crypto/seal.h"
 #include "sys/daemon.h"
 #include "sys/event.h"
 #include "sys/log.h"
 #include "wire/agent.h"
 #include "wire/names.h"
-
-/* Until somebody enrols this host. */
-#define TOKEN_INTERVAL (2 * USEC_PER_SEC)
-
-struct Agent {
-        sd_event *event;
-        const AgentOptions *options;
-        Master *master;
-        Claim *claim;
-        Heartbeat *heartbeat;
-        AgentBus *bus;
-        LocalCheck *local_check;
-        Work *works;
-        int state_fd;
-        int results_fd;
-        AgeIdentity identity;
-        char public_key[AGE_RECIPIENT_TEXT_SIZE];
-        char id[AGENT_ID_TEXT_MAX];
-        char boot_id[BOOT_ID_TEXT_MAX];
-        char *given; /* the credential; NULL: none */
-        AgentLimits limits;
-        uint64_t node_id;
-        char *node_name;
-        char *status; /* as it was told last */
-        MasterCall *self_call;
-        SelfEnroll *self_enroll;
-        sd_event_source *token_timer;
-        sd_event_source *stop_timer;
-        int64_t clock_skew; /* of CLOCK_REALTIME against the master's */
-        bool has_clock_skew;
-        bool duplicated;
-        bool stopping;
-};
 
 sd_event *agent_event(const Agent *a) {
         assert(a);
@@ -139,51 +103,6 @@ Work **agent_works(Agent *a) {
         return &a->works;
 }
 
-static uint32_t capacity(const Agent *a) {
-        return a->limits.jobs > 0 ? MIN(a->limits.jobs, a->options->capacity) : a->options->capacity;
-}
-
-AgentPlaces agent_free_places(const Agent *a) {
-        assert(a);
-
-        return works_places_left(a->works, (AgentPlaces){ capacity(a), a->options->probe_capacity });
-}
-
-const AgentLimits *agent_limits(const Agent *a) {
-        assert(a);
-        return &a->limits;
-}
-
-uint64_t agent_bandwidth_share(const Agent *a) {
-        assert(a);
-        return agent_limits_share(&a->limits, works_count_heavy(a->works));
-}
-
-static void spread_limits(Agent *a) {
-        for (Work *w = a->works; w; w = w->next)
-                work_tell_limits(w);
-}
-
-void agent_take_limits(Agent *a, const json_t *json) {
-        AgentLimits limits;
-        int r;
-
-        assert(a);
-
-        if (!json_is_object(json) || agent_limits_parse(json, &limits) < 0 ||
-            agent_limits_equal(&limits, &a->limits))
-                return;
-        a->limits = limits;
-        r = agent_limits_save(a->state_fd, &limits);
-        if (r < 0)
-                log_warning_errno(r, "The limits of this node cannot be kept, ignoring: %m");
-        log_info("The master limits this node to %" PRIu32 " jobs, %" PRIu64 " bytes a second, the weights"
-                 " %" PRIu32 " and %" PRIu32 "; 0 is no limit",
-                 limits.jobs, limits.bandwidth, limits.cpu_weight, limits.io_weight);
-        spread_limits(a);
-        claim_update(a->claim);
-}
-
 void agent_disabled(Agent *a) {
         assert(a);
 
@@ -233,8 +152,10 @@ static int build_status(const Agent *a, char **ret) {
 }
 
 /* Only what is new: the service manager has more to do than to read us. */
-static void tell_status(Agent *a) {
+void agent_tell_status(Agent *a) {
         _cleanup_(freep) char *text = NULL;
+
+        assert(a);
 
         if (build_status(a, &text) < 0 || streq_ptr(text, a->status))
                 return;
@@ -252,7 +173,7 @@ static void on_master_change(Master *m, void *userdata) {
         else if (!isempty(master_trouble(m)))
                 log_struct(LOG_WARNING, MESSAGE_AGENT_DISCONNECTED, LOG_FIELDS(LOG_NODE(a->node_id)),
                            "No contact with %s: %s", a->options->master, master_trouble(m));
-        tell_status(a);
+        agent_tell_status(a);
 }
 
 void agent_duplicated(Agent *a, bool duplicated) {
@@ -265,7 +186,7 @@ void agent_duplicated(Agent *a, bool duplicated) {
                 log_struct(LOG_WARNING, MESSAGE_NODE_DUPLICATE, LOG_FIELDS(LOG_NODE(a->node_id)),
                            "Another agent answers for this node at %s: was this machine cloned?",
                            a->options->master);
-        tell_status(a);
+        agent_tell_status(a);
 }
 
 /* --- Commands ----------------------------------------------------------------------------------------- */
@@ -320,8 +241,8 @@ static void exit_when_done(Agent *a) {
 void agent_work_changed(Agent *a) {
         assert(a);
 
-        spread_limits(a);
-        tell_status(a);
+        agent_spread_limits(a);
+        agent_tell_status(a);
         if (a->stopping)
                 exit_when_done(a);
         else
@@ -351,7 +272,7 @@ static void on_self(const Reply *reply, void *userdata) {
         id = json_integer_value(json_object_get(reply->data, "id"));
         a->node_id = id > 0 ? (uint64_t) id : 0;
         (void) !free_and_strdup(&a->node_name, json_string_value(json_object_get(reply->data, "name")));
-        tell_status(a);
+        agent_tell_status(a);
 }
 
 void agent_greeted(Agent *a) {
@@ -390,105 +311,14 @@ void agent_tell_check(Agent *a, json_t *report) {
         heartbeat_tell_check(a->heartbeat, report);
 }
 
-void agent_take_token(Agent *a, const char *sealed) {
-        _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
-        int r;
-
-        assert(a);
-        assert(sealed);
-
-        r = unseal(&a->identity, sealed, &plain);
-        if (r >= 0)
-                r = token_clean(plain.data);
-        if (r >= 0 && streq_ptr(plain.data, master_token(a->master)))
-                return; /* the answer to a request that was made with the old one */
-        /* Kept before it is used: the master forgets the old one a day later. */
-        if (r >= 0)
-                r = state_token_save(a->state_fd, plain.data, a->given);
-        if (r >= 0)
-                r = master_set_token(a->master, plain.data);
-        if (r < 0)
-                log_error_errno(r,
-                                "The new token of this node cannot be taken over, the old one goes on: %m");
-        else
-                log_notice("The master handed over a new token for this node");
-}
-
 /* --- Start ------------------------------------------------------------------------------------------ */
 
-static void begin(Agent *a) {
-        heartbeat_start(a->heartbeat);
-        claim_update(a->claim);
-        tell_status(a);
-}
-
-static int try_token(Agent *a) {
-        _cleanup_failure_ Failure failure = FAILURE_NULL;
-        _cleanup_(erase_and_freep) char *token = NULL, *given = NULL;
-        int r;
-
-        r = credential_given(a->options, &given, &failure);
-        if (r >= 0)
-                r = state_token_load(a->state_fd, given, &token, &failure);
-        if (r == -ENOKEY && !failure_is_set(&failure))
-                return 0;
-        if (r < 0)
-                return log_failure(r, &failure, "No token");
-        if (self_enroll_takes(token)) {
-                self_enroll_try(a->self_enroll, token);
-                return 0;
-        }
-        r = master_set_token(a->master, token);
-        if (r < 0)
-                return log_error_errno(r, "%m");
-        erase_and_free(a->given);
-        a->given = TAKE_PTR(given);
-        return 1;
-}
-
-static int on_token_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        Agent *a = ASSERT_PTR(userdata);
-
-        if (try_token(a) > 0)
-                begin(a);
-        else
-                (void) !event_rearm(a->token_timer, TOKEN_INTERVAL);
-        return 0;
-}
-
-/* A link that opens nothing does not undo an enrolment: somebody enrolled this host in another way since. */
-static void go_on_as_enrolled(Agent *a) {
-        _cleanup_(erase_and_freep) char *token = NULL;
-
-        if (master_token(a->master) || state_token_load(a->state_fd, /* given= */ NULL, &token, NULL) < 0 ||
-            master_set_token(a->master, token) < 0)
-                return;
-        log_notice("The link was refused, but this host is enrolled: going on with the token that it has");
-        (void) !event_rearm(a->token_timer, USEC_INFINITY);
-        begin(a);
-}
-
-static void on_self_enrolled(SelfEnrollResult result, void *userdata) {
-        Agent *a = ASSERT_PTR(userdata);
-
-        if (result == SELF_ENROLL_DONE && !a->stopping)
-                (void) !event_rearm(a->token_timer, 0);
-        if (result == SELF_ENROLL_REFUSED && !a->stopping)
-                go_on_as_enrolled(a);
-        tell_status(a);
-}
-
-void agent_token_refused(Agent *a) {
-        _cleanup_(erase_and_freep) char *before = NULL;
-
+void agent_begin(Agent *a) {
         assert(a);
 
-        before = strdup(strempty(master_token(a->master)));
-        if (before && try_token(a) > 0 && !streq(before, master_token(a->master))) {
-                log_notice("The token was replaced on this host, trying the new one");
-                begin(a);
-                claim_now(a->claim);
-        }
+        heartbeat_start(a->heartbeat);
+        claim_update(a->claim);
+        agent_tell_status(a);
 }
 
 int agent_start(Agent *a) {
@@ -502,16 +332,16 @@ int agent_start(Agent *a) {
         r = adopt_all(a);
         if (r < 0)
                 return r;
-        r = try_token(a);
+        r = agent_token_try(a);
         if (r > 0) {
-                begin(a);
+                agent_begin(a);
                 return 0;
         }
         log_warning("This host is not enrolled at %s yet: waiting for the answer to an install link, for "
                     "'backupx-agent enroll', or for a token file",
                     a->options->master);
-        tell_status(a);
-        return event_rearm(a->token_timer, TOKEN_INTERVAL);
+        agent_tell_status(a);
+        return event_rearm(a->token_timer, AGENT_TOKEN_INTERVAL);
 }
 
 /* --- Stop --------------------------------------------------------------------------------------------- */
@@ -536,7 +366,7 @@ void agent_stop(Agent *a) {
                 if (w->pid > 0)
                         work_cancel(w, /* stopping= */ true);
         }
-        tell_status(a);
+        agent_tell_status(a);
         if (event_rearm(a->stop_timer, AGENT_STOP_PATIENCE) < 0)
                 (void) sd_event_exit(a->event, 0);
         exit_when_done(a);
@@ -588,7 +418,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Failure
         if (r >= 0)
                 r = master_new(event, options, &a->master);
         if (r >= 0)
-                r = self_enroll_new(a->master, a->state_fd, on_self_enrolled, a, &a->self_enroll);
+                r = self_enroll_new(a->master, a->state_fd, agent_on_self_enrolled, a, &a->self_enroll);
         if (r >= 0)
                 r = claim_new(a, &a->claim);
         if (r >= 0)
@@ -598,7 +428,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Failure
         if (r >= 0)
                 r = agent_bus_new(a, &a->bus);
         if (r >= 0)
-                r = event_add_timer(event, &a->token_timer, USEC_INFINITY, on_token_timer, a);
+                r = event_add_timer(event, &a->token_timer, USEC_INFINITY, agent_on_token_timer, a);
         if (r >= 0)
                 r = event_add_timer(event, &a->stop_timer, USEC_INFINITY, on_stop_timer, a);
         if (r < 0)
