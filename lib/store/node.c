@@ -369,6 +369,18 @@ int node_heard(Store *s, uint64_t id, const Stamp *heard, usec_t last_seen) {
         return r == STORE_E_IN_USE ? STORE_E_NOT_FOUND : r;
 }
 
+int node_offer_key(Store *s, uint64_t id, const char *public_key) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(public_key);
+
+        query_start(&q, s, SQL_NODE_OFFER_KEY);
+        bind_u64(&q, id);
+        bind_text(&q, public_key);
+        return query_exec(&q);
+}
+
 int node_set_state(Store *s, uint64_t id, NodeState from, NodeState to, const NodeHealthNote *note) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 

@@ -190,6 +190,9 @@ int node_set_duplicate(Store *s, uint64_t id, const char *agent_id) _warn_unused
 /* The moment it was heard: most heartbeats have nothing else to say. STORE_E_NOT_FOUND. */
 int node_heard(Store *s, uint64_t id, const Stamp *heard, usec_t last_seen) _warn_unused_;
 
+/* An agent spoke of this key and was refused: that much is kept. */
+int node_offer_key(Store *s, uint64_t id, const char *public_key) _warn_unused_;
+
 /* --- the dispatcher --- */
 
 typedef struct NodeHealthNote {

@@ -180,6 +180,8 @@ const Statement statement_table[_SQL_MAX] = {
                   "INSERT INTO node_heard (node_id, boot, mono, last_seen) VALUES (?1, ?2, ?3, ?4)"
                   " ON CONFLICT (node_id) DO UPDATE SET boot = excluded.boot, mono = excluded.mono,"
                   " last_seen = excluded.last_seen"),
+        STATEMENT(NODE_OFFER_KEY, API,
+                  "UPDATE nodes SET offered_key = ?2 WHERE id = ?1 AND offered_key IS NOT ?2"),
         STATEMENT(NODE_SET_STATE, DISPATCHER,
                   "UPDATE nodes SET state = ?3, health = ?4, health_reason = ?5, health_reasons = ?6"
                   " WHERE id = ?1 AND state = ?2"),

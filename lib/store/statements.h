@@ -47,6 +47,7 @@ typedef enum Sql {
         SQL_NODE_CONTACT,
         SQL_NODE_SET_DUPLICATE,
         SQL_NODE_HEARD,
+        SQL_NODE_OFFER_KEY,
         SQL_NODE_SET_STATE,
         SQL_NODE_SET_HEALTH,
         SQL_NODE_SET_DRAINING,

@@ -39,6 +39,19 @@ static void on_pinned(int result, void *userdata) {
         /* The next heartbeat tries again, and says so where another key is pinned. */
 }
 
+/* A refused heartbeat leaves nothing but this, for the node's health. */
+static int refuse_key(Request *r, AgentNode *node, const char *key) {
+        int error;
+
+        error = free_and_strdup(&node->refused_key, key);
+        if (error < 0)
+                return error;
+        error = node_offer_key(r->api->store, node->id, key);
+        if (error == 0)
+                node->content = 0; /* the next one that is taken is written whole */
+        return MIN(error, 0);
+}
+
 /* The first contact pins the key; another one later is refused. Positive: answered. */
 static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, const Node *row) {
         int error;
@@ -48,6 +61,9 @@ static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, con
         if (row->public_key && !row->pin_open) {
                 log_struct(LOG_WARNING, MESSAGE_NODE_KEY_MISMATCH, LOG_FIELDS(LOG_NODE(node->id)),
                            "The agent of node %s shows another key than the pinned one", row->name);
+                error = refuse_key(r, node, body->public_key);
+                if (error < 0)
+                        return error;
                 error = request_fail(
                                 r, ERROR_NODE_KEY_MISMATCH,
                                 "Another key is pinned for this node. Reset its identity, or make a new "
@@ -136,6 +152,8 @@ int agent_heartbeat(Request *r) {
                         return error;
         }
         node->clock_skew = body.clock > 0 ? (int64_t) (body.clock - now_usec(CLOCK_REALTIME)) : 0;
+        if (body.public_key)
+                node->refused_key = mfree(node->refused_key);
         heartbeat_body_done(&node->heartbeat);
         node->heartbeat = body;
         body = (HeartbeatBody){};
@@ -217,12 +235,17 @@ static uint64_t coarse(uint64_t v) {
         return v >> shift << shift;
 }
 
+/* The key that the agent shows, whether it was taken or not. */
+static const char *shown_key(const AgentNode *node) {
+        return node->refused_key ? node->refused_key : node->heartbeat.public_key;
+}
+
 static uint64_t digest_of(const AgentNode *node, const char *addresses, const char *tools) {
         const HeartbeatBody *h = &node->heartbeat;
         const uint64_t numbers[] = { h->capacity, coarse(h->free_bytes),
                                      (uint64_t) (node->clock_skew / SKEW_STEP_USEC) };
         const char *const texts[] = { node->agent_id, h->boot_id, h->version, h->os, h->arch,
-                                      h->hostname, h->public_key, addresses, tools };
+                                      h->hostname, shown_key(node), addresses, tools };
         uint64_t digest = UINT64_C(0xcbf29ce484222325);
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -272,7 +295,7 @@ static int write_content(Agents *agents, AgentNode *node) {
                 .os = h->os,
                 .arch = h->arch,
                 .hostname = h->hostname,
-                .offered_key = h->public_key,
+                .offered_key = shown_key(node),
                 .capacity = h->capacity,
                 .free_bytes = h->free_bytes,
                 .clock_skew_usec = node->clock_skew,

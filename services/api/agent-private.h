@@ -54,6 +54,7 @@ struct AgentNode {
         bool duplicate_changed;
         bool announce;           /* the dispatcher is to be told that it is here */
         HeartbeatBody heartbeat; /* the newest one, until it is written */
+        char *refused_key;       /* that its agent showed last in the place of the pinned one; NULL: none */
         int64_t clock_skew;
         uint64_t content;  /* what was written last, as a digest; 0: nothing */
         usec_t content_at; /* monotonic */

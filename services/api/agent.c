@@ -17,6 +17,7 @@ static AgentNode *agent_node_free(AgentNode *node) {
         free(node->agent_id);
         free(node->duplicate);
         heartbeat_body_done(&node->heartbeat);
+        free(node->refused_key);
         free(node->commands);
         return mfree(node);
 }

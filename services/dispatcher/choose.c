@@ -73,7 +73,11 @@ static NodeVerdict judge_absent(const NodeView *v, NodeState state) {
                         state == NODE_PENDING ? REASON_NEVER_SEEN :
                                                 REASON_SILENT;
 
-        return (NodeVerdict){ state, HEALTH_OFFLINE, 1U << reason };
+        return (NodeVerdict){
+                .state = state,
+                .health = HEALTH_OFFLINE,
+                .reasons = 1U << reason | (v->key_differs ? 1U << REASON_KEY_MISMATCH : 0),
+        };
 }
 
 NodeVerdict choose_node_state(const NodeView *v) {

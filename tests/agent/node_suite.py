@@ -163,7 +163,7 @@ class NodeSuite(unittest.TestCase):
         """Whenever it dies, the next agent is known to the master."""
         dice = random.Random(7)
         self.suite.processes.pop('agent').stop()
-        for _ in range(12):
+        for _ in range(30 if os.environ.get('BACKUPX_TEST_LONG') else 6):
             self.suite.client.post('nodes/1/rotate-token')
             self.suite.start_agent()
             time.sleep(dice.uniform(0, 0.12))

@@ -114,6 +114,12 @@ static void test_reasons(void) {
         v.has_facts = false;
         v.free_bytes = 0;
         CHECK_INT(choose_node_state(&v).health, HEALTH_HEALTHY);
+        /* Silent because its key is refused: both are told. */
+        v.heard = false;
+        v.state = NODE_OFFLINE;
+        v.key_differs = true;
+        CHECK_INT(choose_node_state(&v).reasons, 1U << REASON_SILENT | 1U << REASON_KEY_MISMATCH);
+        v.key_differs = false;
         v.disabled = true;
         CHECK_INT(choose_node_state(&v).state, NODE_OFFLINE);
         CHECK_INT(choose_node_state(&v).reasons, 1U << REASON_DISABLED);
