@@ -15,6 +15,7 @@
 #include "cli/body.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "wire/path.h"
 
 /* Fifty names, a chain of certificates. */
 #define FILE_MAX (64U << 10)
@@ -80,12 +81,9 @@ static int add_options(Cli *c, const Arguments *a, json_t *body) {
 
 /* It holds tokens: for its owner alone. */
 static int write_bundle(Cli *c, const char *path, const json_t *data) {
-        const char *text = json_string_value(json_object_get(data, "bundle"));
+        const char *text = strempty(json_string_value(json_object_get(data, "bundle")));
         int r;
 
-        if (!text)
-                return failure_set(&c->failure, -EINVAL, "USAGE",
-                                   "One node needs no script for many: paste its command.");
         r = write_file_atomic(AT_FDCWD, path, text, strlen(text), 0600);
         if (r < 0)
                 return failure_set(&c->failure, r, "FILE", "%s cannot be written: %m", path);
@@ -94,28 +92,65 @@ static int write_bundle(Cli *c, const char *path, const json_t *data) {
         return 0;
 }
 
+/* A line of text that a server sent, on standard error: control characters are shown. */
+static int say(const char *before, const char *text, const char *after) {
+        _cleanup_(freep) char *shown = NULL;
+        int r;
+
+        r = path_display(strempty(text), &shown);
+        if (r >= 0)
+                fprintf(stderr, "%s%s%s", before, shown, after);
+        return r;
+}
+
+/* What is pasted into a shell as root is one line, and nothing in it moves a cursor. */
+static bool is_one_line(const char *command) {
+        for (const char *p = command; *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 0x7f)
+                        return false;
+        return command[0] != 0;
+}
+
+static int show_command(Cli *c, const json_t *item, const char *field) {
+        const char *command = strempty(json_string_value(json_object_get(item, field)));
+        int r = 0;
+
+        if (!is_one_line(command))
+                return failure_set(&c->failure, -EBADMSG, "ANSWER",
+                                   "The server sent no command of one line.");
+        if (!c->quiet)
+                r = say("\nOn the host of ", json_string_value(show_lookup(item, "node.name")), "");
+        if (r >= 0 && !c->quiet)
+                r = say(", until ", json_string_value(json_object_get(item, "expires_at")), ":\n\n");
+        if (r >= 0)
+                puts(command);
+        return r;
+}
+
 static int show_commands(Cli *c, const Arguments *a, const json_t *data) {
-        const json_t *items = json_object_get(data, "items"), *item;
         const char *field = arguments_has(a, "url") ? "url_command" : "command";
+        const json_t *items = json_object_get(data, "items"), *item;
         size_t i;
+        int r = 0;
 
-        json_array_foreach(items, i, item) {
-                const char *name = json_string_value(show_lookup(item, "node.name"));
-                const char *expires = json_string_value(json_object_get(item, "expires_at"));
+        json_array_foreach(items, i, item) if (r >= 0)
+                        r = show_command(c, item, field);
+        return r;
+}
 
-                if (!c->quiet)
-                        fprintf(stderr, "%sOn the host of %s, until %s:\n\n", i > 0 ? "\n" : "",
-                                strempty(name), strempty(expires));
-                puts(strempty(json_string_value(json_object_get(item, field))));
-        }
-        return 0;
+static int show_warnings(Cli *c, const json_t *data) {
+        const json_t *warning;
+        size_t i;
+        int r = 0;
+
+        json_array_foreach(json_object_get(data, "warnings"), i, warning) if (r >= 0 && !c->quiet)
+                        r = say("Note: ", json_string_value(warning), "\n");
+        return r;
 }
 
 int verb_nodes_install(Cli *c, const Arguments *a) {
         _cleanup_json_ json_t *body = json_object(), *data = NULL;
         const char *script = arguments_value(a, "script");
-        const json_t *warning;
-        size_t i;
         int r;
 
         r = add_nodes(c, a, body);
@@ -127,7 +162,8 @@ int verb_nodes_install(Cli *c, const Arguments *a) {
                 return r;
         if (c->json)
                 return show_json(data);
-        json_array_foreach(json_object_get(data, "warnings"), i, warning) if (!c->quiet)
-                        fprintf(stderr, "Note: %s\n", strempty(json_string_value(warning)));
+        r = show_warnings(c, data);
+        if (r < 0)
+                return r;
         return script ? write_bundle(c, script, data) : show_commands(c, a, data);
 }

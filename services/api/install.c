@@ -442,7 +442,6 @@ static int add_all(Request *r, Wizard *w) {
 
 static int reply(Request *r, Wizard *w) {
         _cleanup_json_ json_t *data = json_object();
-        bool many = json_array_size(w->items) > 1;
         int error;
 
         for (size_t i = 0; i < json_array_size(w->items); i++) {
@@ -453,7 +452,7 @@ static int reply(Request *r, Wizard *w) {
         }
         error = json_set(data, "items", TAKE_PTR(w->items));
         if (error >= 0)
-                error = json_set(data, "bundle", many ? json_from_string(w->bundle.data) : json_null());
+                error = json_set(data, "bundle", json_from_string(w->bundle.data));
         if (error >= 0)
                 error = json_set(data, "warnings", TAKE_PTR(w->warnings));
         return error < 0 ? error : request_reply(r, MHD_HTTP_CREATED, TAKE_PTR(data));

@@ -78,7 +78,7 @@ class Install(HttpCase):
         self.assertEqual(value(script, 'URL_AMD64'), f'{self.server}/api/v1/agent-package/{PACKAGE}')
         self.assertEqual(value(script, 'URL_ARM64'), '', 'a file that is not here')
         self.assertNotIn('\n', item['command'])
-        self.assertIsNone(made['bundle'])
+        self.assertIn("'it'\\''s a node')\n", made['bundle'])
         self.assertIn('server.external_url', made['warnings'][-1])
         self.assertIn("it's a node", self.audit('node.install'))
         self.assertIn("it's a node", self.audit('node.create'))
