@@ -254,6 +254,8 @@ static const Command commands[] = {
           "make a new token; the old one works for another 24 h", NULL },
         { "nodes", "ls", "NODE [PATH]", "nodes", NO_OPTIONS, verb_nodes_ls,
           "list one directory of a node, / by default", NULL },
+        { "nodes", "databases", "NODE", "nodes", NO_OPTIONS, verb_nodes_databases,
+          "list the database servers of a node, as they can be seen without a login", NULL },
         { "nodes", "check", "NODE", "nodes", NO_OPTIONS, verb_nodes_check,
           "let a node look at itself: contact, clock, policy, disk, jobs, tools",
           "Each line is ok, warning or error, with what to do about it. An error makes the exit status 1." },

@@ -103,3 +103,30 @@ int verb_nodes_check(Cli *c, const Arguments *a) {
         summary = json_string_value(json_object_get(report, "summary"));
         return failure_set(&c->failure, -EREMOTEIO, "CHECK_FAILED", "The check found %s", strempty(summary));
 }
+
+int verb_nodes_databases(Cli *c, const Arguments *a) {
+        static const Column columns[] = {
+                { "TYPE", "type", COLUMN_TEXT },
+                { "VERSION", "version", COLUMN_TEXT },
+                { "NAME", "name", COLUMN_TEXT },
+                { "PORT", "port", COLUMN_NUMBER },
+                { "SOCKET", "socket", COLUMN_TEXT },
+                { "DATA", "data_directory", COLUMN_TEXT },
+                { "RUNNING", "running", COLUMN_FLAG },
+        };
+        _cleanup_json_ json_t *data = NULL;
+        uint64_t id = 0;
+        int r;
+
+        r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
+        if (r >= 0)
+                r = cli_post(c, NULL, &data, "nodes/%" PRIu64 "/discover-databases", id);
+        if (r < 0)
+                return r;
+        if (c->json)
+                return show_json(data);
+        r = show_list(c, json_object_get(data, "servers"), columns, ELEMENTSOF(columns));
+        if (r >= 0 && json_is_true(json_object_get(data, "incomplete")))
+                fputs("Something on the node could not be read: there may be more.\n", stderr);
+        return r;
+}

@@ -67,10 +67,10 @@ static int check_with_policy(CommandKind kind, const json_t *spec, const Policy 
         case COMMAND_TEST_STORAGE:
                 return check_target(spec, reterr_failure);
         case COMMAND_SELF_CHECK:
+        case COMMAND_DISCOVER_DATABASES:
                 return 0;
         case COMMAND_VERIFY:
         case COMMAND_PRUNE:
-        case COMMAND_DISCOVER_DATABASES:
         case _COMMAND_KIND_MAX:
         case _COMMAND_KIND_INVALID:
                 break;

@@ -18,9 +18,10 @@ JobKindFunc job_kind_function(CommandKind kind) {
                 return job_kind_test_storage;
         case COMMAND_SELF_CHECK:
                 return job_kind_self_check;
+        case COMMAND_DISCOVER_DATABASES:
+                return job_kind_discover;
         case COMMAND_VERIFY:
         case COMMAND_PRUNE:
-        case COMMAND_DISCOVER_DATABASES:
         case _COMMAND_KIND_MAX:
         case _COMMAND_KIND_INVALID:
                 return NULL;

@@ -167,3 +167,37 @@ int node_directories(Request *r) {
         return probe_ask(r, r->id, command_kind_to_string(COMMAND_LIST_DIR), probe_listing_spec(&listing),
                          /* more= */ NULL, probe_listing_done);
 }
+
+static int reply_databases(Request *r, uint64_t command_id) {
+        _cleanup_(command_done) Command command = COMMAND_NULL;
+        _cleanup_json_ json_t *result = NULL;
+        const json_t *servers;
+        int error;
+
+        error = probe_result(r, command_id, &command, &result);
+        if (error < 0)
+                return error;
+        servers = json_object_get(result, "servers");
+        if (!json_is_array(servers))
+                return request_fail(r, ERROR_PROBE_FAILED, "The node's answer is not a list of servers.");
+        return request_reply(r, MHD_HTTP_OK,
+                             json_pack("{s:O, s:b}", "servers", servers, "incomplete",
+                                       json_is_true(json_object_get(result, "incomplete"))));
+}
+
+static void databases_done(Request *r, int error, uint64_t command_id, const Failure *failure) {
+        request_end(r, error < 0 ? request_fail_failure(r, error, failure) : reply_databases(r, command_id));
+}
+
+/* Which database servers the node has, as far as nobody has to log in to see it. */
+int node_databases(Request *r) {
+        int error;
+
+        error = request_body_none(r);
+        if (error >= 0)
+                error = probe_check_node(r);
+        if (error < 0)
+                return error;
+        return probe_ask(r, r->id, command_kind_to_string(COMMAND_DISCOVER_DATABASES), json_object(),
+                         /* more= */ NULL, databases_done);
+}

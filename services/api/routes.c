@@ -62,6 +62,8 @@ static const Route routes[] = {
 
         { METHOD_GET,    "/api/v1/nodes/{id}/directories", ACCESS_OPERATOR, 0,
           PAGE " path", node_directories },
+        { METHOD_POST,   "/api/v1/nodes/{id}/discover-databases",
+                                                           ACCESS_OPERATOR, SMALL,  NULL, node_databases },
         { METHOD_POST,   "/api/v1/nodes/{id}/check",       ACCESS_OPERATOR, SMALL,  NULL, node_check },
         { METHOD_POST,   "/api/v1/install-links",          ACCESS_OPERATOR, MEDIUM,
           NULL, install_links_post },

@@ -23,7 +23,7 @@ static int lookup_kind(const char *s) {
         CommandKind kind = command_kind_from_string(s);
 
         return kind == COMMAND_LIST_DIR || kind == COMMAND_BROWSE || kind == COMMAND_TEST_STORAGE ||
-                                        kind == COMMAND_SELF_CHECK ?
+                                        kind == COMMAND_SELF_CHECK || kind == COMMAND_DISCOVER_DATABASES ?
                         (int) kind :
                         -EINVAL;
 }
@@ -207,7 +207,7 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failur
                 r = order_browse(x, p, &source, ret, reterr_failure);
         else if (p->kind == COMMAND_TEST_STORAGE)
                 r = order_test(x, p, ret, reterr_failure);
-        else if (p->kind == COMMAND_SELF_CHECK)
+        else if (p->kind == COMMAND_SELF_CHECK || p->kind == COMMAND_DISCOVER_DATABASES)
                 r = (ret->spec = strdup("{}")) ? 0 : -ENOMEM;
         else
                 r = build_listing(p, &spec, ret);

@@ -54,7 +54,7 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
 /* A look at something, for a person who waits. */
 typedef struct ProbeRequest {
         uint64_t node_id; /* 0: the master's own; for browse the dispatcher chooses */
-        CommandKind kind; /* list_dir, browse, test_storage */
+        CommandKind kind; /* a probe that the API asks for */
         char *path;
         uint32_t limit;
         char *cursor;

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import resource
+import socket
 import sys
 import tempfile
 import time
@@ -170,6 +171,25 @@ class ProbeSuite(unittest.TestCase):
         answer = self.suite.cli('nodes', 'ls', 'local', '/nowhere', check=False)
         self.assertEqual(answer.returncode, 5)
         self.assertIn('/nowhere', answer.stderr)
+
+    def test_databases(self):
+        """A server is seen by the socket that it listens on, and gone with it; nobody connects to it."""
+        path = self.tree / '.s.PGSQL.6543'
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            answer = self.suite.client.post('nodes/1/discover-databases')
+            found = [s for s in answer['servers'] if s['port'] == 6543]
+            self.assertEqual(len(found), 1, answer)
+            self.assertEqual((found[0]['type'], found[0]['running']), ('postgresql', True))
+            self.assertEqual(found[0]['socket'], str(path))
+            self.assertIsNone(found[0]['version'])
+            server.settimeout(0.1)
+            self.assertRaises(TimeoutError, server.accept)
+            answer = self.suite.cli('nodes', 'databases', 'local')
+            self.assertRegex(answer.stdout, r'postgresql .* 6543 ')
+        answer = self.suite.client.post('nodes/1/discover-databases')
+        self.assertNotIn(6543, [s['port'] for s in answer['servers']])
 
     def test_soon_while_backups_run(self):
         """The node is full of backups; a person who looks at a directory does not wait for them."""

@@ -400,7 +400,20 @@ class Units(unittest.TestCase):
         self.assertEqual(self.check()[0].returncode, 0)
         self.assertNotEqual(guest.show(CHECK, 'ActiveState'), 'failed')
 
-    def test_19_pages(self):
+    def test_19_databases(self):
+        """The sandbox of a probe shows which servers listen."""
+        guest.run(
+            'systemd-run', '-q', '--unit=listener', 'python3', '-c',
+            'import socket, time; s = socket.socket(socket.AF_UNIX); s.bind("/run/.s.PGSQL.6543"); '
+            's.listen(); time.sleep(600)',
+        )
+        guest.wait(lambda: guest.run('test', '-S', '/run/.s.PGSQL.6543', check=False).returncode == 0)
+        answer = guest.post('nodes/1/discover-databases')
+        guest.run('systemctl', 'stop', 'listener.service')
+        self.assertFalse(answer['incomplete'])
+        self.assertIn(('postgresql', 6543), [(s['type'], s['port']) for s in answer['servers']])
+
+    def test_20_pages(self):
         """The man pages that the units name are there."""
         for unit in EXPOSURE:
             text = guest.shell(f'cat /usr/lib/systemd/system/{unit}')

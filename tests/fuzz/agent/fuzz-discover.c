@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Lines of the kernel, and a configuration file that others write. */
+
+#include <stdlib.h>
+
+#include "agent/job/discover.h"
+#include "base/alloc.h"
+#include "tests/test.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        _cleanup_(freep) char *text = strndup((const char *) data, size), *value = NULL;
+        const char *path;
+
+        CHECK(text);
+        (void) discover_tcp_line(text);
+        path = discover_unix_line(text);
+        CHECK(!path || *path == '/');
+        CHECK_OK(discover_setting(text, "port", &value));
+        CHECK(!value || !strchr(value, '\n'));
+        return 0;
+}
