@@ -6,8 +6,10 @@ The states must be true at every moment; what can go on goes on; the rest says w
 online again by itself.
 """
 
+import datetime
 import os
 import pathlib
+import shutil
 import sys
 import time
 import unittest
@@ -17,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 import trees  # noqa: E402
 from installed_guest import InstalledGuest, skip_where_impossible  # noqa: E402
 from network import Network  # noqa: E402
+from suite import build_folder  # noqa: E402
 
 LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
 # Seconds. A node is offline after 45 of them; a relay upload outlives two minutes without its master.
@@ -28,6 +31,7 @@ SOURCE = '/srv/source'
 # So that a backup of LARGE bytes over the network takes about half a minute.
 SLOW = 12
 LARGE = 40 << 20
+CLOCK_OFF = '/usr/lib/libclock-off.so'
 
 skip_where_impossible()
 network = Network()
@@ -210,6 +214,35 @@ class Cluster(unittest.TestCase):
         network.set_rate('server', None)
         shown = self.master.wait_run(self.master.start_run(world['both']))
         self.assertEqual(shown['state'], 'succeeded', shown)
+
+    def set_clock(self, offset):
+        """Lets the programs of the agent see a time of day that is so many seconds ahead."""
+        shutil.copy(build_folder() / 'tests/system/libclock-off.so', self.server.path(CLOCK_OFF))
+        for unit in ('backupx-agent.service', 'backupx-backup@.service'):
+            folder = pathlib.Path(self.server.path(f'/etc/systemd/system/{unit}.d'))
+            folder.mkdir(exist_ok=True)
+            setting = f'LD_PRELOAD={CLOCK_OFF} BACKUPX_TEST_CLOCK={offset}'
+            (folder / 'clock.conf').write_text(f'[Service]\nEnvironment={setting}\n')
+        self.server.run('systemctl', 'daemon-reload')
+        self.server.run('systemctl', 'restart', 'backupx-agent.service')
+
+    def test_6_clock_is_wrong(self):
+        """An hour ahead, or behind: it works all the same, and the node says what is wrong."""
+        for offset in (3600, -3600):
+            self.set_clock(offset)
+            self.master.wait(
+                lambda: 'CLOCK_SKEW' in [reason['code'] for reason in node()['health_reasons']],
+                what='the clock being found wrong',
+            )
+            self.assertEqual((node()['status'], node()['health']), ('online', 'degraded'))
+            begun = int(self.master.shell('date +%s')) - 1
+            run = self.master.wait_run(self.master.start_run(world['both']))
+            self.assertEqual(run['state'], 'succeeded', run)
+            for field in ('queued_at', 'started_at', 'finished_at'):
+                when = datetime.datetime.fromisoformat(run[field].replace('Z', '+00:00')).timestamp()
+                self.assertTrue(begun <= when <= begun + 120, f'{field}: {run[field]}')
+        self.set_clock(0)
+        self.master.wait(lambda: node()['health'] == 'healthy', what='the clock being right again')
 
 
 if __name__ == '__main__':
