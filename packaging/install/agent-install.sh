@@ -74,7 +74,11 @@ check_host() {
     [ -e /lib64/ld-linux-x86-64.so.2 ] || [ -e /lib/ld-linux-aarch64.so.1 ] ||
         die "the agent needs the GNU C library, which this system does not have: use the mode docker"
     have setpriv || have runuser || die "neither setpriv nor runuser is here: install util-linux"
-    [ "$BX_MODE" = systemd ] || return 0
+    if [ "$BX_MODE" = foreground ]; then
+        [ ! -e "$UNITS/backupx-agent.service" ] ||
+            die "an agent is installed here as a service: remove it first (backupx agent uninstall)"
+        return
+    fi
     [ -d /run/systemd/system ] ||
         die "systemd does not run on this host: make a command for docker or foreground"
     for folder in /usr/lib/systemd/system /lib/systemd/system; do

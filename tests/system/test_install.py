@@ -368,6 +368,7 @@ class Install(unittest.TestCase):
         result = self.master.run('sh', '-c', make_command('web-1', '--again'), check=False)
         self.assertNotEqual(result.returncode, 0)
         self.assertIn("it is the node 'local'", result.stderr)
+        self.fail_with(make_command('debug-0', '--mode', 'foreground'), 'backupx agent uninstall')
         lock = 'flock /run/backupx-agent-install.lock '
         self.fail_with(lock + "sh -c '. /root/again.sh'", 'another installer')
         user = self.server.run('setpriv', '--reuid=65534', '--clear-groups', 'env', 'PATH=/usr/bin', 'sh', '-c',
