@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -210,6 +211,16 @@ static int judge_node(Dispatcher *d, const Node *node, const ApiStamp *api, cons
         return note_verdict(d, node, &v);
 }
 
+/* The API asks for a key to be pinned when it sees it; this is for a key that it saw while we were away. */
+static int pin_first_key(Dispatcher *d, const Node *node) {
+        int r;
+
+        if (node->public_key || isempty(node->offered_key))
+                return 0;
+        r = dispatcher_pin_key(d, node->id, node->offered_key);
+        return r == -EINVAL ? 0 : MIN(r, 0);
+}
+
 static int judge_nodes(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
         uint64_t after = 0;
         unsigned online = 0;
@@ -225,6 +236,9 @@ static int judge_nodes(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
                         NodeState state;
 
                         after = list.items[i].id;
+                        r = pin_first_key(d, list.items + i);
+                        if (r < 0)
+                                return r;
                         r = judge_node(d, list.items + i, api, now, &state);
                         if (r < 0)
                                 return r;

@@ -140,6 +140,35 @@ class NodeSuite(unittest.TestCase):
         self.suite.client.post(f'runs/{run}/cancel')
         self.suite.wait_run(run)
 
+    def test_client(self):
+        """The command line: lists, and each act with one sentence."""
+        self.suite.client.post('nodes', {'name': 'web-7'})
+        run = self.suite.cli
+        self.assertIn('web-7: disabled', run('nodes', 'disable', 'web-7').stdout)
+        self.assertIn('web-7: enabled', run('nodes', 'enable', 'web-7').stdout)
+        self.assertIn('nothing new', run('nodes', 'drain', 'web-7').stdout)
+        self.assertIn('work again', run('nodes', 'undrain', 'web-7').stdout)
+        self.assertIn('another key', run('nodes', 'reset-identity', 'web-7').stdout)
+        rotated = run('nodes', 'rotate-token', 'web-7')
+        self.assertTrue(rotated.stdout.startswith('bxn_'))
+        self.assertIn('No key of this node', rotated.stderr)
+        run('nodes', 'edit', 'web-7', '--label', 'db', '--label', 'eu', '--max-jobs', '3')
+        run('nodes', 'edit', 'web-7', '--bandwidth', '1000000')
+        shown = json.loads(run('nodes', 'show', 'web-7', '--json').stdout)
+        self.assertEqual((shown['labels'], shown['limits']['jobs']), (['db', 'eu'], 3))
+        self.assertEqual(shown['limits']['bandwidth'], 1000000)
+        reason = 'No agent has been seen yet'
+        listed = wait_until(lambda: reason in (text := run('nodes', 'list').stdout) and text, 30, 'the reason')
+        for word in ('PENDING', 'TIMEOUTS', 'LAST ERROR', 'db, eu'):
+            self.assertIn(word, listed)
+        source = self.suite.folder / 'source0'
+        run('tasks', 'create', 'pooled', '--node-label', 'db', '--path', str(source), '--target', 'relay')
+        run('tasks', 'run', 'pooled')
+        why = "an online node with the label 'db'"
+        wait_until(lambda: why in run('queue').stdout, 30, 'the reason in the queue')
+        self.assertIn('pooled', run('queue').stdout)
+        self.assertNotIn('pooled', run('queue', '--node', 'local').stdout)
+
     def test_rotation_during_a_backup(self):
         """The job uploads, reports and ends while the agent takes a new token over."""
         self.limit(bandwidth=128 << 10)  # longer than from one heartbeat to the next
