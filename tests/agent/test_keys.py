@@ -84,8 +84,9 @@ class KeysCase(unittest.TestCase):
         return found
 
     def final(self, files):
-        """Those that are not temporary ones that a kill left."""
-        return {name: entry for name, entry in files.items() if not name.endswith(('~', '.new'))}
+        """Those that are not temporary ones that a kill left, of ours or of systemd-creds."""
+        return {name: entry for name, entry in files.items()
+                if not name.endswith(('~', '.new')) and not os.path.basename(name).startswith('.#')}
 
     def check_files(self):
         """All is there, and fits; gives the files."""
