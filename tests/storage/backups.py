@@ -17,6 +17,8 @@ TOOL = os.path.join(BUILD, 'tests', 'storage', 'archive-tool')
 RESTORE_TOOL = os.path.join(BUILD, 'tests', 'storage', 'restore-tool')
 TREECMP = os.path.join(HERE, '..', 'tools', 'treecmp.py')
 LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
+# Their memory is not the programs'.
+SANITIZED = 'ASAN_OPTIONS' in os.environ
 STATES = {'succeeded': 0, 'partial': 3, 'failed': 4, 'cancelled': 5}
 
 

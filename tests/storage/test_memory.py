@@ -14,6 +14,7 @@ LIMIT = 96  # MiB
 MIB = 1 << 20
 
 
+@unittest.skipIf(backups.SANITIZED, 'the memory of the sanitizers would be measured')
 class Memory(backups.Case):
     """Peaks of archive-tool, encrypted, at level 3 unless said."""
 
