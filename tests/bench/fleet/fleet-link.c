@@ -186,7 +186,7 @@ static void take_answer(Link *l, const char *data, size_t n) {
                 _cleanup_buffer_ Buffer taken = l->in;
 
                 l->in = BUFFER_NULL;
-                agent_answered(l, asked, status, data + body, whole - body);
+                agent_answered(l, asked, status, (const char *) taken.data + body, whole - body);
                 return;
         }
         agent_answered(l, asked, status, data + body, whole - body);
