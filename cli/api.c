@@ -102,6 +102,8 @@ static int answer_failed(Cli *c, long status, const json_t *answer) {
                         status == 400 || status == 422 ? -EINVAL :
                                                          -EREMOTEIO;
 
+        assert(c);
+
         if (!code || strlen(code) >= FAILURE_CODE_MAX)
                 code = "HTTP";
         if (!message)
@@ -130,6 +132,9 @@ static int open_http(Cli *c) {
 
 /* Parses an answer; one that is no JSON is that of something else than our server. */
 static int parse_answer(Cli *c, long status, const Buffer *body, json_t **ret) {
+        assert(c);
+        assert(body);
+
         if (body->size == 0)
                 return 0;
         if (json_parse_strict(body->data, body->size, JSON_DEPTH_DEFAULT, ret, NULL) >= 0)

@@ -72,6 +72,8 @@ static int read_secret(Cli *c, const char *path, json_t **ret) {
         size_t n;
         int r;
 
+        assert(c);
+
         r = read_file(AT_FDCWD, path, SECRET_MAX, &secret, &n);
         if (r < 0)
                 return failure_set(&c->failure, r, "SECRET_FILE", "The secret in '%s' cannot be read: %m",
@@ -91,6 +93,8 @@ static int add_pair(Cli *c, json_t *body, const Given *given, bool first) {
         _cleanup_(freep) char *key = NULL;
         json_t *value = NULL;
         int r;
+
+        assert(c);
 
         if (!equals || equals == given->value)
                 return failure_set(&c->failure, -EINVAL, "USAGE", "--%s takes %s, not '%s'.", option->name,

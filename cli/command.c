@@ -89,6 +89,8 @@ static int parse_option(Arguments *a, int argc, char **argv, int *i, Failure *re
         const char *word = argv[*i], *name = word, *equals = NULL, *value = NULL;
         const Option *option;
 
+        assert(a);
+
         if (word[1] == '-') {
                 name = word + 2;
                 equals = strchr(name, '=');

@@ -99,6 +99,8 @@ static int print_end(const Cli *c, const json_t *run, uint64_t id) {
         _cleanup_(freep) char *safe = NULL;
         char read[HUMAN_MAX], written[HUMAN_MAX];
 
+        assert(c);
+
         if (c->json)
                 return show_json(run);
         if (c->quiet)
@@ -114,6 +116,8 @@ static int print_end(const Cli *c, const json_t *run, uint64_t id) {
 /* Asks for the run; a server that is away for a moment is asked again. */
 static int ask(Cli *c, uint64_t run, unsigned *failures, json_t **ret) {
         int r;
+
+        assert(c);
 
         r = cli_get(c, ret, "runs/%" PRIu64, run);
         if (r != -EHOSTUNREACH || ++*failures > FAILURES_MAX) {
@@ -155,6 +159,8 @@ static int print_lines(const Cli *c, const json_t *lines, uint64_t *after) {
         json_t *line;
         size_t i;
         int r;
+
+        assert(c);
 
         json_array_foreach(lines, i, line) {
                 const char *text = strempty(json_string_value(show_lookup(line, "text|message")));

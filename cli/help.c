@@ -34,6 +34,8 @@ static void print_two(const char *left, const char *right) {
 static void print_option(const Option *o) {
         char left[96], letter[8] = "    ";
 
+        assert(o);
+
         if (o->letter)
                 (void) snprintf(letter, sizeof(letter), "-%c, ", o->letter);
         (void) snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->argument ? " " : "",
@@ -142,6 +144,9 @@ int verb_help(Cli *c, const Arguments *a) {
         const char *noun = arguments_operand(a, 0);
         const Command *command;
         int used;
+
+        assert(c);
+        assert(a);
 
         if (c->json) {
                 _cleanup_json_ json_t *all = help_json();

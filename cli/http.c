@@ -160,6 +160,8 @@ static int fetch_pin(const char *server, char ret[static PIN_TEXT_SIZE]) {
 static int certificate_failed(const Http *h, const char *reason, Failure *reterr_failure) {
         char pin[PIN_TEXT_SIZE];
 
+        assert(h);
+
         if (fetch_pin(h->server, pin) < 0)
                 return failure_set(reterr_failure, -EHOSTUNREACH, "TLS",
                                    "The certificate of %s is not trusted: %s. "
@@ -200,6 +202,8 @@ static int request_failed(Http *h, CURLcode code, Failure *reterr_failure) {
 
 static bool set_request(Http *h, const char *method, const char *url, const char *body, HttpAnswer *answer) {
         CURL *c = h->curl;
+
+        assert(answer);
 
         return curl_easy_setopt(c, CURLOPT_URL, url) == CURLE_OK &&
                         curl_easy_setopt(c, CURLOPT_HTTPGET, 1L) == CURLE_OK &&

@@ -27,6 +27,8 @@ static void echo_restore(Echo *e) {
 static void echo_off(int fd, Echo *e) {
         struct termios quiet;
 
+        assert(e);
+
         if (tcgetattr(fd, &e->before) < 0)
                 return;
         quiet = e->before;
@@ -84,6 +86,8 @@ static int ask(Cli *c, const char *question, bool echo, char **ret) {
 static int password_from_file(Cli *c, const char *path, char **ret) {
         _cleanup_(erase_and_freep) char *password = NULL;
         int r;
+
+        assert(c);
 
         r = streq(path, "-") ? read_line(STDIN_FILENO, &password) :
                                read_file(AT_FDCWD, path, LINE_LIMIT, &password, NULL);

@@ -46,6 +46,8 @@ static int own(const char *directory, Failure *reterr_failure) {
 }
 
 int verb_relay_allow(Cli *c, const Arguments *a) {
+        assert(c);
+
         static const char *const reload[] = { "systemctl", "daemon-reload", NULL };
         static const char *const restart[] = { "systemctl", "try-restart", API_UNIT, NULL };
         _cleanup_(freep) char *resolved = NULL;

@@ -47,6 +47,8 @@ static int change_and_commit(Cli *c, Store *store, const char *name, const char 
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
 
+        assert(c);
+
         r = store_begin(store, &tx);
         if (r == 0)
                 r = change(store, name, hash);
@@ -63,6 +65,8 @@ int verb_reset_password(Cli *c, const Arguments *a) {
         _cleanup_(freep) char *hash = NULL, *path = NULL;
         _cleanup_(store_closep) Store *store = NULL;
         int r;
+
+        assert(c);
 
         name = name ? name : "admin";
         r = dropin_need_root("reset a password", &c->failure);

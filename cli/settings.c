@@ -48,6 +48,8 @@ static int parse(const char *data, size_t n, Settings *s, Failure *reterr_failur
         JsonReader reader;
         int r;
 
+        assert(s);
+
         r = json_parse_strict(data, n, JSON_DEPTH_DEFAULT, &json, reterr_failure);
         if (r < 0)
                 return r;
@@ -88,6 +90,8 @@ int settings_load(Settings *ret, Failure *reterr_failure) {
 static int format(const Settings *s, char **ret, size_t *ret_size) {
         _cleanup_json_ json_t *json = json_object();
         int r;
+
+        assert(s);
 
         if (!json)
                 return -ENOMEM;

@@ -69,6 +69,8 @@ int verb_setup(Cli *c, const Arguments *a) {
         _cleanup_json_ json_t *body = NULL, *state = NULL;
         int r;
 
+        assert(c);
+
         r = cli_get(c, &state, "setup");
         if (r < 0)
                 return r;
@@ -96,6 +98,8 @@ int verb_login(Cli *c, const Arguments *a) {
         _cleanup_json_ json_t *body = NULL;
         int r;
 
+        assert(c);
+
         r = username(c, a, "admin", &name);
         if (r >= 0)
                 r = prompt_password(c, a, "Password", /* is_new= */ false, &password);
@@ -110,6 +114,8 @@ int verb_login(Cli *c, const Arguments *a) {
 
 int verb_logout(Cli *c, const Arguments *a) {
         int r;
+
+        assert(c);
 
         if (!c->token)
                 return 0;
@@ -128,6 +134,8 @@ int verb_password(Cli *c, const Arguments *a) {
         _cleanup_(erase_and_freep) char *old = NULL, *new = NULL;
         _cleanup_json_ json_t *body = json_object();
         int r;
+
+        assert(c);
 
         r = arguments_has(a, "password-file") ?
                         failure_set(&c->failure, -EINVAL, "USAGE",
@@ -150,6 +158,8 @@ int verb_users_create(Cli *c, const Arguments *a) {
         _cleanup_(erase_and_freep) char *password = NULL;
         _cleanup_json_ json_t *body = NULL, *data = NULL;
         int r;
+
+        assert(c);
 
         r = prompt_password(c, a, "Password of the new user", /* is_new= */ true, &password);
         if (r >= 0)
@@ -175,6 +185,8 @@ int verb_users_edit(Cli *c, const Arguments *a) {
         _cleanup_(freep) char *path = NULL;
         uint64_t id = 0;
         int r;
+
+        assert(c);
 
         r = body_from_options(c, a, body);
         if (r >= 0 && new_password) {

@@ -30,6 +30,8 @@ static int add_filter(Buffer *path, const char *name, const char *value) {
 
 /* Options of a list are filters of the API; names become numbers. */
 static int list_path(Cli *c, const Entity *e, const Arguments *a, Buffer *path) {
+        assert(e);
+
         static const char *const filters[][3] = {
                 { "state", "state", NULL },
                 { "task", "task_id", "tasks" },
@@ -66,6 +68,7 @@ int verb_list(Cli *c, const Arguments *a) {
         uint64_t max = arguments_has(a, "all") ? SIZE_MAX : LIST_DEFAULT;
         int r;
 
+        assert(c);
         assert(e);
 
         if (limit && parse_u64(limit, 1, SIZE_MAX, &max) < 0)
@@ -107,6 +110,9 @@ int verb_show(Cli *c, const Arguments *a) {
 
 /* What was made: its number, and what is shown this once. */
 static int show_created(const Cli *c, const Entity *e, const json_t *data) {
+        assert(c);
+        assert(e);
+
         static const char *const once[] = { "token", "key", "password" };
 
         if (c->json)
@@ -131,6 +137,8 @@ static int imply_type(const Entity *e, json_t *body) {
         const json_t *config = json_object_get(body, "config");
         const char *type;
 
+        assert(e);
+
         if (!streq(e->path, "targets") || json_object_get(body, "type"))
                 return 0;
         type = json_object_get(config, "path")               ? "local" :
@@ -145,6 +153,7 @@ int verb_create(Cli *c, const Arguments *a) {
         _cleanup_(freep) char *path = NULL;
         int r;
 
+        assert(c);
         assert(e);
 
         r = body_set(body, streq(e->path, "users") ? "username" : "name",
@@ -188,6 +197,7 @@ int verb_edit(Cli *c, const Arguments *a) {
         uint64_t id = 0;
         int r;
 
+        assert(c);
         assert(e);
 
         r = body_from_options(c, a, body);
@@ -216,6 +226,7 @@ int verb_delete(Cli *c, const Arguments *a) {
         uint64_t id = 0;
         int r;
 
+        assert(c);
         assert(e);
 
         r = find_operand(c, e, a, &path, &id);

@@ -31,6 +31,8 @@ int verb_nodes_enroll(Cli *c, const Arguments *a) {
         uint64_t id = 0;
         int r;
 
+        assert(c);
+
         if (ttl && parse_span(ttl, &span) < 0)
                 return failure_set(&c->failure, -EINVAL, "USAGE",
                                    "--ttl is a time such as 15min or 24h, not '%s'.", ttl);
@@ -110,6 +112,8 @@ int verb_nodes_drain(Cli *c, const Arguments *a) {
         static const char undrained[] = "gets work again";
         uint64_t id = 0;
         int r;
+
+        assert(a);
 
         r = find_node(c, a, &id);
         if (r >= 0)

@@ -35,6 +35,8 @@ static int run_operand(Cli *c, const Arguments *a, size_t i, uint64_t *ret) {
 static int started(Cli *c, const Arguments *a, const json_t *data) {
         uint64_t run = (uint64_t) json_integer_value(json_object_get(data, "run_id"));
 
+        assert(c);
+
         if (arguments_has(a, "wait"))
                 return follow_run(c, run);
         if (c->json)
@@ -63,6 +65,8 @@ int verb_tasks_create(Cli *c, const Arguments *a) {
         const char *file = arguments_value(a, "file"), *name = arguments_operand(a, 0);
         _cleanup_json_ json_t *body = json_object(), *data = NULL;
         int r = 0;
+
+        assert(c);
 
         if (!file && !name)
                 return failure_set(&c->failure, -EINVAL, "USAGE", "A task needs a name, or --file FILE.");
@@ -99,6 +103,8 @@ int verb_runs_cancel(Cli *c, const Arguments *a) {
         uint64_t run = 0;
         int r;
 
+        assert(c);
+
         r = run_operand(c, a, 0, &run);
         if (r >= 0)
                 r = cli_post(c, NULL, NULL, "runs/%" PRIu64 "/cancel", run);
@@ -133,6 +139,9 @@ int verb_restores_create(Cli *c, const Arguments *a) {
         uint64_t run = 0;
         int r;
 
+        assert(c);
+        assert(a);
+
         if (in_place == (arguments_value(a, "to") != NULL))
                 return failure_set(&c->failure, -EINVAL, "USAGE",
                                    "Say where to restore: --to DIRECTORY, or --in-place.");
@@ -163,6 +172,8 @@ int verb_status(Cli *c, const Arguments *a) {
         const Entity *node = entity_find("nodes"), *run = entity_find("runs");
         _cleanup_json_ json_t *setup = NULL, *me = NULL, *nodes = NULL, *runs = NULL, *all = NULL;
         int r;
+
+        assert(c);
 
         r = cli_get(c, &setup, "setup");
         if (r < 0)

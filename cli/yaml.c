@@ -47,6 +47,8 @@ typedef struct TaskFile {
 } TaskFile;
 
 static void task_file_done(TaskFile *f) {
+        assert(f);
+
         free(f->name);
         free(f->type);
         free(f->node);
@@ -107,6 +109,8 @@ static int set_names(Cli *c, const TaskFile *f, json_t *body) {
         _cleanup_json_ json_t *ids = json_array();
         uint64_t id;
         int r;
+
+        assert(f);
 
         if (f->node) {
                 r = cli_find(c, "nodes", f->node, &id);

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/* Frames in and out without ever waiting. Reading takes a bounded piece a turn of the loop; writing queues
+ * what the socket does not take. A channel that was taken over from another process may stand in the middle
+ * of a frame: it sends a mark, and throws away everything until the mark comes back.
+ *
+ * A handler may free its channel: it does so through c->freed, which points at a flag on the stack of the
+ * loop that called it. */
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -266,6 +266,8 @@ static void on_self(const Reply *reply, void *userdata) {
         Agent *a = ASSERT_PTR(userdata);
         json_int_t id;
 
+        assert(reply);
+
         a->self_call = NULL;
         if (reply->verdict != REPLY_OK)
                 return; /* asked again with the next greeting */
@@ -377,6 +379,8 @@ void agent_stop(Agent *a) {
 static int open_folders(Agent *a, Failure *reterr_failure) {
         AgeRecipient recipient;
         int r;
+
+        assert(a);
 
         a->state_fd = state_dir_open(a->options->state_dir, reterr_failure);
         if (a->state_fd < 0)

@@ -77,6 +77,8 @@ static int fail(const char *name, int r, const sd_bus_error *error) {
         bool absent = sd_bus_error_has_name(error, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
                         sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER);
 
+        assert(error);
+
         if (absent)
                 log_struct(LOG_ERR, MESSAGE_CHECK_FAILED, NULL,
                            "No agent is at %s on the system bus. Look at: systemctl status 'backupx-agent*'",

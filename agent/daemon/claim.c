@@ -125,6 +125,8 @@ static int build_body(Claim *c, AgentPlaces places, json_t **ret) {
         _cleanup_json_ json_t *body = json_object();
         int r;
 
+        assert(c);
+
         if (!body)
                 return -ENOMEM;
         r = json_set(body, "agent_id", json_string(agent_id(c->agent)));
@@ -147,6 +149,9 @@ static int send_claim(Claim *c, Poll *p, AgentPlaces places) {
         _cleanup_json_ json_t *body = NULL;
         MasterRequest request;
         int r;
+
+        assert(c);
+        assert(p);
 
         r = build_body(c, places, &body);
         if (r < 0)
@@ -172,6 +177,8 @@ static int send_claim(Claim *c, Poll *p, AgentPlaces places) {
 
 static Poll *free_poll(Claim *c) {
         Poll *oldest = NULL;
+
+        assert(c);
 
         for (size_t i = 0; i < POLLS_MAX; i++) {
                 if (!c->polls[i].call)

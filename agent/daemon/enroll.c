@@ -69,6 +69,8 @@ static int keep_token(Verb *v, const Reply *reply) {
         const json_t *node = json_object_get(reply->data, "node");
         int r;
 
+        assert(v);
+
         r = enroll_keep_token(v->state_fd, reply, v->given);
         if (r < 0)
                 return r;
@@ -79,6 +81,8 @@ static int keep_token(Verb *v, const Reply *reply) {
 
 static void on_enrolled(const Reply *reply, void *userdata) {
         Verb *v = ASSERT_PTR(userdata);
+
+        assert(reply);
 
         switch (reply->verdict) {
         case REPLY_OK:
@@ -147,6 +151,8 @@ int enroll_build_body(int state_fd, const char *token, json_t **ret, Failure *re
 
 static int prepare(Verb *v, sd_event_time_handler_t handler, Failure *reterr_failure) {
         int r;
+
+        assert(v);
 
         v->backoff = BACKOFF_INIT(USEC_PER_SEC, 10 * USEC_PER_SEC);
         v->state_fd = state_dir_open(v->options->state_dir, reterr_failure);

@@ -22,6 +22,8 @@ static int read_os(const struct utsname *kernel, char **ret) {
         const char *value = NULL;
         size_t n;
 
+        assert(kernel);
+
         if (read_file(AT_FDCWD, "/etc/os-release", OS_RELEASE_MAX, &text, NULL) < 0)
                 return asprintf_safe(ret, "%s", kernel->sysname);
         for (char *line = text; line && !value; line = strchr(line, '\n')) {
@@ -67,6 +69,8 @@ int facts_put_host(json_t *body) {
 static int append_address(json_t *list, const struct sockaddr *address) {
         char text[INET6_ADDRSTRLEN];
         const void *bytes;
+
+        assert(address);
 
         if (address->sa_family == AF_INET)
                 bytes = &((const struct sockaddr_in *) (const void *) address)->sin_addr;

@@ -49,6 +49,8 @@ static void take_answer(Heartbeat *h, const json_t *data) {
         usec_t clock = 0;
         JsonReader reader;
 
+        assert(h);
+
         if (interval > 0)
                 h->interval = CLAMP((usec_t) MIN(interval, (json_int_t) 3600) * USEC_PER_SEC, INTERVAL_MIN,
                                     INTERVAL_MAX);
@@ -72,6 +74,8 @@ static void take_answer(Heartbeat *h, const json_t *data) {
 static usec_t next_delay(Heartbeat *h, const Reply *reply) {
         uint32_t random = random_u32();
         usec_t delay;
+
+        assert(h);
 
         if (reply && (reply->verdict == REPLY_OK || reply->verdict == REPLY_EMPTY)) {
                 backoff_reset(&h->backoff);
@@ -142,6 +146,8 @@ static int beat(Heartbeat *h) {
         _cleanup_json_ json_t *body = NULL;
         MasterRequest request;
         int r;
+
+        assert(h);
 
         r = build_body(h, &body);
         if (r < 0)

@@ -198,6 +198,9 @@ static int timer_changed(CURLM *curl, long timeout_ms, void *userdata) {
 static int multi_copy_settings(HttpMulti *m, const HttpSettings *settings) {
         int r;
 
+        assert(m);
+        assert(settings);
+
         r = free_and_strdup(&m->proxy_url, settings->proxy_url);
         if (r >= 0)
                 r = free_and_strdup(&m->ca_cert, settings->ca_cert);
@@ -294,6 +297,8 @@ static int add_headers(HttpRequest *r, const HttpCall *call) {
         _cleanup_(erase_and_freep) char *bearer = NULL;
         int e;
 
+        assert(call);
+
         /* Without this curl asks before each larger body whether it may be sent, and waits a second. */
         e = add_header(r, "Expect:");
         if (e >= 0)
@@ -312,6 +317,8 @@ static int add_headers(HttpRequest *r, const HttpCall *call) {
 
 /* Who may answer. */
 static bool set_trust(HttpRequest *r, const HttpMulti *m) {
+        assert(m);
+
         /* With a pinned key chain and name are not looked at: the certificate is usually self-signed, and a
          * renewed one keeps its key. */
         bool verify = !m->insecure_tls && !m->pin;

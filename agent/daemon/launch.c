@@ -73,6 +73,8 @@ static int extend_named(char ***l, const char *name, const char *value) {
 
 /* What a job may know of our environment: nothing secret is ever in it. */
 static int child_environment(const AgentOptions *options, char ***ret) {
+        assert(options);
+
         static const char *const passed[] = { "PATH", "TZ", "LANG", "BACKUPX_LOG_LEVEL", "JOURNAL_STREAM" };
         _cleanup_(strv_freep) char **l = NULL;
         int r = 0;
@@ -122,6 +124,8 @@ static int spawn(const AgentOptions *options, int *ret_fd, pid_t *ret_pid, int *
         _cleanup_(strv_freep) char **environment = NULL;
         int pair[2], pidfd, r;
         pid_t pid;
+
+        assert(options);
 
         r = child_environment(options, &environment);
         if (r < 0)

@@ -52,6 +52,8 @@ static void finish(LocalCheck *c, json_t *report) {
 static void finish_without(LocalCheck *c, const char *why) {
         json_t *report = NULL, *items = NULL;
 
+        assert(c);
+
         if (agent_check_items(c->agent, &items) >= 0 &&
             check_add(items, "probe", CHECK_STATE_ERROR, "journalctl -u 'backupx-probe@*'",
                       "No job answered the check: %s", why) >= 0)
@@ -65,6 +67,8 @@ static void take_result(LocalCheck *c, const json_t *message) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         json_t *report = NULL;
         int r;
+
+        assert(c);
 
         r = check_report_parse(json_object_get(message, "result"), &report, &failure);
         (void) !channel_send_type(c->channel, JOB_ACK);
@@ -84,6 +88,8 @@ static int send_start(LocalCheck *c) {
         _cleanup_json_ json_t *message = job_message_new(JOB_START);
         json_t *context = NULL, *items = NULL;
         int r;
+
+        assert(c);
 
         if (!message)
                 return -ENOMEM;
@@ -149,6 +155,8 @@ static void watch_child(LocalCheck *c, int pidfd) {
         sd_event_source *source = NULL;
         int r;
 
+        assert(c);
+
         if (pidfd < 0)
                 return;
         r = sd_event_add_child_pidfd(agent_event(c->agent), &source, pidfd, WEXITED, on_child, c);
@@ -165,6 +173,8 @@ static int begin(LocalCheck *c, Failure *reterr_failure) {
         static const ChannelHandlers handlers = { .on_message = on_message, .on_end = on_end };
         int fd = -EBADF, pidfd = -EBADF, r;
         pid_t pid = 0;
+
+        assert(c);
 
         c->greeted = false;
         r = launch_job(agent_options(c->agent), COMMAND_SELF_CHECK, &fd, &pid, &pidfd, reterr_failure);

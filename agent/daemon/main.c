@@ -41,6 +41,8 @@ static int run_agent(sd_event *event, const AgentOptions *options) {
         _cleanup_(notify_stopping) bool ready = false;
         int r;
 
+        assert(options);
+
         r = block_child_signal();
         if (r >= 0)
                 r = agent_new(event, options, &a, &failure);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/* The line to the master: requests with our token, their answers as a verdict (reply.h), and whether there
+ * is contact at all. Nothing is retried here: whoever asks knows what waiting costs. */
+
 #include "agent/daemon/master.h"
 #include "base/alloc.h"
 #include "base/text.h"

@@ -100,6 +100,8 @@ enum {
 };
 
 static char **text_field(AgentOptions *o, int option) {
+        assert(o);
+
         switch (option) {
         case OPTION_MASTER:
                 return &o->master;
@@ -126,6 +128,8 @@ static char **text_field(AgentOptions *o, int option) {
 
 static int take_flag(AgentOptions *o, int option, char *const argv[], Failure *reterr_failure) {
         char **text = text_field(o, option);
+
+        assert(o);
 
         if (text)
                 return free_and_strdup(text, optarg);
@@ -171,6 +175,8 @@ static int parse_flags(int argc, char *argv[], AgentOptions *o, Failure *reterr_
         };
         int c, r;
 
+        assert(o);
+
         optind = 0; /* may be called again */
         while ((c = getopt_long_only(argc, argv, ":", flags, NULL)) >= 0) {
                 r = take_flag(o, c, argv, reterr_failure);
@@ -207,6 +213,9 @@ static void overlay(AgentOptions *o, AgentOptions *from) {
                 offsetof(AgentOptions, instance),
         };
 
+        assert(o);
+        assert(from);
+
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 char **a = (char **) ((char *) o + texts[i]), **b = (char **) ((char *) from + texts[i]);
 
@@ -238,6 +247,8 @@ static int set_default_job(char **p) {
 static int fill_defaults(AgentOptions *o) {
         int r;
 
+        assert(o);
+
         r = set_default(&o->state_dir, AGENT_STATE_DIR_DEFAULT);
         if (r >= 0)
                 r = set_default(&o->runtime_dir, AGENT_RUNTIME_DIR_DEFAULT);
@@ -261,6 +272,8 @@ static int fill_defaults(AgentOptions *o) {
 static int normalize(AgentOptions *o, Failure *reterr_failure) {
         char *url, *pin;
         int r;
+
+        assert(o);
 
         if (isempty(o->master))
                 return failure_set(reterr_failure, -EINVAL, "OPTION_INVALID",

@@ -69,6 +69,9 @@ static void read_success(const HttpReply *http, Reply *ret) {
         json_t *data;
         int r;
 
+        assert(http);
+        assert(ret);
+
         r = json_parse_strict(http->body, http->size, JSON_DEPTH_DEFAULT, &json, &failure);
         data = r < 0 ? NULL : json_object_get(json, "data");
         if (!json_is_object(data)) {
@@ -84,6 +87,9 @@ static void read_success(const HttpReply *http, Reply *ret) {
 static void read_error(const HttpReply *http, Reply *ret) {
         _cleanup_json_ json_t *json = NULL;
         const char *code = NULL, *message = NULL;
+
+        assert(http);
+        assert(ret);
 
         if (json_parse_strict(http->body, http->size, JSON_DEPTH_DEFAULT, &json,
                               /* reterr_failure= */ NULL) >= 0) {

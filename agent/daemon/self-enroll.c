@@ -56,6 +56,8 @@ static void refused(SelfEnroll *e, const Reply *reply) {
 static void on_answer(const Reply *reply, void *userdata) {
         SelfEnroll *e = ASSERT_PTR(userdata);
 
+        assert(reply);
+
         e->call = NULL;
         if (reply->verdict != REPLY_OK) {
                 refused(e, reply);
@@ -77,6 +79,8 @@ static int ask(SelfEnroll *e, Failure *reterr_failure) {
                 .userdata = e,
         };
         int r;
+
+        assert(e);
 
         r = enroll_build_body(e->state_fd, e->token, &body, reterr_failure);
         if (r < 0)

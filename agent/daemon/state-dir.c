@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/* What outlives the agent: its identity, its id and its token, each a small file that is replaced and never
+ * edited. Leftovers of a killed write are removed at the start; in the folder of results only old ones,
+ * since jobs write there at the same time. */
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -42,6 +42,8 @@ static int add_secrets(const Work *w, json_t *message) {
         json_t *secrets;
         int r;
 
+        assert(w);
+
         if (isempty(w->sealed))
                 return 0;
         r = unseal(agent_identity(w->agent), w->sealed, &plain);
@@ -88,6 +90,8 @@ static int send_start(Work *w) {
         json_t *context = NULL;
         int r;
 
+        assert(w);
+
         if (!message)
                 return -ENOMEM;
         r = json_set(message, "command", json_from_u64(w->name.command));
@@ -120,6 +124,8 @@ static int send_start(Work *w) {
 static void on_hello(Work *w, const json_t *message) {
         char name[WORK_NAME_MAX];
         int r;
+
+        assert(w);
 
         if (w->state != WORK_STARTING || w->greeted)
                 return;
@@ -154,6 +160,8 @@ static void take_progress(Work *w, const json_t *message) {
         JobProgress progress = JOB_PROGRESS_NULL;
         JsonReader reader;
 
+        assert(w);
+
         (void) json_reader_init(&reader, message, NULL);
         if (job_progress_read(&reader, &progress) < 0 || json_reader_finish_lenient(&reader) < 0) {
                 job_progress_done(&progress);
@@ -167,6 +175,8 @@ static void take_progress(Work *w, const json_t *message) {
 
 /* Keeps the three fields of a result. */
 static int take_result(Work *w, const json_t *message) {
+        assert(w);
+
         static const char *const fields[] = { "status", "error", "result" };
         _cleanup_json_ json_t *result = json_object();
 
@@ -219,6 +229,8 @@ static void on_message(Channel *c, const json_t *message, void *userdata) {
 
 static void retry_launch(Work *w, const char *why) {
         _cleanup_(freep) char *message = NULL;
+
+        assert(w);
 
         work_close_line(w);
         if (w->launches < WORK_LAUNCH_TRIES) {
@@ -290,6 +302,8 @@ int work_open_line(Work *w, int fd) {
 static int on_child(sd_event_source *source, const siginfo_t *si, void *userdata) {
         Work *w = ASSERT_PTR(userdata);
 
+        assert(si);
+
         if (si->si_code != CLD_EXITED)
                 log_struct(LOG_WARNING, NULL, WORK_FIELDS(w),
                            "The job of command %" PRIu64 " was ended by signal %d", w->name.command,
@@ -301,6 +315,8 @@ static int on_child(sd_event_source *source, const siginfo_t *si, void *userdata
 
 static void watch_child(Work *w, pid_t pid, int pidfd) {
         int r = pidfd;
+
+        assert(w);
 
         w->pid = pid;
         if (pid <= 0)
@@ -394,6 +410,8 @@ void work_cancel_job(Work *w) {
 }
 
 static void look_at_running(Work *w) {
+        assert(w);
+
         if (!channel_is_synced(w->channel)) {
                 /* An old line that cannot be used: the job is watched from outside. */
                 work_apply(w, WORK_EVENT_LINE_LOST);

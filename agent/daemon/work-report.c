@@ -29,6 +29,8 @@ static int ask(Work *w, const char *verb, const json_t *body, MasterDone done) {
                 .userdata = w,
         };
 
+        assert(w);
+
         snprintf(path, sizeof(path), "commands/%" PRIu64 "/%s", w->name.command, verb);
         return master_ask(agent_master(w->agent), &request, &w->call);
 }
@@ -46,6 +48,8 @@ static usec_t retry_delay(Work *w, const Reply *reply) {
 
 static void on_accept(const Reply *reply, void *userdata) {
         Work *w = ASSERT_PTR(userdata);
+
+        assert(reply);
 
         w->call = NULL;
         switch (reply->verdict) {
@@ -94,6 +98,8 @@ static void wait_before_report(Work *w, usec_t delay) {
 static void on_progress(const Reply *reply, void *userdata) {
         Work *w = ASSERT_PTR(userdata);
 
+        assert(reply);
+
         w->call = NULL;
         switch (reply->verdict) {
         case REPLY_REFUSED:
@@ -132,6 +138,8 @@ static int put_lines(Work *w, json_t *body) {
         uint64_t last;
         int n;
 
+        assert(w);
+
         n = log_ring_batch(&w->ring, w->lines_acked, AGENT_LOG_LINES_MAX, BATCH_BYTES, &lines, &last);
         if (n <= 0)
                 return n;
@@ -142,6 +150,8 @@ static int put_lines(Work *w, json_t *body) {
 static int send_progress(Work *w) {
         _cleanup_json_ json_t *body = json_object();
         int r;
+
+        assert(w);
 
         if (!body)
                 return -ENOMEM;
@@ -179,6 +189,8 @@ static void report_progress(Work *w) {
 static void on_result(const Reply *reply, void *userdata) {
         Work *w = ASSERT_PTR(userdata);
         _cleanup_(freep) char *message = NULL;
+
+        assert(reply);
 
         w->call = NULL;
         switch (reply->verdict) {
@@ -226,6 +238,8 @@ static bool lines_first(const Work *w) {
 static int send_result(Work *w) {
         _cleanup_json_ json_t *body = NULL;
         int r;
+
+        assert(w);
 
         if (!w->result)
                 work_set_failure(w, "failed", "JOB_FAILED", "The job left no result");

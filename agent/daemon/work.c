@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/* The table of work-state.h at work: events come from the job's line, the master's answers and timers, and
+ * work_apply() does what entering the new state means. A work that has ended is freed by on_reap(), in a
+ * turn of the loop of its own: whoever applied the last event still has it in hand. */
+
 #include <errno.h>
 #include <inttypes.h>
 
@@ -35,6 +39,8 @@ void work_set_failure(Work *w, const char *status, const char *code, const char 
 }
 
 static void set_gone(Work *w) {
+        assert(w);
+
         if (w->cancelled && !w->stopped)
                 work_set_failure(w, "cancelled", "CANCELLED", "The job was cancelled");
         else if (w->stopped)
@@ -76,6 +82,8 @@ static int on_reap(sd_event_source *source, void *userdata) {
 static void end_work(Work *w) {
         int r;
 
+        assert(w);
+
         if (w->channel) /* what it has to say is nobody's business: it need not leave it behind */
                 (void) !channel_send_type(w->channel, JOB_ACK);
         work_close_line(w);
@@ -107,6 +115,8 @@ static void correct_stopped(Work *w) {
 }
 
 static void enter(Work *w, WorkState before) {
+        assert(w);
+
         switch (w->state) {
         case WORK_ACCEPTING:
                 work_accept(w);
@@ -292,6 +302,8 @@ static bool refuse(Work *w) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
 
+        assert(w);
+
         r = work_check(w->kind, w->spec, agent_options(w->agent)->policy, &failure);
         if (r >= 0)
                 return false;
@@ -348,6 +360,8 @@ int work_new(Agent *a, const Delivery *d) {
 /* A job that waits for its orders ends when it sees the end of its line. */
 static void forget_unstarted(Work *w, int fd) {
         char name[WORK_NAME_MAX];
+
+        assert(w);
 
         if (fd >= 0)
                 fd_store_remove(work_name_format(name, w->name, ""));

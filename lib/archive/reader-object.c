@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* One object of an archive as a plain stream, wherever and however it is stored: its size is compared with
+ * what the manifest says before anything is read, and an encrypted one is opened with its file key. Errors
+ * of the storage and of the decryption come out as what they mean for the archive: gone, damaged, or not
+ * reachable, since only of the last kind another copy may say something else tomorrow. */
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

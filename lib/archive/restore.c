@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* The order of a restore: everything that can be known without touching the destination is checked first
+ * (the manifest, the chosen paths, the room, what is in the way), then members are written selection by
+ * selection, then the file systems are synced. The destination is made when the first thing for it was read
+ * and checked: an archive that cannot be opened leaves no empty directory behind. Directories get their
+ * modes and times last, since writing into them would change both. */
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -95,6 +95,7 @@ static void dir_unpark(Walk *w, const Dir *child, Dir *d) {
 int walk_dir_pop(Walk *w) {
         Dir *d = walk_top(w);
 
+        assert(w);
         assert(d);
 
         if (w->n_dirs > 1) {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/* What all types of storage have in common: keys are checked before any of them sees one, the size of an
+ * object is counted here, a commit is made once, and everything that moves bytes notes the time, so that a
+ * watcher sees a target that stands still. */
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

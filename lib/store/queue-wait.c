@@ -14,6 +14,8 @@ uint32_t node_places(const Node *n) {
 
 /* Why the node does not take it now; NULL: it may any moment. */
 static const char *node_hindrance(const Node *n) {
+        assert(n);
+
         if (!n->enabled)
                 return "disabled";
         if (n->draining)
@@ -35,6 +37,8 @@ static int pending_waits_for(const Command *c, const Node *n, const NodeQueue *q
         const char *hindrance = node_hindrance(n), *name = strempty(n->name);
         uint64_t taken = q->running + q->dispatched;
         uint32_t places = node_places(n);
+
+        assert(c);
 
         if (hindrance)
                 return asprintf_safe(ret, "node '%s', which is %s", name, hindrance);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* Runs: rows that the scheduler adds and the dispatcher moves on. Each move is one statement that names the
+ * states it may start from; a move that matches nothing tells whether the run is gone or only further on. */
+
 #include <errno.h>
 #include <stdlib.h>
 

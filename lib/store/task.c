@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* Tasks and what they point at. A task and its targets change in one transaction; the node and the targets
+ * have to exist at that moment, and foreign keys see to it afterwards. A label stands for whatever nodes
+ * have it. */
+
 #include <errno.h>
 #include <stdlib.h>
 

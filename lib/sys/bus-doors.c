@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/* The two doors of a daemon's object. The private one is a socket at which siblings connect peer to peer:
+ * each connection is an sd_bus of its own, in a slot of doors[], and goes away with its Disconnected
+ * signal. The other one is the system bus, which may come late, go, or refuse us the name: then all goes on
+ * without it and it is opened again with back-off, so that a broker that is restarted costs people a moment
+ * and work nothing. Signals go out through every door that is open. */
+
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/random.h>

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/* The other end of a sibling's private door. It connects when it can, and again with back-off when the
+ * sibling went away; matches are kept here and installed on each new connection before on_connect tells, so
+ * nothing that the sibling says afterwards is missed. What it said before is found in the store. */
+
 #include <errno.h>
 #include <stdarg.h>
 

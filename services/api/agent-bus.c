@@ -53,6 +53,8 @@ int agent_bus_pin(Agents *agents, uint64_t node_id, const char *key, AgentPinRep
         _cleanup_(freep) Pin *pin = new0(Pin, 1);
         int r;
 
+        assert(agents);
+
         if (!pin)
                 return -ENOMEM;
         *pin = (Pin){ .reply = reply, .userdata = userdata };
@@ -66,6 +68,8 @@ int agent_bus_pin(Agents *agents, uint64_t node_id, const char *key, AgentPinRep
 
 void agent_bus_seen(Agents *agents, uint64_t node_id) {
         int r;
+
+        assert(agents);
 
         r = bus_peer_call_async(siblings_dispatcher(agents->api->siblings), BUS_DISPATCHER_INTERNAL,
                                 "NodeSeen", NULL, NULL, "t", node_id);

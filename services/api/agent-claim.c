@@ -105,6 +105,8 @@ static int give_up(AgentOp *op, const Command *c) {
         };
         int r;
 
+        assert(op);
+
         log_struct(LOG_ERR, NULL, LOG_FIELDS(LOG_COMMAND(c->id), LOG_RUN(c->run_id), LOG_NODE(op->node->id)),
                    "Command %" PRIu64 " has a spec that is no JSON: it is given up", c->id);
         r = queue_finish(op->agents->api->store, &ref, op->node->id, &end, now_usec(CLOCK_REALTIME));
@@ -114,6 +116,9 @@ static int give_up(AgentOp *op, const Command *c) {
 static int build_answer(AgentOp *op, const CommandList *list) {
         _cleanup_json_ json_t *array = json_array(), *data = json_object();
         int r;
+
+        assert(op);
+        assert(list);
 
         for (size_t i = 0; i < list->n; i++) {
                 const Command *c = &list->items[i];

@@ -109,6 +109,8 @@ static int find_run(AgentOp *op, uint64_t *ret) {
         AgentCommand *known;
         int r;
 
+        assert(op);
+
         known = agent_command_find(op->node, op->ref.id);
         if (known) {
                 *ret = known->run_id;
@@ -136,6 +138,8 @@ static int append_log(AgentOp *op, const AgentLogLine *lines, size_t n) {
         _cleanup_(freep) RunLogLine *rows = NULL;
         uint64_t run = 0;
         int r;
+
+        assert(op);
 
         if (n == 0)
                 return 0;

@@ -120,6 +120,8 @@ void agent_op_answer(AgentOp *op) {
 /* --- The transaction ------------------------------------------------------------------------------ */
 
 static int run_op(AgentOp *op) {
+        assert(op);
+
         switch (op->kind) {
         case AGENT_OP_CLAIM:
                 return agent_claim_run(op);
@@ -140,6 +142,8 @@ static void run_in_savepoint(AgentOp *op) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
 
+        assert(op);
+
         r = store_begin(op->agents->api->store, &tx);
         if (r >= 0)
                 r = run_op(op);
@@ -156,6 +160,8 @@ static void run_in_savepoint(AgentOp *op) {
 static int write_all(Agents *agents, AgentOp *ops, bool with_contacts, bool all) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
+
+        assert(agents);
 
         r = store_begin(agents->api->store, &tx);
         if (r < 0)
@@ -222,6 +228,8 @@ static void look_for_work(Agents *agents) {
         uint64_t version, after = 0, ids[NODES_PER_LOOK];
         size_t n = 0;
         int r;
+
+        assert(agents);
 
         if (agents->waiting == 0)
                 return;

@@ -23,6 +23,8 @@ static int parse_body(Request *r, EnrollBody *ret) {
         AgeRecipient key;
         int error;
 
+        assert(ret);
+
         error = request_body_json(r, &json);
         if (error < 0)
                 return error;
@@ -52,6 +54,8 @@ static ApiError refusal_code(int outcome) {
 static int find_node(Request *r, const char *token, uint64_t *ret) {
         uint8_t hash[TOKEN_HASH_SIZE];
         int error = STORE_E_NOT_FOUND;
+
+        assert(r);
 
         if (token_is_valid(token, TOKEN_ENROLLMENT)) {
                 error = token_hash(token, hash);
@@ -110,6 +114,9 @@ int agent_enroll(Request *r) {
 /* --- In the transaction --------------------------------------------------------------------------- */
 
 static int add_audit(AgentOp *op, const Node *node) {
+        assert(op);
+        assert(node);
+
         return audit_add(op->agents->api->store,
                          &(const AuditEntry){
                                          .at = now_usec(CLOCK_REALTIME),

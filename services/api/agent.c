@@ -63,6 +63,9 @@ static int load_instance(Agents *agents, AgentNode *node) {
         _cleanup_(node_done) Node row = NODE_NULL;
         int r;
 
+        assert(agents);
+        assert(node);
+
         r = node_get(agents->api->store, node->id, &row);
         if (r != 0)
                 return r;
@@ -78,6 +81,8 @@ static int add_node(Agents *agents, uint64_t id, AgentNode **ret) {
         AgentNode **grown;
         size_t i;
         int r;
+
+        assert(agents);
 
         node = new0(AgentNode, 1);
         if (!node)
@@ -163,6 +168,8 @@ void agent_duplicate_forget(Agents *agents, AgentNode *node) {
 
 static int refuse_instance(Request *r, AgentNode *node, const char *agent_id, usec_t now) {
         int error;
+
+        assert(r);
 
         if (!streq_ptr(node->duplicate, agent_id))
                 log_struct(LOG_WARNING, MESSAGE_NODE_DUPLICATE, LOG_FIELDS(LOG_NODE(node->id)),

@@ -37,6 +37,9 @@ static int read_key(Request *r, ApiKey *key) {
         _cleanup_json_ json_t *body = NULL;
         int error;
 
+        assert(r);
+        assert(key);
+
         error = request_body_json(r, &body);
         if (error < 0)
                 return error;
@@ -60,6 +63,9 @@ static int add(Request *r, ApiKey *key, const char *token) {
         uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
+        assert(r);
+        assert(key);
+
         error = token_hash(token, hash);
         if (error < 0)
                 return error;
@@ -78,6 +84,8 @@ int api_keys_post(Request *r) {
         _cleanup_(erase_and_freep) char *token = NULL;
         _cleanup_json_ json_t *data = NULL;
         int error;
+
+        assert(r);
 
         error = read_key(r, &key);
         if (error < 0)
@@ -102,6 +110,8 @@ int api_keys_post(Request *r) {
 int api_key_remove(Request *r) {
         _cleanup_(api_key_done) ApiKey key = API_KEY_NULL;
         int error;
+
+        assert(r);
 
         error = api_key_get(r->api->store, r->id, &key);
         /* Another one's key is as if it did not exist. */

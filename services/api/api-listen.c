@@ -29,6 +29,8 @@ static int find_sockets(const Api *api, Sockets *s) {
         const char *address = api->config.listen ? api->config.listen : API_LISTEN_DEFAULT;
         int fd;
 
+        assert(s);
+
         while ((fd = daemon_listen_fd("http", (unsigned) s->n)) >= 0) {
                 if (s->n >= ELEMENTSOF(s->fds)) {
                         safe_close(fd);
@@ -80,6 +82,9 @@ static int note(Api *api, Sockets *s, size_t i) {
         _cleanup_(freep) char *name = NULL;
         int r;
 
+        assert(api);
+        assert(s);
+
         r = server_socket_name(s->fds[i], &name);
         if (r >= 0)
                 r = strv_extend(&api->listen_addresses, name);
@@ -96,6 +101,9 @@ static int note(Api *api, Sockets *s, size_t i) {
 }
 
 static int add_all(Api *api, Sockets *s) {
+        assert(api);
+        assert(s);
+
         for (size_t i = 0; i < s->n; i++) {
                 int r = server_add_listen(api->server, TAKE_FD(s->fds[i]), s->kinds[i]);
 

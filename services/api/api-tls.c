@@ -48,6 +48,8 @@ static int load_given(const ApiConfig *config, TlsIdentity **ret, Failure *reter
         _cleanup_(freep) char *certificates = NULL;
         int r;
 
+        assert(config);
+
         r = read_pem("certificate", config->tls_certificate, &certificates, reterr_failure);
         if (r >= 0)
                 r = read_pem("key", config->tls_key, &key, reterr_failure);
@@ -76,6 +78,8 @@ static int main_names(const Api *api, char ***names) {
         char host[HOST_MAX] = "";
         int r = 0;
 
+        assert(api);
+
         if (api->config.external_url && master_url_parse(api->config.external_url, &url, NULL) >= 0)
                 r = strv_extend(names, url.host);
         if (r >= 0 && gethostname(host, sizeof(host) - 1) >= 0 && *host)
@@ -86,6 +90,8 @@ static int main_names(const Api *api, char ***names) {
 static int add_address(char ***names, const struct sockaddr *address) {
         struct in6_addr a = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
         char text[INET6_ADDRSTRLEN];
+
+        assert(address);
 
         if (address->sa_family == AF_INET)
                 memcpy(a.s6_addr + 12, &((const struct sockaddr_in *) address)->sin_addr, 4);
@@ -166,6 +172,8 @@ static int load_own(Api *api, const int *sockets, size_t n_sockets, TlsIdentity 
         _cleanup_(freep) char *pem = NULL;
         int r;
 
+        assert(api);
+
         r = credential_read(CREDENTIAL_TLS_KEY, KEY_MAX, &key, NULL);
         if (r < 0)
                 return log_error_errno(r,
@@ -210,6 +218,8 @@ static void reload(Api *api) {
         _cleanup_(tls_identity_unrefp) TlsIdentity *identity = NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
+
+        assert(api);
 
         if (api->tls.is_own) {
                 if (load_own(api, NULL, 0, &identity) >= 0)

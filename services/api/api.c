@@ -99,6 +99,8 @@ static int load_session_key(Api *api) {
         _cleanup_(erase_and_freep) char *text = NULL;
         int r;
 
+        assert(api);
+
         r = credential_read(CREDENTIAL_SESSION, 2 * SESSION_KEY_SIZE, &text, NULL);
         if (r == -ENXIO || r == -ENOENT) {
                 log_notice("There is no credential " CREDENTIAL_SESSION
@@ -119,6 +121,8 @@ static int take_local_token(Api *api) {
         _cleanup_(freep) char *path = NULL, *text = NULL;
         uint8_t hash[TOKEN_HASH_SIZE];
         int r;
+
+        assert(api);
 
         r = state_path(FILE_LOCAL_NODE, &path);
         if (r < 0)
@@ -146,6 +150,8 @@ static int open_store(Api *api) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_(freep) char *path = NULL;
         int r;
+
+        assert(api);
 
         r = state_path(FILE_DATABASE, &path);
         if (r < 0)
@@ -181,6 +187,8 @@ static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
 static int make_parts(Api *api) {
         uint64_t key;
         int r;
+
+        assert(api);
 
         r = event_new(&api->event);
         if (r >= 0)
@@ -233,6 +241,8 @@ int api_new(ApiConfig *config, Api **ret) {
 /* Each connection is a descriptor; what else there is (store, buses, files of the relay) needs some, too. */
 static void fit_connections(Api *api) {
         struct rlimit limit;
+
+        assert(api);
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
                 return;

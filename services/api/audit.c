@@ -19,6 +19,8 @@ int audit_get(Request *r) {
         };
         int error;
 
+        assert(r);
+
         error = page_from_request(r, &page);
         if (error >= 0)
                 error = query_id(r, "user_id", &filter.user_id);

@@ -114,6 +114,8 @@ static bool range_contains(const AddressRange *range, const struct in6_addr *add
         unsigned whole = range->bits / 8, rest = range->bits % 8;
         uint8_t difference;
 
+        assert(address);
+
         if (memcmp(range->address.s6_addr, address->s6_addr, whole) != 0)
                 return false;
         if (rest == 0)

@@ -26,6 +26,8 @@ int ready_get(Request *r) {
         bool exist, is_ready;
         int error;
 
+        assert(r);
+
         error = add_reason(reasons, users_exist(r->api->store, &exist) < 0, "The store does not answer.");
         if (error >= 0)
                 error = add_reason(reasons, !sibling_scheduler_is_connected(r->api),

@@ -121,6 +121,8 @@ static int throttled(Request *r, usec_t now) {
         usec_t wait;
         int error;
 
+        assert(r);
+
         wait = throttle_wait(r->api->throttle, THROTTLE_INSTALL, r->address, now);
         if (wait == 0)
                 return 0;
@@ -136,6 +138,8 @@ static int use_link(Request *r, const uint8_t hash[static TOKEN_HASH_SIZE], uint
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
         int error;
+
+        assert(r);
 
         error = store_begin(r->api->store, &tx);
         if (error >= 0)
@@ -154,6 +158,9 @@ static int find_link(Request *r, const char *token, bool compose, InstallGift *r
         uint64_t node_id;
         int error;
 
+        assert(r);
+        assert(ret);
+
         if (!token_is_valid(token, TOKEN_INSTALL))
                 return STORE_E_NOT_FOUND;
         error = token_hash(token, hash);
@@ -171,6 +178,8 @@ static int give_link(Request *r, bool compose) {
         _cleanup_buffer_ Buffer text = BUFFER_NULL;
         usec_t now = now_usec(CLOCK_MONOTONIC);
         int error;
+
+        assert(r);
 
         error = throttled(r, now);
         if (error < 0 || r->response)

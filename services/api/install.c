@@ -52,6 +52,8 @@ typedef struct Wizard {
 } Wizard;
 
 static void wizard_done(Wizard *w) {
+        assert(w);
+
         strv_free(w->names);
         free(w->version);
         erase_and_free(w->proxy_url); /* may hold a password */
@@ -104,6 +106,8 @@ static int lookup_source(const char *text) {
 }
 
 static void check_texts(JsonReader *reader, const Wizard *w) {
+        assert(w);
+
         if (w->version && !agent_package_version_is_valid(w->version))
                 json_reader_fail(reader, "version", "is not a version");
         if (w->proxy_url && !proxy_is_plain(w->proxy_url))
@@ -122,6 +126,8 @@ static void check_texts(JsonReader *reader, const Wizard *w) {
 static int read_body(const json_t *body, Wizard *w, Failure *reterr_failure) {
         int mode = INSTALL_SYSTEMD, arch = INSTALL_AUTO, source = INSTALL_FROM_MASTER;
         JsonReader reader;
+
+        assert(w);
 
         json_reader_init(&reader, body, reterr_failure);
         json_reader_strv(&reader, "names", JSON_OPTIONAL, INSTALL_NAMES_MAX, ENTITY_NAME_MAX, &w->names);
@@ -142,6 +148,8 @@ static int read_body(const json_t *body, Wizard *w, Failure *reterr_failure) {
 
 /* The form of every name, and that none stands twice: before anything is made. */
 static int check_names(Request *r, const Wizard *w) {
+        assert(w);
+
         for (size_t i = 0; w->names && w->names[i]; i++) {
                 if (!entity_name_is_valid(w->names[i]))
                         return request_fail_field(
@@ -168,6 +176,8 @@ static int warn(Wizard *w, const char *text) {
 
 static int find_master(Request *r, Wizard *w) {
         int error;
+
+        assert(w);
 
         error = request_master_address(r, &w->master);
         if (error == -ENXIO)
@@ -197,6 +207,8 @@ static int package_base(const Request *r, const Wizard *w, char **ret) {
         const char *release = c->release_url ? c->release_url : API_RELEASE_URL_DEFAULT,
                    *mirror = c->release_mirror ? c->release_mirror : API_RELEASE_MIRROR_DEFAULT;
 
+        assert(w);
+
         switch (w->source) {
         case INSTALL_FROM_MASTER:
                 return asprintf_safe(ret, "%s/api/v1/agent-package", w->master.url);
@@ -215,6 +227,8 @@ static int package_base(const Request *r, const Wizard *w, char **ret) {
 static int find_package(Request *r, Wizard *w, const char *base, InstallArch arch) {
         const char *folder = install_folder(r->api);
         int error;
+
+        assert(w);
 
         if (w->arch != INSTALL_AUTO && w->arch != arch)
                 return 0;
@@ -243,6 +257,8 @@ static int find_packages(Request *r, Wizard *w) {
         bool found = false, any = w->arch == INSTALL_AUTO;
         _cleanup_(freep) char *base = NULL;
         int error = 0;
+
+        assert(r);
 
         if (!w->version)
                 error = free_and_strdup(&w->version, BACKUPX_VERSION);
@@ -302,6 +318,8 @@ static int build_gift(const Wizard *w, const char *node, const Tokens *tokens, I
         };
         int error;
 
+        assert(ret);
+
         for (size_t i = 0; i < INSTALL_ARCHS; i++) {
                 plan.urls[i] = w->urls[i];
                 plan.checksums[i] = w->urls[i] ? w->checksums[i] : NULL;
@@ -328,6 +346,8 @@ static int write_link(Request *r, const Wizard *w, uint64_t node_id, const char 
         };
         int error;
 
+        assert(tokens);
+
         error = enrollment_add(store, node_id, tokens->enrollment_hash, w->now, w->expires,
                                r->principal.user_id);
         if (error == 0)
@@ -346,6 +366,10 @@ static int add_item(Wizard *w, uint64_t node_id, const char *name, const Tokens 
         _cleanup_(erase_and_freep) char *command = NULL, *url = NULL, *url_command = NULL;
         _cleanup_json_ json_t *item = json_object();
         int error;
+
+        assert(w);
+        assert(tokens);
+        assert(gift);
 
         error = install_command(gift->values, &command);
         if (error >= 0)
@@ -375,6 +399,9 @@ static int add_node(Request *r, Wizard *w, uint64_t node_id, const char *name) {
         _cleanup_(freep) char *sealed = NULL;
         int error = 0;
 
+        assert(r);
+        assert(w);
+
         if (node_id == 0) {
                 error = node_add(r->api->store, name, /* description= */ NULL, w->now, &node_id);
                 if (error == 0)
@@ -394,6 +421,8 @@ static int add_node(Request *r, Wizard *w, uint64_t node_id, const char *name) {
 /* --- All of them -------------------------------------------------------------------------------------- */
 
 static int add_new_nodes(Request *r, Wizard *w) {
+        assert(w);
+
         for (size_t i = 0; w->names[i]; i++) {
                 int error = add_node(r, w, /* node_id= */ 0, w->names[i]);
 
@@ -412,6 +441,9 @@ static int add_old_node(Request *r, Wizard *w) {
         _cleanup_(node_done) Node node = NODE_NULL;
         int error;
 
+        assert(r);
+        assert(w);
+
         if (w->node_id == NODE_LOCAL)
                 return request_fail(r, ERROR_NODE_IS_LOCAL,
                                     "The master's own node has its agent: there is nothing to install.");
@@ -428,6 +460,9 @@ static int add_old_node(Request *r, Wizard *w) {
 static int add_all(Request *r, Wizard *w) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
+
+        assert(r);
+        assert(w);
 
         error = store_begin(r->api->store, &tx);
         if (error >= 0)

@@ -27,6 +27,8 @@ int setup_get(Request *r) {
         bool exist;
         int error;
 
+        assert(r);
+
         error = users_exist(r->api->store, &exist);
         if (error < 0)
                 return error;
@@ -41,6 +43,9 @@ static int setup_write(Request *r, PasswordJob *j, uint64_t *ret_id) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
 
+        assert(r);
+        assert(j);
+
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -54,6 +59,9 @@ static int setup_write(Request *r, PasswordJob *j, uint64_t *ret_id) {
 static int setup_finish(Request *r, PasswordJob *j) {
         uint64_t id = 0;
         int error;
+
+        assert(r);
+        assert(j);
 
         error = setup_write(r, j, &id);
         if (error == USER_E_SET_UP)
@@ -71,6 +79,8 @@ static int read_setup(Request *r, PasswordJob *j) {
         _cleanup_json_ json_t *body = NULL;
         JsonReader reader;
         int error;
+
+        assert(j);
 
         error = request_body_json(r, &body);
         if (error < 0)
@@ -91,6 +101,8 @@ int setup_post(Request *r) {
         bool exist;
         int error;
 
+        assert(r);
+
         if (!j)
                 return -ENOMEM;
         error = users_exist(r->api->store, &exist);
@@ -109,6 +121,8 @@ static int read_login(Request *r, PasswordJob *j) {
         _cleanup_json_ json_t *body = NULL;
         JsonReader reader;
         int error;
+
+        assert(j);
 
         error = request_body_json(r, &body);
         if (error < 0)
@@ -137,6 +151,10 @@ static int login_write(Request *r, const User *user, const SessionClaims *claims
         const char *header = request_header(r, "User-Agent");
         int error;
 
+        assert(r);
+        assert(user);
+        assert(claims);
+
         if (header && !(agent = memdup0(header, strnlen(header, USER_AGENT_MAX))))
                 return -ENOMEM;
         error = store_begin(r->api->store, &tx);
@@ -162,6 +180,8 @@ static int login_reply(Request *r, const User *user, const SessionClaims *claims
         _cleanup_json_ json_t *data = json_object();
         int error;
 
+        assert(claims);
+
         if (json_set(data, "token", json_from_string(token)) < 0 ||
             json_set(data, "expires_at", json_from_time(claims->expires_at)) < 0 ||
             json_set(data, "user", user_to_json(user)) < 0)
@@ -183,6 +203,9 @@ static int login_finish(Request *r, PasswordJob *j) {
         _cleanup_(user_done) User user = USER_NULL;
         SessionClaims claims = {};
         int error;
+
+        assert(r);
+        assert(j);
 
         error = user_find(r->api->store, j->user.username, &user);
         if (error < 0)
@@ -228,6 +251,8 @@ int auth_login(Request *r) {
         _cleanup_(user_done) User user = USER_NULL;
         int error;
 
+        assert(r);
+
         if (!j)
                 return -ENOMEM;
         error = read_login(r, j);
@@ -249,6 +274,8 @@ static int logout_write(Request *r) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
 
+        assert(r);
+
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -262,6 +289,8 @@ static int logout_write(Request *r) {
 int auth_logout(Request *r) {
         char cookie[128];
         int error;
+
+        assert(r);
 
         if (r->principal.kind != PRINCIPAL_SESSION)
                 return request_fail(r, ERROR_CONFLICT, "An API key has no session: delete the key instead.");
@@ -281,6 +310,8 @@ int auth_me(Request *r) {
         _cleanup_json_ json_t *data = NULL;
         int error;
 
+        assert(r);
+
         error = user_get(r->api->store, r->principal.user_id, &user);
         if (error != 0)
                 return error < 0 ? error : -ESTALE;
@@ -299,6 +330,9 @@ static int password_write(Request *r, PasswordJob *j) {
         _cleanup_(user_done) User user = USER_NULL;
         int error;
 
+        assert(r);
+        assert(j);
+
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -313,6 +347,9 @@ static int password_write(Request *r, PasswordJob *j) {
 
 static int password_finish(Request *r, PasswordJob *j) {
         int error;
+
+        assert(r);
+        assert(j);
 
         if (j->verified == 0)
                 return request_fail_field(r, ERROR_FIELD_INVALID, "current_password",
@@ -333,6 +370,8 @@ static int read_password(Request *r, PasswordJob *j) {
         JsonReader reader;
         int error;
 
+        assert(j);
+
         error = request_body_json(r, &body);
         if (error < 0)
                 return error;
@@ -349,6 +388,8 @@ int auth_password(Request *r) {
         _cleanup_(password_job_freep) PasswordJob *j = password_job_new(password_finish);
         _cleanup_(user_done) User user = USER_NULL;
         int error;
+
+        assert(r);
 
         if (!j)
                 return -ENOMEM;

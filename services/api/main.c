@@ -44,6 +44,8 @@ static int list_routes(void) {
 }
 
 static int parse_argv(int argc, char *argv[], Arguments *ret) {
+        assert(ret);
+
         enum {
                 OPTION_CONFIG = 256,
                 OPTION_LIST_ROUTES,

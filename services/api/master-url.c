@@ -35,6 +35,8 @@ static int parse_authority(const char *s, const char *end, MasterUrl *u, const c
         uint32_t port;
         int r;
 
+        assert(u);
+
         if (*s == '[') {
                 start++;
                 host_end = memchr(s, ']', (size_t) (end - s));

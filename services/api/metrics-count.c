@@ -44,6 +44,8 @@ static int add_histogram(Buffer *b, const char *name, const char *help, const Hi
         uint64_t count = 0;
         int r;
 
+        assert(h);
+
         r = metrics_put_header(b, name, "histogram", help);
         for (unsigned i = 0; i < METRICS_BUCKETS && r >= 0; i++) {
                 count += h->counts[i];

@@ -57,6 +57,8 @@ static int queue_metrics(Api *api, Buffer *b) {
         QueueCounts counts;
         int r;
 
+        assert(api);
+
         r = queue_counts(api->store, 0, &counts);
         if (r < 0)
                 return r;
@@ -80,6 +82,8 @@ static int run_metrics(Api *api, Buffer *b) {
         uint64_t counts[_RUN_STATE_MAX] = {};
         int r;
 
+        assert(api);
+
         r = runs_count(api->store, counts);
         if (r >= 0)
                 r = metrics_put_header(b, "runs", "gauge", "Runs that are on record, by state.");
@@ -102,6 +106,8 @@ static int run_metrics(Api *api, Buffer *b) {
 
 static int own_metrics(Api *api, Buffer *b) {
         int r;
+
+        assert(api);
 
         r = metrics_put_header(b, "build_info", "gauge", "The version of the suite.");
         if (r >= 0)
@@ -236,6 +242,9 @@ typedef struct Scrape {
 static int add_task(Scrape *s, const TaskSummary *t) {
         int r = 0;
 
+        assert(s);
+        assert(t);
+
         for (size_t i = 0; i < ELEMENTSOF(task_families) && r >= 0; i++) {
                 Buffer *b = &s->tasks[i];
 
@@ -254,6 +263,9 @@ static int add_task(Scrape *s, const TaskSummary *t) {
 
 static int add_node(Scrape *s, const NodeMetric *n) {
         int r = 0;
+
+        assert(s);
+        assert(n);
 
         s->nodes[n->state]++;
         for (size_t i = 0; i < ELEMENTSOF(node_families) && r >= 0; i++) {
@@ -274,6 +286,8 @@ static int read_tasks(Scrape *s) {
         _cleanup_(task_summary_list_done) TaskSummaryList list = TASK_SUMMARY_LIST_NULL;
         int r;
 
+        assert(s);
+
         r = task_summaries_list(s->api->store, s->after_task, SLICE, &list);
         for (size_t i = 0; i < list.n && r >= 0; i++) {
                 s->after_task = list.items[i].task_id;
@@ -286,6 +300,8 @@ static int read_nodes(Scrape *s) {
         _cleanup_(node_metric_list_done) NodeMetricList list = NODE_METRIC_LIST_NULL;
         int r;
 
+        assert(s);
+
         r = node_metrics_list(s->api->store, s->after_node, SLICE, &list);
         for (size_t i = 0; i < list.n && r >= 0; i++) {
                 s->after_node = list.items[i].id;
@@ -296,6 +312,8 @@ static int read_nodes(Scrape *s) {
 
 static int total_nodes(Scrape *s) {
         int r;
+
+        assert(s);
 
         r = gauge(&s->head, "nodes_online", "Nodes whose agent is heard.", s->nodes[NODE_ONLINE]);
         if (r >= 0)
@@ -308,6 +326,8 @@ static int total_nodes(Scrape *s) {
 
 static int join(Scrape *s) {
         int r = 0;
+
+        assert(s);
 
         for (size_t i = 0; i < ELEMENTSOF(task_families) && r >= 0; i++) {
                 r = metrics_put_header(&s->head, task_families[i].name, "gauge", task_families[i].help);
@@ -350,6 +370,8 @@ static int finish(Scrape *s, Request *r) {
         char *text;
         size_t n;
         int error;
+
+        assert(s);
 
         error = total_nodes(s);
         if (error >= 0)

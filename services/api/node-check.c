@@ -80,6 +80,8 @@ static int reply_check(Request *r, uint64_t command_id) {
         json_t *data = NULL;
         int error;
 
+        assert(r);
+
         error = probe_result(r, command_id, &command, &result);
         if (error < 0)
                 return error;
@@ -100,6 +102,8 @@ static void check_done(Request *r, int error, uint64_t command_id, const Failure
 /* Lets the node look at itself. */
 int node_check(Request *r) {
         int error;
+
+        assert(r);
 
         error = request_body_none(r);
         if (error >= 0)

@@ -42,6 +42,9 @@ static int enroll_write(Request *r, const Node *node, const char *token, usec_t 
         uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
+        assert(r);
+        assert(node);
+
         error = token_hash(token, hash);
         if (error < 0)
                 return error;
@@ -62,6 +65,8 @@ int node_enrollment(Request *r) {
         usec_t now = now_usec(CLOCK_REALTIME);
         uint32_t ttl = ENROLLMENT_TTL_DEFAULT_SEC;
         int error;
+
+        assert(r);
 
         error = read_ttl(r, &ttl);
         if (error < 0)
@@ -111,6 +116,9 @@ static int rotate_write(Request *r, const Node *node, const char *token, const c
         uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
+        assert(r);
+        assert(node);
+
         error = token_hash(token, hash);
         if (error < 0)
                 return error;
@@ -145,6 +153,8 @@ int node_rotate(Request *r) {
         bool revoke = false;
         int error;
 
+        assert(r);
+
         error = read_revoke(r, &revoke);
         if (error < 0)
                 return error;
@@ -172,6 +182,9 @@ static int reset_write(Request *r, const Node *node, bool revoke) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
 
+        assert(r);
+        assert(node);
+
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -190,6 +203,8 @@ int node_reset_identity(Request *r) {
         _cleanup_(node_done) Node node = NODE_NULL;
         bool revoke = false;
         int error;
+
+        assert(r);
 
         error = read_revoke(r, &revoke);
         if (error < 0)

@@ -24,6 +24,9 @@ static int fail_in_use(Request *r, const Node *node) {
         _cleanup_(buffer_done) Buffer names = BUFFER_NULL;
         int error;
 
+        assert(r);
+        assert(node);
+
         error = tasks_list_of_node(r->api->store, node->id, 0, TASKS_NAMED_MAX + 1, &tasks);
         for (size_t i = 0; i < MIN(tasks.n, TASKS_NAMED_MAX) && error >= 0; i++)
                 error = buffer_printf(&names, "%s%s", i > 0 ? ", " : "", tasks.items[i].name);
@@ -41,6 +44,9 @@ static int fail_in_use(Request *r, const Node *node) {
 }
 
 int node_fail(Request *r, int outcome, const Node *node) {
+        assert(r);
+        assert(node);
+
         switch (outcome) {
         case STORE_E_NOT_FOUND:
                 return request_fail(r, ERROR_NODE_NOT_FOUND, "There is no node %" PRIu64 ".", r->id);
@@ -73,6 +79,8 @@ int nodes_get(Request *r) {
         _cleanup_(page_done) Page page = PAGE_NULL;
         int error;
 
+        assert(r);
+
         error = page_from_request(r, &page);
         if (error < 0)
                 return error;
@@ -89,6 +97,8 @@ static int reply_node(Request *r, unsigned status, uint64_t id, const char *toke
         _cleanup_json_ json_t *data = NULL;
         json_t *check = NULL;
         int error;
+
+        assert(r);
 
         error = node_get(r->api->store, id, &node);
         if (error != 0)
@@ -129,6 +139,9 @@ static int add(Request *r, Node *node, const uint8_t hash[static TOKEN_HASH_SIZE
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         usec_t now = now_usec(CLOCK_REALTIME);
         int error;
+
+        assert(r);
+        assert(node);
 
         error = store_begin(r->api->store, &tx);
         if (error < 0)
@@ -171,6 +184,9 @@ static int update(Request *r, const Node *node, bool was_enabled) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
 
+        assert(r);
+        assert(node);
+
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -191,6 +207,8 @@ int node_put(Request *r) {
         bool was_enabled;
         int error;
 
+        assert(r);
+
         error = node_get(r->api->store, r->id, &node);
         if (error != 0)
                 return node_fail(r, error, &node);
@@ -210,6 +228,8 @@ int node_put(Request *r) {
 int node_remove(Request *r) {
         _cleanup_(node_done) Node node = NODE_NULL;
         int error;
+
+        assert(r);
 
         error = node_get(r->api->store, r->id, &node);
         if (error == 0)
@@ -235,6 +255,8 @@ static int drain(Request *r, bool draining) {
         _cleanup_json_ json_t *by = NULL;
         _cleanup_(freep) char *text = NULL;
         int error;
+
+        assert(r);
 
         error = request_body_none(r);
         if (error < 0)

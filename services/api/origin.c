@@ -19,6 +19,8 @@ static enum MHD_Result add_line(void *userdata, enum MHD_ValueKind kind, const c
 
 /* NULL: a local socket. */
 static const struct in6_addr *peer_address(const Request *r, struct in6_addr *buf) {
+        assert(r);
+
         const union MHD_ConnectionInfo *info =
                         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
         const struct sockaddr *address = info ? info->client_addr : NULL;

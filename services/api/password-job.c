@@ -43,6 +43,8 @@ static void run(void *userdata) {
 static int go_on(PasswordJob *j) {
         int error;
 
+        assert(j);
+
         if (j->verified < 0)
                 return j->verified;
         if (j->hashed < 0)

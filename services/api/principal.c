@@ -46,6 +46,8 @@ static int by_api_key(Request *r, const char *token) {
         uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
+        assert(r);
+
         error = token_hash(token, hash);
         if (error < 0)
                 return error;
@@ -68,6 +70,8 @@ static int by_session(Request *r, const char *text) {
         usec_t now = now_usec(CLOCK_REALTIME);
         SessionClaims claims;
         int error;
+
+        assert(r);
 
         error = session_verify(r->api->session_key, text, now, &claims);
         if (error == -EBADMSG || error == -ESTALE)
@@ -95,6 +99,8 @@ static int find_person(Request *r) {
         _cleanup_(erase_and_freep) char *cookie = NULL;
         const char *token;
         int error;
+
+        assert(r);
 
         if (authorization) {
                 token = bearer_token(authorization);
@@ -151,6 +157,8 @@ static int find_node(Request *r) {
         uint8_t hash[TOKEN_HASH_SIZE];
         NodeToken found;
         int error;
+
+        assert(r);
 
         if (!token)
                 return STORE_E_NOT_FOUND;
@@ -213,6 +221,8 @@ static int authorize_relay(Request *r) {
         uint8_t hash[TOKEN_HASH_SIZE];
         uint32_t attempt;
         int error;
+
+        assert(r);
 
         error = relay_token(r, token, &attempt);
         if (error == 0) {

@@ -43,6 +43,9 @@ static int show_command(const QueueView *v, const Command *c, json_t **ret) {
         QueueItem item;
         int error = 0;
 
+        assert(v);
+        assert(c);
+
         if (c->run_id > 0)
                 error = run_get(v->store, c->run_id, &run);
         if (error >= 0)
@@ -81,6 +84,8 @@ static json_t *show_unassigned(const QueueView *v, const Run *run) {
                 .waits_for = run->waiting ? run->waiting : "the dispatcher",
         };
 
+        assert(v);
+
         return queue_item_to_json(&item, v->wall);
 }
 
@@ -88,6 +93,8 @@ static int list_unassigned(const QueueView *v, uint64_t node_id, json_t **ret) {
         _cleanup_(run_work_list_done) RunWorkList list = RUN_WORK_LIST_NULL;
         _cleanup_json_ json_t *array = json_array();
         int error;
+
+        assert(v);
 
         error = runs_list_work(v->store, 0, UNASSIGNED_MAX, &list);
         for (size_t i = 0; i < list.n && error >= 0; i++) {
@@ -108,6 +115,8 @@ static int counts_to_json(const QueueView *v, uint64_t node_id, json_t **ret) {
         QueueCounts counts;
         int error;
 
+        assert(v);
+
         error = queue_counts(v->store, node_id, &counts);
         if (error < 0)
                 return error;
@@ -121,6 +130,9 @@ static int list_commands(const QueueView *v, uint64_t node_id, Page *page) {
         const CommandFilter filter = { .open = true, .node_id = node_id };
         _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
         int error;
+
+        assert(v);
+        assert(page);
 
         error = queue_list(v->store, &filter, page->cursor, page_rows(page), &list);
         for (size_t i = 0; i < list.n && error >= 0; i++) {

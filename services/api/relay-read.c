@@ -22,6 +22,8 @@
 static int read_small(RelayJob *job) {
         ssize_t n;
 
+        assert(job);
+
         job->data = malloc(job->length > 0 ? job->length : 1);
         if (!job->data)
                 return -ENOMEM;
@@ -34,6 +36,8 @@ static int read_small(RelayJob *job) {
 static int work_object(RelayJob *job) {
         _cleanup_close_ int base = -EBADF;
         int r;
+
+        assert(job);
 
         r = relay_open_base(job->base, /* make= */ false, &base);
         if (r >= 0)
@@ -94,6 +98,8 @@ static int work_list(RelayJob *job) {
         _cleanup_close_ int base = -EBADF;
         int r;
 
+        assert(job);
+
         r = relay_open_base(job->base, /* make= */ false, &base);
         if (r == -ENOENT) /* nothing was ever written */
                 return 0;
@@ -105,6 +111,8 @@ static int work_list(RelayJob *job) {
 static int answer_list(RelayJob *job, Request *r) {
         _cleanup_json_ json_t *data = json_object(), *items = json_array();
         int error = 0;
+
+        assert(job);
 
         for (size_t i = 0; i < job->list.n && error >= 0; i++)
                 error = json_append(items,
@@ -163,6 +171,8 @@ static int work_usage(RelayJob *job) {
         _cleanup_close_ int base = -EBADF;
         struct statvfs fs;
         int r;
+
+        assert(job);
 
         r = relay_open_base(job->base, /* make= */ true, &base);
         if (r < 0)

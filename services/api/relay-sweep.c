@@ -86,6 +86,8 @@ static bool is_alive(Relay *relay, const char *name) {
         RelayStaged staged;
         int r;
 
+        assert(relay);
+
         if (relay_staged_parse(name, &staged) < 0)
                 return true; /* not ours to remove */
         r = command_get(relay->api->store, staged.command, &row);
@@ -122,6 +124,8 @@ static void look_done(void *userdata) {
 static int add_bases(Sweep *s) {
         uint64_t after = 0;
         size_t n;
+
+        assert(s);
 
         do {
                 _cleanup_(target_list_done) TargetList list = TARGET_LIST_NULL;

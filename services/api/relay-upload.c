@@ -63,6 +63,8 @@ static void forget_cached(Relay *relay, RelayUpload *gone) {
 static void make_room(Relay *relay) {
         RelayUpload *oldest = NULL;
 
+        assert(relay);
+
         if (relay->n_uploads < RELAY_UPLOADS_MAX)
                 return;
         for (RelayUpload *u = relay->uploads; u; u = u->next)
@@ -75,6 +77,8 @@ static void make_room(Relay *relay) {
 /* Without a running digest, that of a restart, the content is read at the commit. */
 static RelayUpload *add_cached(Relay *relay, const char *name) {
         RelayUpload *u = new0(RelayUpload, 1);
+
+        assert(relay);
 
         if (!u)
                 return NULL;
@@ -184,6 +188,8 @@ static int check_room(int fd, uint64_t n) {
 static int write_part(RelayJob *job, int fd, uint64_t offset) {
         size_t done = 0;
         int r;
+
+        assert(job);
 
         r = check_room(fd, job->body.size);
         if (r < 0)
@@ -298,6 +304,8 @@ static int find_committed(RelayJob *job, int base) {
         uint64_t size = 0;
         int r;
 
+        assert(job);
+
         r = relay_open_object(base, job->key, &fd, &size);
         if (r < 0)
                 return r;
@@ -329,6 +337,8 @@ static int work_commit(RelayJob *job) {
         uint8_t digest[SHA256_SIZE];
         uint64_t size = 0;
         int r;
+
+        assert(job);
 
         job->message = "There is no such upload (any more).";
         if (job->cached && job->cached->is_committed) {

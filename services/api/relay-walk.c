@@ -107,6 +107,8 @@ static int add_entry(Walk *w, uint64_t size) {
         RelayEntry *grown;
         char *key;
 
+        assert(w);
+
         if (w->list->n >= w->limit) {
                 w->list->more = true;
                 return 0;

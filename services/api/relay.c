@@ -77,6 +77,8 @@ static int refuse(int error) {
 static int take_key(Request *r, RelayJob *job) {
         const char *key = strempty(request_param(r, 1));
 
+        assert(job);
+
         if (key[0] == 0)
                 return 0;
         if (!relay_key_is_valid(key))
@@ -90,6 +92,8 @@ static int take_key(Request *r, RelayJob *job) {
 static int take_base(Request *r, RelayJob *job) {
         const RelayCap *cap = &r->principal.relay;
         int error;
+
+        assert(job);
 
         error = relay_directory(job->relay, cap->target_id, cap->target_config, &job->base);
         if (error < 0)
@@ -190,6 +194,8 @@ int relay_job_submit(RelayJob *job) {
 
 /* The answers for what a worker could not do. */
 int relay_job_refuse(RelayJob *job, Request *r) {
+        assert(job);
+
         switch (-job->error) {
         case ENOENT:
                 return request_fail(r, job->message ? ERROR_RELAY_UPLOAD_UNKNOWN : ERROR_RELAY_NOT_FOUND,

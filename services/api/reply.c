@@ -39,6 +39,8 @@ int request_add_header(Request *r, const char *name, const char *value) {
 static int add_headers(Request *r, const char *type) {
         int error = 0;
 
+        assert(r);
+
         for (size_t i = 0; i < ELEMENTSOF(headers) && error >= 0; i++)
                 error = request_add_header(r, headers[i].name, headers[i].value);
         /* Browsers would keep people, who have looked at our own certificate, from going on with it. */
@@ -128,6 +130,8 @@ static int fail(Request *r, ApiError e, const char *field, const char *message) 
         _cleanup_json_ json_t *envelope = json_object();
         int error;
 
+        assert(r);
+
         error = json_set(envelope, "code", json_from_string(api_error_code(e)));
         if (error >= 0)
                 error = json_set(envelope, "message", json_from_string(strempty(message)));
@@ -197,6 +201,7 @@ int request_fail_later(Request *r, ApiError e, usec_t after, const char *format,
 int request_fail_failure(Request *r, int error, const Failure *failure) {
         ApiError e;
 
+        assert(failure);
         assert(r);
 
         e = failure_is_set(failure) ? api_error_from_code(failure->code) : _API_ERROR_INVALID;

@@ -92,6 +92,8 @@ int request_begin(Request *r, const char *target) {
  */
 
 static bool take_body(Request *r, const char *data, size_t n) {
+        assert(r);
+
         conn_extend_deadline(r->conn, n * USEC_PER_SEC / SERVER_TRANSFER_RATE);
         if (r->is_discarding) {
                 r->discarded += n;
@@ -127,6 +129,8 @@ static uint64_t announced_body(const Request *r) {
  */
 
 static HttpClass http_class(const Request *r) {
+        assert(r);
+
         if (!r->match.route)
                 return HTTP_UNKNOWN;
         switch (r->match.route->access) {
@@ -161,6 +165,8 @@ static usec_t answer_time(const Request *r) {
 static bool queue_response(Request *r) {
         enum MHD_Result queued;
 
+        assert(r);
+
         if (r->is_closing)
                 (void) MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONNECTION, "close");
         queued = MHD_queue_response(r->connection, r->status, r->response);
@@ -178,6 +184,8 @@ static bool queue_response(Request *r) {
 static bool begin(Request *r, const char *method) {
         uint64_t announced = announced_body(r);
         int error;
+
+        assert(r);
 
         request_find_origin(r);
         conn_set_deadline(r->conn, conn_request_time(r->conn));
@@ -204,6 +212,8 @@ static bool begin(Request *r, const char *method) {
 
 static bool run(Request *r) {
         int error;
+
+        assert(r);
 
         conn_set_deadline(r->conn, USEC_INFINITY);
         error = routes_run(r);

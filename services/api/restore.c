@@ -20,6 +20,9 @@
 static int get_archive(Request *r, Run *ret) {
         int error;
 
+        assert(r);
+        assert(ret);
+
         error = run_get(r->api->store, r->id, ret);
         if (error < 0)
                 return error;
@@ -60,6 +63,9 @@ static void restore_done(Request *r, int error, uint64_t run_id, const Failure *
 static json_t *restore_to_json(Request *r, const Run *source, const RestoreRequest *restore) {
         _cleanup_json_ json_t *json = json_object();
 
+        assert(source);
+        assert(restore);
+
         if (json_set(json, "kind", json_from_string("restore")) < 0 ||
             json_set(json, "source_run", json_from_u64(source->id)) < 0 ||
             json_set(json, "node_id",
@@ -77,6 +83,8 @@ int run_restore(Request *r) {
         _cleanup_json_ json_t *json = NULL;
         _cleanup_(freep) char *text = NULL;
         int error;
+
+        assert(r);
 
         error = read_restore(r, &restore);
         if (error < 0)

@@ -79,6 +79,7 @@ void route_match_done(RouteMatch *m) {
 static int take_param(RouteMatch *m, size_t *n, const char *value, size_t size, bool is_id) {
         int r;
 
+        assert(m);
         assert(*n < ROUTE_PARAMS_MAX);
 
         r = percent_decode(value, size, /* plus= */ false, &m->params[*n]);

@@ -63,6 +63,8 @@ static int query_states(Request *r, RunFilter *filter) {
 static int query_kind(Request *r, RunFilter *filter) {
         const char *text = request_query(r, "kind");
 
+        assert(filter);
+
         if (!text)
                 return 0;
         filter->kind = run_kind_from_string(text);
@@ -74,6 +76,8 @@ static int query_kind(Request *r, RunFilter *filter) {
 
 static int query_filter(Request *r, RunFilter *filter) {
         int error;
+
+        assert(filter);
 
         error = query_states(r, filter);
         if (error >= 0)
@@ -92,6 +96,9 @@ static int explain_wait(Request *r, Run *run) {
         _cleanup_(node_done) Node node = NODE_NULL;
         int error;
 
+        assert(r);
+        assert(run);
+
         if (run->state != RUN_QUEUED || run->waiting || run->command_id == 0)
                 return 0;
         error = command_get(r->api->store, run->command_id, &command);
@@ -109,6 +116,9 @@ static int show(Request *r, const Run *run, const RunTargetList *targets, json_t
         _cleanup_(freep) char *progress = NULL;
         int error;
 
+        assert(r);
+        assert(run);
+
         if (run->command_id != 0 && !run_state_is_final(run->state)) {
                 error = command_get_progress(r->api->store, run->command_id, &progress);
                 if (error < 0)
@@ -123,6 +133,8 @@ int runs_get(Request *r) {
         _cleanup_(page_done) Page page = PAGE_NULL;
         RunFilter filter = RUN_FILTER_ALL;
         int error;
+
+        assert(r);
 
         error = page_from_request(r, &page);
         if (error >= 0)
@@ -151,6 +163,8 @@ int run_get_one(Request *r) {
         json_t *data;
         int error;
 
+        assert(r);
+
         error = run_get(r->api->store, r->id, &run);
         if (error != 0)
                 return error < 0 ? error : fail_run(r);
@@ -165,6 +179,9 @@ int run_get_one(Request *r) {
 
 static json_t *logs_to_json(const RunLogList *lines, const Run *run, uint64_t after) {
         _cleanup_json_ json_t *data = json_object(), *items = json_array();
+
+        assert(lines);
+        assert(run);
 
         for (size_t i = 0; i < lines->n; i++)
                 if (json_append(items, run_log_line_to_json(&lines->items[i])) < 0)
@@ -184,6 +201,8 @@ int run_logs(Request *r) {
         _cleanup_(run_done) Run run = RUN_NULL;
         uint64_t after = 0, limit = LOG_LINES_DEFAULT;
         int error;
+
+        assert(r);
 
         error = query_number(r, "after", INT64_MAX, &after);
         if (error >= 0)
@@ -219,6 +238,8 @@ int task_run(Request *r) {
         _cleanup_(freep) char *text = NULL;
         int error;
 
+        assert(r);
+
         error = request_body_none(r);
         if (error < 0)
                 return error;
@@ -251,6 +272,8 @@ int run_cancel(Request *r) {
         _cleanup_(run_done) Run run = RUN_NULL;
         _cleanup_(freep) char *text = NULL;
         int error;
+
+        assert(r);
 
         error = request_body_none(r);
         if (error < 0)

@@ -233,6 +233,8 @@ bool server_socket_is_local(int fd) {
 }
 
 static int open_doors(Server *s) {
+        assert(s);
+
         for (size_t i = 0; i < _DOOR_MAX; i++) {
                 Door *d = &s->doors[i];
                 int r;

@@ -84,6 +84,8 @@ static void question_drop(Question *q) {
 static void ring_probe_cancel(Question *q) {
         int r;
 
+        assert(q);
+
         if (q->command_id == 0)
                 return;
         r = bus_peer_call_async(q->siblings->dispatcher, BUS_DISPATCHER_INTERNAL, "CancelProbe", NULL, NULL,
@@ -112,6 +114,8 @@ static void answer(Question *q, int error, uint64_t id, const Failure *failure) 
 
 /* Their errors, as ours. What is not in the table is our own failure. */
 static int translate(const sd_bus_error *error, Failure *ret) {
+        assert(error);
+
         static const struct {
                 const char *name;
                 int error;
@@ -204,6 +208,7 @@ int sibling_queue_run(Request *r, const char *json, SiblingReply reply) {
         _cleanup_(question_freep) Question *q = question_new(r, reply);
         int error;
 
+        assert(r);
         assert(json);
 
         if (!q)
@@ -221,6 +226,7 @@ int sibling_cancel_run(Request *r, uint64_t run_id, const char *by, SiblingReply
         _cleanup_(question_freep) Question *q = question_new(r, reply);
         int error;
 
+        assert(r);
         assert(by);
 
         if (!q)
@@ -238,6 +244,7 @@ int sibling_drain(Request *r, uint64_t node_id, bool draining, const char *by, S
         _cleanup_(question_freep) Question *q = question_new(r, reply);
         int error;
 
+        assert(r);
         assert(by);
 
         if (!q)
@@ -255,6 +262,7 @@ int sibling_probe(Request *r, const char *json, SiblingReply reply) {
         _cleanup_(question_freep) Question *q = question_new(r, reply);
         int error;
 
+        assert(r);
         assert(json);
 
         if (!q)
@@ -376,6 +384,8 @@ static int new_peer(Siblings *s, const char *name, const char *path, BusPeer **r
         _cleanup_(freep) char *socket = NULL;
         int r;
 
+        assert(s);
+
         r = asprintf_safe(&socket, "%s/%s.sock", daemon_runtime_directory(), name);
         if (r < 0)
                 return r;
@@ -391,6 +401,8 @@ static int new_peer(Siblings *s, const char *name, const char *path, BusPeer **r
 
 static int match(Siblings *s) {
         int r;
+
+        assert(s);
 
         r = bus_peer_match(s->scheduler, BUS_SCHEDULER_INTERFACE, "RunQueued", on_run_queued, s);
         if (r >= 0)

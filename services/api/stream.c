@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* Server-sent events. A stream is a connection that waits: events are queued for it while it does not read,
+ * up to a limit, beyond which it is closed and the client comes again. Who may see what is asked again when
+ * a user changes, so that a stream does not outlive its permission. */
+
 #include <errno.h>
 
 #include "base/alloc.h"
@@ -49,6 +54,8 @@ static void stream_end(Stream *x) {
 }
 
 static void stream_write(Stream *x, const char *text, size_t n) {
+        assert(x);
+
         if (x->is_ended)
                 return;
         if (buffer_add(&x->buffer, text, n) < 0) {
@@ -202,6 +209,9 @@ static size_t count_of_user(const Streams *s, uint64_t user_id) {
 
 static Stream *stream_new(Streams *s, const Request *r) {
         Stream *x = new0(Stream, 1);
+
+        assert(s);
+        assert(r);
 
         if (!x)
                 return NULL;

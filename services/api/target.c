@@ -16,6 +16,9 @@
 #include "services/api/probe.h"
 
 static int fail_target(Request *r, int outcome, const Target *target) {
+        assert(r);
+        assert(target);
+
         switch (outcome) {
         case STORE_E_NOT_FOUND:
                 return request_fail(r, ERROR_TARGET_NOT_FOUND, "There is no target %" PRIu64 ".", r->id);
@@ -45,6 +48,8 @@ int targets_get(Request *r) {
         _cleanup_(target_list_done) TargetList list = TARGET_LIST_NULL;
         _cleanup_(page_done) Page page = PAGE_NULL;
         int error;
+
+        assert(r);
 
         error = page_from_request(r, &page);
         if (error < 0)
@@ -80,6 +85,8 @@ static int seal_secrets(Request *r, const json_t *secrets, Target *target, char 
         size_t n;
         int error;
 
+        assert(r);
+
         if (!secrets)
                 return 0;
         error = keep_secret_names(secrets, target);
@@ -108,6 +115,8 @@ static bool is_allowed_relay(Request *r, const Target *target) {
         _cleanup_(freep) char *fallback = NULL;
         _cleanup_json_ json_t *config = json_from_text(target->config);
         const char *directory = json_string_value(json_object_get(config, "directory"));
+
+        assert(r);
 
         if (!streq(target->type, "relay") || !directory)
                 return true;
@@ -144,6 +153,9 @@ static int write_target(Request *r, Target *target, const char *sealed, bool is_
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
 
+        assert(r);
+        assert(target);
+
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -179,6 +191,8 @@ int target_put(Request *r) {
         _cleanup_(freep) char *sealed = NULL;
         int error;
 
+        assert(r);
+
         error = target_get(r->api->store, r->id, &target);
         if (error != 0)
                 return fail_target(r, error, &target);
@@ -195,6 +209,8 @@ int target_put(Request *r) {
 int target_remove(Request *r) {
         _cleanup_(target_done) Target target = TARGET_NULL;
         int error;
+
+        assert(r);
 
         error = target_get(r->api->store, r->id, &target);
         if (error == 0)
@@ -235,6 +251,8 @@ static int test_reply(Request *r, uint64_t command_id) {
         _cleanup_(freep) char *text = NULL;
         int error;
 
+        assert(r);
+
         error = command_get(r->api->store, command_id, &command);
         if (error != 0)
                 return error < 0 ? error : -ESTALE;
@@ -271,6 +289,8 @@ int target_test(Request *r) {
         _cleanup_(target_done) Target target = TARGET_NULL;
         uint64_t node_id = 0;
         int error;
+
+        assert(r);
 
         error = read_test(r, &node_id);
         if (error < 0)

@@ -13,6 +13,9 @@
 #include "services/api/sibling.h"
 
 static int fail_task(Request *r, int outcome, const Task *task) {
+        assert(r);
+        assert(task);
+
         switch (outcome) {
         case STORE_E_NOT_FOUND:
                 return request_fail(r, ERROR_TASK_NOT_FOUND, "There is no task %" PRIu64 ".", r->id);
@@ -41,6 +44,9 @@ static int show(Request *r, const Task *task, json_t **ret) {
         bool has_summary;
         int error, has_schedule;
 
+        assert(r);
+        assert(task);
+
         has_schedule = schedule_get(r->api->store, task->id, &schedule);
         if (has_schedule < 0)
                 return has_schedule;
@@ -58,6 +64,8 @@ static int reply_task(Request *r, unsigned status, uint64_t id) {
         json_t *data;
         int error;
 
+        assert(r);
+
         error = task_get(r->api->store, id, &task);
         if (error != 0)
                 return fail_task(r, error, &task);
@@ -68,6 +76,9 @@ static int reply_task(Request *r, unsigned status, uint64_t id) {
 static int list(Request *r, const Page *page, TaskList *ret) {
         uint64_t node_id = 0;
         int error;
+
+        assert(r);
+        assert(page);
 
         error = query_id(r, "node_id", &node_id);
         if (error < 0)
@@ -108,6 +119,9 @@ int task_get_one(Request *r) {
 static int check_relays(Request *r, const Task *task) {
         unsigned n = 0;
 
+        assert(r);
+        assert(task);
+
         for (size_t i = 0; i < task->n_targets; i++) {
                 _cleanup_(target_done) Target target = TARGET_NULL;
                 int error;
@@ -144,6 +158,9 @@ static int read_task(Request *r, Task *task) {
 static int write_task(Request *r, Task *task, bool is_new) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
+
+        assert(r);
+        assert(task);
 
         error = store_begin(r->api->store, &tx);
         if (error < 0)
@@ -184,6 +201,8 @@ int task_put(Request *r) {
         _cleanup_(task_done) Task task = TASK_NULL;
         int error;
 
+        assert(r);
+
         error = task_get(r->api->store, r->id, &task);
         if (error != 0)
                 return fail_task(r, error, &task);
@@ -200,6 +219,8 @@ int task_put(Request *r) {
 int task_remove(Request *r) {
         _cleanup_(task_done) Task task = TASK_NULL;
         int error;
+
+        assert(r);
 
         error = task_get(r->api->store, r->id, &task);
         if (error == 0)

@@ -66,6 +66,8 @@ static int check_pair(TlsIdentity *i, Failure *failure) {
         gnutls_sign_algorithm_t algorithm;
         int error;
 
+        assert(i);
+
         algorithm = gnutls_pk_to_sign(gnutls_privkey_get_pk_algorithm(i->key, NULL), GNUTLS_DIG_SHA256);
         error = gnutls_privkey_sign_data2(i->key, algorithm, 0, &data, &signature);
         if (error >= 0)

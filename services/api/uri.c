@@ -84,6 +84,8 @@ static int add_param(Uri *u, const char *s, size_t n) {
         size_t k = equals ? (size_t) (equals - s) : n;
         int r;
 
+        assert(u);
+
         if (n == 0) /* "a=1&&b=2" */
                 return 0;
         if (u->n_params >= ELEMENTSOF(u->params))

@@ -13,6 +13,9 @@
 #include "services/api/stream.h"
 
 static int fail_user(Request *r, int outcome, const User *user) {
+        assert(r);
+        assert(user);
+
         switch (outcome) {
         case STORE_E_NOT_FOUND:
                 return request_fail(r, ERROR_USER_NOT_FOUND, "There is no user %" PRIu64 ".", r->id);
@@ -32,6 +35,8 @@ int users_get(Request *r) {
         _cleanup_(page_done) Page page = PAGE_NULL;
         int error;
 
+        assert(r);
+
         error = page_from_request(r, &page);
         if (error < 0)
                 return error;
@@ -46,6 +51,8 @@ int users_get(Request *r) {
 int user_get_one(Request *r) {
         _cleanup_(user_done) User user = USER_NULL;
         int error;
+
+        assert(r);
 
         error = user_get(r->api->store, r->id, &user);
         if (error != 0)
@@ -71,6 +78,9 @@ static int add(Request *r, PasswordJob *j) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
 
+        assert(r);
+        assert(j);
+
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -83,6 +93,8 @@ static int add(Request *r, PasswordJob *j) {
 
 static int add_finish(Request *r, PasswordJob *j) {
         int error;
+
+        assert(j);
 
         j->user.password_hash = TAKE_PTR(j->new_hash);
         j->user.created = now_usec(CLOCK_REALTIME);
@@ -110,6 +122,9 @@ int users_post(Request *r) {
 static int update(Request *r, const User *user, const char *password_hash) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
+
+        assert(r);
+        assert(user);
 
         error = store_begin(r->api->store, &tx);
         if (error < 0)
@@ -139,6 +154,9 @@ static int read_again(Request *r, PasswordJob *j) {
 static int update_finish(Request *r, PasswordJob *j) {
         int error = 0;
 
+        assert(r);
+        assert(j);
+
         if (j->new_hash)
                 error = read_again(r, j);
         if (error == 0)
@@ -154,6 +172,8 @@ int user_put(Request *r) {
         _cleanup_(password_job_freep) PasswordJob *j = password_job_new(update_finish);
         int error;
 
+        assert(r);
+
         if (!j)
                 return -ENOMEM;
         error = user_get(r->api->store, r->id, &j->user);
@@ -168,6 +188,8 @@ int user_put(Request *r) {
 int user_remove(Request *r) {
         _cleanup_(user_done) User user = USER_NULL;
         int error;
+
+        assert(r);
 
         error = user_get(r->api->store, r->id, &user);
         if (error == 0)

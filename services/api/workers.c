@@ -47,6 +47,8 @@ static bool ring_take(Ring *ring, WorkerJob *ret) {
 static bool wait_job(Workers *w, WorkerJob *ret) {
         bool taken = false;
 
+        assert(w);
+
         (void) pthread_mutex_lock(&w->lock);
         while (!w->stop && w->todo.n == 0)
                 (void) pthread_cond_wait(&w->wake, &w->lock);
@@ -112,6 +114,8 @@ int workers_submit(Workers *w, const WorkerJob *job) {
 static int start_threads(Workers *w) {
         sigset_t all, before;
         int r = 0;
+
+        assert(w);
 
         (void) sigfillset(&all);
         r = pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -42,6 +42,8 @@ static int reply_failure(sd_bus_error *error, int r, const Failure *failure) {
 static int reply_refused(sd_bus_error *error, const Failure *failure) {
         const char *name = BUS_ERROR_CONFLICT;
 
+        assert(failure);
+
         if (endswith(failure->code, "_NOT_FOUND"))
                 name = BUS_ERROR_NOT_FOUND;
         else if (streq(failure->code, "NODE_OFFLINE"))
@@ -57,6 +59,8 @@ static int name_caller(sd_bus_message *m, Actor *ret) {
         _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
         uid_t uid;
         int r;
+
+        assert(ret);
 
         r = sd_bus_query_sender_creds(m, SD_BUS_CREDS_EUID, &creds);
         if (r >= 0)
@@ -79,6 +83,9 @@ static int append_command(sd_bus_message *reply, Dispatcher *d, const Command *c
         _cleanup_(freep) char *waits_for = NULL;
         int r;
 
+        assert(d);
+        assert(c);
+
         r = node_get(d->store, c->node_id, &node);
         if (r == 0)
                 r = node_queue_get(d->store, c->node_id, &queue);
@@ -96,6 +103,8 @@ static int append_unassigned(sd_bus_message *reply, Dispatcher *d) {
         _cleanup_(run_work_list_done) RunWorkList list = RUN_WORK_LIST_NULL;
         int r;
 
+        assert(d);
+
         r = runs_list_work(d->store, 0, DISPATCHER_PAGE, &list);
         for (size_t i = 0; i < list.n && r >= 0; i++) {
                 const Run *run = &list.items[i].run;
@@ -112,6 +121,8 @@ static int append_unassigned(sd_bus_message *reply, Dispatcher *d) {
 static int append_queue(sd_bus_message *reply, Dispatcher *d) {
         const CommandFilter filter = { .open = true };
         uint64_t after = 0;
+
+        assert(d);
 
         for (unsigned n = 0; n < LIST_MAX;) {
                 _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
@@ -134,6 +145,8 @@ static int append_queue(sd_bus_message *reply, Dispatcher *d) {
 
 static int append_nodes(sd_bus_message *reply, Dispatcher *d) {
         uint64_t after = 0;
+
+        assert(d);
 
         for (unsigned n = 0; n < LIST_MAX;) {
                 _cleanup_(node_list_done) NodeList list = NODE_LIST_NULL;

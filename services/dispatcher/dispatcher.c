@@ -143,6 +143,8 @@ static int open_identity(Dispatcher *d) {
         _cleanup_(erase_and_freep) char *text = NULL;
         int r;
 
+        assert(d);
+
         r = credential_read(CREDENTIAL_DISPATCHER, CREDENTIAL_MAX, &text, NULL);
         if (r < 0)
                 return log_error_errno(
@@ -162,6 +164,8 @@ static int open_store(Dispatcher *d) {
         _cleanup_(freep) char *path = NULL;
         int r;
 
+        assert(d);
+
         r = asprintf_safe(&path, "%s/" FILE_DATABASE, daemon_state_directory());
         if (r < 0)
                 return log_error_errno(r, "Out of memory");
@@ -175,6 +179,8 @@ static int open_store(Dispatcher *d) {
 static int open_door(Dispatcher *d) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int fd, r;
+
+        assert(d);
 
         fd = daemon_listen_private("dispatcher", &failure);
         if (fd < 0)
@@ -212,6 +218,8 @@ int dispatcher_new(sd_event *event, Dispatcher **ret) {
 
 static int start_sources(Dispatcher *d) {
         int r;
+
+        assert(d);
 
         r = sd_event_add_defer(d->event, &d->look, on_look, d);
         if (r >= 0)

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* Queued runs become commands, and runs follow what their commands do. Everything here looks at the store
+ * as it is and makes one conditional step; it may be called at any time, as often as one likes, and a step
+ * that somebody else was faster with is no error. */
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +23,8 @@ static usec_t now_wall(void) {
 
 static int make_order(Dispatcher *d, const Run *run, Order *ret, Failure *reterr_failure) {
         const OrderContext x = dispatcher_order_context(d);
+
+        assert(run);
 
         switch (run->kind) {
         case RUN_BACKUP:
@@ -77,6 +84,8 @@ static int finish(Dispatcher *d, const Run *run, RunState state, const char *cod
         const RunEnd end = { .state = state, .error_code = code, .error = text };
         int r;
 
+        assert(d);
+
         r = store_begin(d->store, &tx);
         if (r < 0)
                 return r;
@@ -120,6 +129,8 @@ static int wait_for(Dispatcher *d, const Run *run, const char *what) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
 
+        assert(d);
+
         if (streq_ptr(run->waiting, what))
                 return 0;
         r = store_begin(d->store, &tx);
@@ -135,6 +146,10 @@ static int wait_for(Dispatcher *d, const Run *run, const char *what) {
 /* In the transaction: what the run becomes when it has a command. */
 static int take_command(Dispatcher *d, const Run *run, const Order *order, uint64_t *ret) {
         int r = 0;
+
+        assert(d);
+        assert(run);
+        assert(order);
 
         if (run->node_label)
                 r = run_set_node(d->store, run->id, run->node_id, run->node_name);
@@ -155,6 +170,9 @@ static int issue_on_node(Dispatcher *d, const Run *run) {
         _cleanup_(order_done) Order order = {};
         uint64_t command;
         int r;
+
+        assert(d);
+        assert(run);
 
         r = store_begin(d->store, &tx);
         if (r < 0)
@@ -216,6 +234,9 @@ static int set_running(Dispatcher *d, const Run *run) {
         _cleanup_(command_done) Command command = COMMAND_NULL;
         int r;
 
+        assert(d);
+        assert(run);
+
         r = store_begin(d->store, &tx);
         if (r < 0)
                 return r;
@@ -254,6 +275,9 @@ static int set_queued(Dispatcher *d, const Run *run) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
 
+        assert(d);
+        assert(run);
+
         r = store_begin(d->store, &tx);
         if (r < 0)
                 return r;
@@ -272,6 +296,9 @@ static int cancel_command(Dispatcher *d, const Run *run) {
         bool ended;
         int r;
 
+        assert(d);
+        assert(run);
+
         r = queue_cancel(d->store, run->command_id, now_wall(), &ended);
         /* Wakes a waiting agent's API, which has the list of what to cancel. */
         if (r == 0 && !ended)
@@ -283,6 +310,8 @@ static int cancel_command(Dispatcher *d, const Run *run) {
 
 static int follow(Dispatcher *d, const Run *run, int state) {
         int r = 0;
+
+        assert(run);
 
         if (state == COMMAND_PENDING && (run->state == RUN_DISPATCHED || run->state == RUN_RUNNING))
                 r = set_queued(d, run);

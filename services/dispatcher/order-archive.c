@@ -24,6 +24,10 @@ static void copies_done(Copies *c) {
 static int copies_load(const OrderContext *x, const Run *source, Copies *ret) {
         int r;
 
+        assert(x);
+        assert(source);
+        assert(ret);
+
         memset(ret, 0, sizeof *ret);
         r = run_targets_get(x->store, source->id, &ret->list);
         if (r < 0)
@@ -76,6 +80,9 @@ static int add_copy(const OrderContext *x, const Copies *c, size_t i, Order *o,
                     ArchiveCopy *copy) {
         int r;
 
+        assert(c);
+        assert(copy);
+
         copy->key = strdup(c->list.items[i].key);
         if (!copy->key)
                 return -ENOMEM;
@@ -97,6 +104,8 @@ static int refuse_unreachable(const Run *source, const char *whom, Failure *rete
 static int add_copies(const OrderContext *x, const Copies *c, const size_t *order, size_t n, Order *o,
                       ArchiveRef *archive) {
         int r;
+
+        assert(archive);
 
         r = add_copy(x, c, order[0], o, &archive->primary);
         if (r != 0 || n == 1)

@@ -22,6 +22,8 @@ static int unreadable(Failure *reterr_failure, const char *what, const char *nam
 static int set_target_secrets(CommandSecrets *secrets, uint64_t id, json_t *value) {
         char key[24];
 
+        assert(secrets);
+
         if (!secrets->targets)
                 secrets->targets = json_object();
         if (!secrets->targets) {
@@ -39,6 +41,8 @@ static int add_cap(Order *o, uint64_t target_id, const char *prefix,
         json_t *object;
         OrderCap *cap;
         int r;
+
+        assert(o);
 
         if (o->n_caps >= ELEMENTSOF(o->caps))
                 return -E2BIG;
@@ -72,6 +76,7 @@ int order_add_target(const OrderContext *x, Order *o, const Target *target,
         json_t *value = NULL;
         int r;
 
+        assert(o);
         assert(x);
         assert(target);
 
@@ -123,6 +128,8 @@ static int make_identity(const OrderContext *x, uint64_t node_id) {
         AgeRecipient recipient;
         int r;
 
+        assert(x);
+
         r = age_identity_generate(&identity);
         if (r >= 0)
                 r = age_identity_recipient(&identity, &recipient);
@@ -167,6 +174,9 @@ static int open_identity(const OrderContext *x, const Run *source, AgeIdentity *
         _cleanup_(freep) char *recipient = NULL, *sealed = NULL;
         int r;
 
+        assert(x);
+        assert(source);
+
         r = node_identity_get(x->store, source->node_id, &recipient, &sealed);
         if (r < 0)
                 return r;
@@ -200,6 +210,8 @@ static int unwrap_key(const json_t *object, const AgeIdentity *identity, uint8_t
  * the first one has the header. */
 static int unwrap_objects(const json_t *objects, const AgeIdentity *identity, CommandSecrets *secrets,
                           unsigned *ret_found) {
+        assert(secrets);
+
         struct {
                 const char *prefix;
                 uint8_t *key;
@@ -248,6 +260,7 @@ int order_file_keys(const OrderContext *x, const Run *source, Order *o, bool *re
         unsigned found = 0;
         int r;
 
+        assert(o);
         assert(x);
         assert(source);
         assert(ret_encrypted);

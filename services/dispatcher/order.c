@@ -41,6 +41,9 @@ static int read_source(const Task *task, BackupSpec *spec, Failure *reterr_failu
         JsonReader reader;
         int r;
 
+        assert(task);
+        assert(spec);
+
         r = json_parse_strict(strempty(task->source), strlen(strempty(task->source)), JSON_DEPTH_DEFAULT,
                               &json, reterr_failure);
         if (r < 0)
@@ -58,6 +61,9 @@ static int read_compression(const Task *task, BackupSpec *spec, Failure *reterr_
         _cleanup_json_ json_t *json = NULL;
         JsonReader reader;
         int r;
+
+        assert(task);
+        assert(spec);
 
         spec->compression = strdup("zstd");
         if (!spec->compression)
@@ -95,6 +101,9 @@ static int make_prefix(const Run *run, const BackupSpec *spec, usec_t now, char 
 
 static int add_backup_targets(const OrderContext *x, const RunTargetList *targets, const char *prefix,
                               Order *o, BackupSpec *spec, Failure *reterr_failure) {
+        assert(x);
+        assert(spec);
+
         spec->targets = new0(SpecTarget, MAX(targets->n, (size_t) 1));
         if (!spec->targets)
                 return -ENOMEM;
@@ -124,6 +133,10 @@ static int add_recipients(const OrderContext *x, const Task *task, const Node *n
                           Failure *reterr_failure) {
         _cleanup_(freep) char *recipient = NULL;
         int r;
+
+        assert(task);
+        assert(node);
+        assert(spec);
 
         if (streq(strempty(task->encryption), "none"))
                 return 0;
@@ -204,6 +217,9 @@ static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failu
         _cleanup_json_ json_t *json = NULL;
         int conflict = RESTORE_CONFLICT_FAIL, r;
         JsonReader reader, destination;
+
+        assert(run);
+        assert(spec);
 
         r = json_parse_strict(strempty(run->request), strlen(strempty(run->request)), JSON_DEPTH_DEFAULT,
                               &json, reterr_failure);

@@ -98,6 +98,9 @@ static int judge_target(const json_t *spec, const Command *c, const BackupOutcom
         const ResultTarget *found = find_result(b, t->target_id);
         char hex[65];
 
+        assert(c);
+        assert(b);
+
         if (!found)
                 return fail_target(t, "TARGET_NOT_WRITTEN", "The job did not report about this target");
         if (!found->succeeded)
@@ -173,6 +176,8 @@ static int explain_targets(Outcome *o, size_t committed) {
         const char *why = NULL;
         int r;
 
+        assert(o);
+
         for (size_t i = 0; i < o->end.n_targets && !why; i++)
                 why = o->targets[i].error;
         r = asprintf_safe(&text, "%zu of %zu targets hold the archive: %s", committed, o->end.n_targets,
@@ -184,6 +189,10 @@ static int explain_targets(Outcome *o, size_t committed) {
 
 /* The worse of what the agent says and of what it shows. */
 static int judge_backup_state(const Command *c, const BackupOutcome *b, size_t committed, Outcome *o) {
+        assert(c);
+        assert(b);
+        assert(o);
+
         if (ended_badly(c))
                 return conclude_as_told(o, c);
         if (committed < o->end.n_targets || committed == 0)
@@ -204,6 +213,9 @@ static int judge_backup(const Run *run, const RunTargetList *targets, const Comm
         _cleanup_json_ json_t *spec = NULL;
         size_t committed;
         int r;
+
+        assert(run);
+        assert(o);
 
         r = backup_outcome_parse(result, &b, &failure);
         if (r == -ENOMEM)
@@ -241,6 +253,9 @@ static int judge_restore(const Command *c, json_t *result, Outcome *o) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
 
+        assert(c);
+        assert(o);
+
         r = restore_outcome_parse(result, &x, &failure);
         if (r == -ENOMEM)
                 return r;
@@ -275,6 +290,8 @@ static bool code_is_lost(const char *code) {
 /* Ends that need no result. Gives 1 when it was one of them. */
 static int judge_without_result(const Run *run, const Command *c, Outcome *o) {
         int r;
+
+        assert(run);
 
         if (c->state == COMMAND_TIMEOUT)
                 r = conclude(o, RUN_INTERRUPTED, "AGENT_SILENT",

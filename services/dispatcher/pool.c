@@ -28,6 +28,9 @@ static void pool_done(Pool *p) {
 }
 
 static bool is_usable(Pool *p, const Node *node) {
+        assert(p);
+        assert(node);
+
         if (!node->enabled)
                 p->disabled++;
         else if (node->draining)
@@ -45,6 +48,10 @@ static int add_node(Dispatcher *d, Pool *p, const Node *node) {
         PoolNode *grown;
         QueueCounts counts;
         int r;
+
+        assert(d);
+        assert(p);
+        assert(node);
 
         r = queue_counts(d->store, node->id, &counts);
         if (r < 0)
@@ -65,6 +72,8 @@ static int add_node(Dispatcher *d, Pool *p, const Node *node) {
 static int collect(Dispatcher *d, const char *label, Pool *p) {
         uint64_t after = 0;
 
+        assert(d);
+
         for (;;) {
                 _cleanup_(node_list_done) NodeList list = NODE_LIST_NULL;
                 int r;
@@ -83,6 +92,8 @@ static int collect(Dispatcher *d, const char *label, Pool *p) {
 }
 
 static int explain(const Pool *p, const char *label, char **ret) {
+        assert(p);
+
         const struct {
                 unsigned n;
                 const char *what;

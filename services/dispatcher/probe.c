@@ -59,6 +59,9 @@ static int sweep(Dispatcher *d, const Command *c, usec_t now) {
         bool ended;
         int r;
 
+        assert(d);
+        assert(c);
+
         if (c->deadline == 0 || c->deadline > now)
                 return 0;
         /* The wall clock may jump: an agent then hears of the end of a probe that somebody waits for, no

@@ -27,6 +27,10 @@ static int renew(Dispatcher *d, const Command *c, const Reason *why) {
         usec_t now = now_usec(CLOCK_REALTIME);
         int r;
 
+        assert(d);
+        assert(c);
+        assert(why);
+
         r = queue_abandon(d->store, c->id, COMMAND_CANCELLED, why->code, why->text, now);
         if (r == 0)
                 r = queue_settle(d->store, c->id);
@@ -67,6 +71,8 @@ static int targets_changed(Dispatcher *d, uint64_t run_id, usec_t since, bool *r
         _cleanup_(run_done) Run run = RUN_NULL;
         int r;
 
+        assert(d);
+
         r = run_get(d->store, run_id, &run);
         if (r == 0)
                 r = run_targets_get(d->store, run.source_run > 0 ? run.source_run : run.id, &targets);
@@ -93,6 +99,9 @@ static int renew_if_changed(Dispatcher *d, const Command *c) {
         bool changed;
         int r;
 
+        assert(d);
+        assert(c);
+
         r = store_begin(d->store, &tx);
         if (r < 0)
                 return r;
@@ -115,6 +124,8 @@ static int renew_if_changed(Dispatcher *d, const Command *c) {
 static int newest_target(Dispatcher *d, usec_t *ret) {
         uint64_t after = 0;
         usec_t newest = 0;
+
+        assert(d);
 
         for (;;) {
                 _cleanup_(target_list_done) TargetList list = TARGET_LIST_NULL;
@@ -173,6 +184,9 @@ int dispatcher_renew_changed(Dispatcher *d) {
 static int end_disabled(Dispatcher *d, const Command *c) {
         int r;
 
+        assert(d);
+        assert(c);
+
         r = queue_abandon(d->store, c->id, COMMAND_FAILED, "NODE_DISABLED",
                           "The node was disabled while it had the command", now_usec(CLOCK_REALTIME));
         if (r == 0)
@@ -187,6 +201,9 @@ static int give_back(Dispatcher *d, const Command *c) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_(command_done) Command now = COMMAND_NULL;
         int r;
+
+        assert(d);
+        assert(c);
 
         r = store_begin(d->store, &tx);
         if (r < 0)

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* Ended commands become ended runs. A command is settled once, in one transaction with its run's end, its
+ * last line of log and the end of its capabilities: killed in between, the dispatcher finds it unsettled
+ * and does all of it again. Words to the journal and the bus follow the commit, so nobody is told what did
+ * not happen. */
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -83,6 +89,11 @@ static int settle_run(Dispatcher *d, const Run *run, const Command *c, Outcome *
         _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
         int r;
 
+        assert(d);
+        assert(run);
+        assert(c);
+        assert(ret);
+
         r = run_targets_get(d->store, run->id, &targets);
         if (r < 0)
                 return r;
@@ -103,6 +114,9 @@ static int settle(Dispatcher *d, const Command *c) {
         _cleanup_(run_done) Run run = RUN_NULL;
         bool ended = false;
         int r;
+
+        assert(d);
+        assert(c);
 
         r = store_begin(d->store, &tx);
         if (r < 0)

@@ -32,6 +32,8 @@ static int expire(Dispatcher *d, const Stamp *stamp) {
         bool blind;
         int r;
 
+        assert(d);
+
         r = queue_expire(d->store, stamp, now_wall(), &list);
         if (r < 0)
                 return r;
@@ -67,6 +69,8 @@ static void forget_seen(Dispatcher *d, usec_t now) {
 static int remember_seen(Dispatcher *d, uint64_t node_id, usec_t now) {
         Seen *grown;
 
+        assert(d);
+
         for (size_t i = 0; i < d->n_seen; i++)
                 if (d->seen[i].node_id == node_id) {
                         d->seen[i].mono = now;
@@ -99,6 +103,8 @@ static int node_set_prepare(NodeSet *set, size_t max) {
 static int look_for_old_tokens(Dispatcher *d) {
         usec_t now = now_wall();
         int r;
+
+        assert(d);
 
         r = node_set_prepare(&d->token_old, TOKEN_OLD_MAX);
         if (r < 0)
@@ -133,6 +139,9 @@ static NodeView view_node(const Dispatcher *d, const Node *node, const ApiStamp 
         usec_t seen = seen_at(d, node->id);
         bool this_boot;
 
+        assert(d);
+        assert(now);
+
         if (seen > 0 && (!streq(heard.boot_id, now->boot_id) || seen > heard.mono)) {
                 heard = *now;
                 heard.mono = seen;
@@ -166,6 +175,10 @@ static void tell_node(Dispatcher *d, const Node *node, const NodeVerdict *v) {
 }
 
 static void tell_health(Dispatcher *d, const Node *node, const NodeVerdict *v, const NodeHealthNote *note) {
+        assert(node);
+        assert(v);
+        assert(note);
+
         if (v->health == HEALTH_DEGRADED)
                 log_struct(LOG_WARNING,
                            v->reasons & 1U << REASON_DUPLICATE ? MESSAGE_NODE_DUPLICATE : NULL,
@@ -182,6 +195,9 @@ static int note_verdict(Dispatcher *d, const Node *node, const NodeVerdict *v) {
         NodeHealthNote note = { .health = v->health, .reason = first < 0 ? NULL : node_reason_text(first) };
         _cleanup_(freep) char *reasons = NULL;
         int r;
+
+        assert(d);
+        assert(node);
 
         r = health_reasons_format(v->reasons, node->health_reasons, now_wall(), &reasons);
         if (r < 0)
@@ -225,6 +241,8 @@ static int judge_nodes(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
         uint64_t after = 0;
         unsigned online = 0;
 
+        assert(d);
+
         for (;;) {
                 _cleanup_(node_list_done) NodeList list = NODE_LIST_NULL;
                 int r;
@@ -253,6 +271,8 @@ static int judge_nodes(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
 
 static int read_stamps(Dispatcher *d, ApiStamp *ret_api, Stamp *ret_now) {
         int r;
+
+        assert(d);
 
         r = stamp_now(ret_now);
         if (r < 0)

@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* One timer, for the earliest elapse of all schedules, and one table in memory that is read again whenever
+ * the store's data_version says that somebody wrote. Each elapse becomes its run and the schedule's next
+ * time in one commit: killed before it, the scheduler decides the same again; killed behind it, it finds it
+ * done.
+ *
+ * The wall clock may be set while we wait: a timerfd tells, and the table is looked at again. A timer that
+ * fires late, or a machine that slept, is what catch-up is for (decide.c). */
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
