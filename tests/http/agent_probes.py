@@ -186,9 +186,16 @@ class Probes(unittest.TestCase):
 
     def test_an_answer_after_the_end(self):
         """It is acknowledged and goes nowhere."""
-        command = self.hang_up()
-        self.agent.result({'id': command, 'attempt': 1}, 'succeeded', result={'entries': []})
+        claim = in_background(self.agent.claim_one)
+        with socket.create_connection(('127.0.0.1', SUITE.port)) as s:
+            s.sendall(
+                f'GET /api/v1/{self.path} HTTP/1.1\r\nHost: x\r\n'
+                f'Authorization: Bearer {SUITE.client.token}\r\n\r\n'.encode()
+            )
+            command = claim()
         wait_until(lambda: self.states() == [7], 10, 'the end of the command')
+        self.agent.result(command, 'succeeded', result={'entries': []})
+        self.assertEqual(self.states(), [7])
 
 
 if __name__ == '__main__':
