@@ -163,11 +163,15 @@ class Probes(unittest.TestCase):
     def test_the_limit(self):
         """After 15 s nobody waits, and nothing is left to be carried out."""
         start = time.monotonic()
-        waiting = self.ask()
-        error = self.refused(504, 'PROBE_TIMEOUT', waiting)
-        self.assertGreater(time.monotonic() - start, 14)
-        self.assertIn('15 s', error.message)
-        wait_until(lambda: self.states() == [7], 10, 'the end of the command')
+        client = Client(SUITE.server, SUITE.client.token)
+        test = in_background(
+            client.post, f'targets/{self.node.target}/test', {'node_id': self.node.id}
+        )
+        for waiting in (self.ask(), test):
+            error = self.refused(504, 'PROBE_TIMEOUT', waiting)
+            self.assertGreater(time.monotonic() - start, 14)
+            self.assertIn('15 s', error.message)
+        wait_until(lambda: self.states() == [7, 7], 10, 'the end of the commands')
         self.assertEqual(self.agent.claim(), [])
 
     def test_probes_have_places_of_their_own(self):

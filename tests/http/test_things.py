@@ -4,7 +4,6 @@
 runs wait."""
 
 import pathlib
-import signal
 import sqlite3
 import unittest
 
@@ -477,17 +476,6 @@ class WithAgent(HttpCase):
         )
         self.assertIn('backupx_nodes_online 1\n', text)
         self.assertIn('backupx_waiting_agents 1\n', text)
-
-    def test_an_agent_that_does_not_answer(self):
-        target = self.suite.make_target('frozen')
-        agent = self.suite.processes['agent'].process
-        agent.send_signal(signal.SIGSTOP)
-        try:
-            answer = self.refused(504, 'PROBE_TIMEOUT', 'POST', f'targets/{target}/test', {})
-            self.assertIn('15 s', answer['message'])
-        finally:
-            agent.send_signal(signal.SIGCONT)
-        self.suite.wait_online()
 
 
 if __name__ == '__main__':
