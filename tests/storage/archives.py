@@ -17,6 +17,9 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib'), str(ROOT / 'tests' / 'tools')]
+if 'ASAN_OPTIONS' in os.environ:
+    # The search for leaks does not go together with strace, which injects the faults.
+    os.environ['ASAN_OPTIONS'] += ':detect_leaks=0'
 BUILD = pathlib.Path(os.environ.get('BACKUPX_BUILD') or ROOT / 'build').resolve()
 ARCHIVE_TOOL = BUILD / 'tests' / 'storage' / 'archive-tool'
 RESTORE_TOOL = BUILD / 'tests' / 'storage' / 'restore-tool'
