@@ -150,6 +150,8 @@ static int add_option(Cli *c, json_t *body, const Given *given, bool first) {
         case OPTION_NUMBER:
                 return add_number(c, body, given);
         case OPTION_LIST:
+                if (isempty(given->value)) /* none of them */
+                        return body_set(body, field, json_array());
                 return add_to_list(body, field, first, json_string(given->value));
         case OPTION_PATHS:
                 return add_to_list(body, field, first, json_from_path(given->value));

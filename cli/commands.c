@@ -50,7 +50,7 @@ static const Option wait_options[] = { WAIT };
 #define NODE_OPTIONS \
         { 0, "description", OPTION_STRING, "TEXT", "description", NULL, "a note for people" }, \
         { 'l', "label", OPTION_LIST, "LABEL", "labels", NULL, \
-          "a label that tasks may name; several times, all of them" }, \
+          "a label that tasks may name; several times: all of them; '' for none" }, \
         { 0, "max-jobs", OPTION_NUMBER, "N", "limits.jobs", NULL, \
           "jobs at a time, 0: as the agent says" }, \
         { 0, "bandwidth", OPTION_NUMBER, "BYTES", "limits.bandwidth", NULL, \

@@ -161,6 +161,9 @@ class NodeSuite(unittest.TestCase):
         listed = wait_until(lambda: reason in (text := run('nodes', 'list').stdout) and text, 30, 'the reason')
         for word in ('PENDING', 'TIMEOUTS', 'LAST ERROR', 'db, eu'):
             self.assertIn(word, listed)
+        run('nodes', 'edit', 'web-7', '--label', '')
+        self.assertEqual(self.suite.client.get(f'nodes/{shown["id"]}')['labels'], [])
+        run('nodes', 'edit', 'web-7', '--label', 'db')
         source = self.suite.folder / 'source0'
         run('tasks', 'create', 'pooled', '--node-label', 'db', '--path', str(source), '--target', 'relay')
         run('tasks', 'run', 'pooled')

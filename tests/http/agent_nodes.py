@@ -316,6 +316,8 @@ class Health(Case):
 
     def test_other_key(self):
         wait_until(lambda: self.shown()['public_key'], what='the pinned key')
+        self.beat()  # by the clock of the daemons
+        self.wait_reasons()
         self.refused(409, 'NODE_KEY_MISMATCH', self.beat, public_key=new_public_key())
         self.wait_reasons('KEY_MISMATCH')
         self.beat()
