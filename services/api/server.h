@@ -27,7 +27,7 @@ typedef struct Conn Conn;
 typedef struct Request Request;
 
 /* Request line and headers, with what MHD keeps of a connection: a session cookie and a long path fit. */
-#define SERVER_CONNECTION_MEMORY (8U * 1024)
+#define SERVER_CONNECTION_MEMORY (6U * 1024)
 /* Silence on a connection, idle keep-alive included. Agents speak every 15 s. */
 #define SERVER_SILENCE_SEC 60U
 /* From the connection (or the end of the answer before) to the end of the headers: longer than the silence

@@ -21,7 +21,13 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 
-from suite import DAEMONS, Suite, build_folder, wait_until  # noqa: E402 pylint: disable=wrong-import-position
+from suite import (  # noqa: E402 pylint: disable=wrong-import-position
+    DAEMONS,
+    Suite,
+    TlsSuite,
+    build_folder,
+    wait_until,
+)
 
 GOAL_KIB = {False: 12, True: 20}
 GOAL_PROCESSOR = 10
@@ -231,7 +237,7 @@ def main():
     goals = Goals()
     environment = {'BACKUPX_LOG_LEVEL': 'notice',
                    'BACKUPX_SERVER_CONNECTIONS': options.agents * options.connections + 200}
-    with Suite(agent=False, environment=environment) as suite:
+    with (TlsSuite if options.tls else Suite)(agent=False, environment=environment) as suite:
         measure(suite, options, goals)
     return 0 if goals.missed == 0 or not options.strict else 1
 
