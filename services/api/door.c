@@ -16,7 +16,24 @@
 /* Who speaks HTTP to a port of HTTPS gets one answer and goes. */
 #define STRAYS_MAX 64U
 
+/* While a handshake waits for its client, libmicrohttpd 0.9.75 asks to be run at once for ever. What the
+ * client sends wakes us as well, so such turns are made rarely; but not that rarely while answers, too, may
+ * be what asks. */
+#define PAUSE_MIN_USEC (1 * USEC_PER_MSEC)
+#define PAUSE_MAX_USEC (64 * USEC_PER_MSEC)
+#define PAUSE_ANSWERS_USEC (USEC_PER_MSEC / 5)
+
 /* --- The loop ------------------------------------------------------------------------------------- */
+
+static usec_t next_pause(Door *d) {
+        if (d->kind != DOOR_TLS || d->handshakes == 0 || d->has_moved)
+                d->pause = 0;
+        else if (d->answers > 0)
+                d->pause = PAUSE_ANSWERS_USEC;
+        else
+                d->pause = MIN(MAX(2 * d->pause, PAUSE_MIN_USEC), PAUSE_MAX_USEC);
+        return d->pause;
+}
 
 /* The timer is left alone while it fires early enough: MHD's next time moves with every request, and setting
  * a timer costs as much as a small answer. */
@@ -35,21 +52,28 @@ static int run_again(Door *d) {
 
 int door_run(Door *d) {
         MHD_UNSIGNED_LONG_LONG ms;
+        usec_t pause;
 
         assert(d);
 
-        d->is_woken = false;
+        d->is_woken = d->has_moved = false;
         if (MHD_run(d->daemon) != MHD_YES)
                 return log_error_errno(EIO, "The HTTP server does not run: %m");
         if (d->is_woken)
                 return run_again(d);
         if (MHD_get_timeout(d->daemon, &ms) != MHD_YES)
                 return 0;
-        return ms == 0 ? run_again(d) : plan_run(d, ms * USEC_PER_MSEC);
+        if (ms > 0)
+                return plan_run(d, ms * USEC_PER_MSEC);
+        pause = next_pause(d);
+        return pause > 0 ? plan_run(d, pause) : run_again(d);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        return door_run(ASSERT_PTR(userdata));
+        Door *d = ASSERT_PTR(userdata);
+
+        d->pause = 0;
+        return door_run(d);
 }
 
 static int on_again(sd_event_source *source, void *userdata) {
@@ -110,12 +134,16 @@ static Conn *find_conn(struct MHD_Connection *connection) {
 /* The request line has come: what this gives is *context in the calls below. MHD's own decoding of the
  * target is not used: it would turn %00 into the end of a string. */
 static void *on_line(void *userdata, const char *target, struct MHD_Connection *connection) {
-        const Door *d = ASSERT_PTR(userdata);
         _cleanup_(request_freep) Request *r = NULL;
         Conn *c = find_conn(connection);
+        Door *d = ASSERT_PTR(userdata);
 
+        d->has_moved = true;
         if (!c)
                 return NULL;
+        if (!c->was_used)
+                d->handshakes--;
+        c->was_used = true;
         r = request_new(d->server, d->server->userdata);
         if (!r)
                 return NULL;
@@ -123,7 +151,6 @@ static void *on_line(void *userdata, const char *target, struct MHD_Connection *
         r->conn = c;
         if (request_begin(r, target) < 0)
                 return NULL;
-        c->was_used = true;
         if (d->server->is_stopping)
                 r->is_closing = true;
         request_free(c->request);
@@ -134,8 +161,10 @@ static void *on_line(void *userdata, const char *target, struct MHD_Connection *
 static enum MHD_Result on_access(void *userdata, struct MHD_Connection *connection, const char *url,
                                  const char *method, const char *version, const char *data, size_t *size,
                                  void **context) {
+        Door *d = ASSERT_PTR(userdata);
         size_t n = *size;
 
+        d->has_moved = true;
         if (!*context)
                 return MHD_NO;
         *size = 0;
@@ -149,6 +178,7 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
         *context = NULL;
         if (!c)
                 return;
+        conn_end_answer(c);
         c->request = request_free(c->request);
         conn_set_deadline(c, conn_request_time(c));
 }
@@ -208,6 +238,9 @@ int door_open(Door *d) {
         if (r < 0)
                 return r;
         r = sd_event_add_defer(d->server->event, &d->again, on_again, d);
+        /* After all others: it may be due in every turn of the loop, and nobody else would get one. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(d->again, SD_EVENT_PRIORITY_NORMAL + 10);
         if (r < 0)
                 return r;
         d->timer_at = USEC_INFINITY;

@@ -174,6 +174,8 @@ static bool queue_response(Request *r) {
         log_answer(r);
         metrics_count_request(&r->api->metrics, http_class(r), r->status);
         conn_set_deadline(r->conn, answer_time(r));
+        if (r->answer_size != MHD_SIZE_UNKNOWN)
+                conn_begin_answer(r->conn);
         MHD_destroy_response(r->response);
         r->response = NULL;
         return queued == MHD_YES;

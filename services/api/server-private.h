@@ -24,8 +24,12 @@ typedef struct Door {
         DoorKind kind;
         struct MHD_Daemon *daemon; /* NULL: closed */
         sd_event_source *io, *again, *timer;
-        usec_t timer_at; /* monotonic; USEC_INFINITY: it is off */
-        bool is_woken;   /* a connection was resumed: run again at once */
+        usec_t timer_at;     /* monotonic; USEC_INFINITY: it is off */
+        bool is_woken;       /* a connection was resumed: run again at once */
+        bool has_moved;      /* MHD called us: what it does now leads somewhere */
+        unsigned handshakes; /* connections that have not asked for anything yet */
+        unsigned answers;    /* on their way, streams aside */
+        usec_t pause;        /* before the next turn without an event, see door.c */
 } Door;
 
 struct Conn {
@@ -37,6 +41,7 @@ struct Conn {
         usec_t deadline;       /* monotonic */
         unsigned slot;         /* ADDRESS_SLOTS: not counted */
         bool was_used;         /* a request came */
+        bool is_answering;
 };
 
 typedef struct Listen {
@@ -83,6 +88,7 @@ unsigned server_address_slot(const Server *s, const struct sockaddr *address);
 /* Whether its address may have one connection more. */
 bool server_has_room_for(const Server *s, const struct sockaddr *address);
 /* NULL: out of memory. */
+void conn_end_answer(Conn *c);
 Conn *conn_open(Door *d, struct MHD_Connection *connection);
 void conn_close(Conn *c);
 

@@ -57,6 +57,22 @@ void conn_set_deadline(Conn *c, usec_t delay) {
         c->deadline = usec_add(now_usec(CLOCK_MONOTONIC), delay);
 }
 
+void conn_begin_answer(Conn *c) {
+        assert(c);
+
+        if (!c->is_answering)
+                c->door->answers++;
+        c->is_answering = true;
+}
+
+void conn_end_answer(Conn *c) {
+        assert(c);
+
+        if (c->is_answering)
+                c->door->answers--;
+        c->is_answering = false;
+}
+
 bool conn_is_tls(const Conn *c) {
         assert(c);
 
@@ -150,6 +166,7 @@ Conn *conn_open(Door *d, struct MHD_Connection *connection) {
                 s->slots[c->slot]++;
         if (d->kind == DOOR_TLS)
                 c->identity = tls_identity_ref(s->identity);
+        d->handshakes++;
         conn_set_deadline(c, s->request_usec);
         listen_fit(s);
         return c;
@@ -159,6 +176,9 @@ void conn_close(Conn *c) {
         Server *s = ASSERT_PTR(c)->door->server;
 
         request_free(c->request);
+        conn_end_answer(c);
+        if (!c->was_used)
+                c->door->handshakes--;
         if (c->slot < ADDRESS_SLOTS)
                 s->slots[c->slot]--;
         if (c->prev)

@@ -75,6 +75,9 @@ unsigned server_connections(const Server *s);
 /* After MHD_resume_connection(): the epoll set of 0.9.75 does not tell of it. */
 void server_wake(Server *s);
 
+/* An answer of known size is on its way. */
+void conn_begin_answer(Conn *c);
+
 /* Whether the client speaks TLS with us; and whether it should, but does not. */
 bool conn_is_tls(const Conn *c);
 bool conn_is_stray(const Conn *c);
