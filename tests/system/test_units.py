@@ -383,7 +383,7 @@ class Units(unittest.TestCase):
         self.assertRegex(journal, r'ok +jobs +systemd starts them')
         self.assertRegex(journal, r'ok +reading +Jobs can read every file')
         guest.wait(lambda: (guest.get('nodes/1')['last_check'] or {}).get('source') == 'agent')
-        self.assertIn('tar', guest.get('nodes/1')['host']['tools'])
+        guest.wait(lambda: 'tar' in guest.get('nodes/1')['host']['tools'], what='the tools being told')
         guest.shell('install -d /etc/backupx-agent; echo nonsense: 1 >/etc/backupx-agent/policy.yaml')
         result, journal = self.check()
         self.assertNotEqual(result.returncode, 0)
