@@ -203,9 +203,16 @@ class Guest:
             os.kill(int(leader), signal.SIGKILL)
         except ProcessLookupError:
             return
-        gone = pathlib.Path(f'/proc/{leader}/root/proc')
+        self.process.kill()
+        self.process.wait()
+        stat = pathlib.Path(f'/proc/{leader}/stat')
         deadline = time.monotonic() + 10
-        while gone.exists() and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            try:
+                if stat.read_text().rpartition(')')[2].split()[0] == 'Z':
+                    return
+            except (FileNotFoundError, ProcessLookupError):
+                return
             time.sleep(0.02)
 
     def close(self):
