@@ -39,18 +39,23 @@ const char *self_enroll_trouble(const SelfEnroll *e) {
         return e->trouble;
 }
 
+/* Asks again only after the pause, and tells why once. */
+static void put_off(SelfEnroll *e, usec_t pause, const char *why) {
+        e->not_before = usec_add(now_usec(CLOCK_MONOTONIC), pause);
+        if (streq_ptr(e->trouble, why))
+                return;
+        log_error("The master does not enrol this host: %s", why);
+        (void) !free_and_strdup(&e->trouble, why);
+}
+
 static void refused(SelfEnroll *e, const Reply *reply) {
         usec_t pause = backoff_next(&e->backoff, random_u32());
-        const char *why = strempty(reply->message);
+        bool later = reply->verdict == REPLY_RETRY;
 
-        if (reply->verdict != REPLY_RETRY)
+        if (!later)
                 pause = usec_add(pause, REFUSED_PAUSE);
-        e->not_before = usec_add(now_usec(CLOCK_MONOTONIC), MAX(pause, reply->retry_after));
-        if (!streq_ptr(e->trouble, why)) {
-                log_error("The master does not enrol this host: %s", why);
-                (void) !free_and_strdup(&e->trouble, why);
-        }
-        e->done(reply->verdict == REPLY_RETRY ? SELF_ENROLL_LATER : SELF_ENROLL_REFUSED, e->userdata);
+        put_off(e, MAX(pause, reply->retry_after), strempty(reply->message));
+        e->done(later ? SELF_ENROLL_LATER : SELF_ENROLL_REFUSED, e->userdata);
 }
 
 static void on_answer(const Reply *reply, void *userdata) {
@@ -63,8 +68,12 @@ static void on_answer(const Reply *reply, void *userdata) {
                 refused(e, reply);
                 return;
         }
-        if (enroll_keep_token(e->state_fd, reply, e->token) < 0)
-                return; /* it said why; asked again, the master gives another one */
+        if (enroll_keep_token(e->state_fd, reply, e->token) < 0) {
+                /* Asked again, the master makes another token: not often. */
+                put_off(e, REFUSED_PAUSE, "Its answer could not be kept; the journal says why");
+                e->done(SELF_ENROLL_LATER, e->userdata);
+                return;
+        }
         log_notice("This host was enrolled at %s", master_url(e->master));
         e->trouble = mfree(e->trouble);
         e->done(SELF_ENROLL_DONE, e->userdata);
@@ -107,8 +116,10 @@ void self_enroll_try(SelfEnroll *e, const char *token) {
         erase_and_free(e->token);
         e->token = strdup(token);
         r = e->token ? ask(e, &failure) : -ENOMEM;
-        if (r < 0)
-                (void) log_failure(r, &failure, "Cannot enrol");
+        if (r >= 0)
+                return;
+        (void) log_failure(r, &failure, "Cannot enrol");
+        put_off(e, REFUSED_PAUSE, failure_message(&failure, r));
 }
 
 int self_enroll_new(Master *master, int state_fd, SelfEnrollDone done, void *userdata, SelfEnroll **ret) {

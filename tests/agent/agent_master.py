@@ -148,6 +148,15 @@ class MasterTrouble(AgentCase):
         self.wait_status('Connected to')
         self.assertEqual(self.master.count('/enroll'), 2)
 
+    def test_enrolled_without_a_token(self):
+        """An answer that cannot be used is not asked for again and again: each makes a token at the master."""
+        self.token.write_text('bxe_' + 'E' * 43)
+        self.master.script('/enroll', *[Reply(data={'node': {'id': 7, 'name': 'test-node'}})] * 5)
+        self.start()
+        self.wait_status('Its answer could not be kept')
+        time.sleep(5)  # longer than it waits between two looks at the file
+        self.assertEqual(self.master.count('/enroll'), 1)
+
     def test_refused_link_of_an_enrolled_host(self):
         """The link in the file was used long ago, and somebody enrolled the host by hand since."""
         self.token.write_text('bxe_' + 'E' * 43)
