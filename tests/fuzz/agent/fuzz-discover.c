@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        _cleanup_(freep) char *text = strndup((const char *) data, size), *value = NULL;
+        _cleanup_(freep) char *text = memdup0(data, size), *value = NULL;
         const char *path;
 
         CHECK(text);
