@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent under the real daemons: whatever happens to it or its jobs, the run's state tells the truth."""
 
+import base64
 import os
 import pathlib
 import signal
@@ -28,11 +29,9 @@ class AgentInSuite(unittest.TestCase):
             cls.suite.start()
             cls.source = cls.suite.folder / 'source'
             cls.source.mkdir()
-            block = os.urandom(MIB)
+            # Text of random letters keeps a strong compression busy for seconds, however fast the disk is.
             for i in range(4):
-                with open(cls.source / f'file{i}', 'wb') as file:
-                    for _ in range(12):
-                        file.write(block)
+                (cls.source / f'file{i}').write_bytes(base64.b64encode(os.urandom(9 * MIB // 4)))
             cls.small = cls.suite.folder / 'small'
             (cls.small / 'secret').mkdir(parents=True)
             (cls.small / 'open').write_text('open')

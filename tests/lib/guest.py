@@ -14,6 +14,8 @@ import uuid
 from processes import Failed, clean_environment
 
 HIERARCHIES = ('/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified')
+# As a login of root has it, whatever ours is.
+ROOT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 # What boots in a container of this machine's packages and has nothing to do with us.
 UNWANTED = (
     'multi-user.target.wants',
@@ -160,7 +162,7 @@ class Guest:
             errors='surrogateescape',
             check=False,
             timeout=timeout,
-            env=clean_environment(LC_ALL='C.UTF-8'),
+            env=clean_environment(LC_ALL='C.UTF-8', PATH=ROOT_PATH),
         )
         if check and result.returncode != 0:
             raise Failed(
