@@ -135,3 +135,19 @@ int bus_sender_may(sd_bus_message *m, BusRight right, sd_bus_error *reterr) {
                                         "changing is left to root; use the backupx command instead");
         return -EACCES;
 }
+
+int bus_take(sd_bus_message *m, BusRight right, sd_bus_error *reterr, const char *types, ...) {
+        va_list ap;
+        int r;
+
+        assert(m);
+        assert(types);
+
+        r = bus_sender_may(m, right, reterr);
+        if (r < 0)
+                return r;
+        va_start(ap, types);
+        r = sd_bus_message_readv(m, types, ap);
+        va_end(ap);
+        return r;
+}

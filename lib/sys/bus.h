@@ -42,6 +42,10 @@ typedef enum BusRight {
  */
 int bus_sender_may(sd_bus_message *m, BusRight right, sd_bus_error *reterr) _warn_unused_;
 
+/* How a method begins: the same question, and then what the call carries, as sd_bus_message_read() gives it.
+ * Strings belong to the message. */
+int bus_take(sd_bus_message *m, BusRight right, sd_bus_error *reterr, const char *types, ...) _warn_unused_;
+
 /* --- Doors ----------------------------------------------------------------------------------------- */
 
 typedef struct BusDoors BusDoors;

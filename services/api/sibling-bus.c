@@ -204,6 +204,17 @@ static int watch_client(Question *q) {
         return r == -EPERM ? 0 : r; /* not a socket: nothing to watch */
 }
 
+/* The bus has taken the question, or refused it. */
+static int wait_for_answer(Request *r, Question **q, int error) {
+        assert(q && *q);
+
+        if (error < 0)
+                return error;
+        (*q)->is_called = true;
+        request_suspend(r, on_cancel, TAKE_PTR(*q));
+        return 0;
+}
+
 int sibling_queue_run(Request *r, const char *json, SiblingReply reply) {
         _cleanup_(question_freep) Question *q = question_new(r, reply);
         int error;
@@ -213,13 +224,9 @@ int sibling_queue_run(Request *r, const char *json, SiblingReply reply) {
 
         if (!q)
                 return -ENOMEM;
-        q->is_called = true;
         error = bus_peer_call_async(r->api->siblings->scheduler, BUS_SCHEDULER_INTERNAL, "QueueRun",
                                     on_reply, q, "s", json);
-        if (error < 0)
-                return error;
-        request_suspend(r, on_cancel, TAKE_PTR(q));
-        return 0;
+        return wait_for_answer(r, &q, error);
 }
 
 int sibling_cancel_run(Request *r, uint64_t run_id, const char *by, SiblingReply reply) {
@@ -231,13 +238,9 @@ int sibling_cancel_run(Request *r, uint64_t run_id, const char *by, SiblingReply
 
         if (!q)
                 return -ENOMEM;
-        q->is_called = true;
         error = bus_peer_call_async(r->api->siblings->dispatcher, BUS_DISPATCHER_INTERNAL, "CancelRun",
                                     on_reply, q, "ts", run_id, by);
-        if (error < 0)
-                return error;
-        request_suspend(r, on_cancel, TAKE_PTR(q));
-        return 0;
+        return wait_for_answer(r, &q, error);
 }
 
 int sibling_drain(Request *r, uint64_t node_id, bool draining, const char *by, SiblingReply reply) {
@@ -249,13 +252,9 @@ int sibling_drain(Request *r, uint64_t node_id, bool draining, const char *by, S
 
         if (!q)
                 return -ENOMEM;
-        q->is_called = true;
         error = bus_peer_call_async(r->api->siblings->dispatcher, BUS_DISPATCHER_INTERNAL, "DrainNode",
                                     on_reply, q, "tbs", node_id, draining, by);
-        if (error < 0)
-                return error;
-        request_suspend(r, on_cancel, TAKE_PTR(q));
-        return 0;
+        return wait_for_answer(r, &q, error);
 }
 
 int sibling_probe(Request *r, const char *json, SiblingReply reply) {
@@ -267,7 +266,7 @@ int sibling_probe(Request *r, const char *json, SiblingReply reply) {
 
         if (!q)
                 return -ENOMEM;
-        q->is_probe = q->is_called = true;
+        q->is_probe = true;
         error = event_add_timer(r->api->event, &q->timer, PROBE_TIMEOUT_USEC, on_probe_timeout, q);
         if (error >= 0)
                 error = watch_client(q);
@@ -275,10 +274,7 @@ int sibling_probe(Request *r, const char *json, SiblingReply reply) {
                 return error;
         error = bus_peer_call_async(r->api->siblings->dispatcher, BUS_DISPATCHER_INTERNAL, "Probe", on_reply,
                                     q, "s", json);
-        if (error < 0)
-                return error;
-        request_suspend(r, on_cancel, TAKE_PTR(q));
-        return 0;
+        return wait_for_answer(r, &q, error);
 }
 
 /* --- Rings ---------------------------------------------------------------------------------------- */

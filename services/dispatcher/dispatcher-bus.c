@@ -207,10 +207,7 @@ static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error)
         uint64_t run;
         int r;
 
-        r = sd_bus_message_read(m, "t", &run);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "t", &run);
         if (r < 0)
                 return r;
         r = name_caller(m, &by);
@@ -230,10 +227,7 @@ static int method_cancel_run(sd_bus_message *m, void *userdata, sd_bus_error *er
         uint64_t run;
         int r;
 
-        r = sd_bus_message_read(m, "ts", &run, &json);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "ts", &run, &json);
         if (r < 0)
                 return r;
         r = actor_parse(json, &by, &failure);
@@ -260,10 +254,7 @@ static int set_draining(sd_bus_message *m, Dispatcher *d, bool draining, sd_bus_
         uint64_t node;
         int r;
 
-        r = sd_bus_message_read(m, "t", &node);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "t", &node);
         if (r < 0)
                 return r;
         r = name_caller(m, &by);
@@ -291,10 +282,7 @@ static int method_probe(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         const char *json;
         int r;
 
-        r = sd_bus_message_read(m, "s", &json);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "s", &json);
         if (r < 0)
                 return r;
         r = probe_request_parse(json, &request, &failure);
@@ -313,10 +301,7 @@ static int method_cancel_probe(sd_bus_message *m, void *userdata, sd_bus_error *
         uint64_t command;
         int r;
 
-        r = sd_bus_message_read(m, "t", &command);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "t", &command);
         if (r < 0)
                 return r;
         r = dispatcher_cancel_probe(d, command);
@@ -331,10 +316,7 @@ static int method_pin_key(sd_bus_message *m, void *userdata, sd_bus_error *error
         uint64_t node;
         int r;
 
-        r = sd_bus_message_read(m, "ts", &node, &recipient);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "ts", &node, &recipient);
         if (r < 0)
                 return r;
         r = dispatcher_pin_key(d, node, recipient);
@@ -348,10 +330,7 @@ static int method_node_seen(sd_bus_message *m, void *userdata, sd_bus_error *err
         uint64_t node;
         int r;
 
-        r = sd_bus_message_read(m, "t", &node);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "t", &node);
         if (r < 0)
                 return r;
         r = dispatcher_node_seen(d, node);
@@ -368,10 +347,7 @@ static int method_drain_node(sd_bus_message *m, void *userdata, sd_bus_error *er
         uint64_t node;
         int draining, r;
 
-        r = sd_bus_message_read(m, "tbs", &node, &draining, &json);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "tbs", &node, &draining, &json);
         if (r < 0)
                 return r;
         r = actor_parse(json, &by, &failure);

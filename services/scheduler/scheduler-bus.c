@@ -67,10 +67,7 @@ static int method_next_elapse(sd_bus_message *m, void *userdata, sd_bus_error *e
         uint64_t task;
         int r;
 
-        r = sd_bus_message_read(m, "t", &task);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_READ, error);
+        r = bus_take(m, BUS_READ, error, "t", &task);
         if (r < 0)
                 return r;
         e = schedules_find(&s->schedules, task);
@@ -110,10 +107,7 @@ static int method_run_now(sd_bus_message *m, void *userdata, sd_bus_error *error
         Scheduler *s = ASSERT_PTR(userdata);
         int r;
 
-        r = sd_bus_message_read(m, "t", &request.task_id);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "t", &request.task_id);
         if (r < 0)
                 return r;
         r = name_caller(m, &request.by.username);
@@ -129,10 +123,7 @@ static int method_queue_run(sd_bus_message *m, void *userdata, sd_bus_error *err
         const char *json;
         int r;
 
-        r = sd_bus_message_read(m, "s", &json);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_CHANGE, error);
+        r = bus_take(m, BUS_CHANGE, error, "s", &json);
         if (r < 0)
                 return r;
         r = run_request_parse(json, &request, &failure);
@@ -201,10 +192,7 @@ static int method_test_expression(sd_bus_message *m, void *userdata, sd_bus_erro
         uint32_t n;
         int r;
 
-        r = sd_bus_message_read(m, "ssu", &text, &zone, &n);
-        if (r < 0)
-                return r;
-        r = bus_sender_may(m, BUS_READ, error);
+        r = bus_take(m, BUS_READ, error, "ssu", &text, &zone, &n);
         if (r < 0)
                 return r;
         r = timetable_new(text, zone, &timetable, &failure);
