@@ -203,7 +203,7 @@ class Proxied(unittest.TestCase):
         node.agent.accept(commands[0])
         node.agent.result(commands[0])
 
-    @unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'takes 50 s')
+    @unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'long rounds: takes 50 s')
     def test_long_poll_to_its_end(self):
         node = FakeNode(SUITE)
         self.addCleanup(node.close)

@@ -90,7 +90,7 @@ class NodeSuite(unittest.TestCase):
         # 6 MiB; what may follow at once after a pause is a quarter of a second's, of each job.
         self.assertGreater(time.monotonic() - start, 5)
 
-    @unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'only in long rounds')
+    @unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'long rounds: takes a minute')
     def test_limit_goes(self):
         """A job that runs hears of its new share."""
         self.limit(bandwidth=256 << 10)

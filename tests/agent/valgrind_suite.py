@@ -19,7 +19,7 @@ from suite import DAEMONS, Suite, wait_until  # noqa: E402 pylint: disable=wrong
 PATIENCE = 600
 
 
-@unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'a long round')
+@unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'long rounds: valgrind is slow')
 @unittest.skipUnless(shutil.which('valgrind'), 'needs valgrind')
 @unittest.skipIf('ASAN_OPTIONS' in os.environ, 'the sanitizers look for the same, and do not go together with it')
 class Valgrind(unittest.TestCase):

@@ -377,7 +377,7 @@ class Confinement(Case):
         self.assertEqual(self.job.code('GET', key), (401, 'RELAY_TOKEN_INVALID'))
         self.assertEqual(self.job.part(key, upload, 0, b'x'), 401)
 
-    @unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'the sweep comes once a minute')
+    @unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'long rounds: the sweep comes once a minute')
     def test_sweep(self):
         self.job.begin(self.prefix + 'data')
         self.assertEqual(len(self.staged()), 1)

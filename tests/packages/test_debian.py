@@ -199,7 +199,7 @@ def next_version(deb, folder):
     return later
 
 
-@unittest.skipUnless(LONG, 'building and installing them is for the long rounds')
+@unittest.skipUnless(LONG, 'long rounds: they are built and installed')
 class Cycle(unittest.TestCase):
     """One machine through the whole life of the packages, in the order of the tests."""
 

@@ -50,7 +50,7 @@ def debootstrap(name, mirror, options, script, root):
     return '' if result.returncode == 0 else result.stdout[-500:]
 
 
-@unittest.skipUnless(LONG, 'other distributions are fetched in the long rounds')
+@unittest.skipUnless(LONG, 'long rounds: other distributions are fetched')
 class Distributions(unittest.TestCase):
     """One master of this machine's own system, and a server of each distribution after the other."""
 
