@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "cli/api.h"
 #include "cli/settings.h"
+#include "cli/show.h"
+#include "cli/table.h"
 #include "crypto/pin.h"
 
 #define PAGE_QUERY "limit=200"
@@ -21,6 +23,7 @@ void cli_done(Cli *c) {
         free(c->ca_cert);
         free(c->pin);
         http_free(c->http);
+        json_decref(c->refusal);
         failure_done(&c->failure);
         *c = CLI_NULL;
 }
@@ -174,8 +177,11 @@ int cli_call(Cli *c, const char *method, const char *path, const json_t *body, j
         r = parse_answer(c, received.status, &received.body, &answer);
         if (r < 0)
                 return r;
-        if (received.status < 200 || received.status > 299)
+        if (received.status < 200 || received.status > 299) {
+                json_decref(c->refusal);
+                c->refusal = json_incref(answer);
                 return answer_failed(c, received.status, answer);
+        }
         if (ret_data)
                 *ret_data = json_incref(json_object_get(answer, "data"));
         return 0;
@@ -304,10 +310,31 @@ int cli_find(Cli *c, const char *noun, const char *name, uint64_t *ret_id) {
                            "None of the %s is called '%s': see backupx %s list", noun, name, noun);
 }
 
+/* The objects that stand in the way, one a line. */
+static void print_tasks(const json_t *refusal) {
+        const json_t *tasks = json_object_get(refusal, "tasks");
+        json_t *task;
+        size_t i;
+
+        json_array_foreach(tasks, i, task) {
+                const char *name = json_string_value(json_object_get(task, "name"));
+                _cleanup_(freep) char *printable = NULL;
+
+                if (name && text_safe(name, &printable) >= 0)
+                        fprintf(stderr, "  task %" JSON_INTEGER_FORMAT "  %s\n",
+                                json_integer_value(json_object_get(task, "id")), printable);
+        }
+        if (json_is_true(json_object_get(refusal, "more")))
+                fprintf(stderr, "  and more: backupx tasks list\n");
+}
+
 int cli_fail(Cli *c, int error) {
         assert(c);
 
         fprintf(stderr, "backupx: %s\n", failure_message(&c->failure, error));
+        print_tasks(c->refusal);
+        if (c->json && c->refusal && show_json(c->refusal) < 0)
+                return EXIT_ERROR;
         if (streq(c->failure.code, "USAGE"))
                 return EXIT_USAGE;
         switch (-error) {

@@ -15,9 +15,10 @@ typedef struct Cli {
         char *ca_cert;
         char *pin; /* of the server's key; NULL: its certificate is checked */
         bool insecure;
-        bool json;  /* print what the server sent */
-        bool quiet; /* nothing but errors and what was asked for */
-        Http *http; /* made at the first call */
+        bool json;       /* print what the server sent */
+        bool quiet;      /* nothing but errors and what was asked for */
+        Http *http;      /* made at the first call */
+        json_t *refusal; /* what the server said when it refused last; NULL: nothing */
         Failure failure;
 } Cli;
 
@@ -46,5 +47,5 @@ int cli_list(Cli *c, const char *path, size_t max, json_t **ret_items) _warn_unu
  * is in the list at noun. -ENOENT with a sentence. */
 int cli_find(Cli *c, const char *noun, const char *name, uint64_t *ret_id) _warn_unused_;
 
-/* Prints why and gives the exit status for error. */
+/* Prints why, and with --json what the server said, and gives the exit status for error. */
 int cli_fail(Cli *c, int error) _warn_unused_;

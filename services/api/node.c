@@ -16,8 +16,28 @@
 #include "services/api/page.h"
 #include "services/api/sibling.h"
 
-/* Names of tasks in one refusal: who has more looks at the list. */
-#define TASKS_NAMED_MAX 20U
+/* Tasks in one refusal, for programs; whoever has more reads tasks?node_id=. */
+#define TASKS_LISTED_MAX 200U
+/* Of them in its sentence. */
+#define TASKS_NAMED_MAX 5U
+
+/* {"tasks":[{"id","name"},…],"more":bool} */
+static json_t *show_users(const TaskList *tasks) {
+        _cleanup_json_ json_t *array = json_array(), *users = json_object();
+
+        for (size_t i = 0; i < MIN(tasks->n, TASKS_LISTED_MAX); i++) {
+                const Task *t = &tasks->items[i];
+                json_t *task = json_pack("{s:I, s:o}", "id", (json_int_t) t->id, "name",
+                                         json_from_string(t->name));
+
+                if (json_append(array, task) < 0)
+                        return NULL;
+        }
+        if (json_set(users, "tasks", TAKE_PTR(array)) < 0 ||
+            json_set(users, "more", json_boolean(tasks->n > TASKS_LISTED_MAX)) < 0)
+                return NULL;
+        return TAKE_PTR(users);
+}
 
 static int fail_in_use(Request *r, const Node *node) {
         _cleanup_(task_list_done) TaskList tasks = TASK_LIST_NULL;
@@ -27,7 +47,7 @@ static int fail_in_use(Request *r, const Node *node) {
         assert(r);
         assert(node);
 
-        error = tasks_list_of_node(r->api->store, node->id, 0, TASKS_NAMED_MAX + 1, &tasks);
+        error = tasks_list_of_node(r->api->store, node->id, 0, TASKS_LISTED_MAX + 1, &tasks);
         for (size_t i = 0; i < MIN(tasks.n, TASKS_NAMED_MAX) && error >= 0; i++)
                 error = buffer_printf(&names, "%s%s", i > 0 ? ", " : "", tasks.items[i].name);
         if (error >= 0 && tasks.n > TASKS_NAMED_MAX)
@@ -38,9 +58,9 @@ static int fail_in_use(Request *r, const Node *node) {
                 return request_fail(r, ERROR_NODE_IN_USE,
                                     "Runs of the node %s have not ended: cancel them first, or wait.",
                                     node->name);
-        return request_fail(r, ERROR_NODE_IN_USE,
-                            "Tasks use the node %s: %s. Give them another node, or delete them first.",
-                            node->name, names.data);
+        return request_fail_with(r, ERROR_NODE_IN_USE, show_users(&tasks),
+                                 "Tasks use the node %s: %s. Give them another node, or delete them first.",
+                                 node->name, names.data);
 }
 
 int node_fail(Request *r, int outcome, const Node *node) {

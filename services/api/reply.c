@@ -126,7 +126,8 @@ int request_reply(Request *r, unsigned status, json_t *data) {
 
 /* --- Refusals ------------------------------------------------------------------------------------- */
 
-static int fail(Request *r, ApiError e, const char *field, const char *message) {
+/* more: further members of the answer, or NULL. */
+static int fail(Request *r, ApiError e, const char *field, const char *message, json_t *more) {
         _cleanup_json_ json_t *envelope = json_object();
         int error;
 
@@ -137,6 +138,8 @@ static int fail(Request *r, ApiError e, const char *field, const char *message) 
                 error = json_set(envelope, "message", json_from_string(strempty(message)));
         if (error >= 0 && field)
                 error = json_set(envelope, "field", json_from_string(field));
+        if (error >= 0 && more && json_object_update_missing(envelope, more) < 0)
+                error = -ENOMEM;
         if (error >= 0)
                 error = reply_json(r, api_error_status(e), envelope);
         if (error < 0) /* a bare status is better than a connection that breaks */
@@ -151,7 +154,7 @@ _printf_(4, 0) static int vfail(Request *r, ApiError e, const char *field, const
 
         if (vasprintf(&message, format, ap) < 0)
                 message = NULL;
-        return fail(r, e, field, message);
+        return fail(r, e, field, message, /* more= */ NULL);
 }
 
 int request_fail(Request *r, ApiError e, const char *format, ...) {
@@ -179,6 +182,21 @@ int request_fail_field(Request *r, ApiError e, const char *field, const char *fo
         error = vfail(r, e, field, format, ap);
         va_end(ap);
         return error;
+}
+
+int request_fail_with(Request *r, ApiError e, json_t *more, const char *format, ...) {
+        _cleanup_json_ json_t *kept = more;
+        _cleanup_(freep) char *message = NULL;
+        va_list ap;
+
+        assert(r);
+        assert(format);
+
+        va_start(ap, format);
+        if (vasprintf(&message, format, ap) < 0)
+                message = NULL;
+        va_end(ap);
+        return kept ? fail(r, e, /* field= */ NULL, message, kept) : -ENOMEM;
 }
 
 int request_fail_later(Request *r, ApiError e, usec_t after, const char *format, ...) {
@@ -209,7 +227,7 @@ int request_fail_failure(Request *r, int error, const Failure *failure) {
                 e = failure->field ? ERROR_FIELD_INVALID : ERROR_BODY_INVALID;
         if (e < 0)
                 return request_fail_errno(r, error);
-        return fail(r, e, failure->field, failure_message(failure, error));
+        return fail(r, e, failure->field, failure_message(failure, error), /* more= */ NULL);
 }
 
 int request_check(Request *r, int error, const Failure *failure) {

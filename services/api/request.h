@@ -110,6 +110,9 @@ int request_add_header(Request *r, const char *name, const char *value) _warn_un
 int request_fail(Request *r, ApiError error, const char *format, ...) _printf_(3, 4) _warn_unused_;
 int request_fail_field(Request *r, ApiError error, const char *field, const char *format, ...)
                 _printf_(4, 5) _warn_unused_;
+/* The same with further members for programs to read; takes more over, NULL is -ENOMEM. */
+int request_fail_with(Request *r, ApiError error, json_t *more, const char *format, ...)
+                _printf_(4, 5) _warn_unused_;
 /* A failure with a code that the table has; else what error means. */
 int request_fail_failure(Request *r, int error, const Failure *failure) _warn_unused_;
 /* The result of a check of what the client sent: 0 where error is none, else it answers with the failure and

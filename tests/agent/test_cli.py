@@ -247,6 +247,24 @@ class Cli(unittest.TestCase):
         )
         self.assertIn('column', text.stderr)
 
+    def test_14b_in_use(self):
+        """Whoever may not delete a node sees the tasks that use it, a program too."""
+        self.run_cli('nodes', 'create', 'busy')
+        for name in ('used-1', 'used-2'):
+            self.run_cli('tasks', 'create', name, '-p', '/etc', '-t', 'disk', '-n', 'busy', '-e', 'none')
+        ids = [self.json_cli('tasks', 'show', name)['id'] for name in ('used-1', 'used-2')]
+        refused = suite.cli('nodes', 'delete', 'busy', '--yes', check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (CONFLICT, ''))
+        self.assertEqual(
+            refused.stderr.splitlines()[1:], [f'  task {ids[0]}  used-1', f'  task {ids[1]}  used-2']
+        )
+        answer = json.loads(self.run_cli('nodes', 'delete', 'busy', '--yes', '--json', status=CONFLICT))
+        self.assertEqual(answer['code'], 'NODE_IN_USE')
+        self.assertEqual([task['id'] for task in answer['tasks']], ids)
+        for name in ('used-1', 'used-2'):
+            self.run_cli('tasks', 'delete', name, '--yes')
+        self.run_cli('nodes', 'delete', 'busy', '--yes')
+
     def test_15_hostile_names(self):
         """A name cannot drive the terminal."""
         self.run_cli('nodes', 'create', 'plain')

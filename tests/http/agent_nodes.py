@@ -199,7 +199,10 @@ class Settings(Case):
 
     def test_delete(self):
         error = self.refused(409, 'NODE_IN_USE', SUITE.client.delete, f'nodes/{self.node.id}')
-        self.assertIn(f'{self.node.name}-task', error.body['message'])
+        name = f'{self.node.name}-task'
+        self.assertIn(name, error.body['message'])
+        self.assertEqual(error.body['tasks'], [{'id': self.node.task, 'name': name}])
+        self.assertIs(error.body['more'], False)
         self.assertTrue(database('SELECT 1 FROM node_tokens WHERE node_id = ?', self.node.id))
         SUITE.client.post(f'nodes/{self.node.id}/enrollment', {})
         SUITE.client.delete(f'tasks/{self.node.task}')
