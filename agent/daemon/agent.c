@@ -223,13 +223,25 @@ void agent_claim_answered(Agent *a) {
         }
 }
 
-void agent_cancel(Agent *a, uint64_t command) {
+static void cancel(Agent *a, uint64_t command) {
         assert(a);
 
         for (Work *w = a->works, *next; w; w = next) {
                 next = w->next;
                 if (w->name.command == command)
                         work_cancel(w, /* stopping= */ false);
+        }
+}
+
+void agent_take_cancels(Agent *a, const json_t *ids) {
+        const json_t *id;
+        size_t i;
+
+        assert(a);
+
+        json_array_foreach((json_t *) ids, i, id) {
+                if (json_is_integer(id) && json_integer_value(id) > 0)
+                        cancel(a, (uint64_t) json_integer_value(id));
         }
 }
 

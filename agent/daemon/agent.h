@@ -81,7 +81,8 @@ uint64_t agent_bandwidth_share(const Agent *a);
 void agent_take_command(Agent *a, const json_t *command);
 /* A claim was answered: the master delivers again what it does not see held. */
 void agent_claim_answered(Agent *a);
-void agent_cancel(Agent *a, uint64_t command);
+/* Commands, by id, that an answer says are to be ended; those that are not here are none of ours. */
+void agent_take_cancels(Agent *a, const json_t *ids);
 /* The master's clock, as it answered a heartbeat that took from sent to now (wall clock of this host). */
 void agent_take_clock(Agent *a, usec_t sent, usec_t master);
 /* The report of a check, for the master; taken over. */

@@ -102,12 +102,15 @@ static void on_claim(const Reply *reply, void *userdata) {
         /* No new claim before all of this answer is taken: it would not name what is held from now on. */
         c->taking = true;
         take_commands(c, reply);
+        if (reply->verdict == REPLY_OK)
+                agent_take_cancels(c->agent, json_object_get(reply->data, "cancel"));
         if (reply->verdict == REPLY_OK || reply->verdict == REPLY_EMPTY)
                 agent_claim_answered(c->agent);
         c->taking = false;
         if (!current || c->stopped)
                 return;
-        none = json_array_size(json_object_get(reply->data, "commands")) == 0;
+        none = json_array_size(json_object_get(reply->data, "commands")) == 0 &&
+                        json_array_size(json_object_get(reply->data, "cancel")) == 0;
         if (reply->verdict == REPLY_OK && none)
                 seen.verdict = REPLY_EMPTY; /* says the same in other words */
         delay = claim_delay(&seen, p->wait_sec, took, &c->backoff, random_u32());

@@ -33,16 +33,6 @@ struct Heartbeat {
         bool stopped;
 };
 
-static void take_cancels(Heartbeat *h, const json_t *ids) {
-        const json_t *id;
-        size_t i;
-
-        json_array_foreach((json_t *) ids, i, id) {
-                if (json_is_integer(id) && json_integer_value(id) > 0)
-                        agent_cancel(h->agent, (uint64_t) json_integer_value(id));
-        }
-}
-
 static void take_answer(Heartbeat *h, const json_t *data) {
         json_int_t interval = json_integer_value(json_object_get(data, "interval_s"));
         const char *sealed = json_string_value(json_object_get(data, "token_sealed"));
@@ -65,7 +55,7 @@ static void take_answer(Heartbeat *h, const json_t *data) {
                 h->greeted = true;
                 agent_greeted(h->agent);
         }
-        take_cancels(h, json_object_get(data, "cancel"));
+        agent_take_cancels(h->agent, json_object_get(data, "cancel"));
         agent_take_limits(h->agent, json_object_get(data, "limits"));
         if (sealed)
                 agent_take_token(h->agent, sealed);

@@ -49,6 +49,39 @@ static void end_older(AgentNode *node) {
         agent_op_answer(older);
 }
 
+/* Commands of this node that are to be ended, and that it was not told of this way. Those that this process
+ * has not seen yet wait for the heartbeat. */
+static int list_cancels(Api *api, AgentNode *node, AgentCommand *ret[static AGENT_CANCELS_MAX],
+                        size_t *ret_n) {
+        uint64_t ids[AGENT_CANCELS_MAX];
+        size_t n = 0;
+        int r;
+
+        assert(api);
+        assert(node);
+
+        *ret_n = 0;
+        if (node->n_commands == 0)
+                return 0;
+        r = queue_cancels(api->store, node->id, ids, AGENT_CANCELS_MAX, &n);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                AgentCommand *c = agent_command_find(node, ids[i]);
+
+                if (c && !c->told_cancel)
+                        ret[(*ret_n)++] = c;
+        }
+        return MIN(r, 0);
+}
+
+static int has_cancels(Api *api, AgentNode *node) {
+        AgentCommand *cancels[AGENT_CANCELS_MAX];
+        size_t n;
+        int r;
+
+        r = list_cancels(api, node, cancels, &n);
+        return r < 0 ? r : n > 0;
+}
+
 int agent_claim(Request *r) {
         _cleanup_(claim_body_done) ClaimBody body = {};
         AgentNode *node = NULL;
@@ -77,6 +110,8 @@ int agent_claim(Request *r) {
         /* Most claims find nothing: they wait without a transaction. What is queued right behind this look
          * rings. */
         error = op->claim.n_unstarted > 0 ? 1 : queue_has_work(r->api->store, node->id);
+        if (error == 0)
+                error = has_cancels(r->api, node);
         if (error == 0)
                 agent_claim_wait(op);
         else
@@ -113,8 +148,33 @@ static int give_up(AgentOp *op, const Command *c) {
         return MIN(r, 0);
 }
 
+/* None: NULL. */
+static int build_cancels(AgentOp *op, json_t **ret) {
+        _cleanup_json_ json_t *array = NULL;
+        AgentCommand *cancels[AGENT_CANCELS_MAX];
+        size_t n;
+        int r;
+
+        assert(op);
+
+        r = list_cancels(op->agents->api, op->node, cancels, &n);
+        if (r >= 0 && n > 0) {
+                array = json_array();
+                r = array ? 0 : -ENOMEM;
+        }
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                r = json_append(array, json_from_u64(cancels[i]->id));
+                cancels[i]->told_cancel = r >= 0;
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(array);
+        return 0;
+}
+
 static int build_answer(AgentOp *op, const CommandList *list) {
         _cleanup_json_ json_t *array = json_array(), *data = json_object();
+        json_t *cancels = NULL;
         int r;
 
         assert(op);
@@ -135,11 +195,15 @@ static int build_answer(AgentOp *op, const CommandList *list) {
                 if (r < 0)
                         return r;
         }
-        if (json_array_size(array) == 0) {
+        r = build_cancels(op, &cancels);
+        if (r >= 0 && json_array_size(array) == 0 && !cancels) {
                 op->keeps_waiting = true;
                 return 0;
         }
-        r = json_set(data, "commands", TAKE_PTR(array));
+        if (r >= 0 && cancels)
+                r = json_set(data, "cancel", cancels);
+        if (r >= 0)
+                r = json_set(data, "commands", TAKE_PTR(array));
         if (r < 0)
                 return r;
         agent_op_reply(op, MHD_HTTP_OK, TAKE_PTR(data));
@@ -201,10 +265,8 @@ int agent_claim_run(AgentOp *op) {
         r = claim(op, &list);
         if (r < 0)
                 return r;
-        if (r == QUEUE_E_EMPTY) {
-                op->keeps_waiting = true;
-                return 0;
-        }
+        if (r == QUEUE_E_EMPTY)
+                return build_answer(op, &list);
         for (size_t i = 0; i < list.n; i++) {
                 (void) agent_command_note(op->node, list.items[i].id, list.items[i].run_id);
                 if (list.items[i].attempt == 1)

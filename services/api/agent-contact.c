@@ -15,8 +15,6 @@
 #include "services/api/agent-private.h"
 #include "services/api/node-check.h"
 
-#define CANCELS_MAX 256
-
 static int parse_body(Request *r, HeartbeatBody *ret) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *json = NULL;
@@ -80,11 +78,11 @@ static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, con
 
 static int build_cancels(Request *r, json_t **ret) {
         _cleanup_json_ json_t *array = json_array();
-        uint64_t ids[CANCELS_MAX];
+        uint64_t ids[AGENT_CANCELS_MAX];
         size_t n = 0;
         int error;
 
-        error = queue_cancels(r->api->store, r->principal.node_id, ids, CANCELS_MAX, &n);
+        error = queue_cancels(r->api->store, r->principal.node_id, ids, AGENT_CANCELS_MAX, &n);
         if (error < 0)
                 return error;
         for (size_t i = 0; i < n; i++) {

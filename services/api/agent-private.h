@@ -20,6 +20,8 @@
 /* Requests of one node: its jobs report twice a second each, and a loop of errors is stopped. */
 #define AGENT_RATE_PER_SEC 200U
 #define AGENT_RATE_BURST 600U
+/* Of one answer: as many as a node can have. */
+#define AGENT_CANCELS_MAX AGENT_HOLDING_MAX
 /* What we know of one running command. */
 #define AGENT_PHASE_MAX 33
 /* How exactly a long poll ends, and how many such steps there are: those that end together are answered
@@ -33,6 +35,7 @@ typedef struct AgentOp AgentOp;
 typedef struct AgentCommand {
         uint64_t id;
         uint64_t run_id;
+        bool told_cancel; /* over the long poll; heartbeats tell it until the command has ended */
         char phase[AGENT_PHASE_MAX];
 } AgentCommand;
 

@@ -43,20 +43,34 @@ int dispatcher_probe(Dispatcher *d, const ProbeRequest *request, uint64_t *ret_c
         return 0;
 }
 
-int dispatcher_cancel_probe(Dispatcher *d, uint64_t command) {
+/* One that runs is told of over the node's long poll: the signal makes the API look. */
+static int cancel(Dispatcher *d, uint64_t command, uint64_t node, usec_t now) {
         bool ended;
         int r;
 
         assert(d);
 
-        r = queue_cancel_probe(d->store, command, now_wall(), &ended);
+        r = queue_cancel_probe(d->store, command, now, &ended);
+        if (r == 0 && !ended)
+                dispatcher_bus_emit_queued(d, node);
+        return r;
+}
+
+int dispatcher_cancel_probe(Dispatcher *d, uint64_t command) {
+        _cleanup_(command_done) Command c = COMMAND_NULL;
+        int r;
+
+        assert(d);
+
+        r = command_get(d->store, command, &c);
+        if (r == 0)
+                r = cancel(d, command, c.node_id, now_wall());
         if (r == 0)
                 dispatcher_kick(d);
         return r;
 }
 
 static int sweep(Dispatcher *d, const Command *c, usec_t now) {
-        bool ended;
         int r;
 
         assert(d);
@@ -70,7 +84,7 @@ static int sweep(Dispatcher *d, const Command *c, usec_t now) {
                 r = queue_abandon(d->store, c->id, COMMAND_TIMEOUT, "PROBE_TIMEOUT",
                                   "The agent did not answer in time", now);
         else if (!c->cancel)
-                r = queue_cancel_probe(d->store, c->id, now, &ended);
+                r = cancel(d, c->id, c->node_id, now);
         else
                 return 0;
         return r < 0 ? r : 0;

@@ -40,6 +40,15 @@ class Jobs(AgentCase):
         command.cancel = True
         self.assertEqual(self.master.finished(command)['status'], 'cancelled')
 
+    def test_cancel_by_claim(self):
+        """So is one by the answer of the long poll, which does not wait for the next heartbeat."""
+        self.start()
+        command = self.master.add('backup', self.backup('hang', seconds=60))
+        self.wait_job('1-1')
+        self.master.cancel_by_claim(command)
+        self.assertEqual(self.master.finished(command)['status'], 'cancelled')
+        self.assertFalse(command.cancel, 'a heartbeat told it')
+
     def test_killed(self):
         """No result: failed, with the code of a lost job."""
         self.start()

@@ -126,6 +126,7 @@ class FakeMaster:
         self.claims = []
         self.token_sealed = None
         self.wait_limit = 50.0
+        self.claim_cancels = []
         self.knows_unstarted = True
         self.closed = False
         self.server = None
@@ -228,8 +229,7 @@ class FakeMaster:
         verb = path.split('/api/v1/agent/')[1].split('?')[0]
         if verb == 'heartbeat':
             self.heartbeats.append(body)
-            cancel = [c.number for c in self.commands.values() if c.cancel and c.state == 'accepted']
-            return Reply(data={'interval_s': 5, 'cancel': cancel, 'token_sealed': self.token_sealed})
+            return Reply(data={'interval_s': 5, 'cancel': self.cancelled(), 'token_sealed': self.token_sealed})
         if verb == 'self':
             return Reply(data={'id': 7, 'name': 'test-node', 'status': 'online', 'last_seen': None})
         if verb == 'enroll':
@@ -243,6 +243,16 @@ class FakeMaster:
         if body['attempt'] != command.attempt:
             return Reply(409, code='COMMAND_ATTEMPT_STALE')
         return getattr(self, 'take_' + verb)(command, body)
+
+    def cancel_by_claim(self, command):
+        """Tells it to the claim that waits, and to nobody else."""
+        with self.lock:
+            self.claim_cancels.append(command.number)
+            self.lock.notify_all()
+
+    def cancelled(self):
+        """Numbers of the commands that are to be ended."""
+        return [c.number for c in self.commands.values() if c.cancel and c.state == 'accepted']
 
     def claim(self, body, wait, alive):
         """The long poll; like a real one it delivers again what is neither accepted nor held."""
@@ -266,8 +276,9 @@ class FakeMaster:
             for command in heavy + light:
                 command.state = 'dispatched'
                 command.attempt += 1
-            if heavy or light:
-                return Reply(data={'commands': [c.delivery() for c in heavy + light]})
+            told, self.claim_cancels = self.claim_cancels, []
+            if heavy or light or told:
+                return Reply(data={'commands': [c.delivery() for c in heavy + light], 'cancel': told})
             left = deadline - time.monotonic()
             if left <= 0:
                 return Reply(204)

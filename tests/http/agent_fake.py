@@ -124,15 +124,19 @@ class FakeAgent:
         """Sends one."""
         return self.call('POST', 'agent/heartbeat', self.heartbeat_body(**more))
 
-    def claim(self, wait=0, holding=(), capacity=4):
-        """The commands that a claim gives; none for 204."""
+    def claim_answer(self, wait=0, holding=(), capacity=4):
+        """What a claim gives; None for 204."""
         body = {
             'agent_id': self.agent_id,
             'capacity': capacity,
             'probes': capacity,
             'holding': [{'command': command, 'attempt': attempt} for command, attempt in holding],
         }
-        data = self.call('POST', f'agent/commands/claim?wait={wait}', body)
+        return self.call('POST', f'agent/commands/claim?wait={wait}', body)
+
+    def claim(self, wait=0, holding=(), capacity=4):
+        """The commands that a claim gives; none for 204."""
+        data = self.claim_answer(wait, holding, capacity)
         return data['commands'] if data else []
 
     def claim_one(self, wait=10, **more):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions to nodes: who waits is answered soon, and what nobody waits for any more is not carried out."""
 
+import re
 import socket
 import sqlite3
 import time
@@ -63,6 +64,12 @@ class Probes(unittest.TestCase):
     def last(self):
         """The id of the newest probe."""
         return self.rows('id')[-1][0]
+
+    @staticmethod
+    def waiting_agents():
+        """Long polls that wait."""
+        text = SUITE.client.raw('GET', '/metrics')[2].decode()
+        return int(float(re.search(r'^backupx_waiting_agents (\S+)$', text, re.M).group(1)))
 
     def refused(self, status, code, function, *arguments):
         """Checks that a call is refused; gives the error."""
@@ -142,7 +149,7 @@ class Probes(unittest.TestCase):
         self.refused(410, 'COMMAND_GONE', self.agent.accept, command)
 
     def test_hang_up_while_it_runs(self):
-        """Accepted: the agent is told to end it, with its next heartbeat."""
+        """Accepted: the agent is told to end it, at once by the claim that waits, and with its heartbeats."""
         claim = in_background(self.agent.claim_one)
         with socket.create_connection(('127.0.0.1', SUITE.port)) as s:
             s.sendall(
@@ -151,6 +158,14 @@ class Probes(unittest.TestCase):
             )
             command = claim()
             self.agent.accept(command)
+            held = [(command['id'], command['attempt'])]
+            waiting = in_background(self.agent.claim_answer, 50, held)
+            wait_until(lambda: self.waiting_agents() > 0, what='the claim')
+        start = time.monotonic()
+        self.assertEqual(waiting(), {'commands': [], 'cancel': [command['id']]})
+        self.assertLess(time.monotonic() - start, 10, 'it waited for something else')
+        # Once this way: whoever claims on without ending it does not go round in circles.
+        self.assertIsNone(self.agent.claim_answer(0, held))
         running = [{'command': command['id'], 'attempt': command['attempt']}]
         wait_until(
             lambda: self.agent.heartbeat(running=running)['cancel'] == [command['id']],
