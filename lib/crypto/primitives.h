@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* What the age format is built of: X25519, HKDF-SHA-256, scrypt and ChaCha20-Poly1305. For files of
- * lib/crypto. */
+ * lib/crypto and lib/repository. */
 
 #include "base/macros.h"
 

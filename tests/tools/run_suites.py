@@ -24,6 +24,7 @@ SUITES = {
     'http': 'HTTP API',
     'agent': 'end to end from the build tree',
     'storage': 'storage backends',
+    'repository': 'repositories beside stock restic',
     'databases': 'database sources',
     'system': 'booted systemd',
     'packages': 'packages for other machines',
@@ -32,7 +33,7 @@ SUITES = {
 
 # What runs with sanitizers too, and what does so in the long rounds only.
 SANITIZED = ['unit', 'fuzz']
-SANITIZED_LONG = ['bus', 'http', 'agent', 'storage']
+SANITIZED_LONG = ['bus', 'http', 'agent', 'storage', 'repository']
 
 # The sanitizers end the program at the first finding and never pass it by.
 SANITIZER_ENVIRONMENT = {

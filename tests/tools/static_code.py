@@ -25,7 +25,7 @@ NESTING_MAX = 5
 PARAMETERS_MAX = 7
 
 # Which layers of the tree a folder may include, itself aside. The longest folder that fits a file counts.
-LIB = ['base', 'sys', 'crypto', 'store', 'wire', 'storage', 'archive']
+LIB = ['base', 'sys', 'crypto', 'store', 'wire', 'storage', 'archive', 'repository']
 LIB_BUT_STORE = [layer for layer in LIB if layer != 'store']
 MAY_USE = {
     'lib/base': [],
@@ -36,6 +36,7 @@ MAY_USE = {
     'lib/wire/entity': ['base', 'sys', 'crypto', 'store'],
     'lib/storage': ['base', 'sys', 'crypto', 'wire'],
     'lib/archive': ['base', 'sys', 'crypto', 'wire', 'storage'],
+    'lib/repository': ['base', 'sys', 'crypto', 'wire', 'storage', 'archive'],
     'services/api': LIB,
     'services/scheduler': LIB,
     'services/dispatcher': LIB,
