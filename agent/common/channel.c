@@ -8,6 +8,7 @@
  * loop that called it. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,9 +24,14 @@
 
 #define MARK_BYTES 16
 
+/* Descriptors of one read that are received, so that they can be closed. */
+#define FDS_MAX 8
+
 struct Channel {
         sd_event_source *source;
         int fd;
+        int out_fd; /* goes with the next byte */
+        int in_fd;
         ChannelHandlers handlers;
         void *userdata;
         JobDecoder decoder;
@@ -39,6 +45,11 @@ struct Channel {
 int channel_fd(const Channel *c) {
         assert(c);
         return c->fd;
+}
+
+int channel_take_fd(Channel *c) {
+        assert(c);
+        return TAKE_FD(c->in_fd);
 }
 
 size_t channel_queued(const Channel *c) {
@@ -59,6 +70,8 @@ Channel *channel_free(Channel *c) {
                 *c->freed = true;
         sd_event_source_disable_unref(c->source);
         safe_close(c->fd);
+        safe_close(c->out_fd);
+        safe_close(c->in_fd);
         job_decoder_done(&c->decoder);
         if (c->out.data)
                 explicit_bzero(c->out.data, c->out.size); /* a start message carries secrets */
@@ -74,13 +87,39 @@ static void update_events(Channel *c) {
         (void) sd_event_source_set_io_events(c->source, events);
 }
 
+/* send() with the descriptor that waits. */
+static ssize_t send_some(Channel *c, const void *data, size_t n) {
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control = {};
+        struct iovec iov = { (void *) data, n };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+        ssize_t sent;
+
+        assert(c);
+
+        if (c->out_fd >= 0) {
+                message.msg_control = &control;
+                message.msg_controllen = sizeof(control.space);
+                control.header.cmsg_level = SOL_SOCKET;
+                control.header.cmsg_type = SCM_RIGHTS;
+                control.header.cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(&control.header), &c->out_fd, sizeof(int));
+        }
+        sent = sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0)
+                c->out_fd = safe_close(c->out_fd);
+        return sent;
+}
+
 static int flush(Channel *c) {
         size_t done = 0;
 
         assert(c);
 
         while (done < c->out.size) {
-                ssize_t n = send(c->fd, c->out.data + done, c->out.size - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+                ssize_t n = send_some(c, c->out.data + done, c->out.size - done);
 
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -154,6 +193,43 @@ static int skip_to_mark(Channel *c, const void *data, size_t n) {
         return r;
 }
 
+/* Keeps the last one. */
+static void keep_fds(Channel *c, struct msghdr *message) {
+        for (struct cmsghdr *m = CMSG_FIRSTHDR(message); m; m = CMSG_NXTHDR(message, m)) {
+                size_t count = (m->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+                if (m->cmsg_level != SOL_SOCKET || m->cmsg_type != SCM_RIGHTS)
+                        continue;
+                for (size_t i = 0; i < count; i++) {
+                        safe_close(c->in_fd);
+                        memcpy(&c->in_fd, CMSG_DATA(m) + i * sizeof(int), sizeof(int));
+                }
+        }
+}
+
+/* recv() that takes descriptors, too. */
+static ssize_t receive_some(Channel *c, void *data, size_t n) {
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
+        } control;
+        struct iovec iov = { data, n };
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control.space),
+        };
+        ssize_t got;
+
+        assert(c);
+
+        got = recvmsg(c->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (got >= 0)
+                keep_fds(c, &message);
+        return got;
+}
+
 static bool receive(Channel *c) {
         char data[READ_SIZE];
         ssize_t n;
@@ -161,7 +237,7 @@ static bool receive(Channel *c) {
 
         assert(c);
 
-        n = recv(c->fd, data, sizeof(data), MSG_DONTWAIT);
+        n = receive_some(c, data, sizeof(data));
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return false;
         if (n < 0)
@@ -203,7 +279,7 @@ int channel_new(sd_event *event, int fd, const ChannelHandlers *handlers, void *
         c = new0(Channel, 1);
         if (!c)
                 return -ENOMEM;
-        c->fd = -EBADF;
+        c->fd = c->out_fd = c->in_fd = -EBADF;
         c->handlers = *handlers;
         c->userdata = userdata;
         c->decoder = JOB_DECODER_NULL;
@@ -234,6 +310,23 @@ int channel_send(Channel *c, const json_t *message) {
         r = flush(c);
         update_events(c);
         return r == -ECONNRESET ? -EPIPE : r;
+}
+
+int channel_send_with_fd(Channel *c, const json_t *message, int fd) {
+        int r;
+
+        assert(c);
+        assert(fd >= 0);
+
+        if (c->out.size > 0)
+                return -EBUSY;
+        c->out_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (c->out_fd < 0)
+                return -errno;
+        r = channel_send(c, message);
+        if (r < 0)
+                c->out_fd = safe_close(c->out_fd);
+        return r;
 }
 
 int channel_send_type(Channel *c, JobMessage type) {

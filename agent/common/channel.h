@@ -31,11 +31,16 @@ Channel *channel_free(Channel *c);
 /* Queues one message and sends what the other side takes. -ENOBUFS: too much waits already; -EPIPE: the
  * other side has closed (on_end comes by itself). */
 int channel_send(Channel *c, const json_t *message) _warn_unused_;
+/* The same, and the other side is given a copy of the descriptor with it. Needs a line on which nothing
+ * waits: -EBUSY. */
+int channel_send_with_fd(Channel *c, const json_t *message, int fd) _warn_unused_;
 /* A message with nothing but its type. */
 int channel_send_type(Channel *c, JobMessage type) _warn_unused_;
 
 size_t channel_queued(const Channel *c);
 int channel_fd(const Channel *c);
+/* The descriptor that came last, for the caller to close; -EBADF: none. */
+int channel_take_fd(Channel *c);
 
 /* For an end that was in another process before: a restarted agent may stand in the middle of a frame. Asks
  * the other side for a mark and throws away what comes before it; messages arrive as usual after it. */

@@ -199,9 +199,9 @@ int work_note_load(int dirfd, WorkName name, WorkNote *ret) {
         return 0;
 }
 
-int job_lock_take(int dirfd, WorkName name) {
+int job_lock_take(int dirfd, WorkName name, pid_t pid) {
         _cleanup_close_ int fd = -EBADF;
-        char file[WORK_NAME_MAX], pid[32];
+        char file[WORK_NAME_MAX], text[32];
         bool locked = false;
         int n;
 
@@ -221,8 +221,8 @@ int job_lock_take(int dirfd, WorkName name) {
         if (!locked)
                 return -EBUSY;
         give_to_owner(dirfd, file);
-        n = snprintf(pid, sizeof(pid), "%d\n", (int) getpid());
-        if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t) n, 0) != n)
+        n = snprintf(text, sizeof(text), "%d\n", (int) pid);
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t) n, 0) != n)
                 return -errno;
         return TAKE_FD(fd);
 }

@@ -6,9 +6,11 @@
  *         command-<id>-<attempt>.json   the result of a job, kept until the master acknowledged it
  *         command-<id>-<attempt>.lock   held with flock() by the job for as long as it lives; its PID inside
  *         command-<id>-<attempt>.job    written by the agent before it accepts the command
- *         command-<id>-<attempt>.todo   beside it, and gone before the job gets its orders
+ *         command-<id>-<attempt>.todo   beside it, and gone once the job was sent its orders
  *
- * The lock is the proof of life: no PID can be reused under it, and it works across users and sandboxes. */
+ * The lock is the proof of life: no PID can be reused under it, and it works across users and sandboxes. The
+ * agent takes it and sends it along with the orders, so that it is held from before the job could begin: a
+ * lock that nobody holds beside a .todo means that nothing was begun. */
 
 #include <sys/types.h>
 
@@ -59,8 +61,8 @@ bool work_todo_holds(int dirfd, WorkName name, const char *boot_id);
 
 /* --- Signs of life ----------------------------------------------------------------------------------- */
 
-/* For the job. Gives a descriptor that holds the lock until it is closed. -EBUSY: another job of this name
- * lives. */
-int job_lock_take(int dirfd, WorkName name) _warn_unused_;
+/* For the job with this PID (0: not known). Gives a descriptor that holds the lock until it and all its
+ * copies are closed. -EBUSY: another job of this name lives. */
+int job_lock_take(int dirfd, WorkName name, pid_t pid) _warn_unused_;
 /* For the agent: 1 when the job lives (*ret_pid is what it wrote, 0 when unreadable), 0 when it does not. */
 int job_lock_probe(int dirfd, WorkName name, pid_t *ret_pid) _warn_unused_;

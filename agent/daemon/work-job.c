@@ -85,8 +85,10 @@ void work_tell_limits(Work *w) {
                 w->bandwidth = bandwidth;
 }
 
-static int send_start(Work *w) {
+/* The lock goes along with the orders: the job lives from the moment they are sent. */
+static int send_start(Work *w, pid_t pid) {
         _cleanup_json_ json_t *message = job_message_new(JOB_START);
+        _cleanup_close_ int lock = -EBADF;
         json_t *context = NULL;
         int r;
 
@@ -118,10 +120,33 @@ static int send_start(Work *w) {
                                  "The secrets of the command are not sealed to this node's key");
                 return r;
         }
-        return channel_send(w->channel, message);
+        if (launch_is_probe(w->kind))
+                return channel_send(w->channel, message);
+        lock = job_lock_take(agent_results_fd(w->agent), w->name, pid);
+        return lock < 0 ? lock : channel_send_with_fd(w->channel, message, lock);
+}
+
+void work_end_todo(Work *w) {
+        int r;
+
+        assert(w);
+
+        r = work_todo_end(agent_results_fd(w->agent), w->name);
+        if (r < 0)
+                log_struct_errno(LOG_WARNING, r, NULL, WORK_FIELDS(w),
+                                 "The note that command %" PRIu64 " is not begun cannot be removed: %m",
+                                 w->name.command);
+}
+
+static void on_drained(Channel *c, void *userdata) {
+        Work *w = ASSERT_PTR(userdata);
+
+        if (!launch_is_probe(w->kind))
+                work_end_todo(w);
 }
 
 static void on_hello(Work *w, const json_t *message) {
+        json_int_t pid = json_integer_value(json_object_get(message, "pid"));
         char name[WORK_NAME_MAX];
         int r;
 
@@ -130,14 +155,12 @@ static void on_hello(Work *w, const json_t *message) {
         if (w->state != WORK_STARTING || w->greeted)
                 return;
         w->greeted = true;
-        /* Before the start: from here on the job is not lost with us. */
+        /* Before the start, which makes it live on without us. */
         if (!launch_is_probe(w->kind)) {
                 fd_store_add(channel_fd(w->channel), work_name_format(name, w->name, ""));
                 w->kept = true;
         }
-        r = launch_is_probe(w->kind) ? 0 : work_todo_end(agent_results_fd(w->agent), w->name);
-        if (r >= 0)
-                r = send_start(w);
+        r = send_start(w, pid > 1 && pid <= INT32_MAX ? (pid_t) pid : 0);
         if (r < 0) {
                 log_struct_errno(LOG_ERR, r, NULL, WORK_FIELDS(w),
                                  "Command %" PRIu64 " cannot be handed to its job: %m", w->name.command);
@@ -147,6 +170,8 @@ static void on_hello(Work *w, const json_t *message) {
                 work_apply(w, WORK_EVENT_NOT_STARTED);
                 return;
         }
+        if (channel_queued(w->channel) == 0)
+                on_drained(w->channel, w);
         w->sealed = erase_and_free(w->sealed);
         w->bandwidth = agent_bandwidth_share(w->agent);
         work_apply(w, WORK_EVENT_HELLO);
@@ -281,6 +306,7 @@ static void on_end(Channel *c, int error, void *userdata) {
 static const ChannelHandlers line_handlers = {
         .on_message = on_message,
         .on_end = on_end,
+        .on_drained = on_drained,
 };
 
 int work_open_line(Work *w, int fd) {

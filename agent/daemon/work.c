@@ -191,7 +191,7 @@ void work_claim_answered(Work *w) {
 
         if (w->state != WORK_LOST)
                 return;
-        /* Looked at once more: its job may have been about to take its lock when we started. */
+        /* Looked at once more: the result may have come since. */
         if (work_job_lives(w, &pid))
                 work_apply(w, WORK_EVENT_ALIVE);
         else if (work_take_result_file(w))
@@ -376,6 +376,7 @@ static void forget_unstarted(Work *w, int fd) {
 
 int work_adopt(Agent *a, WorkName name, int fd) {
         WorkNote note = { .kind = _COMMAND_KIND_INVALID };
+        bool lives;
         pid_t pid;
         Work *w;
         int r;
@@ -389,6 +390,8 @@ int work_adopt(Agent *a, WorkName name, int fd) {
         w->run = note.run;
         w->accepted = true;
         w->kept = fd >= 0;
+        /* The lock first: whoever leaves a result leaves it before it lets go of the lock. */
+        lives = work_job_lives(w, &pid);
         if (work_take_result_file(w)) {
                 w->state = WORK_RUNNING;
                 if (fd >= 0 && work_open_line(w, fd) < 0)
@@ -396,7 +399,9 @@ int work_adopt(Agent *a, WorkName name, int fd) {
                 work_apply(w, WORK_EVENT_RESULT);
                 return 0;
         }
-        if (work_todo_holds(agent_results_fd(a), name, agent_boot_id(a))) {
+        if (lives)
+                work_end_todo(w);
+        else if (work_todo_holds(agent_results_fd(a), name, agent_boot_id(a))) {
                 forget_unstarted(w, fd);
                 return 0;
         }
@@ -415,7 +420,7 @@ int work_adopt(Agent *a, WorkName name, int fd) {
                         return 0;
                 }
         }
-        w->state = work_job_lives(w, &pid) ? WORK_ORPHANED : WORK_LOST;
+        w->state = lives ? WORK_ORPHANED : WORK_LOST;
         enter(w, _WORK_STATE_INVALID);
         return 0;
 }

@@ -97,6 +97,8 @@ void work_tell_limits(Work *w);
 void work_close_line(Work *w);
 void work_cancel_job(Work *w);
 void work_look_for_orphan(Work *w);
+/* The job has its orders: it is not lost with the agent any more. */
+void work_end_todo(Work *w);
 bool work_job_lives(Work *w, pid_t *ret_pid);
 /* Whether a result file is there; takes it. */
 bool work_take_result_file(Work *w);

@@ -242,7 +242,9 @@ static int open_results(Job *j, Failure *reterr_failure) {
         if (j->results_fd < 0)
                 return failure_set(reterr_failure, -errno, "RESULTS_UNUSABLE",
                                    "The folder %s cannot be opened: %m", j->start.context.results_dir);
-        j->lock_fd = job_lock_take(j->results_fd, j->start.name);
+        j->lock_fd = channel_take_fd(j->channel);
+        if (j->lock_fd < 0)
+                j->lock_fd = job_lock_take(j->results_fd, j->start.name, getpid());
         if (j->lock_fd < 0)
                 return failure_set(reterr_failure, j->lock_fd, "RESULTS_UNUSABLE",
                                    j->lock_fd == -EBUSY ? "This very job runs already in %s" :

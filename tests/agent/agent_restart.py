@@ -129,6 +129,41 @@ class Children(AgentCase):
         self.assertEqual([name for name, _ in self.jobs()], ['1-2'])
         self.wait_clean()
 
+    def test_killed_before_the_job_reads_its_orders(self):
+        """They are sent, and the job is slow: it is alive all the same, and its result is awaited."""
+        slow = self.folder / 'slow-job'
+        slow.write_text(f'#!/bin/sh\nBACKUPX_FAKE_DELAY=2 exec {FAKE_JOB}\n')
+        slow.chmod(0o755)
+        self.job = slow
+        self.start()
+        command = self.master.add('backup', self.backup('hang', seconds=0))
+        self.master.wait(
+            lambda: self.leftovers() and 'command-1-1.todo' not in self.leftovers(), what='the orders'
+        )
+        self.assertEqual(self.jobs(), [])
+        self.kill()
+        self.start()
+        result = self.master.finished(command)
+        self.assertEqual((result['status'], result['attempt']), ('succeeded', 1))
+        self.assertEqual([name for name, _ in self.jobs()], ['1-1'])
+        self.wait_clean()
+
+    def test_cancelled_before_the_job_reads_its_orders(self):
+        """The next agent reaches it although it has not said anything since."""
+        slow = self.folder / 'slow-job'
+        slow.write_text(f'#!/bin/sh\nBACKUPX_FAKE_DELAY=2 exec {FAKE_JOB}\n')
+        slow.chmod(0o755)
+        self.job = slow
+        self.start()
+        command = self.master.add('backup', self.backup('hang', seconds=60))
+        self.master.wait(
+            lambda: self.leftovers() and 'command-1-1.todo' not in self.leftovers(), what='the orders'
+        )
+        self.kill()
+        command.cancel = True
+        self.start()
+        self.assertEqual(self.master.finished(command)['status'], 'cancelled')
+
     def test_result_waits_for_the_master(self):
         """An outage from before the end of the job until after a restart of the agent."""
         self.start()

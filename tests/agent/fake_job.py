@@ -3,7 +3,6 @@
 """A job that does what the name of its task says, over the line on descriptor 3. Stands in for backupx-job
 where a test needs one that hangs, dies, or talks nonsense."""
 
-import fcntl
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ import time
 
 LINE = socket.socket(fileno=3)
 BUFFER = bytearray()
+LOCKS = []  # what came with the orders: held until the end
 
 
 def send(**message):
@@ -30,7 +30,8 @@ def receive(timeout=None):
     LINE.settimeout(timeout)
     try:
         while len(BUFFER) < 4 or len(BUFFER) < 4 + struct.unpack('>I', BUFFER[:4])[0]:
-            data = LINE.recv(65536)
+            data, fds, _, _ = socket.recv_fds(LINE, 65536, 1)
+            LOCKS.extend(fds)
             if not data:
                 return None
             BUFFER.extend(data)
@@ -73,16 +74,6 @@ def finish(status='succeeded', code=None, start=None, **result):
         if message['type'] == 'sync':
             send(**message)
             send(type='result', status=status, error=error, result=result)
-
-
-def take_lock(start):
-    """The sign of life."""
-    folder = start['context']['results_dir']
-    lock = open(f'{folder}/command-{start["command"]}-{start["attempt"]}.lock', 'w', encoding='ascii')
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    lock.write(f'{os.getpid()}\n')
-    lock.flush()
-    return lock
 
 
 def leave(start, status, **result):
@@ -173,10 +164,10 @@ def wordy(_):
 def main():
     """Hello, start, and the script."""
     send(type='hello', protocol=1, version='test', pid=os.getpid())
+    time.sleep(float(os.environ.get('BACKUPX_FAKE_DELAY', '0')))
     start = receive(20)
     if not isinstance(start, dict) or start['type'] != 'start':
         return
-    lock = take_lock(start)
     with open(
         os.path.join(start['context']['results_dir'], '..', 'jobs.txt'), 'a', encoding='utf-8'
     ) as file:
@@ -199,7 +190,6 @@ def main():
         time.sleep(60)
     else:
         {'hang': hang, 'tick': hang, 'talk': talk, 'wordy': wordy}[script](start)
-    lock.close()
 
 
 sys.exit(main())

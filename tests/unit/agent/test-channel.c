@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,6 +83,42 @@ static json_t *big_message(size_t n) {
         CHECK_OK(json_set(message, "text", json_string(text)));
         free(text);
         return message;
+}
+
+/* The lock of a job: it comes with its message, is held while it is on the way, and by the receiver. */
+static void test_descriptor(void) {
+        _cleanup_json_ json_t *message = job_message_new(JOB_START), *big = big_message(1 << 20);
+        int ends[2], got;
+        char byte;
+        Pair p;
+
+        pair_init(&p);
+        CHECK_OK(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+        CHECK_OK(channel_send_with_fd(p.a.channel, message, ends[1]));
+        close(ends[1]);
+        CHECK_INT(read(ends[0], &byte, 1), -1); /* on the way: no end of the pipe */
+        CHECK_INT(errno, EAGAIN);
+        CHECK_INT(channel_take_fd(p.b.channel), -EBADF);
+        turn(&p);
+        CHECK_INT(p.b.last, JOB_START);
+        got = channel_take_fd(p.b.channel);
+        CHECK(got >= 0);
+        CHECK_INT(fcntl(got, F_GETFD), FD_CLOEXEC);
+        CHECK_INT(channel_take_fd(p.b.channel), -EBADF);
+        CHECK_INT(write(got, "x", 1), 1);
+        CHECK_INT(read(ends[0], &byte, 1), 1);
+        close(got);
+        CHECK_INT(read(ends[0], &byte, 1), 0);
+
+        /* One that nobody takes goes with the channel; behind what waits there is no place for one. */
+        CHECK_OK(channel_send(p.a.channel, big));
+        CHECK(channel_queued(p.a.channel) > 0);
+        CHECK_INT(channel_send_with_fd(p.a.channel, message, ends[0]), -EBUSY);
+        turn(&p);
+        CHECK_OK(channel_send_with_fd(p.a.channel, message, ends[0]));
+        turn(&p);
+        close(ends[0]);
+        pair_done(&p);
 }
 
 static void test_messages(void) {
@@ -187,6 +225,7 @@ static void test_sync(void) {
 
 int main(void) {
         RUN(test_messages);
+        RUN(test_descriptor);
         RUN(test_large_and_bounded);
         RUN(test_end);
         RUN(test_broken);

@@ -125,7 +125,7 @@ static void test_lock(void) {
         child = fork();
         CHECK(child >= 0);
         if (child == 0) {
-                int lock = job_lock_take(fd, name);
+                int lock = job_lock_take(fd, name, getpid());
 
                 if (lock < 0 || write(ready[1], "x", 1) != 1)
                         _exit(1);
@@ -135,7 +135,7 @@ static void test_lock(void) {
         CHECK_INT(read(ready[0], &byte, 1), 1);
         CHECK_INT(job_lock_probe(fd, name, &found), 1);
         CHECK_INT(found, child);
-        CHECK_INT(job_lock_take(fd, name), -EBUSY);
+        CHECK_INT(job_lock_take(fd, name, 1), -EBUSY);
         CHECK_OK(kill(child, SIGKILL));
         CHECK_INT(waitpid(child, &status, 0), child);
         /* The file is still there; nobody holds it. */
