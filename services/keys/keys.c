@@ -18,6 +18,7 @@
 
 #include "services/keys/creds.h"
 #include "services/keys/keys.h"
+#include "services/keys/leftovers.h"
 
 #define SMALL_FILE_MAX 4096
 #define AGENT_CONFIG \
@@ -199,6 +200,34 @@ static int make_agent_config(const KeysConfig *config, Failure *failure) {
         return 1;
 }
 
+static int remove_leftovers(const KeysConfig *config) {
+        const char *const credentials[] = { CREDENTIAL_DISPATCHER, CREDENTIAL_SESSION, CREDENTIAL_TLS_KEY };
+        const char *const published[] = { FILE_DISPATCHER_KEY, FILE_LOCAL_NODE };
+        const Creds creds = creds_of(config);
+        int r;
+
+        leftovers_remove(config->agent_token);
+        if (config->agent_config)
+                leftovers_remove(config->agent_config);
+        for (size_t i = 0; i < ELEMENTSOF(credentials); i++) {
+                _cleanup_(freep) char *path = NULL;
+
+                r = asprintf_safe(&path, "%s/%s%s", creds.folder, creds.prefix, credentials[i]);
+                if (r < 0)
+                        return r;
+                leftovers_remove(path);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(published); i++) {
+                _cleanup_(freep) char *path = NULL;
+
+                r = asprintf_safe(&path, "%s/%s", config->state, published[i]);
+                if (r < 0)
+                        return r;
+                leftovers_remove(path);
+        }
+        return 0;
+}
+
 int keys_make(const KeysConfig *config, Failure *reterr_failure) {
         int r, made = 0;
 
@@ -210,6 +239,9 @@ int keys_make(const KeysConfig *config, Failure *reterr_failure) {
         if (r < 0)
                 return failure_set(reterr_failure, r, "STATE_UNWRITABLE", "Cannot make folder %s: %m",
                                    config->state);
+        r = remove_leftovers(config);
+        if (r < 0)
+                return r;
         r = make_dispatcher(config, reterr_failure);
         if (r < 0)
                 return r;

@@ -129,6 +129,7 @@ class KeysCase(unittest.TestCase):
                     before = self.final(self.files())
                     self.run_keys()
                     files = self.check_files()
+                    self.assertEqual(files, self.files(), 'something temporary is left')
                     for name, entry in before.items():
                         self.assertEqual(files[name], entry, f'{name} was replaced')
                     self.check_said()
@@ -166,6 +167,23 @@ class Plain(KeysCase):
             self.run_keys()
         self.assertEqual(self.files(), files)
         self.assertEqual(self.said, '')
+
+    def test_leftovers(self):
+        """What a kill left goes with the next start; what only looks like it is somebody's."""
+        self.run_keys()
+        files = self.files()
+        rest = '0123456789abcdef'
+        gone = [f'credstore/session-key.{rest}~', 'credstore/tls-key.new', f'credstore/.#tls-key.new{rest}',
+                f'credstore/agent-token.{rest}~', f'state/dispatcher.pub.{rest}~']
+        kept = ['credstore/tls-key.bak', 'credstore/tls-key.new.old', f'credstore/other.{rest}~',
+                'credstore/session-key~', f'credstore/session-key.{rest}0~', f'credstore/session-key.{rest}',
+                f'state/backupx.db.{rest}~', f'credstore/.#tls-key.new{rest[1:]}']
+        for name in gone + kept:
+            (self.folder / name).write_text('x')
+        self.run_keys()
+        now = self.files()
+        self.assertEqual(set(now) - set(files), set(kept))
+        self.assertEqual({name: now[name] for name in files}, files)
 
     def test_two_masters_have_nothing_in_common(self):
         self.run_keys()

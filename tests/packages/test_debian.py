@@ -310,6 +310,8 @@ class Cycle(unittest.TestCase):
         """A job that runs during an upgrade goes on and its run succeeds; no connection is refused."""
         guest = self.guest
         guest.shell("echo 'log: {level: notice}' >/etc/backupx/config.yaml")
+        # As if the old version had not known this kind of key.
+        guest.shell('rm /etc/credstore.encrypted/backupx.tls-key')
         number = guest.start_run(guest.get('tasks')['items'][0]['id'])
         unit = guest.wait(
             lambda: guest.run('systemctl', 'list-units', '--plain', '--no-legend', 'backupx-backup@*').stdout,
@@ -337,6 +339,7 @@ class Cycle(unittest.TestCase):
         for old, new in zip(before, after):
             self.assertNotEqual(old, new)
         self.assertEqual(guest.main_pid(unit), job, 'the job was restarted')
+        guest.shell('test -s /etc/credstore.encrypted/backupx.tls-key')
         guest.run('systemctl', 'kill', '-s', 'CONT', unit)
         self.assertEqual(guest.wait_run(number)['state'], 'succeeded', guest.journal('-n', '80'))
         self.check_restore(number, '/srv/restored-later')
