@@ -295,6 +295,8 @@ void agent_greeted(Agent *a) {
 
         assert(a);
 
+        /* Claims that were refused with the heartbeats before wait long. */
+        claim_now(a->claim);
         if (a->self_call)
                 return;
         r = master_ask(a->master, &request, &a->self_call);

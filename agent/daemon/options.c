@@ -292,6 +292,11 @@ static int normalize(AgentOptions *o, Failure *reterr_failure) {
                         return r;
                 free(o->pin);
                 o->pin = pin;
+                if (!startswith(o->master, "https://"))
+                        return failure_set(reterr_failure, -EINVAL, "OPTION_INVALID",
+                                           "A key is pinned, and nothing would check it: the master's "
+                                           "URL has to begin with https://, not %s",
+                                           o->master);
         }
         if (o->capacity < 1 || o->capacity > AGENT_CAPACITY_MAX || o->probe_capacity < 1 ||
             o->probe_capacity > AGENT_CAPACITY_MAX)

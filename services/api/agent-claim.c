@@ -49,6 +49,20 @@ static void end_older(AgentNode *node) {
         agent_op_answer(older);
 }
 
+/* A claim names no key: it is that of the instance's heartbeats. What is sealed to the pinned one would be
+ * lost on another. Positive: answered. */
+static int check_key(Request *r, const AgentNode *node, const char *agent_id) {
+        int error;
+
+        assert(node);
+
+        if (!streq_ptr(node->refused_id, agent_id))
+                return 0;
+        error = request_fail(r, ERROR_NODE_KEY_MISMATCH,
+                             "This agent has another key than the one that is pinned for its node.");
+        return error < 0 ? error : 1;
+}
+
 /* Commands of this node that are to be ended, and that it was not told of this way. Those that this process
  * has not seen yet wait for the heartbeat. */
 static int list_cancels(Api *api, AgentNode *node, AgentCommand *ret[static AGENT_CANCELS_MAX],
@@ -96,6 +110,8 @@ int agent_claim(Request *r) {
                 error = parse_wait(r, &wait);
         if (error == 0)
                 error = parse_body(r, &body);
+        if (error == 0)
+                error = check_key(r, node, body.agent_id);
         if (error == 0)
                 error = agent_check_instance(r, node, body.agent_id);
         if (error != 0)

@@ -37,14 +37,21 @@ static void on_pinned(int result, void *userdata) {
         /* The next heartbeat tries again, and says so where another key is pinned. */
 }
 
-/* A refused heartbeat leaves nothing but this, for the node's health. */
-static int refuse_key(Request *r, AgentNode *node, const char *key) {
+/* A refused heartbeat leaves nothing but this, for the node's health. Its instance gets no command, and does
+ * not stand in the way of the one that has the key. */
+static int refuse_key(Request *r, AgentNode *node, const HeartbeatBody *body) {
         int error;
 
-        error = free_and_strdup(&node->refused_key, key);
+        error = free_and_strdup(&node->refused_key, body->public_key);
+        if (error >= 0)
+                error = free_and_strdup(&node->refused_id, body->agent_id);
         if (error < 0)
                 return error;
-        error = node_offer_key(r->api->store, node->id, key);
+        if (node->waiting && streq_ptr(node->waiting->claim.agent_id, body->agent_id))
+                agents_dismiss(r->api->agents, node->id);
+        if (streq_ptr(node->agent_id, body->agent_id))
+                node->agent_id = mfree(node->agent_id);
+        error = node_offer_key(r->api->store, node->id, body->public_key);
         if (error == 0)
                 node->content = 0; /* the next one that is taken is written whole */
         return MIN(error, 0);
@@ -59,7 +66,7 @@ static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, con
         if (row->public_key && !row->pin_open) {
                 log_struct(LOG_WARNING, MESSAGE_NODE_KEY_MISMATCH, LOG_FIELDS(LOG_NODE(node->id)),
                            "The agent of node %s shows another key than the pinned one", row->name);
-                error = refuse_key(r, node, body->public_key);
+                error = refuse_key(r, node, body);
                 if (error < 0)
                         return error;
                 error = request_fail(
@@ -150,8 +157,10 @@ int agent_heartbeat(Request *r) {
                         return error;
         }
         node->clock_skew = body.clock > 0 ? (int64_t) (body.clock - now_usec(CLOCK_REALTIME)) : 0;
-        if (body.public_key)
+        if (body.public_key) {
                 node->refused_key = mfree(node->refused_key);
+                node->refused_id = mfree(node->refused_id);
+        }
         heartbeat_body_done(&node->heartbeat);
         node->heartbeat = body;
         body = (HeartbeatBody){};

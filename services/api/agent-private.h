@@ -58,6 +58,7 @@ struct AgentNode {
         bool announce;           /* the dispatcher is to be told that it is here */
         HeartbeatBody heartbeat; /* the newest one, until it is written */
         char *refused_key;       /* that its agent showed last in the place of the pinned one; NULL: none */
+        char *refused_id;        /* the instance that showed it */
         int64_t clock_skew;
         uint64_t content;  /* what was written last, as a digest; 0: nothing */
         usec_t content_at; /* monotonic */

@@ -18,6 +18,7 @@ static AgentNode *agent_node_free(AgentNode *node) {
         free(node->duplicate);
         heartbeat_body_done(&node->heartbeat);
         free(node->refused_key);
+        free(node->refused_id);
         free(node->commands);
         return mfree(node);
 }

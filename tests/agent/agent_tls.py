@@ -5,6 +5,7 @@
 import base64
 import hashlib
 import http.server
+import re
 import socketserver
 import ssl
 import subprocess
@@ -13,6 +14,7 @@ import time
 import unittest
 
 from agent_case import FAKE_JOB, AgentCase
+from fake_master import FakeMaster
 
 
 class Tls(AgentCase):
@@ -44,11 +46,11 @@ class Tls(AgentCase):
         der = self.openssl('pkey', '-pubin', '-outform', 'DER', stdin=public)
         return 'sha256//' + base64.b64encode(hashlib.sha256(der).digest()).decode()
 
-    def serve(self, certificate, key):
+    def serve(self, certificate, key, master=None):
         """From now on the master speaks TLS."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        server = self.master.server
+        server = (master or self.master).server
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )
@@ -97,6 +99,31 @@ class Tls(AgentCase):
         self.serve(certificate, key)
         self.start_tls(BACKUPX_AGENT_PIN=self.pin(other), BACKUPX_AGENT_CA_CERT=certificate)
         self.assert_refused()
+
+    def test_another_key_later(self):
+        """Whoever takes the master's place gets nothing: no heartbeat, no claim, no result of a job."""
+        one, another = self.certificate('127.0.0.2'), self.certificate('127.0.0.3')
+        self.serve(*one)
+        self.start_tls(BACKUPX_AGENT_PIN=self.pin(one[0]))
+        self.wait_status('Connected to')
+        command = self.master.add('backup', self.backup('hang', seconds=600))
+        self.wait_job('1-1')
+        self.master.wait(lambda: command.state == 'accepted', what='the job')
+        self.master.close()
+        thief = FakeMaster(self.master.port)
+        self.addCleanup(lambda: thief.closed or thief.close())
+        self.serve(*another, thief)
+        self.release()
+        self.wait_status('is not the one that was pinned')
+        self.master.wait(self.leftovers, what='the result of the job')
+        self.master.wait(
+            lambda: len(re.findall('Claim: .* pinned', self.log_text())) > 2, what='claims that went wrong'
+        )
+        self.assertEqual(thief.seen, [])
+        thief.close()
+        self.master.open()
+        self.serve(*one)
+        self.assertEqual(self.master.finished(command)['status'], 'succeeded')
 
     def test_insecure(self):
         """For tests."""

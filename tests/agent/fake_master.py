@@ -4,7 +4,7 @@
 import http.server
 import json
 import re
-import socket
+import select
 import socketserver
 import threading
 import time
@@ -66,10 +66,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def alive(self):
         """Whether the other side is still there: a claim is not answered into the void."""
         try:
-            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b''
-        except BlockingIOError:
-            return True
-        except OSError:
+            poll = select.poll()
+            poll.register(self.connection, select.POLLRDHUP)
+            return not poll.poll(0)
+        except (OSError, ValueError):
             return False
 
     def handle_one(self, method):

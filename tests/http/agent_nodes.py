@@ -327,6 +327,36 @@ class Health(Case):
         self.wait_reasons()
 
 
+    def test_claims_with_another_key(self):
+        """Who shows another key gets no command, waiting or not, and does not keep the right one out."""
+        wait_until(lambda: self.shown()['public_key'], what='the pinned key')
+        same = FakeAgent(SUITE, self.agent.token, agent_id=self.agent.agent_id)
+        self.addCleanup(same.close)
+        waiting = FakeAgent(SUITE, self.agent.token, agent_id=self.agent.agent_id)
+        self.addCleanup(waiting.close)
+        claim = in_background(waiting.claim, 30)
+        self.refused(409, 'NODE_KEY_MISMATCH', same.heartbeat)
+        run = SUITE.run_task(self.node.task)
+        try:
+            self.assertEqual(claim(20), [])
+        except ApiError as error:  # it came only then
+            self.assertEqual(error.code, 'NODE_KEY_MISMATCH')
+        self.refused(409, 'NODE_KEY_MISMATCH', same.claim)
+        self.beat()
+        command = self.agent.claim_one(20)
+        self.assertEqual(command['spec']['run'], run)
+        self.agent.accept(command)
+        self.agent.result(command)
+        # A minute of silence lets another instance in, but not one with another key.
+        other = FakeAgent(SUITE, self.agent.token)
+        self.addCleanup(other.close)
+        move('monotonic', 60)
+        self.refused(409, 'NODE_KEY_MISMATCH', other.heartbeat)
+        self.refused(409, 'NODE_KEY_MISMATCH', other.claim)
+        self.beat()
+        self.wait_reasons()
+
+
 class Pools(Case):
     """Tasks that name a label."""
 

@@ -133,6 +133,8 @@ static void test_refused(void) {
                 { "master: https://m/?q\n", "path" },
                 { "master: 'https://m m'\n", "spaces" },
                 { "master: https://m\npin: abc\n", "pin" },
+                { "master: http://m\npin: sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n",
+                  "https://, not" },
                 { "", "No master" },
         };
 
