@@ -352,7 +352,7 @@ class Cycle(unittest.TestCase):
         guest.dpkg('--remove', *reversed(PACKAGES))
         self.assertEqual(guest.run('pgrep', '-l', '-f', '/usr/lib/backupx', check=False).stdout, '')
         self.assertEqual(
-            guest.run('systemctl', 'list-units', '--all', '--plain', '--no-legend', '--failed').stdout, ''
+            guest.run('systemctl', 'list-units', '--all', '--plain', '--no-legend', '--failed', 'backupx*').stdout, ''
         )
         self.assertFalse(guest.traces() & {'/usr/lib/backupx', '/usr/bin/backupx'})
         guest.dpkg('-i', *self.debs)
