@@ -53,7 +53,7 @@ class Jobs(AgentCase):
         """No result: failed, with the code of a lost job."""
         self.start()
         self.assertEqual(self.outcome('die'), ('failed', 'JOB_KILLED'))
-        self.assertIn('ended by signal 9', self.log_text())
+        self.master.wait(lambda: 'ended by signal 9' in self.log_text(), what='the agent telling the signal')
         self.wait_clean()
 
     def test_killed_from_outside(self):

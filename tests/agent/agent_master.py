@@ -47,18 +47,18 @@ class MasterTrouble(AgentCase):
         """429: not before the time that it names."""
         self.master.script('claim', Reply(429, headers={'Retry-After': '3'}))
         self.start()
-        self.master.wait(lambda: self.master.count('claim') == 1, what='a claim')
-        start = time.monotonic()
-        self.master.wait(lambda: self.master.count('claim') == 2, what='another claim')
-        self.assertGreaterEqual(time.monotonic() - start, 2.9)
+        self.master.wait(lambda: self.master.count('claim') >= 2, what='another claim')
+        first, second, *_ = self.master.moments('claim')
+        self.assertGreaterEqual(second - first, 2.9)
 
     def test_early_empty_answer(self):
         """A 204 before its time is not followed by a storm."""
         self.master.wait_limit = 0
         self.start()
-        time.sleep(4)
-        self.assertLessEqual(self.master.count('claim'), 5)
-        self.assertGreaterEqual(self.master.count('claim'), 2)
+        self.master.wait(lambda: self.master.count('claim') >= 4, what='the fourth claim')
+        # A second from an answer to the next claim, at least; the requests themselves take what they take.
+        moments = self.master.moments('claim')
+        self.assertGreaterEqual(moments[3] - moments[0], 2.9)
 
     def test_unknown_token(self):
         """401: the agent stays up, says so, and asks slowly."""
@@ -84,7 +84,7 @@ class MasterTrouble(AgentCase):
         self.master.script('claim', Reply(409, code='NODE_DUPLICATE', headers={'Retry-After': '1'}))
         self.start()
         self.wait_status('was this machine cloned?')
-        self.wait_status('Connected to', 30)
+        self.wait_status('Connected to')
 
     def test_redirect_is_not_followed(self):
         """The token would go with it."""
@@ -234,7 +234,7 @@ class Verbs(AgentCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         return result.returncode, result.stdout

@@ -12,6 +12,9 @@ import unittest
 
 from agent_case import AgentCase
 
+# MiB that a job does not come to the end of before a test ends it.
+UNENDING = 400
+
 
 class RealJobs(AgentCase):
     """Kinds of commands."""
@@ -223,19 +226,19 @@ class LongBackups(AgentCase):
         self.level = 17
         self.source = self.folder / 'source'
         self.source.mkdir()
-        block = os.urandom(1 << 20)
-        for i in range(4):
-            with open(self.source / f'file{i}', 'wb') as file:
-                for _ in range(15):
-                    file.write(block)
 
     def job_pid(self):
         """The PID in the lock of the one job."""
         locks = list(self.results.glob('*.lock'))
         return int(locks[0].read_text() or 0) if locks and locks[0].read_text().strip() else None
 
-    def begin(self):
-        """A backup that runs."""
+    def begin(self, mib=60):
+        """A backup that runs; it has so much to read."""
+        block = os.urandom(1 << 20)
+        for i in range(4):
+            with open(self.source / f'file{i}', 'wb') as file:
+                for _ in range(mib // 4):
+                    file.write(block)
         self.start()
         command = self.master.add('backup', self.backup(paths=[self.source]))
         self.master.wait(lambda: any(p['bytes_read'] for p in command.progress), what='the first bytes')
@@ -247,7 +250,7 @@ class LongBackups(AgentCase):
 
     def test_cancel(self):
         """Ends soon, and nothing is left under a final name."""
-        command = self.begin()
+        command = self.begin(UNENDING)
         start = time.monotonic()
         command.cancel = True
         result = self.master.finished(command)
@@ -257,14 +260,14 @@ class LongBackups(AgentCase):
 
     def test_terminated(self):
         """SIGTERM to the job is a clean cancel."""
-        command = self.begin()
+        command = self.begin(UNENDING)
         os.kill(self.job_pid(), signal.SIGTERM)
         self.assertEqual(self.master.finished(command)['status'], 'cancelled')
         self.assertEqual(self.objects(), [])
 
     def test_killed(self):
         """SIGKILL to the job: failed, and no archive."""
-        command = self.begin()
+        command = self.begin(UNENDING)
         os.kill(self.job_pid(), signal.SIGKILL)
         result = self.master.finished(command)
         self.assertEqual((result['status'], result['error']['code']), ('failed', 'JOB_KILLED'))

@@ -3,8 +3,10 @@
 """An agent that is killed at any moment takes up again what it had: nothing is lost, nothing done twice."""
 
 import array
+import errno
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -24,6 +26,8 @@ class Children(AgentCase):
     def test_job_lives_on(self):
         """The lock is its sign of life; the next agent renews its lease and delivers its result."""
         self.start()
+        # Its first heartbeat is not to be taken for one of the next agent.
+        self.master.wait(lambda: self.master.heartbeats, what='a heartbeat')
         command = self.master.add('backup', self.backup('hang', seconds=90))
         self.wait_job('1-1')
         self.kill()
@@ -62,7 +66,7 @@ class Children(AgentCase):
 
     def test_killed_before_the_accept(self):
         """Delivered and not accepted: delivered again, and done once."""
-        self.master.script('/accept', Reply(503, delay=3))
+        self.master.script('/accept', Reply(503, delay=20))
         self.start()
         command = self.master.add('backup', self.backup('quick'))
         self.master.wait(lambda: self.master.count('/accept'), what='the accept')
@@ -76,7 +80,7 @@ class Children(AgentCase):
 
     def kill_behind_the_accept(self):
         """Accepted, but the answer never came: the next agent knows that it was not begun."""
-        self.master.script('/accept', 'lost', Reply(503, delay=2))
+        self.master.script('/accept', 'lost', Reply(503, delay=20))
         self.start()
         command = self.master.add('backup', self.backup('quick'))
         self.master.wait(lambda: command.state == 'accepted', what='the accept')
@@ -115,13 +119,17 @@ class Children(AgentCase):
     def test_killed_while_the_job_starts(self):
         """It said hello too late: it ends without orders, and the command is done by another."""
         late = self.folder / 'late-job'
-        late.write_text(f'#!/bin/sh\ntouch {self.folder}/asked\nsleep 2\nexec {FAKE_JOB}\n')
+        late.write_text(
+            f'#!/bin/sh\ntouch {self.folder}/asked\nuntil [ -e {self.folder}/killed ]; do sleep 0.05; done\n'
+            f'exec {FAKE_JOB}\n'
+        )
         late.chmod(0o755)
         self.job = late
         self.start()
         command = self.master.add('backup', self.backup('quick'))
         self.master.wait((self.folder / 'asked').exists, what='the job being started')
         self.kill()
+        (self.folder / 'killed').touch()
         self.job = FAKE_JOB
         self.start()
         result = self.master.finished(command)
@@ -225,6 +233,7 @@ class Manager:
 
     def __init__(self, folder):
         self.stored = {}
+        self.lock = threading.Lock()
         self.processes = []
         self.folder = folder
         self.notify = folder / 'manager.notify'
@@ -256,26 +265,38 @@ class Manager:
             line.close()
 
     def keep(self):
-        """FDSTORE=1 and FDSTOREREMOVE=1."""
+        """Takes the notifications as they come."""
         while True:
             try:
-                data, ancillary, _, _ = self.notifications.recvmsg(65536, socket.CMSG_SPACE(64))
-            except OSError:
+                select.select([self.notifications], [], [])
+                self.take_notifications()
+            except (OSError, ValueError):
                 return
-            fields = dict(line.split('=', 1) for line in data.decode().splitlines() if '=' in line)
-            descriptors = array.array('i')
-            for level, kind, content in ancillary:
-                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                    descriptors.frombytes(content)
-            if fields.get('FDSTORE') == '1':
-                self.stored[fields['FDNAME']] = descriptors[0]
-            elif fields.get('FDSTOREREMOVE') == '1':
-                descriptor = self.stored.pop(fields['FDNAME'], None)
-                if descriptor is not None:
-                    os.close(descriptor)
+
+    def take_notifications(self):
+        """FDSTORE=1 and FDSTOREREMOVE=1, as far as they came."""
+        with self.lock:
+            while select.select([self.notifications], [], [], 0)[0]:
+                data, ancillary, _, _ = self.notifications.recvmsg(
+                    65536, socket.CMSG_SPACE(64), socket.MSG_CMSG_CLOEXEC
+                )
+                if not data:
+                    raise OSError(errno.ESHUTDOWN, 'the end')
+                fields = dict(line.split('=', 1) for line in data.decode().splitlines() if '=' in line)
+                descriptors = array.array('i')
+                for level, kind, content in ancillary:
+                    if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                        descriptors.frombytes(content)
+                if fields.get('FDSTORE') == '1':
+                    self.stored[fields['FDNAME']] = descriptors[0]
+                elif fields.get('FDSTOREREMOVE') == '1':
+                    descriptor = self.stored.pop(fields['FDNAME'], None)
+                    if descriptor is not None:
+                        os.close(descriptor)
 
     def start(self, environment, log):
-        """The agent, with what is kept."""
+        """The agent, with what is kept. What its predecessor told is looked at before its end, as systemd does."""
+        self.take_notifications()
         names = list(self.stored)
         descriptors = [self.stored[name] for name in names]
 
@@ -302,6 +323,7 @@ class Manager:
         for listening in self.listening:
             listening.shutdown(socket.SHUT_RDWR)
             listening.close()
+        self.notifications.shutdown(socket.SHUT_RDWR)
         self.notifications.close()
         for process in self.processes:
             process.kill()
@@ -321,7 +343,7 @@ class Managed(AgentCase):
     def tearDown(self):
         if self.process:
             self.process.terminate()
-            self.process.wait(60)
+            self.process.wait(90)
         self.manager.close()
         super().tearDown()
 
@@ -339,7 +361,7 @@ class Managed(AgentCase):
         self.start_managed()
         command = self.master.add('backup', self.backup('tick', seconds=60))
         self.master.wait(lambda: command.progress, what='progress')
-        self.assertEqual(list(self.manager.stored), ['command-1-1'])
+        self.master.wait(lambda: list(self.manager.stored) == ['command-1-1'], what='the line in the fd store')
         self.kill_managed()
         time.sleep(1)
         seen = len(command.progress)

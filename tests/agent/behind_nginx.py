@@ -197,7 +197,7 @@ class Proxied(unittest.TestCase):
         waiter.start()
         wait_until(lambda: self.waiting() == 2, what='both agents waiting')
         run, start = SUITE.run_task(node.task), time.monotonic()
-        waiter.join(20)
+        waiter.join(60)
         self.assertEqual([command['spec']['run'] for command in commands], [run])
         self.assertLess(time.monotonic() - start, 5)
         node.agent.accept(commands[0])
@@ -226,8 +226,9 @@ class Proxied(unittest.TestCase):
         gone.close()
         log = SUITE.nginx.folder / 'access.log'
         wait_until(lambda: 'claim?wait=50 HTTP/1.1" 499' in log.read_text(), what='nginx seeing it')
+        wait_until(lambda: self.waiting() == 1, what='the master hearing of it')
         run = SUITE.run_task(node.task)
-        command = node.agent.claim_one(20)
+        command = node.agent.claim_one(50)
         self.assertEqual((command['spec']['run'], command['attempt']), (run, 1))
         node.agent.accept(command)
         node.agent.result(command)
@@ -240,7 +241,7 @@ class Proxied(unittest.TestCase):
 
     def test_events(self):
         """As they come, not when a buffer is full."""
-        connection = SUITE.connect(10)
+        connection = SUITE.connect(60)
         self.addCleanup(connection.close)
         connection.request(
             'GET', '/api/v1/events', headers={'Authorization': f'Bearer {SUITE.client.token}'}
@@ -265,7 +266,7 @@ class Proxied(unittest.TestCase):
 
     def test_what_is_not_served(self):
         self.assertEqual(self.ask('GET', '/metrics')[0].status, 404)
-        connection = http.client.HTTPConnection('127.0.0.1', SUITE.nginx.plain_port, timeout=10)
+        connection = http.client.HTTPConnection('127.0.0.1', SUITE.nginx.plain_port, timeout=60)
         self.addCleanup(connection.close)
         connection.request('GET', '/api/v1/setup', headers={'Host': 'backup.example.com'})
         response = connection.getresponse()

@@ -70,7 +70,7 @@ class CheckSuite(unittest.TestCase):
         state, items = json.loads(result.stdout)['data']
         return state, {item[0]: item[1:] for item in items}
 
-    def wait_node(self, condition, what, timeout=40):
+    def wait_node(self, condition, what, timeout=120):
         """Waits for what the node shows."""
         wait_until(lambda: condition(self.suite.node()), timeout, what)
 
@@ -239,17 +239,17 @@ class CheckSuite(unittest.TestCase):
             )
             report, items = self.check()
             self.assertEqual((report['state'], items['clock']['state']), ('error', 'error'))
-            self.assertRegex(items['clock']['text'], r'3(600|599) s ahead of')
+            self.assertRegex(items['clock']['text'], r'3(600|59\d) s ahead of')
             self.assertIn('timedatectl', items['clock']['hint'])
             self.wait_node(lambda node: node['health'] == 'degraded', 'degraded health')
             self.assertEqual(self.suite.backup(task)['state'], 'succeeded')
             self.assertTrue(self.suite.client.get('nodes/1/directories')['items'])
             self.clock.write_text('-3600')
             self.bus_check()  # with a heartbeat, whose answer has the master's clock
-            wait_until(lambda: 'behind' in self.bus_check()[1]['clock'][1], 40, 'the skew')
+            wait_until(lambda: 'behind' in self.bus_check()[1]['clock'][1], 120, 'the skew')
             self.assertEqual(self.suite.backup(task)['state'], 'succeeded')
             self.clock.write_text('0')
-            wait_until(lambda: self.bus_check()[0] == 'ok', 40, 'the right time')
+            wait_until(lambda: self.bus_check()[0] == 'ok', 120, 'the right time')
             self.wait_node(lambda node: node['health'] == 'healthy', 'health')
         finally:
             self.suite.processes.pop('agent').stop()
@@ -266,7 +266,7 @@ class CheckSuite(unittest.TestCase):
         ) as asker:
             agent = self.suite.processes.pop('agent')
             self.assertIn(agent.stop(), (0, -signal.SIGTERM))
-            self.assertNotEqual(asker.wait(30), 0)
+            self.assertNotEqual(asker.wait(120), 0)
         (self.tools / 'tar').unlink()
         self.suite.start_agent()
         self.suite.wait_online()

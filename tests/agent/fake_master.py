@@ -9,6 +9,8 @@ import socketserver
 import threading
 import time
 
+from suite import free_port
+
 
 class Reply:
     """An answer to be given instead of the usual one; status 0 closes the connection without a word."""
@@ -115,13 +117,14 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 class FakeMaster:
     """The queue of one node and its door."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=None):
         self.token = 'bxn_' + 'A' * 43
         self.old_tokens = []
         self.lock = threading.Condition()
         self.commands = {}
         self.scripts = []
         self.seen = []
+        self.times = []
         self.heartbeats = []
         self.claims = []
         self.token_sealed = None
@@ -131,7 +134,8 @@ class FakeMaster:
         self.closed = False
         self.server = None
         self.thread = None
-        self.port = port
+        # Its own also while it is closed.
+        self.port = port or free_port()
         self.open()
 
     def open(self):
@@ -139,7 +143,6 @@ class FakeMaster:
         self.closed = False
         self.server = Server(('127.0.0.1', self.port), Handler)
         self.server.master = self
-        self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={'poll_interval': 0.05})
         self.thread.daemon = True
         self.thread.start()
@@ -197,6 +200,11 @@ class FakeMaster:
         with self.lock:
             return sum(1 for _, path, _ in self.seen if re.search(pattern, path))
 
+    def moments(self, pattern):
+        """When the requests with such a path came."""
+        with self.lock:
+            return [when for (_, path, _), when in zip(self.seen, self.times) if re.search(pattern, path)]
+
     # --- the protocol ---
 
     def answer(self, method, path, body, headers, alive):
@@ -205,6 +213,7 @@ class FakeMaster:
             if self.closed:
                 return Reply(0)
             self.seen.append((method, path, body))
+            self.times.append(time.monotonic())
             self.lock.notify_all()
             for pattern, replies in self.scripts:
                 if replies and pattern.search(path):

@@ -76,7 +76,7 @@ class FullMaster(unittest.TestCase):
         time.sleep(6)
         self.assertEqual([name for name, process in suite.processes.items() if not process.running()], [])
         fill.unlink()
-        self.assertEqual(suite.wait_run(run, timeout=90)['state'], 'succeeded', suite.tails())
+        self.assertEqual(suite.wait_run(run)['state'], 'succeeded', suite.tails())
         self.assertEqual(suite.node()['status'], 'online')
         self.assertEqual(suite.backup(task)['state'], 'succeeded')
         self.assertEqual(len(suite.client.get('targets')['items']), 1)

@@ -36,7 +36,7 @@ DATA_MIB = 96
 GONE = (urllib.error.URLError, ConnectionError, http.client.HTTPException, TimeoutError)
 
 
-def patiently(call, timeout=30):
+def patiently(call, timeout=120):
     """Repeats a harmless request until the API answers."""
     deadline = time.monotonic() + timeout
     while True:
@@ -145,7 +145,8 @@ class KillCase(unittest.TestCase):
         runs = self.query("SELECT id, state FROM runs WHERE kind = 0")
         self.assertEqual(len(runs), type(self).asked, 'a run was lost or doubled')
         self.assertEqual(self.query('SELECT count(*) FROM runs WHERE state < 3')[0][0], 0)
-        self.assertEqual(self.query('SELECT count(*) FROM commands WHERE state < 3 OR settled = 0')[0][0], 0)
+        still = 'SELECT id, run_id, state, settled FROM commands WHERE state < 3 OR settled = 0'
+        wait_until(lambda: not self.query(still), what='the end of all commands')
         self.assertEqual(self.query('PRAGMA integrity_check')[0][0], 'ok')
 
     # --- asking ---
@@ -157,7 +158,7 @@ class KillCase(unittest.TestCase):
         return run
 
     @staticmethod
-    def when_reachable(call, timeout=10):
+    def when_reachable(call, timeout=60):
         """Repeats what was refused because a daemon that was just started does not know its siblings yet."""
         deadline = time.monotonic() + timeout
         while True:
@@ -173,7 +174,7 @@ class KillCase(unittest.TestCase):
         page = self.suite.client.get(f'runs?task_id={self.task}&kind=backup&limit=20')
         return [item for item in page['items'] if item['kind'] == 'backup']
 
-    def wait_end(self, run, timeout=60):
+    def wait_end(self, run, timeout=240):
         """Waits until the run has ended; tells the logs when it does not."""
         def ended():
             return patiently(lambda: self.suite.client.get(f'runs/{run}'))['state'] in FINAL_STATES
@@ -347,7 +348,10 @@ class ChaosTest(unittest.TestCase):
             victim = self.random.choice(['api', 'scheduler', 'dispatcher', 'agent', 'job'])
             if victim == 'job':
                 for pid in jobs_of(self.suite)[:1]:
-                    os.kill(pid, signal.SIGKILL)
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass  # it has just ended
             else:
                 self.suite.restart(victim, kill=True)
             kills += 1
@@ -400,7 +404,7 @@ class ChaosTest(unittest.TestCase):
             thread.join()
         try:
             wait_until(lambda: not self.rows('SELECT id FROM runs WHERE state < 3') and
-                       not self.rows('SELECT id FROM commands WHERE settled = 0'), 90, 'the end of all runs')
+                       not self.rows('SELECT id FROM commands WHERE settled = 0'), 300, 'the end of all runs')
         except Failed:
             print(self.rows('SELECT id, kind, state, command_id FROM runs WHERE state < 3'),
                   self.rows('SELECT id, run_id, state, attempt, cancel FROM commands WHERE settled = 0'),

@@ -34,7 +34,7 @@ class Quickstart(unittest.TestCase):
     def test_once(self):
         """--once ends with 0 after a comparison that found nothing."""
         process = self.start('--once')
-        text, _ = process.communicate(timeout=120)
+        text, _ = process.communicate(timeout=280)
         self.assertEqual(process.returncode, 0, text)
         self.assertIn('Identical', text)
 
@@ -46,7 +46,7 @@ class Quickstart(unittest.TestCase):
             for number in (signal.SIGTERM, signal.SIGINT):
                 (state / 'env').unlink(missing_ok=True)
                 process = self.start('--serve', '--state', state, '--port', port)
-                wait_until((state / 'env').exists, 60, 'the file env')
+                wait_until((state / 'env').exists, 120, 'the file env')
                 env = dict(line.split('=', 1) for line in (state / 'env').read_text().splitlines())
                 self.assertEqual(sorted(env), ['BACKUPX_SERVER', 'BACKUPX_STATE', 'BACKUPX_TOKEN'])
                 self.assertEqual(env['BACKUPX_SERVER'], f'http://127.0.0.1:{port}')
@@ -56,14 +56,14 @@ class Quickstart(unittest.TestCase):
                 self.assertEqual(client.get('nodes/1')['status'], 'online')
                 tokens.append(env['BACKUPX_TOKEN'])
                 process.send_signal(number)
-                text, _ = process.communicate(timeout=60)
+                text, _ = process.communicate(timeout=120)
                 self.assertEqual(process.returncode, 0, text)
             self.assertEqual(tokens[0], tokens[1], 'the second start forgot the first')
 
     def test_refusal(self):
         """What cannot be done is said in one sentence."""
         process = self.start('--once', '--serve')
-        text, _ = process.communicate(timeout=60)
+        text, _ = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 2)
         self.assertIn('exclude each other', text)
 

@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -24,8 +23,6 @@ from suite import Suite, wait_until  # noqa: E402 pylint: disable=wrong-import-p
 
 SMALL_FILES = 100_000
 LARGE_MIB = 384
-# Seconds between two heartbeats of an agent.
-HEARTBEAT = 15
 EXTRACT = "tar --numeric-owner --xattrs --xattrs-include='*' --acls --sparse -xpf -"
 
 
@@ -170,7 +167,7 @@ class Restores(unittest.TestCase):
         def in_place(conflict):
             body = {'destination': 'in_place', 'paths': [], 'conflict': conflict}
             again = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
-            return self.suite.wait_run(again, timeout=120)
+            return self.suite.wait_run(again)
 
         found = in_place('fail')
         self.assertEqual(found['state'], 'failed')
@@ -264,6 +261,11 @@ class Restores(unittest.TestCase):
         finally:
             subprocess.run(['umount', self.destination], check=True)
 
+    def commands(self, run):
+        """The numbers of a run's commands."""
+        with sqlite3.connect(f'file:{self.suite.master_state}/backupx.db?mode=ro', uri=True) as database:
+            return [row[0] for row in database.execute('SELECT id FROM commands WHERE run_id = ?', (run,))]
+
     def jobs(self):
         """Process ids of the suite's jobs."""
         found = []
@@ -279,57 +281,85 @@ class Restores(unittest.TestCase):
         return found
 
     def start_slow_restore(self):
-        """Starts a restore that takes a while; its run, when it writes."""
+        """Starts a restore and stops its job in its middle; its run, and the job."""
         for i in range(20):
             (self.source / f'{i:02}').write_bytes(b'x' * 100)
         with open(self.source / 'large', 'wb') as file:
             for _ in range(LARGE_MIB):
                 file.write(os.urandom(1 << 20))
         run = self.back_up(encryption='sealed')
-        body = {'destination': {'node_id': 1, 'path': str(self.destination)}, 'paths': [],
-                'conflict': 'fail'}
-        again = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
-        wait_until(lambda: (self.restored() / '19').exists(), 60, what='the restore writing')
-        return again
+        # On a machine that gave us no time while the disk was fast it was done before it was stopped: once more.
+        for number in range(20):
+            wait_until(lambda: not self.jobs(), what='the end of earlier jobs')
+            path = self.destination / str(number)
+            body = {'destination': {'node_id': 1, 'path': str(path)}, 'paths': [], 'conflict': 'fail'}
+            again = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
+            below = path / os.fspath(self.source)[1:]
+            job, = wait_until(self.jobs, 120, what='the job of the restore')
+            wait_until((below / '19').exists, 120, what='the restore writing')
+            try:
+                os.kill(job, signal.SIGSTOP)
+                wait_until(lambda: self.process_state(job) in 'TZ', what='the job being stopped')
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if self.process_state(job) == 'T' and not (below / 'large').exists():
+                self.restored_to = below
+                self.addCleanup(self.let_go, job)
+                return again, job
+            self.let_go(job)
+            self.suite.wait_run(again)
+            shutil.rmtree(path)
+        return self.fail('no restore could be stopped in its middle')
+
+    @staticmethod
+    def process_state(pid):
+        """The letter of its state."""
+        return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+
+    @staticmethod
+    def let_go(pid):
+        """Lets a stopped process go on."""
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
 
     def assert_only_whole_files(self):
         """What is there under a final name is whole."""
-        for path in self.restored().rglob('*'):
+        for path in self.restored_to.rglob('*'):
             if path.is_file() and not path.name.startswith('.backupx-restore-'):
                 self.assertEqual(path.stat().st_size, (self.source / path.name).stat().st_size)
 
     def test_cancel(self):
-        run = self.start_slow_restore()
-        # Held until the agent has heard of it with a heartbeat: a fast disk would be done before.
-        jobs = self.jobs()
-        for pid in jobs:
-            os.kill(pid, signal.SIGSTOP)
+        run, job = self.start_slow_restore()
         self.suite.client.post(f'runs/{run}/cancel')
-        time.sleep(1.3 * HEARTBEAT)
-        for pid in jobs:
-            os.kill(pid, signal.SIGCONT)
-        self.assertEqual(self.suite.wait_run(run, timeout=120)['state'], 'cancelled')
+        # Held until the agent has heard of it with a heartbeat: a fast disk would be done before.
+        log = self.suite.processes['agent'].log
+        command, = self.commands(run)
+        wait_until(lambda: f'Cancelling command {command}' in log.read_text(), what='the agent hearing of it')
+        self.let_go(job)
+        self.assertEqual(self.suite.wait_run(run)['state'], 'cancelled')
         self.assert_only_whole_files()
-        self.assertEqual(list(self.restored().rglob('.backupx*')), [])
+        self.assertEqual(list(self.restored_to.rglob('.backupx*')), [])
 
     def test_killed_job(self):
-        run = self.start_slow_restore()
-        for pid in self.jobs():
-            os.kill(pid, signal.SIGKILL)
-        found = self.suite.wait_run(run, timeout=120)
+        run, job = self.start_slow_restore()
+        os.kill(job, signal.SIGKILL)
+        found = self.suite.wait_run(run)
         self.assertEqual(found['state'], 'failed')
         self.assertIn('JOB_KILLED', str(found))
         self.assert_only_whole_files()
 
     def test_master_restarts(self):
         """A restore does not care."""
-        run = self.start_slow_restore()
+        run, job = self.start_slow_restore()
         for name in ('api', 'dispatcher', 'scheduler'):
             self.suite.restart(name, kill=True)
         self.suite.restart('agent', kill=True)
-        found = self.suite.wait_run(run, timeout=120)
+        self.let_go(job)
+        found = self.suite.wait_run(run)
         self.assertEqual(found['state'], 'succeeded', f'{found} {self.suite.tails()}')
-        self.assert_same(self.source, self.restored())
+        self.assert_same(self.source, self.restored_to)
 
 
 if __name__ == '__main__':

@@ -37,7 +37,7 @@ class Agent(unittest.TestCase):
     def refused(self, why, **environment):
         """Checks what the agent says."""
         agent = self.restart(**environment)
-        wait_until(lambda: agent.status.startswith('No contact with'), 30, 'the complaint')
+        wait_until(lambda: agent.status.startswith('No contact with'), what='the complaint')
         self.assertIn(why, agent.status)
 
     def test_backup(self):
@@ -57,7 +57,7 @@ class Agent(unittest.TestCase):
     def test_authority(self):
         """The master's certificate as a file, instead of the pin."""
         self.restart(BACKUPX_AGENT_PIN='', BACKUPX_AGENT_CA_CERT=SUITE.certificate)
-        wait_until(lambda: SUITE.processes['agent'].status.startswith('Connected'), 30, 'the agent')
+        wait_until(lambda: SUITE.processes['agent'].status.startswith('Connected'), what='the agent')
 
     def test_wrong_pin(self):
         self.refused('is not the one that was pinned', BACKUPX_AGENT_PIN=WRONG)

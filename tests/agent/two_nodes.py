@@ -80,7 +80,7 @@ class TwoNodes(unittest.TestCase):
                                     node_id=self.node)
         run = self.suite.backup(task)
         self.suite.processes.pop('web-1').kill()
-        wait_until(lambda: self.suite.node(self.node)['status'] == 'offline', 240, 'web-1 being offline')
+        wait_until(lambda: self.suite.node(self.node)['status'] == 'offline', 300, 'web-1 being offline')
         shown = self.suite.client.get(f'runs/{run["id"]}/entries?path={self.source}')
         self.assertEqual(sorted(entry['name'] for entry in shown['items']), ['folder', 'greeting'])
         with self.assertRaises(ApiError) as refused:

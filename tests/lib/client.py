@@ -32,7 +32,7 @@ class ApiError(Exception):
 class Client:
     """Calls the API with one credential."""
 
-    def __init__(self, server, token=None, timeout=30):
+    def __init__(self, server, token=None, timeout=60):
         self.server = server.rstrip('/')
         self.token = token
         self.timeout = timeout

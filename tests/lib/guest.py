@@ -90,7 +90,7 @@ class Guest:
             except OSError:
                 pass
 
-    def boot(self, timeout=60):
+    def boot(self, timeout=180):
         """Starts PID 1 and waits until the machine is up."""
         command = [
             'systemd-nspawn',
@@ -125,7 +125,7 @@ class Guest:
         if state.strip() not in ('running', 'degraded'):
             raise Failed(f'the guest is {state.strip()}')
 
-    def reboot(self, timeout=60):
+    def reboot(self, timeout=180):
         """Shuts the machine down cleanly and boots it again."""
         self.run('systemctl', 'reboot', check=False)
         self.process.wait(timeout)
@@ -135,7 +135,7 @@ class Guest:
     def kill(self):
         """Pulls the plug: every process of the machine is gone at once."""
         os.kill(int(self.leader), signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(60)
         self.leader = None
 
     def children(self):
@@ -150,7 +150,7 @@ class Guest:
             self.leader = found[0]
         return self.leader
 
-    def run(self, *command, check=True, stdin=None, timeout=60, environment=None):
+    def run(self, *command, check=True, stdin=None, timeout=180, environment=None):
         """Runs a command in the guest; the completed process, output as text."""
         env = ['env', *(f'{key}={value}' for key, value in environment.items())] if environment else []
         result = subprocess.run(
@@ -180,12 +180,13 @@ class Guest:
         return self.run('systemctl', 'show', '-P', name, unit).stdout.strip()
 
     def journal(self, *arguments):
-        """Text of the guest's journal."""
+        """Text of the guest's journal, with all that was written to it so far."""
+        self.run('journalctl', '--sync', check=False)
         return self.run(
             'journalctl', '--no-pager', '-o', 'short-monotonic', *arguments, check=False
         ).stdout
 
-    def wait(self, condition, timeout=60, what='the condition'):
+    def wait(self, condition, timeout=120, what='the condition'):
         """Asks until the answer is true; gives the answer."""
         deadline = time.monotonic() + timeout
         while True:
@@ -208,7 +209,7 @@ class Guest:
         self.process.kill()
         self.process.wait()
         stat = pathlib.Path(f'/proc/{leader}/stat')
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 if stat.read_text().rpartition(')')[2].split()[0] == 'Z':
@@ -222,7 +223,7 @@ class Guest:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill_leader()
                 self.process.kill()

@@ -30,7 +30,7 @@ class InstalledGuest(Guest):
         super().__init__(name, network)
         self.token = None
 
-    def boot(self, timeout=60):
+    def boot(self, timeout=180):
         """Installs the suite into the root before it boots."""
         result = subprocess.run(
             [

@@ -11,11 +11,13 @@ import threading
 import time
 
 PR_SET_PDEATHSIG = 1
+# Loaded here and not in the child, where a lock may be held by a thread that is not there.
+LIBC = ctypes.CDLL(None)
 
 
 def die_with_parent():
     """Runs in the child: a harness that is killed leaves no daemon behind."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Failed(Exception):
@@ -37,7 +39,7 @@ class Process:
         self.notifications = None
         self.ready = threading.Event()
 
-    def start(self, ready=True, timeout=30):
+    def start(self, ready=True, timeout=90):
         """Starts it, and waits for its READY=1 when asked to."""
         path = self.folder / f'{self.name}.notify'
         path.unlink(missing_ok=True)
@@ -60,7 +62,7 @@ class Process:
             self.wait_ready(timeout)
         return self
 
-    def wait_ready(self, timeout=30):
+    def wait_ready(self, timeout=90):
         """Waits for READY=1."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -105,11 +107,11 @@ class Process:
             if number in (signal.SIGKILL, signal.SIGTERM):
                 self.wait()
 
-    def wait(self, timeout=20):
+    def wait(self, timeout=60):
         """Waits for its end; the exit status."""
         return self.process.wait(timeout)
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=90):
         """Ends it in good order, or else at once. The exit status."""
         if self.process is None:
             return None

@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import os
 import pathlib
+import random
 import secrets
 import shlex
 import shutil
@@ -61,14 +62,36 @@ def build_folder():
     return pathlib.Path(os.environ.get('BACKUPX_BUILD') or ROOT / 'build').resolve()
 
 
+# Below those that the kernel takes for the near end of connections, and for whoever binds to port 0: nobody gets
+# one of these by chance between two moments when we listen on it.
+PORTS = range(20000, 30000)
+reserved_ports = []
+
+
 def free_port():
-    """A TCP port of loopback that nobody listens on at the moment."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A TCP port of loopback for this program alone until it ends, whether it listens on it or not. Other tests are
+    told by a name that is gone with us, however we end."""
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f'\0backupx-test-port-{port}')
+            with socket.socket() as s:
+                s.bind(('127.0.0.1', port))
+        except OSError:
+            mark.close()
+            continue
+        reserved_ports.append(mark)
+        return port
+    raise Failed('no port of loopback is free')
 
 
-def wait_until(condition, timeout=20, what='the condition', interval=0.02):
+def accepts(path):
+    """Whether somebody accepts connections at a unix socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(str(path)) == 0
+
+
+def wait_until(condition, timeout=60, what='the condition', interval=0.02):
     """Asks until the answer is true; gives the answer."""
     deadline = time.monotonic() + timeout
     while True:
@@ -147,7 +170,7 @@ class Suite:
 
     def patience(self, name):
         """How long a program may take to start, and to end."""
-        return 300 if self.wrapper(name) else 30
+        return 300 if self.wrapper(name) else 90
 
     # --- TLS ---
 
@@ -223,7 +246,7 @@ class Suite:
         for name in reversed(list(self.processes)):
             process = self.processes[name]
             try:
-                status = process.stop(max(20, self.patience(name)))
+                status = process.stop(self.patience(name))
             except Failed as error:
                 failed.append(str(error))
                 continue
@@ -261,7 +284,7 @@ class Suite:
         ]
         self.processes['bus'] = Process('bus', command, self.run, clean_environment(), self.orphans_die)
         self.processes['bus'].start(ready=False)
-        wait_until(bus.exists, what='the private bus')
+        wait_until(lambda: accepts(bus), what='the private bus')
 
     def make_keys(self):
         """What backupx-keys.service does at the first start."""
@@ -317,7 +340,7 @@ class Suite:
         process = self.processes.pop(name)
         if kill:
             process.kill()
-        process.stop(max(20, self.patience(name)))
+        process.stop(self.patience(name))
         return self.start_agent() if name == 'agent' else self.start_daemon(name)
 
     # --- the first steps ---
@@ -343,7 +366,7 @@ class Suite:
         """A node as the API shows it."""
         return self.client.get(f'nodes/{node}')
 
-    def wait_online(self, node=1, timeout=60):
+    def wait_online(self, node=1, timeout=120):
         """Waits until a node is online."""
 
         try:
@@ -397,11 +420,11 @@ class Suite:
             raise Failed(f'{error}; it is {found.get("state")}\n{self.tails()}') from None
         return found
 
-    def backup(self, task, timeout=120):
+    def backup(self, task, timeout=240):
         """Runs a task to its end; the run."""
         return self.wait_run(self.run_task(task), timeout=timeout)
 
-    def restore(self, run, path, paths=(), conflict='fail', node=1, timeout=120):
+    def restore(self, run, path, paths=(), conflict='fail', node=1, timeout=240):
         """Restores a run into a directory; the run of the restore."""
         body = {
             'destination': {'node_id': node, 'path': str(path)},
