@@ -33,7 +33,7 @@ struct Storage {
         uint64_t id;
         char *name;
         const atomic_bool *cancel;
-        usec_t stall;
+        usec_t stall, retry;
         Pace *pace;
         atomic_uint_fast64_t last_progress;
         void *backend;

@@ -1,125 +1,110 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/alloc.h"
-#include "base/place.h"
 #include "base/text.h"
 #include "storage/http.h"
 
-#define CONNECT_TIMEOUT_MS 30000L
-
 struct HttpClient {
-        CURL *easy;
-        HttpClientArgs args; /* texts were given to curl, which copies them */
+        Transfer transfer;
         char *authorization; /* the header; a secret */
-
         /* Of the request that runs. */
-        const char *upload;
-        size_t upload_left, upload_size;
+        struct curl_slist *lines;
         HttpAnswer *answer;
-        curl_off_t moved;
-        usec_t moved_at;
-        bool stalled, overflow;
 };
 
-/* --- Callbacks ---------------------------------------------------------------------------------------- */
+/* --- Headers ------------------------------------------------------------------------------------------ */
 
-static size_t on_read(char *buf, size_t size, size_t n, void *userdata) {
-        HttpClient *c = ASSERT_PTR(userdata);
-        size_t part = MIN(size * n, c->upload_left);
+int http_line_add(HttpLines *l, const char *format, ...) {
+        va_list ap;
+        int n;
 
-        if (part > 0) {
-                part = pace_wait(c->args.pace, part, c->args.cancel);
-                if (part == 0)
-                        return CURL_READFUNC_ABORT;
-        }
-        memcpy(buf, c->upload, part);
-        c->upload += part;
-        c->upload_left -= part;
-        return part;
+        assert(l);
+        assert(format);
+
+        if (l->n >= HTTP_LINES_MAX)
+                return -E2BIG;
+        va_start(ap, format);
+        n = vasprintf(&l->lines[l->n], format, ap);
+        va_end(ap);
+        if (n < 0)
+                return -ENOMEM;
+        l->n++;
+        return 0;
 }
 
-/* Curl rewinds where a kept connection turned out dead; nothing else. */
-static int on_seek(void *userdata, curl_off_t offset, int origin) {
-        HttpClient *c = ASSERT_PTR(userdata);
+void http_lines_done(HttpLines *l) {
+        assert(l);
 
-        if (origin != SEEK_SET || offset < 0 || (size_t) offset > c->upload_size)
-                return CURL_SEEKFUNC_FAIL;
-        c->upload -= (c->upload_size - c->upload_left) - (size_t) offset;
-        c->upload_left = c->upload_size - (size_t) offset;
-        return CURL_SEEKFUNC_OK;
+        for (size_t i = 0; i < l->n; i++)
+                erase_and_free(l->lines[i]);
+        l->n = 0;
 }
 
-static size_t on_write(char *p, size_t size, size_t n, void *userdata) {
-        HttpClient *c = ASSERT_PTR(userdata);
+int http_answer_header(const HttpAnswer *a, const char *name, char **ret) {
+        const char *p, *end;
+        size_t n;
 
-        if (buffer_add(&c->answer->body, p, size * n) < 0) {
-                c->overflow = true;
-                return CURL_WRITEFUNC_ERROR;
-        }
-        return size * n;
-}
+        assert(a);
+        assert(name);
+        assert(ret);
 
-static int on_progress(void *userdata, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                       curl_off_t up) {
-        HttpClient *c = ASSERT_PTR(userdata);
-        usec_t now = now_usec(CLOCK_MONOTONIC);
+        n = strlen(name);
+        p = a->headers.data;
+        end = p ? p + a->headers.size : p;
+        while (p && p < end) {
+                const char *eol = memchr(p, '\n', (size_t) (end - p)) ?: end;
 
-        if (c->args.cancel && atomic_load_explicit(c->args.cancel, memory_order_relaxed))
-                return 1;
-        if (down + up != c->moved) {
-                c->moved = down + up;
-                c->moved_at = now;
-                if (c->args.moved)
-                        c->args.moved(c->args.userdata);
-        } else if (now > usec_add(c->moved_at, c->args.stall)) {
-                c->stalled = true;
-                return 1;
+                if ((size_t) (eol - p) > n && p[n] == ':' && strncasecmp(p, name, n) == 0) {
+                        p += n + 1;
+                        while (p < eol && (*p == ' ' || *p == '\t'))
+                                p++;
+                        while (eol > p && (eol[-1] == '\r' || eol[-1] == ' ' || eol[-1] == '\t'))
+                                eol--;
+                        *ret = memdup0(p, (size_t) (eol - p));
+                        return *ret ? 1 : -ENOMEM;
+                }
+                p = eol + 1;
         }
         return 0;
 }
 
+/* Each answer begins with its status; only those of the last one count. */
+static size_t on_header(char *p, size_t size, size_t n, void *userdata) {
+        HttpClient *c = ASSERT_PTR(userdata);
+
+        if (!c->answer)
+                return size * n;
+        if (size * n >= STRLEN("HTTP/") && memcmp(p, "HTTP/", STRLEN("HTTP/")) == 0)
+                buffer_clear(&c->answer->headers);
+        else if (buffer_add(&c->answer->headers, p, size * n) == -ENOMEM)
+                return 0;
+        return size * n;
+}
+
 /* --- The client --------------------------------------------------------------------------------------- */
 
-static int client_set_options(HttpClient *c) {
-        const HttpClientArgs *args = &c->args;
-        /* A pin says which key it must be; the name and the chain then say nothing more. */
-        long verify = args->insecure_tls || args->pin ? 0 : 1;
-        const char *ca_cert = args->ca_cert ?: place_ca_bundle(curl_version_info(CURLVERSION_NOW)->cainfo);
-        const long version = CURL_HTTP_VERSION_1_1;
-        CURL *e = c->easy;
+static int client_set_options(HttpClient *c, const HttpClientArgs *args) {
+        const long version = args->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
+        CURL *e = c->transfer.easy;
         bool ok;
 
-        ok = curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+        ok = curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
                         curl_easy_setopt(e, CURLOPT_HTTP_VERSION, version) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 256L << 10) == CURLE_OK &&
+                        curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
                         curl_easy_setopt(e, CURLOPT_USERAGENT, "backupx/" BACKUPX_VERSION) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_PROXY, strempty(args->proxy_url)) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, verify) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, verify * 2) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_XFERINFODATA, c) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_WRITEDATA, c) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_READDATA, c) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_SEEKDATA, c) == CURLE_OK;
-        if (ok && ca_cert)
-                ok = curl_easy_setopt(e, CURLOPT_CAINFO, ca_cert) == CURLE_OK;
-        if (ok && args->pin)
-                ok = curl_easy_setopt(e, CURLOPT_PINNEDPUBLICKEY, args->pin) == CURLE_OK;
+                        curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+                        curl_easy_setopt(e, CURLOPT_HEADERDATA, c) == CURLE_OK;
+        if (ok && args->user)
+                ok = curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) == CURLE_OK &&
+                                curl_easy_setopt(e, CURLOPT_USERNAME, args->user) == CURLE_OK &&
+                                curl_easy_setopt(e, CURLOPT_PASSWORD, strempty(args->password)) == CURLE_OK;
         return ok ? 0 : -EOPNOTSUPP;
 }
 
@@ -130,23 +115,16 @@ int http_client_new(const HttpClientArgs *args, HttpClient **ret) {
         assert(args);
         assert(ret);
 
-        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-                return -ENOMEM;
         c = new0(HttpClient, 1);
         if (!c)
                 return -ENOMEM;
-        c->args = *args;
-        c->easy = curl_easy_init();
-        if (!c->easy)
-                return -ENOMEM;
-        r = client_set_options(c);
+        r = transfer_init(&c->transfer, &args->transfer, "http,https");
+        if (r >= 0)
+                r = client_set_options(c, args);
+        if (r >= 0 && args->bearer)
+                r = asprintf_safe(&c->authorization, "Authorization: Bearer %s", args->bearer);
         if (r < 0)
                 return r;
-        if (args->bearer) {
-                r = asprintf_safe(&c->authorization, "Authorization: Bearer %s", args->bearer);
-                if (r < 0)
-                        return r;
-        }
         *ret = TAKE_PTR(c);
         return 0;
 }
@@ -154,153 +132,185 @@ int http_client_new(const HttpClientArgs *args, HttpClient **ret) {
 HttpClient *http_client_free(HttpClient *c) {
         if (!c)
                 return NULL;
-        curl_easy_cleanup(c->easy);
+        http_client_abort(c);
+        transfer_done(&c->transfer);
         erase_and_free(c->authorization);
         return mfree(c);
 }
 
 /* --- Requests ----------------------------------------------------------------------------------------- */
 
-static void headers_free(struct curl_slist **headers) {
-        curl_slist_free_all(*headers);
+static void lines_free(struct curl_slist **lines) {
+        for (struct curl_slist *l = *lines; l; l = l->next)
+                explicit_bzero(l->data, strlen(l->data));
+        curl_slist_free_all(*lines);
+        *lines = NULL;
 }
 
-static int header_add(struct curl_slist **headers, const char *line) {
-        struct curl_slist *grown = curl_slist_append(*headers, line);
+static int line_add(struct curl_slist **lines, const char *line) {
+        struct curl_slist *grown = curl_slist_append(*lines, line);
 
         if (!grown)
                 return -ENOMEM;
-        *headers = grown;
+        *lines = grown;
         return 0;
 }
 
-static int headers_make(const HttpClient *c, const HttpRequest *q, struct curl_slist **ret) {
-        _cleanup_(headers_free) struct curl_slist *headers = NULL;
-        _cleanup_(freep) char *type = NULL, *range = NULL;
+static int line_add_range(struct curl_slist **lines, const HttpRequest *q) {
+        _cleanup_(freep) char *range = NULL;
+        int r;
+
+        if (q->range_last == UINT64_MAX)
+                r = asprintf_safe(&range, "Range: bytes=%" PRIu64 "-", q->range_first);
+        else
+                r = asprintf_safe(&range, "Range: bytes=%" PRIu64 "-%" PRIu64, q->range_first,
+                                  q->range_last);
+        return r < 0 ? r : line_add(lines, range);
+}
+
+static int lines_make(const HttpClient *c, const HttpRequest *q, bool pieces, struct curl_slist **ret) {
+        _cleanup_(lines_free) struct curl_slist *lines = NULL;
+        _cleanup_(freep) char *type = NULL;
         int r = 0;
 
         assert(c);
         assert(q);
 
         if (c->authorization)
-                r = header_add(&headers, c->authorization);
+                r = line_add(&lines, c->authorization);
         /* Asking first whether the body is welcome costs a round trip for each part. */
         if (r >= 0)
-                r = header_add(&headers, "Expect:");
-        if (r >= 0 && q->body) {
+                r = line_add(&lines, "Expect:");
+        if (r >= 0 && (q->body || pieces)) {
                 r = asprintf_safe(&type, "Content-Type: %s",
                                   q->content_type ? q->content_type : "application/octet-stream");
                 if (r >= 0)
-                        r = header_add(&headers, type);
+                        r = line_add(&lines, type);
         }
-        if (r >= 0 && q->ranged) {
-                r = asprintf_safe(&range, "Range: bytes=%" PRIu64 "-%" PRIu64, q->range_first,
-                                  q->range_last);
-                if (r >= 0)
-                        r = header_add(&headers, range);
-        }
+        if (r >= 0 && q->ranged)
+                r = line_add_range(&lines, q);
+        for (size_t i = 0; r >= 0 && q->lines && i < q->lines->n; i++)
+                r = line_add(&lines, q->lines->lines[i]);
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(headers);
+        *ret = TAKE_PTR(lines);
         return 0;
 }
 
-static int request_prepare(HttpClient *c, const HttpRequest *q, struct curl_slist *headers) {
+static int request_prepare(HttpClient *c, const HttpRequest *q, bool pieces) {
         bool head = streq(q->method, "HEAD"), ok;
-        const curl_off_t size = (curl_off_t) q->body_size;
-        CURL *e = c->easy;
+        const curl_off_t size = pieces ? -1 : (curl_off_t) q->body_size;
+        const long upload = q->body || pieces;
+        CURL *e = c->transfer.easy;
 
         ok = curl_easy_setopt(e, CURLOPT_HTTPGET, 1L) == CURLE_OK &&
                         curl_easy_setopt(e, CURLOPT_NOBODY, head ? 1L : 0L) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_UPLOAD, q->body ? 1L : 0L) == CURLE_OK &&
+                        curl_easy_setopt(e, CURLOPT_UPLOAD, upload) == CURLE_OK &&
                         curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, size) == CURLE_OK &&
                         curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, head ? NULL : q->method) == CURLE_OK &&
                         curl_easy_setopt(e, CURLOPT_URL, q->url) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
-                        curl_easy_setopt(e, CURLOPT_ERRORBUFFER, c->answer->error) == CURLE_OK;
+                        curl_easy_setopt(e, CURLOPT_HTTPHEADER, c->lines) == CURLE_OK;
         return ok ? 0 : -EINVAL;
 }
 
-static int error_from_curl(const HttpClient *c, CURLcode code) {
-        assert(c);
+/* What both ways of sending have in common. */
+static int request_begin(HttpClient *c, const HttpRequest *q, bool pieces, HttpAnswer *a) {
+        int r;
 
-        switch ((int) code) {
-        case CURLE_OK:
-                return 0;
-        case CURLE_OUT_OF_MEMORY:
-                return -ENOMEM;
-        case CURLE_ABORTED_BY_CALLBACK:
-                return c->stalled ? -ETIMEDOUT : -ECANCELED;
-        case CURLE_OPERATION_TIMEDOUT:
-                return -ETIMEDOUT;
-        case CURLE_WRITE_ERROR:
-                return c->overflow ? -EFBIG : -EPROTO;
-        case CURLE_COULDNT_RESOLVE_HOST:
-        case CURLE_COULDNT_RESOLVE_PROXY:
-        case CURLE_COULDNT_CONNECT:
-                return -EHOSTUNREACH;
-        case CURLE_PEER_FAILED_VERIFICATION:
-        case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-        case CURLE_SSL_CACERT_BADFILE:
-                return -EKEYREJECTED;
-        case CURLE_URL_MALFORMAT:
-        case CURLE_UNSUPPORTED_PROTOCOL:
-                return -EINVAL;
-        }
-        return -ECONNRESET;
+        assert(c);
+        assert(!c->answer);
+
+        buffer_clear(&a->body);
+        buffer_clear(&a->headers);
+        a->status = 0;
+        a->into_used = 0;
+        a->error[0] = 0;
+        transfer_reset(&c->transfer);
+        r = lines_make(c, q, pieces, &c->lines);
+        if (r >= 0)
+                r = request_prepare(c, q, pieces);
+        if (r < 0)
+                return r;
+        c->answer = a;
+        c->transfer.in = &a->body;
+        c->transfer.into = pieces ? NULL : q->into;
+        c->transfer.into_size = q->into_size;
+        if (!pieces && q->body)
+                transfer_set_body(&c->transfer, q->body, q->body_size);
+        return 0;
 }
 
-static void answer_fill(HttpClient *c, HttpAnswer *a) {
+/* Takes what is to be known of the answer; r is how the transfer ended. */
+static int request_end(HttpClient *c, int r) {
         curl_off_t length = -1, retry = 0;
+        HttpAnswer *a = c->answer;
 
-        (void) curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &a->status);
-        (void) curl_easy_getinfo(c->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-        (void) curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &retry);
-        a->content_length = length;
-        a->retry_after = retry > 0 ? (usec_t) retry * USEC_PER_SEC : 0;
+        if (a) {
+                (void) curl_easy_getinfo(c->transfer.easy, CURLINFO_RESPONSE_CODE, &a->status);
+                (void) curl_easy_getinfo(c->transfer.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+                (void) curl_easy_getinfo(c->transfer.easy, CURLINFO_RETRY_AFTER, &retry);
+                a->content_length = length;
+                a->retry_after = retry > 0 ? (usec_t) retry * USEC_PER_SEC : 0;
+                a->into_used = c->transfer.into_used;
+                if (r < 0)
+                        (void) snprintf(a->error, sizeof a->error, "%s", c->transfer.error);
+        }
+        (void) curl_easy_setopt(c->transfer.easy, CURLOPT_HTTPHEADER, NULL);
+        lines_free(&c->lines);
+        c->answer = NULL;
+        return r;
 }
 
 int http_client_request(HttpClient *c, const HttpRequest *request, HttpAnswer *a) {
-        _cleanup_(headers_free) struct curl_slist *headers = NULL;
-        CURLcode code;
         int r;
 
         assert(c);
         assert(request);
         assert(a);
 
-        buffer_clear(&a->body);
-        a->status = 0;
-        a->error[0] = 0;
-        c->answer = a;
-        c->upload = request->body;
-        c->upload_left = c->upload_size = request->body_size;
-        c->moved = 0;
-        c->moved_at = now_usec(CLOCK_MONOTONIC);
-        c->stalled = c->overflow = false;
-        r = headers_make(c, request, &headers);
-        if (r < 0)
-                return r;
-        r = request_prepare(c, request, headers);
-        if (r < 0)
-                return r;
-        code = curl_easy_perform(c->easy);
-        answer_fill(c, a);
-        (void) curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, NULL);
-        (void) curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, NULL);
-        c->answer = NULL;
-        if (code != CURLE_OK && a->error[0] == 0)
-                (void) snprintf(a->error, sizeof a->error, "%s",
-                                c->stalled ? "no byte moved for too long" : curl_easy_strerror(code));
-        return error_from_curl(c, code);
+        r = request_begin(c, request, /* pieces= */ false, a);
+        if (r >= 0)
+                r = transfer_run(&c->transfer);
+        return request_end(c, r);
 }
 
-int http_escape_text(const char *text, char **ret) {
+int http_client_begin(HttpClient *c, const HttpRequest *request, HttpAnswer *a) {
+        int r;
+
+        assert(c);
+        assert(request);
+        assert(a);
+
+        r = request_begin(c, request, /* pieces= */ true, a);
+        if (r >= 0)
+                r = transfer_start_pieces(&c->transfer);
+        return r < 0 ? request_end(c, r) : 0;
+}
+
+int http_client_send(HttpClient *c, const void *data, size_t n) {
+        assert(c);
+
+        return transfer_send_piece(&c->transfer, data, n);
+}
+
+int http_client_finish(HttpClient *c) {
+        assert(c);
+
+        return request_end(c, transfer_finish(&c->transfer));
+}
+
+void http_client_abort(HttpClient *c) {
+        assert(c);
+
+        transfer_abort(&c->transfer);
+        (void) request_end(c, 0);
+}
+
+/* --- URLs --------------------------------------------------------------------------------------------- */
+
+static int escape(const char *text, const char *more, char **ret) {
         static const char digits[] = "0123456789ABCDEF";
         char *out, *to;
-
-        assert(text);
-        assert(ret);
 
         out = to = malloc(3 * strlen(text) + 1);
         if (!out)
@@ -309,7 +319,7 @@ int http_escape_text(const char *text, char **ret) {
                 uint8_t b = (uint8_t) *p;
 
                 if ((b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
-                    strchr("-._~", b))
+                    strchr(more, b))
                         *to++ = *p;
                 else {
                         *to++ = '%';
@@ -320,4 +330,18 @@ int http_escape_text(const char *text, char **ret) {
         *to = 0;
         *ret = out;
         return 0;
+}
+
+int http_escape_text(const char *text, char **ret) {
+        assert(text);
+        assert(ret);
+
+        return escape(text, "-._~", ret);
+}
+
+int http_escape_path(const char *path, char **ret) {
+        assert(path);
+        assert(ret);
+
+        return escape(path, "-._~/", ret);
 }

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 
 #include "base/alloc.h"
 #include "base/encode.h"
@@ -24,7 +23,6 @@
 #define PROBE_PREFIX "backupx-probe/"
 
 typedef struct RelayPut {
-        HttpClient *client;
         char *url; /* of the object */
         char *upload;
         Buffer part;
@@ -38,8 +36,7 @@ static void relay_close(Storage *s) {
 
         if (!l)
                 return;
-        http_client_free(l->client);
-        (void) pthread_mutex_destroy(&l->lock);
+        http_server_free(l->master);
         free(l->base);
         erase_and_free(l->token);
         free(l->ca_cert);
@@ -52,6 +49,7 @@ static int relay_open(Storage *s, const StorageConfig *config, Failure *reterr_f
         const char *token = json_string_value(json_object_get(config->secrets, "relay_token"));
         const StorageContext *context = &config->context;
         const char *url = strempty(context->master_url);
+        HttpServerArgs args = { .peer = "the master", .judge = relay_judge };
         size_t n = strlen(url);
         Relay *l;
         int r;
@@ -61,7 +59,6 @@ static int relay_open(Storage *s, const StorageConfig *config, Failure *reterr_f
         l = new0(Relay, 1);
         if (!l)
                 return -ENOMEM;
-        (void) pthread_mutex_init(&l->lock, NULL);
         s->backend = l;
         if (!startswith(url, "http://") && !startswith(url, "https://"))
                 return failure_set(reterr_failure, -EINVAL, "RELAY_NO_MASTER",
@@ -82,8 +79,14 @@ static int relay_open(Storage *s, const StorageConfig *config, Failure *reterr_f
                 r = free_and_strdup(&l->proxy_url, context->proxy_url);
         if (r < 0)
                 return r;
-        l->insecure_tls = context->insecure_tls;
-        return relay_client_new(s, s->cancel, s->stall, &l->client);
+        args.client = (HttpClientArgs){
+                .transfer = { .ca_cert = l->ca_cert,
+                              .pin = l->pin,
+                              .proxy_url = l->proxy_url,
+                              .insecure_tls = context->insecure_tls },
+                .bearer = l->token,
+        };
+        return http_server_new(s, &args, &l->master);
 }
 
 /* --- Uploads ------------------------------------------------------------------------------------------ */
@@ -101,15 +104,13 @@ static int relay_put_new(StoragePut *put, Failure *reterr_failure) {
         if (!p)
                 return -ENOMEM;
         put->backend = p;
-        r = relay_client_new(s, s->cancel, s->stall, &p->client);
-        if (r >= 0)
-                r = relay_object_url(s->backend, put->key, &p->url);
+        r = relay_object_url(s->backend, put->key, &p->url);
         if (r >= 0)
                 r = asprintf_safe(&url, "%s?upload", p->url);
         if (r < 0)
                 return r;
-        r = relay_request_repeat(s, p->client, &(HttpRequest){ .method = "POST", .url = url, .body = "" },
-                                 put->key, &a, reterr_failure);
+        r = relay_request(s, &(HttpRequest){ .method = "POST", .url = url, .body = "" },
+                          put->key, &a, reterr_failure);
         if (r < 0)
                 return r;
         r = relay_answer_data(s, &a, &data, reterr_failure);
@@ -135,7 +136,7 @@ static int part_send(StoragePut *put, Failure *f) {
         if (r < 0)
                 return r;
         q.url = url;
-        r = relay_request_repeat(put->storage, p->client, &q, put->key, &a, f);
+        r = relay_request(put->storage, &q, put->key, &a, f);
         if (r < 0)
                 return r;
         p->n_parts++;
@@ -189,18 +190,20 @@ static int relay_put_commit(StoragePut *put, const uint8_t sha256[static 32], Fa
         q.url = url;
         q.body = body;
         q.body_size = strlen(body);
-        return relay_request_repeat(put->storage, p->client, &q, put->key, &a, reterr_failure);
+        return relay_request(put->storage, &q, put->key, &a, reterr_failure);
 }
 
 static void upload_abort(StoragePut *put) {
-        _cleanup_(http_client_freep) HttpClient *c = NULL;
         _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        const Relay *l = put->storage->backend;
+        HttpRequest q = { .method = "DELETE" };
         RelayPut *p = put->backend;
         _cleanup_(freep) char *url = NULL;
 
-        if (asprintf_safe(&url, "%s?upload=%s", p->url, p->upload) < 0 ||
-            relay_client_new(put->storage, /* cancel= */ NULL, ABORT_STALL, &c) < 0 ||
-            http_client_request(c, &(HttpRequest){ .method = "DELETE", .url = url }, &a) < 0)
+        if (asprintf_safe(&url, "%s?upload=%s", p->url, p->upload) < 0)
+                return;
+        q.url = url;
+        if (http_server_try(l->master, &q, ABORT_STALL, &a) < 0)
                 return;
 }
 
@@ -209,7 +212,6 @@ static void relay_put_free(StoragePut *put) {
 
         if (!put->committed && p->upload)
                 upload_abort(put);
-        http_client_free(p->client);
         free(p->url);
         free(p->upload);
         buffer_done(&p->part);
@@ -227,6 +229,8 @@ static ssize_t read_once(Storage *s, const char *url, const char *key, uint64_t 
                 .ranged = true,
                 .range_first = offset,
                 .range_last = offset + n - 1,
+                .into = buf,
+                .into_size = n,
         };
         int r;
 
@@ -237,13 +241,12 @@ static ssize_t read_once(Storage *s, const char *url, const char *key, uint64_t 
                 return 0;
         if (r < 0)
                 return r;
-        if (a.status != 206 || a.body.size > n)
+        if (a.status != 206)
                 return failure_set(f, -EPROTO, "RELAY_FAILED",
                                    "The master did not answer with the part of '%s' (%s) that "
                                    "was asked for.",
                                    key, s->name);
-        memcpy(buf, a.body.data, a.body.size);
-        return (ssize_t) a.body.size;
+        return (ssize_t) a.into_used;
 }
 
 static ssize_t relay_read_at(Storage *s, const char *key, uint64_t offset, void *buf, size_t n,

@@ -72,6 +72,7 @@ int storage_open(const StorageConfig *config, Storage **ret, Failure *reterr_fai
         s->cancel = config->cancel;
         s->pace = config->pace;
         s->stall = config->stall > 0 ? config->stall : STORAGE_STALL_DEFAULT;
+        s->retry = config->retry > 0 ? config->retry : STORAGE_RETRY_DEFAULT;
         r = isempty(config->name) ? asprintf_safe(&s->name, "target %" PRIu64, config->id) :
                                     asprintf_safe(&s->name, "target '%s'", config->name);
         if (r < 0)

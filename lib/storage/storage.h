@@ -11,10 +11,23 @@
  * another object. A listing that failed is an error, never an empty list. Storage is not trusted: what is
  * read is checked by whoever reads it.
  *
- * Errors: -ENOENT: no such object; -EEXIST: the key is taken; -EINVAL: not a key, or a bad configuration;
- * -ENOSPC, -EDQUOT: full; -EROFS, -EACCES, -EPERM: not allowed, and the failure says how to allow it;
- * -ECANCELED: the cancel flag; -ETIMEDOUT: no progress for longer than the stall limit; anything else as
- * the system gave it. */
+ * Errors are told apart by kind; what may pass was repeated before it is told:
+ *
+ *   -ENOENT                 OBJECT_NOT_FOUND     no such object
+ *   -EEXIST                 OBJECT_EXISTS        the key is taken
+ *   -EINVAL                 FIELD_INVALID, STORAGE_KEY_INVALID: a bad configuration, not a key
+ *   -ENOSPC, -EDQUOT        STORAGE_FULL, STORAGE_QUOTA
+ *   -EACCES, -EROFS, -EPERM STORAGE_DENIED, STORAGE_LOCKED: not allowed, and the failure says by whom
+ *   -EBUSY                  STORAGE_THROTTLED    the server asks for fewer requests
+ *   -EBADMSG                STORAGE_CHECKSUM     other bytes arrived than were sent
+ *   -ECONNRESET             STORAGE_INTERRUPTED  the connection ended in the middle
+ *   -EHOSTUNREACH           STORAGE_UNREACHABLE
+ *   -EKEYREJECTED           STORAGE_CERTIFICATE  it is not the server that it should be
+ *   -ETIMEDOUT              STORAGE_STALLED      no byte moved for longer than the stall limit
+ *   -EFBIG                  STORAGE_TOO_LARGE    more than one object of this storage can hold
+ *   -ECANCELED              CANCELLED            the cancel flag, within a second
+ *
+ * Anything else as the system gave it. */
 
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -31,6 +44,9 @@
 
 /* No byte moved for this long: the operation failed. A slow line that moves is not a failure. */
 #define STORAGE_STALL_DEFAULT (2 * USEC_PER_MINUTE)
+/* A failure that may pass is repeated for so long. Less than what makes a backup drop a target without
+ * asking it, so that the cause is told. */
+#define STORAGE_RETRY_DEFAULT (4 * USEC_PER_MINUTE)
 
 struct json_t;
 
@@ -50,13 +66,14 @@ typedef struct StorageContext {
 typedef struct StorageConfig {
         uint64_t id;                  /* the target's */
         const char *name;             /* for messages; may be NULL */
-        const char *type;             /* "local", "relay" */
+        const char *type;             /* storage_types() */
         const struct json_t *config;  /* an object, or NULL */
         const struct json_t *secrets; /* an object, or NULL */
         StorageContext context;
         const atomic_bool *cancel; /* ends waits and retries; may be NULL */
         struct Pace *pace;         /* of all that goes over the network; may be NULL */
         usec_t stall;              /* 0: STORAGE_STALL_DEFAULT */
+        usec_t retry;              /* 0: STORAGE_RETRY_DEFAULT */
 } StorageConfig;
 
 typedef struct StorageUsage {

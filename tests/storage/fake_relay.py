@@ -20,13 +20,15 @@ class Relay(http.server.ThreadingHTTPServer):
     def __init__(self, token='bxr_test', fault=None):
         super().__init__(('127.0.0.1', 0), Handler)
         self.token = token
-        self.fault = fault or (lambda *_: None)
+        self.fault = fault
         self.objects = {}
         self.uploads = {}
+        self.started = 0
         self.requests = []
         self.lock = threading.Lock()
         self.may_remove = True
         self.repeats_pages = False
+        self.page = 2
         self.url = f'http://127.0.0.1:{self.server_port}'
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
 
@@ -46,6 +48,8 @@ class Relay(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     """One connection."""
     protocol_version = 'HTTP/1.1'
+    # Head and body go in two writes, the second of which would wait for an acknowledgement.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         """Quiet."""
@@ -75,7 +79,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with server.lock:
             number = len(server.requests)
             server.requests.append((self.command, self.path))
-        fault = server.fault(self.command, self.path, number)
+        fault = server.fault(self.command, self.path, number) if server.fault else None
         if fault == 'drop':
             return self.close()
         if fault == 'stall':
@@ -109,7 +113,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if 'upload' in query:
             if key in server.objects:
                 return self.answer(409, code='RELAY_EXISTS')
-            upload = f'u{len(server.uploads)}'
+            server.started += 1
+            upload = f'u{server.started}'
             server.uploads[upload] = bytearray()
             return self.answer(201, {'upload': upload, 'part_size': PART})
         wanted = json.loads(self.body)
@@ -153,7 +158,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         if 'prefix' in query:
             keys = sorted((k for k in server.objects if k.startswith(query['prefix'])), key=str.encode)
-            page = [k for k in keys if k > query.get('cursor', '')][:2]
+            page = [k for k in keys if k > query.get('cursor', '')][:server.page]
             more = page and page[-1] != keys[-1]
             if server.repeats_pages:
                 return self.answer(200, {'items': [], 'next_cursor': 'same'})
