@@ -16,7 +16,7 @@
 #include "archive/report.h"
 #include "archive/sources.h"
 #include "archive/pax.h"
-#include "archive/walk.h"
+#include "archive/tar-sink.h"
 #include "base/alloc.h"
 #include "base/text.h"
 #include "wire/exclude.h"
@@ -210,9 +210,10 @@ static int produce_end(Backup *b) {
 
 static void *produce_main(void *userdata) {
         Backup *b = ASSERT_PTR(userdata);
+        _cleanup_(tar_sink_done) TarSink sink = TAR_SINK(b->pipeline, b->entries);
         int r;
 
-        r = walk_run(b->args, &b->sources, b->pipeline, b->entries, &b->report);
+        r = walk_run(b->args, &b->sources, &tar_sink, &sink, &b->report);
         if (r >= 0)
                 r = produce_end(b);
         b->error = r;

@@ -147,14 +147,14 @@ int acl_text_from_xattr(const void *value, size_t n, char **ret) {
 /* --- Extended attributes ----------------------------------------------------------------------------------
  */
 
-static int xattr_add(Member *m, const char *name, const void *value, size_t n) {
+static int xattr_add(Member *m, const char *name, const void *value, size_t n, bool acl_text) {
         Xattr x = {}, *grown;
 
         assert(m);
 
-        if (streq(name, "system.posix_acl_access"))
+        if (acl_text && streq(name, "system.posix_acl_access"))
                 return acl_text_from_xattr(value, n, &m->acl_access);
-        if (streq(name, "system.posix_acl_default"))
+        if (acl_text && streq(name, "system.posix_acl_default"))
                 return acl_text_from_xattr(value, n, &m->acl_default);
         x.name = memdup0(name, strlen(name));
         x.value = memdup0(value, n);
@@ -171,7 +171,7 @@ static int xattr_add(Member *m, const char *name, const void *value, size_t n) {
         return 0;
 }
 
-int metadata_xattrs(Fs *fs, int dirfd, const char *name, char *buf, Member *m) {
+int metadata_xattrs(Fs *fs, int dirfd, const char *name, bool acl_text, char *buf, Member *m) {
         char *value = buf + XATTR_VALUE_MAX;
         ssize_t n, k;
         int error = 0;
@@ -193,7 +193,7 @@ int metadata_xattrs(Fs *fs, int dirfd, const char *name, char *buf, Member *m) {
                 /* Removed since it was listed, or hidden from us although it is listed. */
                 if (k == -ENODATA || k == -EOPNOTSUPP)
                         continue;
-                r = k < 0 ? (int) k : xattr_add(m, p, value, (size_t) k);
+                r = k < 0 ? (int) k : xattr_add(m, p, value, (size_t) k, acl_text);
                 if (r == -ENOMEM || r == -ETIMEDOUT || r == -ECANCELED)
                         return r;
                 if (r < 0 && error == 0)
@@ -281,4 +281,29 @@ int metadata_extents(Fs *fs, int fd, uint64_t size, size_t max, Member *m) {
         }
         m->sparse = true;
         return 0;
+}
+
+void metadata_fill_holes(Member *m, uint64_t hole_min) {
+        uint64_t end = 0;
+        size_t to = 0;
+
+        assert(m);
+
+        if (m->n_extents == 0)
+                return;
+        for (size_t i = 0; i < m->n_extents; i++) {
+                Extent e = m->extents[i];
+                uint64_t gap = e.offset - end;
+
+                end = e.offset + e.size;
+                if (gap >= hole_min || (i == 0 && gap == 0))
+                        m->extents[to++] = e;
+                else if (i == 0)
+                        m->extents[to++] = (Extent){ 0, end };
+                else
+                        m->extents[to - 1].size = end - m->extents[to - 1].offset;
+        }
+        m->n_extents = to;
+        if (m->size - end < hole_min)
+                m->extents[to - 1].size = m->size - m->extents[to - 1].offset;
 }

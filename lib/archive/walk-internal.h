@@ -37,8 +37,8 @@ typedef struct OwnTarget {
 typedef struct Walk {
         const BackupArgs *args;
         const Sources *sources;
-        Pipeline *pipeline;
-        EntriesWriter *entries;
+        const WalkSink *sink;
+        void *sink_userdata;
         Report *report;
 
         Fs *fs;
@@ -46,9 +46,8 @@ typedef struct Walk {
         Mounts *mounts;
         Links *links;
         OwnerNames *owners;
-        Buffer path;   /* of what is being visited, relative to the root */
-        Buffer header; /* of the member being stored */
-        char *xattrs;  /* METADATA_BUFFER */
+        Buffer path;  /* of what is being visited, relative to the root */
+        char *xattrs; /* METADATA_BUFFER */
         Dir *dirs;
         size_t n_dirs, n_allocated;
         size_t names_used;

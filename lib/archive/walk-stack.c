@@ -107,7 +107,7 @@ int walk_dir_pop(Walk *w) {
         d->fd = safe_close(d->fd);
         w->n_linked -= d->linked;
         w->n_dirs--;
-        return entries_writer_leave(w->entries);
+        return w->sink->leave(w->sink_userdata);
 }
 
 static int dirs_grow(Walk *w) {
@@ -141,7 +141,7 @@ int walk_dir_push(Walk *w, Dir d) {
 
         r = dirs_grow(w);
         if (r >= 0)
-                r = entries_writer_enter(w->entries, w->path.data);
+                r = w->sink->enter(w->sink_userdata, w->path.data);
         if (r < 0) {
                 safe_close(d.fd);
                 return r;

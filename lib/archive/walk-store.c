@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* One visited object into the tar stream and the listing. */
+/* One visited object: its metadata and its content, to the sink. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "archive/pax.h"
 #include "archive/walk-internal.h"
 #include "base/alloc.h"
 #include "base/text.h"
@@ -41,7 +40,7 @@ static int item_fill(Walk *w, Item *item, const FsStat *st, int dirfd, const cha
         m->group = (char *) owner_names_group(w->owners, st->gid);
         m->mtime_sec = st->mtime_sec;
         m->mtime_nsec = st->mtime_nsec;
-        r = metadata_xattrs(w->fs, dirfd, name, w->xattrs, m);
+        r = metadata_xattrs(w->fs, dirfd, name, w->sink->acl_text, w->xattrs, m);
         if (r >= 0)
                 return 0;
         if (r == -ENOMEM || r == -ETIMEDOUT)
@@ -51,23 +50,9 @@ static int item_fill(Walk *w, Item *item, const FsStat *st, int dirfd, const cha
         return 0;
 }
 
-/* Writes the headers. */
-static int item_begin(Walk *w, Item *item) {
-        uint64_t stored = member_stored_size(&item->entry.member);
-        int r;
-
-        assert(w);
-
-        buffer_clear(&w->header);
-        r = pax_header(&item->entry.member, &w->header);
-        if (r < 0)
-                return r;
-        item->entry.length = w->header.size + stored + pax_padding(stored);
-        r = pipeline_member(w->pipeline, item->entry.length);
-        if (r < 0)
-                return r;
-        item->entry.offset = pipeline_offset(w->pipeline);
-        return pipeline_write(w->pipeline, w->header.data, w->header.size);
+/* 1: the content is not wanted. */
+static int item_begin(Walk *w, Item *item, const FsStat *st) {
+        return w->sink->begin(w->sink_userdata, &item->entry, st);
 }
 
 static int item_end(Walk *w, Item *item) {
@@ -81,7 +66,7 @@ static int item_end(Walk *w, Item *item) {
                 w->report->files++;
         else
                 w->report->others++;
-        return entries_writer_add(w->entries, &item->entry);
+        return w->sink->end(w->sink_userdata, &item->entry);
 }
 
 /* --- Links, devices, directories -------------------------------------------------------------------------
@@ -117,7 +102,7 @@ static int item_link(Walk *w, Item *item, const FsStat *st) {
         assert(item);
         assert(st);
 
-        if (st->nlink < 2 || S_ISDIR(st->mode))
+        if (!w->sink->hard_links || st->nlink < 2 || S_ISDIR(st->mode))
                 return 0;
         first = links_find(w->links, st->dev, st->ino);
         if (!first)
@@ -138,7 +123,7 @@ static int item_remember(Walk *w, const FsStat *st) {
         assert(w);
         assert(st);
 
-        if (st->nlink < 2 || S_ISDIR(st->mode))
+        if (!w->sink->hard_links || st->nlink < 2 || S_ISDIR(st->mode))
                 return 0;
         r = links_add(w->links, st->dev, st->ino, st->nlink, w->path.data);
         if (r != 0)
@@ -203,7 +188,7 @@ int walk_store_node(Walk *w, const Child *c, int fd, bool parent, bool incomplet
         r = item_link(w, &item, &c->stat);
         if (r < 0)
                 return r;
-        r = item_begin(w, &item);
+        r = item_begin(w, &item, &c->stat);
         if (r < 0)
                 return r;
         if (m->type != MEMBER_HARDLINK) {
@@ -234,7 +219,7 @@ static int run_copy(Walk *w, int fd, const Extent *e, uint64_t *done, ContentEnd
                 size_t room;
                 ssize_t n;
 
-                r = pipeline_space(w->pipeline, &space, &room);
+                r = w->sink->space(w->sink_userdata, &space, &room);
                 if (r < 0)
                         return r;
                 room = (size_t) MIN((uint64_t) MIN(room, (size_t) FS_READ_MAX), e->size - *done);
@@ -248,19 +233,27 @@ static int run_copy(Walk *w, int fd, const Extent *e, uint64_t *done, ContentEnd
                         *ret = CONTENT_SHORT;
                         return 0;
                 }
-                pipeline_advance(w->pipeline, (size_t) n);
+                r = w->sink->advance(w->sink_userdata, (size_t) n);
+                if (r < 0)
+                        return r;
                 *done += (uint64_t) n;
                 atomic_fetch_add_explicit(&w->report->bytes_read, (uint64_t) n, memory_order_relaxed);
         }
         return 0;
 }
 
-/* Copies what the header promised; zeros stand for what could not be read. */
+/* So many zeros, which may be none. */
+static int zeros(Walk *w, uint64_t n) {
+        return n > 0 ? w->sink->zeros(w->sink_userdata, n) : 0;
+}
+
+/* Copies what was promised; zeros stand for what could not be read. */
 static int content_copy(Walk *w, int fd, const Member *m, ContentEnd *ret) {
         const Extent whole = { .size = m->size };
         const Extent *extents = m->sparse ? m->extents : &whole;
+        bool holes = w->sink->hole_min > 0;
         size_t n = m->sparse ? m->n_extents : 1;
-        uint64_t stored = member_stored_size(m), copied = 0;
+        uint64_t promised = holes ? m->size : member_stored_size(m), given = 0;
         int r;
 
         assert(w);
@@ -269,12 +262,18 @@ static int content_copy(Walk *w, int fd, const Member *m, ContentEnd *ret) {
         for (size_t i = 0; i < n && *ret == CONTENT_WHOLE; i++) {
                 uint64_t done = 0;
 
+                if (holes) {
+                        r = zeros(w, extents[i].offset - given);
+                        if (r < 0)
+                                return r;
+                        given = extents[i].offset;
+                }
                 r = run_copy(w, fd, &extents[i], &done, ret);
-                copied += done;
+                given += done;
                 if (r < 0)
                         return r;
         }
-        return pipeline_zeros(w->pipeline, stored - copied + pax_padding(stored));
+        return zeros(w, promised - given);
 }
 
 /* Compares the file with what it was before it was read. */
@@ -309,10 +308,47 @@ static void content_check(Walk *w, int fd, const FsStat *before, ContentEnd end,
                                "Changed while it was read; what is stored may be of before and after.");
 }
 
+/* Where the data of a file is; its size is set before. */
+static int file_extents(Walk *w, int fd, const FsStat *st, Member *m) {
+        int r;
+
+        assert(w);
+        assert(st);
+
+        if (st->allocated >= st->size)
+                return 0;
+        r = metadata_extents(w->fs, fd, st->size, w->sink->extents_max, m);
+        if (r >= 0 && w->sink->hole_min > 0)
+                metadata_fill_holes(m, w->sink->hole_min);
+        return r;
+}
+
+/* A regular file with its content. */
+static int file_store(Walk *w, int fd, const FsStat *st, Item *item) {
+        ContentEnd end;
+        int r;
+
+        assert(w);
+        assert(item);
+
+        r = item_begin(w, item, st);
+        if (r > 0)
+                return item_end(w, item);
+        if (r >= 0)
+                r = content_copy(w, fd, &item->entry.member, &end);
+        if (r < 0)
+                return r;
+        if (!w->stalled)
+                content_check(w, fd, st, end, item);
+        else
+                item->entry.incomplete = true;
+        r = item_remember(w, st);
+        return r < 0 ? r : item_end(w, item);
+}
+
 int walk_store_file(Walk *w, int fd, const FsStat *st) {
         _cleanup_(item_done) Item item = { .entry.member.type = MEMBER_FILE };
         Member *m = &item.entry.member;
-        ContentEnd end;
         int r;
 
         assert(w);
@@ -325,27 +361,12 @@ int walk_store_file(Walk *w, int fd, const FsStat *st) {
         if (r < 0)
                 return r;
         if (r > 0) {
-                r = item_begin(w, &item);
+                r = item_begin(w, &item, st);
                 return r < 0 ? r : item_end(w, &item);
         }
         m->size = st->size;
-        if (st->allocated < st->size) {
-                r = metadata_extents(w->fs, fd, st->size, PAX_EXTENTS_MAX, m);
-                if (r < 0)
-                        return walk_problem(w, r, "Could not find its holes");
-        }
-        r = item_begin(w, &item);
+        r = file_extents(w, fd, st, m);
         if (r < 0)
-                return r;
-        r = content_copy(w, fd, m, &end);
-        if (r < 0)
-                return r;
-        if (!w->stalled)
-                content_check(w, fd, st, end, &item);
-        else
-                item.entry.incomplete = true;
-        r = item_remember(w, st);
-        if (r < 0)
-                return r;
-        return item_end(w, &item);
+                return walk_problem(w, r, "Could not find its holes");
+        return file_store(w, fd, st, &item);
 }

@@ -30,7 +30,6 @@ static void walk_done(Walk *w) {
         links_free(w->links);
         owner_names_free(w->owners);
         buffer_done(&w->path);
-        buffer_done(&w->header);
         free(w->xattrs);
 }
 
@@ -177,8 +176,8 @@ static int dir_unreadable(Walk *w, Child *c, int error) {
         r = walk_store_node(w, c, /* fd= */ -EBADF, /* parent= */ false, /* incomplete= */ true);
         if (r < 0)
                 return r;
-        r = entries_writer_enter(w->entries, w->path.data);
-        return r < 0 ? r : entries_writer_leave(w->entries);
+        r = w->sink->enter(w->sink_userdata, w->path.data);
+        return r < 0 ? r : w->sink->leave(w->sink_userdata);
 }
 
 static int dir_visit(Walk *w, Child *c, bool full, bool linked) {
@@ -423,21 +422,20 @@ static int walk_start(Walk *w) {
         return walk_dir_push(w, d);
 }
 
-int walk_run(const BackupArgs *args, const Sources *sources, Pipeline *pipeline, EntriesWriter *entries,
+int walk_run(const BackupArgs *args, const Sources *sources, const WalkSink *sink, void *sink_userdata,
              Report *report) {
         _cleanup_(walk_done) Walk w = {
                 .args = args,
                 .sources = sources,
-                .pipeline = pipeline,
-                .entries = entries,
+                .sink = sink,
+                .sink_userdata = sink_userdata,
                 .report = report,
         };
         int r;
 
         assert(args);
         assert(sources);
-        assert(pipeline);
-        assert(entries);
+        assert(sink);
         assert(report);
 
         w.xattrs = malloc(METADATA_BUFFER);

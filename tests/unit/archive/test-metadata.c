@@ -122,11 +122,45 @@ static void test_owners(void) {
         CHECK_STR(owner_names_user(o, 0), "root");
 }
 
+static void test_small_holes(void) {
+        static const struct {
+                Extent in[3];
+                size_t n_in;
+                Extent out[3];
+                size_t n_out;
+        } cases[] = {
+                /* Size 1000, holes of 100 and more stay. */
+                { {}, 0, {}, 0 },
+                { { { 100, 800 } }, 1, { { 100, 800 } }, 1 },
+                { { { 99, 802 } }, 1, { { 0, 1000 } }, 1 },
+                { { { 0, 10 }, { 20, 10 }, { 500, 500 } }, 3, { { 0, 30 }, { 500, 500 } }, 2 },
+                { { { 200, 10 }, { 300, 10 }, { 410, 10 } }, 3, { { 200, 110 }, { 410, 10 } }, 2 },
+                { { { 200, 10 }, { 310, 10 }, { 420, 500 } },
+                  3,
+                  { { 200, 10 }, { 310, 10 }, { 420, 580 } },
+                  3 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Extent extents[3];
+                Member m = { .size = 1000, .sparse = true, .extents = extents, .n_extents = cases[i].n_in };
+
+                memcpy(extents, cases[i].in, sizeof extents);
+                metadata_fill_holes(&m, 100);
+                CHECK_INT(m.n_extents, cases[i].n_out);
+                for (size_t k = 0; k < m.n_extents; k++) {
+                        CHECK_INT(m.extents[k].offset, cases[i].out[k].offset);
+                        CHECK_INT(m.extents[k].size, cases[i].out[k].size);
+                }
+        }
+}
+
 int main(void) {
         RUN(test_acl_text);
         RUN(test_extents);
         RUN(test_many_extents);
         RUN(test_no_holes);
         RUN(test_owners);
+        RUN(test_small_holes);
         return 0;
 }
