@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The ends of long polls: a wheel of slots, so that thousands that wait cost one timer, and those whose time
- * is over at about the same moment are answered together. libmicrohttpd walks the list of all suspended
- * connections whenever one was resumed, so this is what an idle fleet costs. */
+ * is over at about the same moment are answered together. libmicrohttpd walks the suspended connections of a
+ * shard whenever one of them was resumed (server.h), so a slot ends waits of one shard only. */
 
 #include "sys/event.h"
 #include "sys/log.h"
 
 #include "services/api/agent-private.h"
 
-static_assert(AGENT_WAIT_SLOTS * AGENT_WAIT_SLOT_USEC > (AGENT_WAIT_MAX_SEC + 1) * USEC_PER_SEC,
+static_assert((AGENT_WAIT_SLOTS - SERVER_SHARDS) * AGENT_WAIT_SLOT_USEC >
+                              (AGENT_WAIT_MAX_SEC + 1) * USEC_PER_SEC,
               "the longest wait has to fit into one turn of the wheel");
 
 static uint64_t slot_of(usec_t t) {
@@ -46,6 +47,7 @@ int agent_wait_start(Agents *agents) {
 }
 
 int agent_wait_add(AgentOp *op) {
+        uint64_t slot, shard;
         AgentOp **head;
         Agents *agents;
 
@@ -61,8 +63,12 @@ int agent_wait_add(AgentOp *op) {
                 if (r < 0)
                         return r;
         }
-        /* The end of the slot that its time is in: never early. */
-        head = &agents->waits[slot_of(op->until) % AGENT_WAIT_SLOTS];
+        /* The end of the slot that its time is in, or of a later one that ends waits of the same shard of
+         * connections: never early. */
+        slot = slot_of(op->until);
+        shard = conn_shard(op->request->conn);
+        slot += (shard + SERVER_SHARDS - slot % SERVER_SHARDS) % SERVER_SHARDS;
+        head = &agents->waits[slot % AGENT_WAIT_SLOTS];
         op->wait_next = *head;
         if (op->wait_next)
                 op->wait_next->wait_link = &op->wait_next;

@@ -222,19 +222,27 @@ static int start_daemon(Door *d) {
         return d->daemon ? 0 : -EIO;
 }
 
-int door_open(Door *d) {
+int door_fd(const Door *d) {
         const union MHD_DaemonInfo *info;
-        int r;
+
+        assert(d);
+
+        info = MHD_get_daemon_info(d->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+        return info ? info->epoll_fd : -EIO;
+}
+
+int door_open(Door *d) {
+        int fd, r;
 
         assert(d);
 
         r = start_daemon(d);
         if (r < 0)
                 return r;
-        info = MHD_get_daemon_info(d->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-        if (!info)
-                return -EIO;
-        r = sd_event_add_io(d->server->event, &d->io, info->epoll_fd, EPOLLIN, on_io, d);
+        fd = door_fd(d);
+        if (fd < 0)
+                return fd;
+        r = sd_event_add_io(d->server->event, &d->io, fd, EPOLLIN, on_io, d);
         if (r < 0)
                 return r;
         r = sd_event_add_defer(d->server->event, &d->again, on_again, d);

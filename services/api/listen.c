@@ -62,7 +62,7 @@ static int on_greeting(sd_event_source *source, int fd, uint32_t events, void *u
                 kind = DOOR_TLS;
         else
                 kind = g->may_be_plain ? DOOR_PLAIN : DOOR_STRAY;
-        return door_add(&s->doors[kind], greeting_free(g), (struct sockaddr *) &address, size);
+        return door_add(server_door(s, kind), greeting_free(g), (struct sockaddr *) &address, size);
 }
 
 /* fd is taken over. */
@@ -135,8 +135,8 @@ static int on_listen(sd_event_source *source, int fd, uint32_t events, void *use
         if (connection < 0)
                 return 0;
         if (l->kind == LISTEN_PLAIN)
-                return door_add(&l->server->doors[DOOR_PLAIN], connection, (struct sockaddr *) &address,
-                                size);
+                return door_add(server_door(l->server, DOOR_PLAIN), connection,
+                                (struct sockaddr *) &address, size);
         if (!server_has_room_for(l->server, (struct sockaddr *) &address)) {
                 safe_close(connection);
                 return 0;

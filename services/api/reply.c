@@ -68,7 +68,7 @@ static int give(Request *r, unsigned status, const char *type, struct MHD_Respon
                 r->is_suspended = false;
                 r->cancel = NULL;
                 MHD_resume_connection(r->connection);
-                server_wake(r->server);
+                conn_wake(r->conn);
         }
         return error;
 }
@@ -271,7 +271,7 @@ void request_end(Request *r, int result) {
         r->is_suspended = false;
         r->cancel = NULL;
         MHD_resume_connection(r->connection);
-        server_wake(r->server);
+        conn_wake(r->conn);
 }
 
 /* --- The body as JSON ----------------------------------------------------------------------------- */

@@ -15,13 +15,17 @@ typedef enum DoorKind {
         DOOR_PLAIN,
         DOOR_TLS,
         DOOR_STRAY, /* speaks in the clear where TLS is expected: every request is told so */
-        _DOOR_MAX,
 } DoorKind;
+
+/* Where a door stands in the table: those in the clear, those of TLS, the one for strays. */
+#define DOORS_MAX (2 * SERVER_SHARDS + 1)
 
 /* One daemon of libmicrohttpd. It has no listening socket: we accept, and bring it the connections. */
 typedef struct Door {
         Server *server; /* weak */
         DoorKind kind;
+        unsigned shard;
+        unsigned n_conns;
         struct MHD_Daemon *daemon; /* NULL: closed */
         sd_event_source *io, *again, *timer;
         usec_t timer_at;     /* monotonic; USEC_INFINITY: it is off */
@@ -70,7 +74,7 @@ struct Server {
         sd_event_source *sweep;
         void *userdata;
         TlsIdentity *identity; /* for new connections */
-        Door doors[_DOOR_MAX];
+        Door doors[DOORS_MAX];
         Conn *conns;
         Greeting *greetings;
         unsigned n_conns, n_greetings, connections, per_address;
@@ -84,6 +88,8 @@ struct Server {
 };
 
 /* server.c */
+/* The door for a new connection. */
+Door *server_door(Server *s, DoorKind kind);
 unsigned server_address_slot(const Server *s, const struct sockaddr *address);
 /* Whether its address may have one connection more. */
 bool server_has_room_for(const Server *s, const struct sockaddr *address);
@@ -95,6 +101,8 @@ void conn_close(Conn *c);
 /* door.c */
 int door_open(Door *d) _warn_unused_;
 void door_close(Door *d);
+/* What tells by epoll that it has something to do; negative errno: nothing does. */
+int door_fd(const Door *d);
 int door_run(Door *d) _warn_unused_;
 void door_wake(Door *d);
 /* A connection that was accepted; fd is taken over. The result is that of door_run(). */

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/un.h>
 
@@ -16,7 +17,7 @@
 
 /* How often connections are looked at. */
 #define SWEEP_USEC (5 * USEC_PER_SEC)
-/* One turn of all doors while the server stops. */
+/* Between two turns of all doors while the server stops. */
 #define STOP_TURN_MSEC 10
 /* How long the end waits for the first request of connections that were accepted just before. */
 #define FIRST_REQUEST_USEC (200 * USEC_PER_MSEC)
@@ -42,14 +43,31 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *userdata) {
         return event_rearm(s->sweep, MIN(SWEEP_USEC, s->request_usec / 4));
 }
 
-void server_wake(Server *s) {
+/* --- Connections ---------------------------------------------------------------------------------- */
+
+Door *server_door(Server *s, DoorKind kind) {
+        Door *doors, *best;
+
         assert(s);
 
-        door_wake(&s->doors[DOOR_PLAIN]);
-        door_wake(&s->doors[DOOR_TLS]);
+        doors = best = &s->doors[(unsigned) kind * SERVER_SHARDS];
+        for (unsigned i = 1; i < SERVER_SHARDS && kind != DOOR_STRAY; i++)
+                if (doors[i].n_conns < best->n_conns)
+                        best = &doors[i];
+        return best;
 }
 
-/* --- Connections ---------------------------------------------------------------------------------- */
+void conn_wake(Conn *c) {
+        assert(c);
+
+        door_wake(c->door);
+}
+
+unsigned conn_shard(const Conn *c) {
+        assert(c);
+
+        return c->door->shard;
+}
 
 void conn_set_deadline(Conn *c, usec_t delay) {
         assert(c);
@@ -160,6 +178,7 @@ Conn *conn_open(Door *d, struct MHD_Connection *connection) {
                 c->next->prev = c;
         s->conns = c;
         s->n_conns++;
+        d->n_conns++;
         if (info && info->client_addr)
                 c->slot = server_address_slot(s, info->client_addr);
         if (c->slot < ADDRESS_SLOTS)
@@ -188,6 +207,7 @@ void conn_close(Conn *c) {
         if (c->next)
                 c->next->prev = c->prev;
         s->n_conns--;
+        c->door->n_conns--;
         tls_identity_unref(c->identity);
         free(c);
         listen_fit(s);
@@ -255,11 +275,15 @@ bool server_socket_is_local(int fd) {
 static int open_doors(Server *s) {
         assert(s);
 
-        for (size_t i = 0; i < _DOOR_MAX; i++) {
+        for (unsigned i = 0; i < DOORS_MAX; i++) {
                 Door *d = &s->doors[i];
                 int r;
 
-                *d = (Door){ .server = s, .kind = (DoorKind) i };
+                *d = (Door){
+                        .server = s,
+                        .kind = (DoorKind) (i / SERVER_SHARDS),
+                        .shard = i % SERVER_SHARDS,
+                };
                 r = d->kind == DOOR_PLAIN || s->identity ? door_open(d) : 0;
                 if (r < 0)
                         return r;
@@ -314,6 +338,20 @@ static bool is_busy(const Server *s, usec_t now, usec_t first_end) {
         return false;
 }
 
+/* Each once, then a short wait for any of them. */
+static void run_all_doors(Server *s) {
+        struct pollfd fds[DOORS_MAX];
+        nfds_t n = 0;
+
+        for (unsigned i = 0; i < DOORS_MAX; i++) {
+                if (!s->doors[i].daemon)
+                        continue;
+                (void) MHD_run(s->doors[i].daemon);
+                fds[n++] = (struct pollfd){ .fd = door_fd(&s->doors[i]), .events = POLLIN };
+        }
+        (void) poll(fds, n, STOP_TURN_MSEC);
+}
+
 void server_stop(Server *s, usec_t grace) {
         usec_t now, end, first_end;
 
@@ -331,9 +369,7 @@ void server_stop(Server *s, usec_t grace) {
         first_end = usec_add(now, MIN(grace, FIRST_REQUEST_USEC));
         do {
                 greetings_look(s);
-                for (size_t i = 0; i < _DOOR_MAX; i++)
-                        if (s->doors[i].daemon)
-                                (void) MHD_run_wait(s->doors[i].daemon, STOP_TURN_MSEC);
+                run_all_doors(s);
                 now = now_usec(CLOCK_MONOTONIC);
         } while (is_busy(s, now, first_end) && now < end);
         greetings_drop(s);
@@ -344,7 +380,7 @@ Server *server_free(Server *s) {
                 return NULL;
 
         server_stop(s, 0);
-        for (size_t i = 0; i < _DOOR_MAX; i++)
+        for (unsigned i = 0; i < DOORS_MAX; i++)
                 door_close(&s->doors[i]);
         sd_event_source_disable_unref(s->sweep);
         sd_event_unref(s->event);

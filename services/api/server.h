@@ -4,13 +4,17 @@
 /* HTTP/1.1 by libmicrohttpd in epoll mode, inside our event loop. One thread; a waiting agent or an event
  * stream costs one suspended connection.
  *
- * A daemon of libmicrohttpd speaks TLS on all its connections or on none: there are several (door.c). We
- * accept, look at the first byte where TLS is expected, and bring each connection to the right one.
+ * A daemon of libmicrohttpd speaks TLS on all its connections or on none (door.c). We accept, look at the
+ * first byte where TLS is expected, and bring each connection to the right one.
  *
  * After every MHD_run() what MHD_get_timeout() says is done, again at once or by a timer: the epoll set is
  * edge-triggered, so without that a connection that still has bytes to take (TLS has read them already,
  * perhaps) would sleep; with a repeating timer the loop would spin. The epoll set of 0.9.75 does not
- * tell of MHD_resume_connection(): server_wake() does.
+ * tell of MHD_resume_connection(): conn_wake() does.
+ *
+ * MHD_run() walks the list of all suspended connections whenever one of them was resumed: with ten thousand
+ * agents that wait, a fifth of what an idle fleet costs, and as long a delay for each command. So there are
+ * several daemons of each kind, with a share of the connections each.
  *
  * libmicrohttpd limits the silence of a connection, not the time that a request takes in all: a sweep closes
  * connections that take longer than a client that works would. */
@@ -35,6 +39,8 @@ typedef struct Request Request;
  * of it: a bad line, not a slow attack. */
 #define SERVER_REQUEST_USEC (75 * USEC_PER_SEC)
 #define SERVER_TRANSFER_RATE (16U * 1024)
+/* Daemons of libmicrohttpd for connections in the clear, and as many for TLS. */
+#define SERVER_SHARDS 16U
 /* Addresses that one unit may listen on. */
 #define SERVER_LISTENS_MAX 16U
 /* Bytes of bodies that are held at any time, of all requests together. */
@@ -72,9 +78,11 @@ bool server_socket_is_local(int fd);
 
 void *server_userdata(Server *s);
 unsigned server_connections(const Server *s);
-/* After MHD_resume_connection(): the epoll set of 0.9.75 does not tell of it. */
-void server_wake(Server *s);
 
+/* After MHD_resume_connection(): the epoll set of 0.9.75 does not tell of it. */
+void conn_wake(Conn *c);
+/* Which of the SERVER_SHARDS it belongs to: those of one are best resumed together. */
+unsigned conn_shard(const Conn *c);
 /* An answer of known size is on its way. */
 void conn_begin_answer(Conn *c);
 

@@ -22,7 +22,7 @@
 typedef struct Stream {
         Streams *streams; /* weak; NULL after streams_free() */
         struct Stream *prev, *next;
-        Server *server; /* weak */
+        Conn *conn; /* weak */
         struct MHD_Connection *connection;
         uint64_t user_id;
         uint64_t api_key_id; /* 0: a session */
@@ -45,7 +45,7 @@ static void stream_wake(Stream *x) {
                 return;
         x->is_suspended = false;
         MHD_resume_connection(x->connection);
-        server_wake(x->server);
+        conn_wake(x->conn);
 }
 
 static void stream_end(Stream *x) {
@@ -218,7 +218,7 @@ static Stream *stream_new(Streams *s, const Request *r) {
         *x = (Stream){
                 .streams = s,
                 .next = s->first,
-                .server = r->server,
+                .conn = r->conn,
                 .connection = r->connection,
                 .user_id = r->principal.user_id,
                 .api_key_id = r->principal.api_key_id,
