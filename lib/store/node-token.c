@@ -89,18 +89,6 @@ int node_token_used(Store *s, uint64_t token_id, usec_t now) {
         return query_exec_one(&q);
 }
 
-int node_token_handover(Store *s, uint64_t node_id, uint64_t shown_token_id, char **ret_sealed) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
-        assert(ret_sealed);
-
-        query_start(&q, s, SQL_NODE_TOKEN_HANDOVER);
-        bind_u64(&q, node_id);
-        bind_u64(&q, shown_token_id);
-        return query_text(&q, ret_sealed);
-}
-
 int nodes_token_old(Store *s, usec_t before, usec_t now, uint64_t *ids, size_t n, size_t *ret_n) {
         _cleanup_(query_done) Query q = QUERY_NULL;
         size_t found = 0;

@@ -20,7 +20,7 @@ typedef struct NodeToken {
 } NodeToken;
 
 /* Adds the newest token; older ones that are still valid end after the grace time (replace_now: at once).
- * sealed is the token, sealed to the node's key, for hand-over; or NULL. */
+ * sealed is the token, sealed to the node's key, for hand-over (node_greet()); or NULL. */
 int node_token_add(Store *s, uint64_t node_id, const uint8_t hash[static TOKEN_HASH_SIZE],
                    const char *sealed, usec_t now, bool replace_now) _warn_unused_;
 /* The token that is valid at now; else STORE_E_NOT_FOUND. */
@@ -28,10 +28,6 @@ int node_token_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t
                 _warn_unused_;
 /* Marks use; the first one drops the sealed copy of this token. */
 int node_token_used(Store *s, uint64_t token_id, usec_t now) _warn_unused_;
-/* The sealed newest token, for an agent that showed an older one and while the newest was never used; else
- * STORE_E_NOT_FOUND. */
-int node_token_handover(Store *s, uint64_t node_id, uint64_t shown_token_id, char **ret_sealed)
-                _warn_unused_;
 /* Ids of nodes, rising, whose newest token was made before that time and never used, while their agent has
  * one that ends soon. Up to n. */
 int nodes_token_old(Store *s, usec_t before, usec_t now, uint64_t *ids, size_t n, size_t *ret_n)

@@ -110,6 +110,31 @@ int node_get(Store *s, uint64_t id, Node *ret) _warn_unused_;
 int node_find(Store *s, const char *name, Node *ret) _warn_unused_;
 int nodes_list(Store *s, uint64_t after_id, size_t limit, NodeList *ret) _warn_unused_;
 
+/* What the answer to a heartbeat is made from. */
+typedef struct NodeGreeting {
+        char *name;
+        char *public_key; /* pinned; NULL: none yet */
+        char *sealed;     /* the newest token, where an older one was shown and it was never used; or NULL */
+        NodeState state;
+        NodeLimits limits;
+        bool pin_open;
+        bool has_cancels; /* of its commands one or more are to be cancelled */
+} NodeGreeting;
+
+#define NODE_GREETING_NULL ((NodeGreeting){})
+
+void node_greeting_done(NodeGreeting *g);
+/* shown_token_id: the token that the heartbeat came with. STORE_E_NOT_FOUND. */
+int node_greet(Store *s, uint64_t id, uint64_t shown_token_id, NodeGreeting *ret) _warn_unused_;
+
+/* How many are online; and of those the time of the one that was heard longest ago, 0 where that was in
+ * another boot than this one, USEC_INFINITY where none is online. */
+int nodes_count_online(Store *s, uint64_t *ret) _warn_unused_;
+int nodes_quietest(Store *s, const char *boot_id, usec_t *ret_mono) _warn_unused_;
+/* Up to n nodes that are online and were not heard behind this time of this boot, with rising ids. */
+int nodes_silent(Store *s, const char *boot_id, usec_t mono, uint64_t after_id, uint64_t *ids, size_t n,
+                 size_t *ret_n) _warn_unused_;
+
 /* What a node has to do, and how it went. */
 typedef struct NodeQueue {
         uint64_t pending;

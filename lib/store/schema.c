@@ -242,6 +242,12 @@ static const char step_6[] =
                 "   WHERE id = new.task_id), ''), new.state, 1)"
                 "   ON CONFLICT (kind, type, state) DO UPDATE SET value = value + 1; END;";
 
+/* What is looked for every second, however many nodes there are. */
+static const char step_7[] =
+                "CREATE INDEX nodes_online ON nodes (id) WHERE state = 1;"
+                "CREATE INDEX nodes_disabled ON nodes (id) WHERE enabled = 0;"
+                "CREATE INDEX targets_updated ON targets (updated);";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
@@ -249,6 +255,7 @@ const char *const schema_steps[] = {
         step_4,
         step_5,
         step_6,
+        step_7,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

@@ -161,6 +161,13 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(NODE_FIND, ALL, "SELECT " NODE_COLUMNS NODE_FROM "WHERE n.name = ?1"),
         STATEMENT(NODES_LIST, ALL,
                   "SELECT " NODE_COLUMNS NODE_FROM "WHERE n.id > ?1 ORDER BY n.id LIMIT ?2"),
+        /* With the newest token that was not used yet, for who shows the older one ?2. */
+        STATEMENT(NODE_GREET, ALL,
+                  "SELECT name, public_key, state, pin_open, limit_jobs, limit_bandwidth, limit_cpu,"
+                  " limit_io, EXISTS (SELECT 1 FROM commands WHERE node_id = ?1 AND state < 3"
+                  " AND cancel = 1), (SELECT sealed FROM node_tokens WHERE node_id = ?1 AND id <> ?2"
+                  " AND valid_until = 0 AND first_used = 0 AND sealed IS NOT NULL ORDER BY id DESC LIMIT 1)"
+                  " FROM nodes WHERE id = ?1"),
         STATEMENT(NODE_UPDATE, API,
                   "UPDATE nodes SET name = ?2, description = ?3, enabled = ?4, labels = ?5,"
                   " limit_jobs = ?6, limit_bandwidth = ?7, limit_cpu = ?8, limit_io = ?9,"
@@ -192,6 +199,14 @@ const Statement statement_table[_SQL_MAX] = {
                   "SELECT n.node_id FROM node_tokens n WHERE n.valid_until = 0 AND n.first_used = 0"
                   " AND n.created < ?1 AND EXISTS (SELECT 1 FROM node_tokens o WHERE o.node_id = n.node_id"
                   " AND o.valid_until > ?2 AND o.first_used > 0) ORDER BY n.node_id LIMIT ?3"),
+        STATEMENT(NODES_ONLINE, ALL, "SELECT count(*) FROM nodes WHERE state = 1"),
+        /* ?1 this boot: what was heard in another one counts as 0 */
+        STATEMENT(NODES_QUIETEST, ALL,
+                  "SELECT count(*), coalesce(min(CASE h.boot WHEN ?1 THEN h.mono ELSE 0 END), 0)"
+                  " FROM nodes n LEFT JOIN node_heard h ON h.node_id = n.id WHERE n.state = 1"),
+        STATEMENT(NODES_SILENT, ALL,
+                  "SELECT n.id FROM nodes n LEFT JOIN node_heard h ON h.node_id = n.id WHERE n.state = 1"
+                  " AND n.id > ?3 AND (h.boot IS NOT ?1 OR h.mono <= ?2) ORDER BY n.id LIMIT ?4"),
         STATEMENT(NODE_QUEUE, ALL,
                   "SELECT count(CASE state WHEN 0 THEN 1 END), count(CASE state WHEN 1 THEN 1 END),"
                   " count(CASE WHEN state = 2 AND run_id IS NOT NULL THEN 1 END),"
@@ -231,9 +246,6 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(NODE_TOKEN_USED, API,
                   "UPDATE node_tokens SET first_used = CASE first_used WHEN 0 THEN ?2 ELSE first_used"
                   " END, last_used = ?2, sealed = NULL WHERE id = ?1"),
-        STATEMENT(NODE_TOKEN_HANDOVER, ALL,
-                  "SELECT sealed FROM node_tokens WHERE node_id = ?1 AND id <> ?2 AND valid_until = 0"
-                  " AND first_used = 0 AND sealed IS NOT NULL ORDER BY id DESC LIMIT 1"),
         STATEMENT(NODE_TOKENS_CLEAN, API,
                   "DELETE FROM node_tokens WHERE id IN (SELECT id FROM node_tokens WHERE valid_until <> 0"
                   " AND valid_until <= ?1 LIMIT ?2)"),
@@ -271,6 +283,7 @@ const Statement statement_table[_SQL_MAX] = {
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)"),
         STATEMENT(TARGET_GET, ALL, "SELECT " TARGET_COLUMNS " FROM targets WHERE id = ?1"),
         STATEMENT(TARGET_FIND, ALL, "SELECT " TARGET_COLUMNS " FROM targets WHERE name = ?1"),
+        STATEMENT(TARGETS_NEWEST, ALL, "SELECT coalesce(max(updated), 0) FROM targets"),
         STATEMENT(TARGETS_LIST, ALL,
                   "SELECT " TARGET_COLUMNS " FROM targets WHERE id > ?1 ORDER BY id LIMIT ?2"),
         STATEMENT(TARGET_UPDATE, API,

@@ -90,6 +90,21 @@ int target_find(Store *s, const char *name, Target *ret) {
         return query_row(&q, &target_type, ret);
 }
 
+int targets_newest(Store *s, usec_t *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_TARGETS_NEWEST);
+        r = query_step(&q);
+        if (r < 0)
+                return r;
+        *ret = column_u64(&q);
+        return q.error;
+}
+
 int targets_list(Store *s, uint64_t after_id, size_t limit, TargetList *ret) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 

@@ -40,6 +40,8 @@ int target_add(Store *s, const Target *t, const char *secrets_sealed, uint64_t *
 int target_get(Store *s, uint64_t id, Target *ret) _warn_unused_;
 int target_find(Store *s, const char *name, Target *ret) _warn_unused_;
 int targets_list(Store *s, uint64_t after_id, size_t limit, TargetList *ret) _warn_unused_;
+/* When one of them was changed last; 0: there is none. */
+int targets_newest(Store *s, usec_t *ret) _warn_unused_;
 /* name, type, config and updated count, secret_names with secrets_sealed: NULL keeps what is there of both,
  * "" removes. STORE_E_NOT_FOUND, STORE_E_EXISTS. */
 int target_update(Store *s, const Target *t, const char *secrets_sealed) _warn_unused_;

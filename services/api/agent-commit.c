@@ -14,10 +14,6 @@
 
 #define NODES_PER_LOOK 256
 
-/* Ticks from one writing of ordinary heartbeats to the next: silence is measured in 45 seconds, and who was
- * away is written down and announced at once. */
-#define TICKS_PER_FLUSH 5U
-
 /* --- Operations ----------------------------------------------------------------------------------- */
 
 /* The request ends without us: the server stops, or the connection is gone. */
@@ -157,7 +153,7 @@ static void run_in_savepoint(AgentOp *op) {
 }
 
 /* All or nothing; 0 when it is on disk. */
-static int write_all(Agents *agents, AgentOp *ops, bool with_contacts, bool all) {
+static int write_all(Agents *agents, AgentOp *ops, bool with_contacts) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
 
@@ -167,7 +163,7 @@ static int write_all(Agents *agents, AgentOp *ops, bool with_contacts, bool all)
         if (r < 0)
                 return r;
         if (with_contacts) {
-                r = agents_write_contacts(agents, all);
+                r = agents_write_contacts(agents);
                 if (r < 0)
                         return r;
         }
@@ -195,7 +191,7 @@ static void finish_ops(AgentOp *ops, int error, bool *ret_rings) {
 
 void agents_commit(Agents *agents, bool with_contacts) {
         AgentOp *ops = agents->ops;
-        bool rings = false, all = agents->is_stopping || agents->ticks % TICKS_PER_FLUSH == 0;
+        bool rings = false;
         int r;
 
         assert(agents);
@@ -204,12 +200,12 @@ void agents_commit(Agents *agents, bool with_contacts) {
                 return;
         agents->ops = NULL;
         agents->ops_end = &agents->ops;
-        r = write_all(agents, ops, with_contacts, all);
+        r = write_all(agents, ops, with_contacts);
         if (r < 0)
                 log_error_errno(r, "Failed to write what agents said: %m");
         finish_ops(ops, r, &rings);
         if (with_contacts)
-                agents_contacts_done(agents, all, r >= 0);
+                agents_contacts_done(agents, r >= 0);
         if (rings)
                 sibling_kick(agents->api);
 }

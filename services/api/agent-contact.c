@@ -58,7 +58,7 @@ static int refuse_key(Request *r, AgentNode *node, const HeartbeatBody *body) {
 }
 
 /* The first contact pins the key; another one later is refused. Positive: answered. */
-static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, const Node *row) {
+static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, const NodeGreeting *row) {
         int error;
 
         if (!body->public_key || streq_ptr(row->public_key, body->public_key))
@@ -83,13 +83,14 @@ static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, con
 
 /* --- The answer ----------------------------------------------------------------------------------- */
 
-static int build_cancels(Request *r, json_t **ret) {
+static int build_cancels(Request *r, bool has_cancels, json_t **ret) {
         _cleanup_json_ json_t *array = json_array();
         uint64_t ids[AGENT_CANCELS_MAX];
         size_t n = 0;
-        int error;
+        int error = 0;
 
-        error = queue_cancels(r->api->store, r->principal.node_id, ids, AGENT_CANCELS_MAX, &n);
+        if (has_cancels)
+                error = queue_cancels(r->api->store, r->principal.node_id, ids, AGENT_CANCELS_MAX, &n);
         if (error < 0)
                 return error;
         for (size_t i = 0; i < n; i++) {
@@ -101,24 +102,20 @@ static int build_cancels(Request *r, json_t **ret) {
         return 0;
 }
 
-static int answer(Request *r, const Node *row) {
+static int answer(Request *r, const NodeGreeting *row) {
         _cleanup_json_ json_t *data = json_object();
-        _cleanup_(freep) char *sealed = NULL;
         json_t *cancels = NULL;
         int error;
 
-        error = build_cancels(r, &cancels);
+        error = build_cancels(r, row->has_cancels, &cancels);
         if (error < 0)
                 return error;
         error = json_set(data, "cancel", cancels);
         if (error < 0)
                 return error;
-        error = node_token_handover(r->api->store, r->principal.node_id, r->principal.token_id, &sealed);
-        if (error < 0)
-                return error;
         error = json_set(data, "interval_s", json_integer(AGENT_HEARTBEAT_INTERVAL_SEC));
         if (error >= 0)
-                error = json_set(data, "token_sealed", json_from_string(sealed));
+                error = json_set(data, "token_sealed", json_from_string(row->sealed));
         if (error >= 0)
                 error = json_set(data, "limits", node_limits_to_json(&row->limits));
         if (error >= 0)
@@ -128,76 +125,7 @@ static int answer(Request *r, const Node *row) {
         return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
 }
 
-int agent_heartbeat(Request *r) {
-        _cleanup_(heartbeat_body_done) HeartbeatBody body = {};
-        _cleanup_(node_done) Node row = NODE_NULL;
-        AgentNode *node = NULL;
-        int error;
-
-        assert(r);
-
-        error = agent_node_of(r, &node);
-        if (error == 0)
-                error = parse_body(r, &body);
-        if (error == 0)
-                error = agent_check_instance(r, node, body.agent_id);
-        if (error != 0)
-                return MIN(error, 0);
-        error = node_get(r->api->store, node->id, &row);
-        if (error == STORE_E_NOT_FOUND)
-                return request_fail(r, ERROR_NODE_TOKEN_INVALID, "This node was deleted.");
-        if (error == 0)
-                error = check_key(r, node, &body, &row);
-        if (error != 0)
-                return MIN(error, 0);
-
-        if (body.check) {
-                error = node_check_keep(r->api, node->id, "agent", body.check);
-                if (error < 0)
-                        return error;
-        }
-        node->clock_skew = body.clock > 0 ? (int64_t) (body.clock - now_usec(CLOCK_REALTIME)) : 0;
-        if (body.public_key) {
-                node->refused_key = mfree(node->refused_key);
-                node->refused_id = mfree(node->refused_id);
-        }
-        heartbeat_body_done(&node->heartbeat);
-        node->heartbeat = body;
-        body = (HeartbeatBody){};
-        if (row.state != NODE_ONLINE)
-                node->announce = true;
-        agent_contact_note(r->api->agents, node,
-                           /* urgent= */ node->announce || node->content == 0 ||
-                                           node->heartbeat.n_running > 0);
-        return answer(r, &row);
-}
-
-int agent_self(Request *r) {
-        _cleanup_(node_done) Node row = NODE_NULL;
-        _cleanup_json_ json_t *data = json_object();
-        int error;
-
-        assert(r);
-
-        error = node_get(r->api->store, r->principal.node_id, &row);
-        if (error == STORE_E_NOT_FOUND)
-                return request_fail(r, ERROR_NODE_TOKEN_INVALID, "This node was deleted.");
-        if (error < 0)
-                return error;
-        error = json_set(data, "id", json_from_u64(row.id));
-        if (error >= 0)
-                error = json_set(data, "name", json_from_string(row.name));
-        if (error >= 0)
-                error = json_set(data, "status", json_from_string(node_state_to_string(row.state)));
-        if (error >= 0)
-                error = json_set(data, "last_seen",
-                                 json_from_time(row.last_seen > 0 ? row.last_seen : USEC_INFINITY));
-        if (error < 0)
-                return error;
-        return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
-}
-
-/* --- The tick ------------------------------------------------------------------------------------- */
+/* --- What is new ---------------------------------------------------------------------------------- */
 
 /* Of each heartbeat the moment is written, of most of them nothing else: texts that did not change, and
  * numbers that moved a little, are not worth a row of their size. With thousands of nodes that is the
@@ -208,18 +136,6 @@ int agent_self(Request *r) {
 #define SKEW_STEP_USEC ((int64_t) (2 * USEC_PER_SEC))
 /* Numbers are as old as this at most. */
 #define CONTENT_USEC (5 * USEC_PER_MINUTE)
-
-void agent_contact_note(Agents *agents, AgentNode *node, bool urgent) {
-        assert(agents);
-        assert(node);
-
-        node->urgent = node->urgent || urgent;
-        if (node->dirty)
-                return;
-        node->dirty = true;
-        node->dirty_next = agents->dirty;
-        agents->dirty = node;
-}
 
 static uint64_t mix(uint64_t digest, const void *p, size_t n) {
         const uint8_t *bytes = p;
@@ -260,6 +176,137 @@ static uint64_t digest_of(const AgentNode *node, const char *addresses, const ch
         return mix(digest, numbers, sizeof(numbers));
 }
 
+static int format_lists(const HeartbeatBody *h, char **ret_addresses, char **ret_tools) {
+        _cleanup_json_ json_t *addresses = json_from_strv(h->addresses);
+        int r;
+
+        if (!addresses)
+                return -ENOMEM;
+        r = json_format(addresses, ret_addresses, NULL);
+        if (r < 0 || !h->tools)
+                return r;
+        return json_format(h->tools, ret_tools, NULL);
+}
+
+/* Whether what the node said last is to be written. The digest is given always. */
+static bool content_is_new(const AgentNode *node, const char *addresses, const char *tools, uint64_t *ret) {
+        *ret = digest_of(node, addresses, tools);
+        return *ret != node->content || usec_sub(node->heard, node->content_at) >= CONTENT_USEC;
+}
+
+/* --- The heartbeat -------------------------------------------------------------------------------- */
+
+/* Of most heartbeats nothing is new but their moment: what they said is not kept until it is written. */
+static int keep_what_is_new(AgentNode *node, HeartbeatBody *body) {
+        _cleanup_(freep) char *addresses = NULL, *tools = NULL;
+        uint64_t digest;
+        int r;
+
+        assert(node);
+        assert(body);
+
+        heartbeat_body_done(&node->heartbeat);
+        node->heartbeat = *body;
+        *body = (HeartbeatBody){};
+        r = format_lists(&node->heartbeat, &addresses, &tools);
+        if (r < 0)
+                return r;
+        if (content_is_new(node, addresses, tools, &digest) || node->heartbeat.n_running > 0)
+                return 0;
+        heartbeat_body_done(&node->heartbeat);
+        node->heartbeat = (HeartbeatBody){};
+        return 0;
+}
+
+int agent_heartbeat(Request *r) {
+        _cleanup_(node_greeting_done) NodeGreeting row = NODE_GREETING_NULL;
+        _cleanup_(heartbeat_body_done) HeartbeatBody body = {};
+        AgentNode *node = NULL;
+        bool urgent;
+        int error;
+
+        assert(r);
+
+        error = agent_node_of(r, &node);
+        if (error == 0)
+                error = parse_body(r, &body);
+        if (error == 0)
+                error = agent_check_instance(r, node, body.agent_id);
+        if (error != 0)
+                return MIN(error, 0);
+        error = node_greet(r->api->store, node->id, r->principal.token_id, &row);
+        if (error == STORE_E_NOT_FOUND)
+                return request_fail(r, ERROR_NODE_TOKEN_INVALID, "This node was deleted.");
+        if (error == 0)
+                error = check_key(r, node, &body, &row);
+        if (error != 0)
+                return MIN(error, 0);
+
+        if (body.check) {
+                error = node_check_keep(r->api, node->id, "agent", body.check);
+                if (error < 0)
+                        return error;
+        }
+        node->clock_skew = body.clock > 0 ? (int64_t) (body.clock - now_usec(CLOCK_REALTIME)) : 0;
+        if (body.public_key) {
+                node->refused_key = mfree(node->refused_key);
+                node->refused_id = mfree(node->refused_id);
+        }
+        node->beaten = true;
+        if (row.state != NODE_ONLINE)
+                node->announce = true;
+        urgent = node->announce || node->content == 0 || body.n_running > 0;
+        error = keep_what_is_new(node, &body);
+        if (error < 0)
+                return error;
+        agent_contact_note(r->api->agents, node, urgent);
+        return answer(r, &row);
+}
+
+int agent_self(Request *r) {
+        _cleanup_(node_done) Node row = NODE_NULL;
+        _cleanup_json_ json_t *data = json_object();
+        int error;
+
+        assert(r);
+
+        error = node_get(r->api->store, r->principal.node_id, &row);
+        if (error == STORE_E_NOT_FOUND)
+                return request_fail(r, ERROR_NODE_TOKEN_INVALID, "This node was deleted.");
+        if (error < 0)
+                return error;
+        error = json_set(data, "id", json_from_u64(row.id));
+        if (error >= 0)
+                error = json_set(data, "name", json_from_string(row.name));
+        if (error >= 0)
+                error = json_set(data, "status", json_from_string(node_state_to_string(row.state)));
+        if (error >= 0)
+                error = json_set(data, "last_seen",
+                                 json_from_time(row.last_seen > 0 ? row.last_seen : USEC_INFINITY));
+        if (error < 0)
+                return error;
+        return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
+}
+
+/* --- The tick ------------------------------------------------------------------------------------- */
+
+/* Ticks from one writing of ordinary heartbeats to the next: silence is measured in 45 seconds, and who was
+ * away is written down and announced at once. Nodes of that many ids in a row go together. */
+#define TICKS_PER_FLUSH 5U
+#define NODES_PER_FLUSH 256U
+
+void agent_contact_note(Agents *agents, AgentNode *node, bool urgent) {
+        assert(agents);
+        assert(node);
+
+        node->urgent = node->urgent || urgent;
+        if (node->dirty)
+                return;
+        node->dirty = true;
+        node->dirty_next = agents->dirty;
+        agents->dirty = node;
+}
+
 static int renew(Agents *agents, const AgentNode *node, const Stamp *heard) {
         _cleanup_(freep) CommandRef *refs = NULL;
         const HeartbeatBody *h = &node->heartbeat;
@@ -277,18 +324,6 @@ static int renew(Agents *agents, const AgentNode *node, const Stamp *heard) {
                 };
         r = queue_renew(agents->api->store, node->id, refs, h->n_running, heard, NULL);
         return MIN(r, 0);
-}
-
-static int format_lists(const HeartbeatBody *h, char **ret_addresses, char **ret_tools) {
-        _cleanup_json_ json_t *addresses = json_from_strv(h->addresses);
-        int r;
-
-        if (!addresses)
-                return -ENOMEM;
-        r = json_format(addresses, ret_addresses, NULL);
-        if (r < 0 || !h->tools)
-                return r;
-        return json_format(h->tools, ret_tools, NULL);
 }
 
 static int write_content(Agents *agents, AgentNode *node) {
@@ -313,8 +348,7 @@ static int write_content(Agents *agents, AgentNode *node) {
         r = format_lists(h, &addresses, &tools);
         if (r < 0)
                 return r;
-        digest = digest_of(node, addresses, tools);
-        if (digest == node->content && usec_sub(node->heard, node->content_at) < CONTENT_USEC)
+        if (!content_is_new(node, addresses, tools, &digest))
                 return 0;
         contact.addresses = addresses;
         contact.tools = tools;
@@ -336,12 +370,11 @@ static int write_contact(Agents *agents, AgentNode *node, const Stamp *now) {
                 r = node_token_used(store, node->token, now_usec(CLOCK_REALTIME));
         if (r >= 0 && node->duplicate_changed)
                 r = node_set_duplicate(store, node->id, node->duplicate);
-        /* Without a heartbeat there is nothing to say. */
-        if (r < 0 || !node->heartbeat.boot_id)
+        if (r < 0 || !node->beaten)
                 return MIN(r, 0);
         r = node_heard(store, node->id, &heard,
                        now_usec(CLOCK_REALTIME) - usec_sub(now->mono, node->heard));
-        if (r >= 0)
+        if (r >= 0 && node->heartbeat.boot_id)
                 r = write_content(agents, node);
         if (r >= 0)
                 r = renew(agents, node, &heard);
@@ -360,7 +393,13 @@ static void forget_duplicates(Agents *agents, usec_t now) {
         }
 }
 
-int agents_write_contacts(Agents *agents, bool all) {
+/* A part of them at each tick, with those whose rows stand side by side. */
+static bool is_due(const Agents *agents, const AgentNode *node) {
+        return node->urgent || agents->is_stopping ||
+                        node->id / NODES_PER_FLUSH % TICKS_PER_FLUSH == agents->ticks % TICKS_PER_FLUSH;
+}
+
+int agents_write_contacts(Agents *agents) {
         ApiStamp stamp = {};
         int r;
 
@@ -373,7 +412,7 @@ int agents_write_contacts(Agents *agents, bool all) {
                 return r;
         forget_duplicates(agents, stamp.at.mono);
         for (AgentNode *node = agents->dirty; node; node = node->dirty_next) {
-                if (!all && !node->urgent)
+                if (!is_due(agents, node))
                         continue;
                 r = write_contact(agents, node, &stamp.at);
                 if (r < 0)
@@ -383,9 +422,9 @@ int agents_write_contacts(Agents *agents, bool all) {
 }
 
 static void contact_done(Agents *agents, AgentNode *node) {
-        bool beaten = node->heartbeat.boot_id;
+        bool beaten = node->beaten;
 
-        node->dirty = node->urgent = node->duplicate_changed = false;
+        node->dirty = node->urgent = node->duplicate_changed = node->beaten = false;
         node->token = 0;
         heartbeat_body_done(&node->heartbeat);
         node->heartbeat = (HeartbeatBody){};
@@ -395,7 +434,7 @@ static void contact_done(Agents *agents, AgentNode *node) {
         node->announce = false;
 }
 
-void agents_contacts_done(Agents *agents, bool all, bool written) {
+void agents_contacts_done(Agents *agents, bool written) {
         AgentNode **place;
 
         assert(agents);
@@ -409,7 +448,7 @@ void agents_contacts_done(Agents *agents, bool all, bool written) {
         while (*place) {
                 AgentNode *node = *place;
 
-                if (!all && !node->urgent) {
+                if (!is_due(agents, node)) {
                         place = &node->dirty_next;
                         continue;
                 }

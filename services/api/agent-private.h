@@ -54,9 +54,10 @@ struct AgentNode {
         AgentNode *dirty_next;
         bool dirty;
         bool urgent; /* at the next one */
+        bool beaten; /* there was a heartbeat */
         bool duplicate_changed;
         bool announce;           /* the dispatcher is to be told that it is here */
-        HeartbeatBody heartbeat; /* the newest one, until it is written */
+        HeartbeatBody heartbeat; /* the newest one, until it is written; empty: nothing in it is new */
         char *refused_key;       /* that its agent showed last in the place of the pinned one; NULL: none */
         char *refused_id;        /* the instance that showed it */
         int64_t clock_skew;
@@ -169,10 +170,10 @@ void agents_commit(Agents *agents, bool with_contacts);
 
 /* Something about this node is to be written; urgent: at the next tick. */
 void agent_contact_note(Agents *agents, AgentNode *node, bool urgent);
-/* In the transaction of a tick; all: what is not urgent, too. */
-int agents_write_contacts(Agents *agents, bool all) _warn_unused_;
-/* After its commit; written: it was one. */
-void agents_contacts_done(Agents *agents, bool all, bool written);
+/* In the transaction of a tick: what is urgent, and the part of the others whose turn it is. */
+int agents_write_contacts(Agents *agents) _warn_unused_;
+/* After its commit, in the same tick; written: it was one. */
+void agents_contacts_done(Agents *agents, bool written);
 
 /* --- agent-claim.c, agent-command.c, agent-enroll.c: called in the transaction --- */
 

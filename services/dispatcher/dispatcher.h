@@ -22,6 +22,9 @@
 #define DISPATCHER_SLICE_USEC (100 * USEC_PER_MSEC)
 /* Rows of one page when the store is looked through. */
 #define DISPATCHER_PAGE 200U
+/* Nodes that are judged every second. Of a larger fleet each one's turn comes some seconds later; but who
+ * falls silent, or speaks again, is judged at that moment. */
+#define DISPATCHER_NODES_PER_TICK 500U
 
 /* A node that the API has just heard; the store learns it within a second. */
 typedef struct Seen {
@@ -50,6 +53,8 @@ typedef struct Dispatcher {
         size_t n_seen;
         NodeSet token_old;    /* nodes that show a replaced token still */
         NodeSet check_failed; /* nodes whose last check found errors */
+        uint64_t judged;      /* nodes up to this id were looked at in this round */
+        usec_t silence_at;    /* monotonic: no node that is online falls silent before */
         unsigned nodes_online;
         usec_t targets_seen; /* the newest change of a target that waiting commands were looked through for
                               */

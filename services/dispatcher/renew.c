@@ -121,30 +121,6 @@ static int renew_if_changed(Dispatcher *d, const Command *c) {
         return 0;
 }
 
-static int newest_target(Dispatcher *d, usec_t *ret) {
-        uint64_t after = 0;
-        usec_t newest = 0;
-
-        assert(d);
-
-        for (;;) {
-                _cleanup_(target_list_done) TargetList list = TARGET_LIST_NULL;
-                int r;
-
-                r = targets_list(d->store, after, DISPATCHER_PAGE, &list);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < list.n; i++) {
-                        after = list.items[i].id;
-                        newest = MAX(newest, list.items[i].updated);
-                }
-                if (list.n < DISPATCHER_PAGE)
-                        break;
-        }
-        *ret = newest;
-        return 0;
-}
-
 int dispatcher_renew_changed(Dispatcher *d) {
         const CommandFilter filter = { .open = true };
         uint64_t after = 0;
@@ -153,7 +129,7 @@ int dispatcher_renew_changed(Dispatcher *d) {
 
         assert(d);
 
-        r = newest_target(d, &newest);
+        r = targets_newest(d->store, &newest);
         if (r < 0 || newest == d->targets_seen)
                 return r;
         for (;;) {

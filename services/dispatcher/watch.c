@@ -215,12 +215,12 @@ static int note_verdict(Dispatcher *d, const Node *node, const NodeVerdict *v) {
         return r < 0 ? r : 0;
 }
 
-static int judge_node(Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now,
-                      NodeState *ret) {
+static int judge_node(Dispatcher *d, const Node *node, const ApiStamp *api, const Stamp *now) {
         NodeView view = view_node(d, node, api, now);
         NodeVerdict v = choose_node_state(&view);
 
-        *ret = v.state;
+        if (v.state == NODE_ONLINE && node->state != NODE_ONLINE)
+                d->silence_at = MIN(d->silence_at, usec_add(now->mono, NODE_OFFLINE_USEC));
         if (v.state == node->state && v.health == node->health &&
             health_reasons_match(node->health_reasons, v.reasons))
                 return 0;
@@ -237,36 +237,77 @@ static int pin_first_key(Dispatcher *d, const Node *node) {
         return r == -EINVAL ? 0 : MIN(r, 0);
 }
 
-static int judge_nodes(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
-        uint64_t after = 0;
-        unsigned online = 0;
+/* The next ones of the round, all of them in a small fleet. */
+static int judge_some(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
+        _cleanup_(node_list_done) NodeList list = NODE_LIST_NULL;
+        int r = 0;
 
         assert(d);
 
-        for (;;) {
-                _cleanup_(node_list_done) NodeList list = NODE_LIST_NULL;
-                int r;
+        if (d->judged == 0) {
+                r = look_for_old_tokens(d);
+                if (r >= 0)
+                        r = look_for_failed_checks(d);
+        }
+        if (r >= 0)
+                r = nodes_list(d->store, d->judged, DISPATCHER_NODES_PER_TICK, &list);
+        for (size_t i = 0; i < list.n && r >= 0; i++) {
+                r = pin_first_key(d, list.items + i);
+                if (r >= 0)
+                        r = judge_node(d, list.items + i, api, now);
+        }
+        if (r < 0)
+                return r;
+        d->judged = list.n < DISPATCHER_NODES_PER_TICK ? 0 : list.items[list.n - 1].id;
+        return 0;
+}
 
-                r = nodes_list(d->store, after, DISPATCHER_PAGE, &list);
+static int judge_one(Dispatcher *d, uint64_t id, const ApiStamp *api, const Stamp *now) {
+        _cleanup_(node_done) Node node = NODE_NULL;
+        int r;
+
+        r = node_get(d->store, id, &node);
+        return r == 0 ? judge_node(d, &node, api, now) : MIN(r, 0);
+}
+
+/* Nothing is looked for before the time at which the first one can fall silent; with all of a fleet beating
+ * that moves on as time does. */
+static int judge_silent(Dispatcher *d, const ApiStamp *api, const Stamp *now) {
+        uint64_t ids[DISPATCHER_PAGE];
+        uint64_t after = 0;
+        usec_t quietest;
+        size_t n;
+        int r;
+
+        assert(d);
+
+        if (now->mono < d->silence_at || !api_stamp_is_fresh(api, now) ||
+            now->mono < usec_add(api->listening_since, NODE_OFFLINE_USEC))
+                return 0;
+        do {
+                r = nodes_silent(d->store, now->boot_id, usec_sub(now->mono, NODE_OFFLINE_USEC), after, ids,
+                                 ELEMENTSOF(ids), &n);
+                for (size_t i = 0; i < n && r >= 0; i++)
+                        r = judge_one(d, ids[i], api, now);
                 if (r < 0)
                         return r;
-                for (size_t i = 0; i < list.n; i++) {
-                        NodeState state;
-
-                        after = list.items[i].id;
-                        r = pin_first_key(d, list.items + i);
-                        if (r < 0)
-                                return r;
-                        r = judge_node(d, list.items + i, api, now, &state);
-                        if (r < 0)
-                                return r;
-                        online += state == NODE_ONLINE;
-                }
-                if (list.n < DISPATCHER_PAGE)
-                        break;
-        }
-        d->nodes_online = online;
+                after = n > 0 ? ids[n - 1] : 0;
+        } while (n == ELEMENTSOF(ids));
+        r = nodes_quietest(d->store, now->boot_id, &quietest);
+        if (r < 0)
+                return r;
+        d->silence_at = usec_add(MAX(quietest, api->listening_since), NODE_OFFLINE_USEC);
         return 0;
+}
+
+static int count_online(Dispatcher *d) {
+        uint64_t online;
+        int r;
+
+        r = nodes_count_online(d->store, &online);
+        if (r >= 0)
+                d->nodes_online = (unsigned) online;
+        return r;
 }
 
 static int read_stamps(Dispatcher *d, ApiStamp *ret_api, Stamp *ret_now) {
@@ -297,11 +338,11 @@ int dispatcher_watch(Dispatcher *d) {
         if (r < 0)
                 return r;
         forget_seen(d, now.mono);
-        r = look_for_old_tokens(d);
+        r = judge_silent(d, &api, &now);
         if (r >= 0)
-                r = look_for_failed_checks(d);
+                r = judge_some(d, &api, &now);
         if (r >= 0)
-                r = judge_nodes(d, &api, &now);
+                r = count_online(d);
         if (r >= 0)
                 r = dispatcher_release_commands(d);
         if (r < 0)
@@ -314,7 +355,6 @@ int dispatcher_watch(Dispatcher *d) {
 
 int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) {
         _cleanup_(node_done) Node node = NODE_NULL;
-        NodeState state;
         ApiStamp api;
         Stamp now;
         int r;
@@ -329,7 +369,7 @@ int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) {
         r = remember_seen(d, node_id, now.mono);
         if (r < 0)
                 return r;
-        return judge_node(d, &node, &api, &now, &state);
+        return judge_node(d, &node, &api, &now);
 }
 
 /* --- Keys --- */

@@ -33,7 +33,7 @@ static bool is_idle(const Link *l) {
 }
 
 static void say_beat(Agent *a, Link *l) {
-        char body[BODY_MAX];
+        char body[BODY_MAX], clock[RFC3339_MAX];
 
         (void) snprintf(body, sizeof(body),
                         "{\"boot_id\":\"0f7b1c4e-3ad1-4a0e-9c31-%012" PRIx64
@@ -42,9 +42,10 @@ static void say_beat(Agent *a, Link *l) {
                         "\"hostname\":\"host-%" PRIu64 "\",\"addresses\":[\"192.0.2.17\",\"2001:db8::17\"],"
                         "\"public_key\":\"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj\","
                         "\"capacity\":2,\"running\":[],\"free_bytes\":%" PRIu64
-                        ",\"clock\":\"2026-11-22T22:15:01Z\",\"tools\":{\"mysqldump\":\"10.11.6\","
+                        ",\"clock\":\"%s\",\"tools\":{\"mysqldump\":\"10.11.6\","
                         "\"pg_dump\":\"15.6\"}}",
-                        a->node, a->node, a->node, UINT64_C(100000000000) + a->fleet->beats * 4096);
+                        a->node, a->node, a->node, UINT64_C(100000000000) + a->fleet->beats * 4096,
+                        format_rfc3339(clock, now_usec(CLOCK_REALTIME)));
         a->beat_due = now_usec(CLOCK_MONOTONIC) + a->fleet->options.interval * USEC_PER_SEC;
         link_ask(l, ASKED_BEAT, "heartbeat", body);
 }

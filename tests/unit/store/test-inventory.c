@@ -217,6 +217,15 @@ static int token_lives(Fixture *f, const uint8_t hash[static TOKEN_HASH_SIZE], u
         return node_token_find(f->api, hash, now, ret);
 }
 
+/* The token that is handed over to who shows this one. */
+static int handed_over(Fixture *f, uint64_t shown, char **ret_sealed) {
+        _cleanup_(node_greeting_done) NodeGreeting g = NODE_GREETING_NULL;
+
+        CHECK_INT(node_greet(f->api, NODE_LOCAL, shown, &g), 0);
+        *ret_sealed = TAKE_PTR(g.sealed);
+        return *ret_sealed ? 0 : STORE_E_NOT_FOUND;
+}
+
 static void test_rotation(void) {
         _cleanup_fixture_ Fixture f;
         _cleanup_(freep) char *sealed = NULL;
@@ -235,13 +244,13 @@ static void test_rotation(void) {
         CHECK_INT(token_lives(&f, hash_1, T0 + 10 + NODE_TOKEN_GRACE_USEC - 1, &old), 0);
         CHECK_INT(token_lives(&f, hash_1, T0 + 10 + NODE_TOKEN_GRACE_USEC, &old), STORE_E_NOT_FOUND);
         CHECK_INT(token_lives(&f, hash_2, T0 + 10, &new), 0);
-        CHECK_INT(node_token_handover(f.api, NODE_LOCAL, new.id, &sealed), STORE_E_NOT_FOUND);
-        CHECK_INT(node_token_handover(f.api, NODE_LOCAL, old.id, &sealed), 0);
+        CHECK_INT(handed_over(&f, new.id, &sealed), STORE_E_NOT_FOUND);
+        CHECK_INT(handed_over(&f, old.id, &sealed), 0);
         CHECK_STR(sealed, "blob");
         sealed = mfree(sealed);
         CHECK_INT(node_token_used(f.api, new.id, T0 + 20), 0);
         CHECK_INT(node_token_used(f.api, new.id, T0 + 30), 0);
-        CHECK_INT(node_token_handover(f.api, NODE_LOCAL, old.id, &sealed), STORE_E_NOT_FOUND);
+        CHECK_INT(handed_over(&f, old.id, &sealed), STORE_E_NOT_FOUND);
         CHECK_INT(token_lives(&f, hash_2, T0, &new), 0);
         CHECK_INT(new.first_used, T0 + 20);
         CHECK_INT(new.last_used, T0 + 30);
@@ -265,7 +274,7 @@ static void test_rotation_twice(void) {
         CHECK_INT(node_token_add(f.api, NODE_LOCAL, hash_3, "third", T0 + 2, false), 0);
         CHECK_INT(token_lives(&f, hash_1, T0 + 2, &old), 0);
         CHECK_INT(old.valid_until, T0 + 1 + NODE_TOKEN_GRACE_USEC);
-        CHECK_INT(node_token_handover(f.api, NODE_LOCAL, old.id, &sealed), 0);
+        CHECK_INT(handed_over(&f, old.id, &sealed), 0);
         CHECK_STR(sealed, "third");
 }
 
