@@ -107,7 +107,7 @@ class Description(HttpCase):
         self.same('Setup', self.admin.get('setup'))
         self.same('Ready', self.admin.request('GET', '/ready')[1]['data'])
         _, answer = self.admin.request('GET', 'runs/9999')
-        self.same('Error', answer, ('field',))
+        self.same('Error', answer, ('field', 'tasks', 'more'))
 
 
 if __name__ == '__main__':
