@@ -67,6 +67,10 @@ static const Option node_edit_options[] = {
         { 0, "name",        OPTION_STRING, "NAME", "name",        NULL, "rename it" },
         NODE_OPTIONS,
 };
+static const Option databases_options[] = {
+        { 0, "sqlite", OPTION_LIST, "GLOB", "sqlite", NULL,
+          "where databases of SQLite may be, in the place of the usual places" },
+};
 static const Option revoke_options[] = {
         { 0, "revoke", OPTION_SWITCH, NULL, "revoke", NULL,
           "end all tokens that it has at once, as after a theft" },
@@ -255,8 +259,11 @@ static const Command commands[] = {
           "make a new token; the old one works for another 24 h", NULL },
         { "nodes", "ls", "NODE [PATH]", "nodes", NO_OPTIONS, verb_nodes_ls,
           "list one directory of a node, / by default", NULL },
-        { "nodes", "databases", "NODE", "nodes", NO_OPTIONS, verb_nodes_databases,
-          "list the database servers of a node, as they can be seen without a login", NULL },
+        { "nodes", "databases", "NODE", "nodes", OPTIONS(databases_options), verb_nodes_databases,
+          "list the databases of a node, as they can be seen without a login",
+          "Servers, files of SQLite, and the tools that back them up. A wildcard stays within one name: "
+          "--sqlite '/srv/*/data/*.db'. Without --sqlite the usual places below /opt, /srv and /var/lib are "
+          "looked at." },
         { "nodes", "check", "NODE", "nodes", NO_OPTIONS, verb_nodes_check,
           "let a node look at itself: contact, clock, policy, disk, jobs, tools",
           "Each line is ok, warning or error, with what to do about it. An error makes the exit status 1." },

@@ -10,8 +10,10 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "cli/api.h"
+#include "cli/body.h"
 #include "cli/http.h"
 #include "cli/show.h"
+#include "cli/table.h"
 #include "cli/verbs.h"
 #include "wire/path.h"
 
@@ -104,6 +106,41 @@ int verb_nodes_check(Cli *c, const Arguments *a) {
         return failure_set(&c->failure, -EREMOTEIO, "CHECK_FAILED", "The check found %s", strempty(summary));
 }
 
+static int show_sqlite(const Cli *c, const json_t *files) {
+        static const Column columns[] = {
+                { "SQLITE", "path", COLUMN_TEXT },
+                { "SIZE", "size_bytes", COLUMN_SIZE },
+                { "CHANGED", "modified_at", COLUMN_TIME },
+                { "WRITTEN BY", "version", COLUMN_TEXT },
+                { "WAL", "wal", COLUMN_FLAG },
+        };
+
+        if (json_array_size(files) == 0)
+                return 0;
+        putchar('\n');
+        return show_list(c, files, columns, ELEMENTSOF(columns));
+}
+
+static int show_tools(const json_t *tools) {
+        const char *name;
+        json_t *version;
+
+        if (json_object_size(tools) > 0)
+                putchar('\n');
+        json_object_foreach((json_t *) tools, name, version) {
+                _cleanup_(freep) char *line = NULL, *safe = NULL;
+                int r;
+
+                r = asprintf_safe(&line, "%s %s", name, strempty(json_string_value(version)));
+                if (r >= 0)
+                        r = text_safe(line, &safe);
+                if (r < 0)
+                        return r;
+                puts(safe);
+        }
+        return 0;
+}
+
 int verb_nodes_databases(Cli *c, const Arguments *a) {
         static const Column columns[] = {
                 { "TYPE", "type", COLUMN_TEXT },
@@ -114,18 +151,26 @@ int verb_nodes_databases(Cli *c, const Arguments *a) {
                 { "DATA", "data_directory", COLUMN_TEXT },
                 { "RUNNING", "running", COLUMN_FLAG },
         };
-        _cleanup_json_ json_t *data = NULL;
+        _cleanup_json_ json_t *data = NULL, *body = json_object();
         uint64_t id = 0;
         int r;
 
+        if (!body)
+                return -ENOMEM;
         r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
         if (r >= 0)
-                r = cli_post(c, NULL, &data, "nodes/%" PRIu64 "/discover-databases", id);
+                r = body_from_options(c, a, body);
+        if (r >= 0)
+                r = cli_post(c, body, &data, "nodes/%" PRIu64 "/discover-databases", id);
         if (r < 0)
                 return r;
         if (c->json)
                 return show_json(data);
         r = show_list(c, json_object_get(data, "servers"), columns, ELEMENTSOF(columns));
+        if (r >= 0)
+                r = show_sqlite(c, json_object_get(data, "sqlite"));
+        if (r >= 0)
+                r = show_tools(json_object_get(data, "tools"));
         if (r >= 0 && json_is_true(json_object_get(data, "incomplete")))
                 fputs("Something on the node could not be read: there may be more.\n", stderr);
         return r;

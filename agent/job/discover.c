@@ -23,6 +23,11 @@
 
 #define PORT_POSTGRESQL 5432
 #define PORT_MYSQL 3306
+/* SQL of the system database of instance 00, and of a single database of the older kind; the others are 100
+ * apart each. */
+#define PORT_HANA 30013U
+#define PORT_HANA_SINGLE 30015U
+#define PORT_HANA_STEP 100U
 
 /* --- Pure ------------------------------------------------------------------------------------------- */
 
@@ -94,6 +99,38 @@ int discover_setting(const char *text, const char *name, char **ret) {
         return 0;
 }
 
+/* "fullversion: 2.00.059.00 Build …" */
+int discover_manifest_version(const char *text, char **ret) {
+        static const char key[] = "fullversion:";
+
+        assert(text);
+        assert(ret);
+
+        for (const char *line = text; line; line = strchr(line, '\n')) {
+                line += *line == '\n';
+                if (startswith(line, key)) {
+                        const char *p = line + sizeof(key) - 1;
+
+                        p += strspn(p, " \t");
+                        *ret = strndup(p, strcspn(p, " \t\r\n"));
+                        return *ret ? 0 : -ENOMEM;
+                }
+        }
+        return 0;
+}
+
+/* The number of an instance of SAP HANA, of the name of its directory: "HDB00"; negative: it is none. */
+int discover_hana_instance(const char *name) {
+        const char *digits;
+
+        assert(name);
+
+        digits = startswith(name, "HDB");
+        if (!digits || strlen(digits) != 2 || strspn(digits, "0123456789") != 2)
+                return -EINVAL;
+        return (digits[0] - '0') * 10 + (digits[1] - '0');
+}
+
 /* --- Servers ---------------------------------------------------------------------------------------- */
 
 typedef struct Server {
@@ -108,8 +145,13 @@ typedef struct Discovery {
         const Policy *policy;
         Server servers[DISCOVER_SERVERS_MAX];
         size_t n;
+        uint8_t listening[(UINT16_MAX + 1) / 8]; /* TCP ports, a bit each */
         bool incomplete;
 } Discovery;
+
+static bool is_listening(const Discovery *d, uint16_t port) {
+        return d->listening[port / 8] & (1U << port % 8);
+}
 
 static void discovery_done(Discovery *d) {
         for (size_t i = 0; i < d->n; i++) {
@@ -197,6 +239,7 @@ static int look_at_sockets(Discovery *d) {
 static void note_port(Discovery *d, uint16_t port) {
         Server *s = NULL;
 
+        d->listening[port / 8] |= (uint8_t) (1U << port % 8);
         if (port == PORT_POSTGRESQL)
                 s = server_of(d, "postgresql", port);
         else if (port == PORT_MYSQL)
@@ -339,6 +382,47 @@ static int look_at_mysql(Discovery *d) {
         return free_and_strdup(&s->data, "/var/lib/mysql");
 }
 
+/* /usr/sap/HXE/HDB90: folder is …/HXE. */
+static int note_hana(Discovery *d, const char *folder, const char *name) {
+        _cleanup_(freep) char *manifest = NULL, *ini = NULL, *text = NULL, *settings = NULL;
+        int instance = discover_hana_instance(name), r;
+        uint16_t port, single;
+        Server *s;
+
+        if (instance < 0)
+                return 0;
+        r = asprintf_safe(&manifest, "%s/SYS/exe/hdb/manifest", folder);
+        if (r >= 0)
+                r = asprintf_safe(&ini, "%s/SYS/global/hdb/custom/config/global.ini", folder);
+        if (r >= 0)
+                r = read_below(d, manifest, CONF_MAX, &text);
+        if (r >= 0)
+                r = read_below(d, ini, CONF_MAX, &settings);
+        if (r < 0)
+                return r;
+        port = (uint16_t) (PORT_HANA + PORT_HANA_STEP * (unsigned) instance);
+        single = (uint16_t) (port + PORT_HANA_SINGLE - PORT_HANA);
+        s = server_of(d, "saphana", !is_listening(d, port) && is_listening(d, single) ? single : port);
+        if (!s)
+                return 0;
+        s->running = is_listening(d, s->port);
+        r = text ? discover_manifest_version(text, &s->version) : 0;
+        if (r >= 0 && settings)
+                r = discover_setting(settings, "basepath_datavolumes", &s->data);
+        return r < 0 ? r : free_and_strdup(&s->name, strrchr(folder, '/') + 1);
+}
+
+/* A system has a name of three letters and digits. */
+static int note_sap_system(Discovery *d, const char *folder, const char *name) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        if (strlen(name) != 3 || strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != 3)
+                return 0;
+        r = asprintf_safe(&path, "%s/%s", folder, name);
+        return r < 0 ? r : each_entry(d, path, note_hana);
+}
+
 /* --- The answer ------------------------------------------------------------------------------------- */
 
 static json_t *path_or_null(const char *path) {
@@ -386,6 +470,8 @@ int discover_servers(const char *root, const Policy *policy, json_t **ret, bool 
                 r = each_entry(&d, "/etc/postgresql", note_version);
         if (r >= 0)
                 r = look_at_mysql(&d);
+        if (r >= 0)
+                r = each_entry(&d, "/usr/sap", note_sap_system);
         for (size_t i = 0; i < d.n && r >= 0; i++)
                 r = append_server(list, d.servers + i);
         if (r < 0)

@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Which database servers are on this host, as far as it can be seen without asking them: listening sockets,
- * clusters as Debian keeps them, data directories. Nothing is connected to, nothing is written. */
+ * clusters as Debian keeps them, data directories, instances of SAP HANA. Nothing is connected to, nothing
+ * is written. */
 
 #include "agent/common/policy.h"
 #include "wire/json.h"
@@ -10,7 +11,7 @@
 /* More than that is no host of databases. */
 #define DISCOVER_SERVERS_MAX 64
 
-/* *ret: [{"type":"postgresql|mysql|mariadb","name","version","port","socket":P,"data_directory":P,
+/* *ret: [{"type":"postgresql|mysql|mariadb|saphana","name","version","port","socket":P,"data_directory":P,
  * "running":bool},…], null for what is not known. root stands before every path, "" for this host.
  * Directories that policy denies the listing of are not looked into. *ret_incomplete: something could not be
  * read. */
@@ -26,3 +27,7 @@ const char *discover_unix_line(const char *line);
 /* The value of a setting of postgresql.conf, without its quotes; NULL where it is not set. The last one
  * counts, as it does there. Allocates. */
 int discover_setting(const char *text, const char *name, char **ret) _warn_unused_;
+/* The version in the manifest of SAP HANA; *ret stays where there is none. Allocates. */
+int discover_manifest_version(const char *text, char **ret) _warn_unused_;
+/* 0 to 99 of the name of an instance's directory ("HDB00"); -EINVAL: it is none. */
+int discover_hana_instance(const char *name);

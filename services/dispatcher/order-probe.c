@@ -16,6 +16,7 @@ void probe_request_done(ProbeRequest *p) {
 
         free(p->path);
         free(p->cursor);
+        discovery_spec_done(&p->discovery);
         *p = PROBE_REQUEST_NULL;
 }
 
@@ -43,6 +44,8 @@ static void read_spec(JsonReader *reader, ProbeRequest *p) {
         JsonReader spec;
 
         if (json_reader_object(reader, "spec", JSON_OPTIONAL, &spec) <= 0)
+                return;
+        if (p->kind == COMMAND_DISCOVER_DATABASES && discovery_spec_read(&spec, &p->discovery) < 0)
                 return;
         read_path(&spec, p);
         json_reader_u32(&spec, "limit", JSON_OPTIONAL, LISTING_LIMIT_MAX, &p->limit);
@@ -186,6 +189,14 @@ static int choose_node(const OrderContext *x, const ProbeRequest *p, Run *source
         return order_archive_reader(x, source, ret, reterr_failure);
 }
 
+static int order_discovery(const ProbeRequest *p, Order *o) {
+        _cleanup_json_ json_t *json = NULL;
+        int r;
+
+        r = discovery_spec_build(&p->discovery, &json);
+        return r < 0 ? r : json_format(json, &o->spec, NULL);
+}
+
 int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failure *reterr_failure) {
         _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
@@ -207,7 +218,9 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failur
                 r = order_browse(x, p, &source, ret, reterr_failure);
         else if (p->kind == COMMAND_TEST_STORAGE)
                 r = order_test(x, p, ret, reterr_failure);
-        else if (p->kind == COMMAND_SELF_CHECK || p->kind == COMMAND_DISCOVER_DATABASES)
+        else if (p->kind == COMMAND_DISCOVER_DATABASES)
+                r = order_discovery(p, ret);
+        else if (p->kind == COMMAND_SELF_CHECK)
                 r = (ret->spec = strdup("{}")) ? 0 : -ENOMEM;
         else
                 r = build_listing(p, &spec, ret);

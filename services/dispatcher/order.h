@@ -11,6 +11,7 @@
 #include "store/target.h"
 #include "store/task.h"
 #include "wire/command.h"
+#include "wire/discovery.h"
 
 /* What a job may do through the relay. */
 typedef struct OrderCap {
@@ -60,6 +61,7 @@ typedef struct ProbeRequest {
         char *cursor;
         uint64_t target_id;
         uint64_t source_run;
+        DiscoverySpec discovery;
 } ProbeRequest;
 
 #define PROBE_REQUEST_NULL ((ProbeRequest){})

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Directories of a node, through the real daemons, the real agent and real jobs."""
 
+import contextlib
 import json
 import os
 import pathlib
 import resource
 import shutil
 import socket
+import sqlite3
 import sys
 import tempfile
 import time
@@ -198,6 +200,42 @@ class ProbeSuite(unittest.TestCase):
             self.assertRegex(answer.stdout, r'postgresql .* 6543 ')
         answer = self.suite.client.post('nodes/1/discover-databases')
         self.assertNotIn(6543, [s['port'] for s in answer['servers']])
+
+    def test_sqlite_and_tools(self):
+        """Files are known by what is in them, where the question says; tools tell their versions."""
+        folder = self.tree / 'app'
+        folder.mkdir()
+        (folder / 'text.db').write_text('SQLite format 3, or so it says. ' * 10)
+        with contextlib.closing(sqlite3.connect(folder / 'real.db')) as database:
+            database.execute('PRAGMA journal_mode = wal')
+            database.execute('CREATE TABLE t (a)')
+            database.commit()
+            tools = self.suite.folder / 'bin'
+            tool = tools / 'pg_dump'
+            tools.mkdir()
+            tool.write_text('#!/bin/sh\necho "pg_dump (PostgreSQL) 15.99"\n')
+            tool.chmod(0o755)
+            self.suite.processes.pop('agent').stop()
+            self.suite.start_agent(BACKUPX_AGENT_TOOLS_PATH=tools)
+            self.suite.wait_online()
+            question = {'sqlite': [f'{self.tree}/a*/*.db']}
+            answer = self.suite.client.post('nodes/1/discover-databases', question)
+            (found,) = answer['sqlite']
+            self.assertEqual(found['path'], str(folder / 'real.db'))
+            self.assertEqual((found['version'], found['wal']), (sqlite3.sqlite_version, True))
+            self.assertEqual(found['size_bytes'], (folder / 'real.db').stat().st_size)
+            self.assertEqual(answer['tools'], {'pg_dump': '15.99'})
+            text = self.suite.cli('nodes', 'databases', 'local', '--sqlite', f'{folder}/real.*').stdout
+            self.assertIn(str(folder / 'real.db'), text)
+            self.assertIn('pg_dump 15.99', text)
+            (self.suite.folder / 'policy.yaml').write_text(f'listing:\n  deny: [{folder}]\n')
+            answer = self.suite.client.post('nodes/1/discover-databases', question)
+            self.assertEqual(answer['sqlite'], [])
+        for globs, word in ((['relative'], 'absolute'), (['/a/**/b'], 'within one name')):
+            with self.assertRaises(ApiError) as caught:
+                self.suite.client.post('nodes/1/discover-databases', {'sqlite': globs})
+            self.assertEqual(caught.exception.status, 400)
+            self.assertIn(word, caught.exception.message)
 
     def test_soon_while_backups_run(self):
         """The node is full of backups; a person who looks at a directory does not wait for them."""

@@ -3,9 +3,11 @@
 /* What an agent may send, and what a master may: every body and spec on the same document. */
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "tests/test.h"
 #include "wire/agent.h"
 #include "wire/check.h"
+#include "wire/discovery.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -66,7 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
         _cleanup_(listing_spec_done) ListingSpec browse = LISTING_SPEC_NULL, dir = LISTING_SPEC_NULL;
         _cleanup_(spec_target_done) SpecTarget target = SPEC_TARGET_NULL;
+        _cleanup_(discovery_spec_done) DiscoverySpec discovery = DISCOVERY_SPEC_NULL;
         _cleanup_json_ json_t *json = NULL;
+        JsonReader reader;
         int r;
 
         if (json_parse_strict(data, size, JSON_DEPTH_DEFAULT, &json, NULL) < 0)
@@ -84,5 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(r <= 0);
         r = test_storage_spec_parse(json, &target, NULL);
         CHECK(r <= 0);
+        (void) json_reader_init(&reader, json, NULL);
+        CHECK_OK(discovery_spec_read(&reader, &discovery));
+        CHECK(reader.error < 0 || strv_length(discovery.sqlite) <= DISCOVERY_GLOBS_MAX);
         return 0;
 }

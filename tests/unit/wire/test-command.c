@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "tests/test.h"
 #include "wire/command.h"
+#include "wire/discovery.h"
 #include "wire/result.h"
 
 static json_t *load(const char *text) {
@@ -134,6 +135,39 @@ static void test_listing(void) {
         CHECK_INT(listing_spec_parse(b, COMMAND_BROWSE, &bad, NULL), -EBADMSG);
 }
 
+static void test_discovery(void) {
+        static const struct {
+                const char *json;
+                int n; /* globs; negative: refused */
+        } table[] = {
+                { "{}", 9 },
+                { "{\"sqlite\":null}", 9 },
+                { "{\"sqlite\":[]}", 0 },
+                { "{\"sqlite\":[\"/srv/*/x.db\",\"/a\"]}", 2 },
+                { "{\"sqlite\":[\"srv/x\"]}", -1 },
+                { "{\"sqlite\":[\"/srv/../x\"]}", -1 },
+                { "{\"sqlite\":[\"/srv/**/x\"]}", -1 },
+                { "{\"sqlite\":[\"/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17\"]}", -1 },
+                { "{\"sqlite\":[7]}", -1 },
+                { "{\"sqlite\":\"/x\"}", -1 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(discovery_spec_done) DiscoverySpec s = DISCOVERY_SPEC_NULL;
+                _cleanup_json_ json_t *json = load(table[i].json), *built = NULL;
+                JsonReader reader;
+
+                (void) json_reader_init(&reader, json, NULL);
+                CHECK_OK(discovery_spec_read(&reader, &s));
+                CHECK_INT(json_reader_finish(&reader), table[i].n < 0 ? -EBADMSG : 0);
+                if (table[i].n < 0)
+                        continue;
+                CHECK_INT(strv_length(s.sqlite), table[i].n);
+                CHECK_OK(discovery_spec_build(&s, &built));
+                CHECK_INT(json_array_size(json_object_get(built, "sqlite")), table[i].n);
+        }
+}
+
 static void test_secrets(void) {
         _cleanup_(command_secrets_done) CommandSecrets s = COMMAND_SECRETS_NULL, bad = COMMAND_SECRETS_NULL;
         _cleanup_json_ json_t *
@@ -196,6 +230,7 @@ int main(void) {
         RUN(test_backup_refused);
         RUN(test_restore);
         RUN(test_listing);
+        RUN(test_discovery);
         RUN(test_secrets);
         RUN(test_backup_outcome);
         RUN(test_kinds);
