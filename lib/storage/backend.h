@@ -49,6 +49,7 @@ struct StoragePut {
 
 extern const StorageType storage_type_local;
 extern const StorageType storage_type_relay;
+extern const StorageType storage_type_sftp;
 
 /* Bytes moved just now. */
 void storage_moved(Storage *s);

@@ -15,9 +15,10 @@
 static const StorageType *const types[] = {
         &storage_type_local,
         &storage_type_relay,
+        &storage_type_sftp,
 };
 
-static const char *const type_names[] = { "local", "relay", NULL };
+static const char *const type_names[] = { "local", "relay", "sftp", NULL };
 
 const char *const *storage_types(void) {
         return type_names;

@@ -60,7 +60,8 @@ FOREIGN = {
     r'jansson\.h': r'lib/wire/',
     r'yaml\.h': r'lib/sys/',
     r'zstd.*\.h|sys/acl\.h|acl/libacl\.h': r'lib/archive/|tests/unit/archive/',
-    r'curl/.*\.h': r'cli/http\.c$|lib/storage/(http|transfer)\.[ch]$|agent/daemon/http[^/]*\.[ch]$',
+    r'libssh2.*\.h': r'lib/storage/sftp[^/]*\.[ch]$',
+    r'curl/.*\.h': r'cli/http\.c$|lib/storage/(http|transfer|tcp)\.[ch]$|agent/daemon/http[^/]*\.[ch]$',
 }
 
 # The only writable file-scope variables, each with its reason.

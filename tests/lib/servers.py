@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real storage servers on loopback, for one test each: started in a folder of theirs, gone with it.
+
+Root is needed, and nothing of this machine changes: users are added in a mount namespace.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+from processes import die_with_parent
+
+USER = 'bxstore'
+PASSWORD = 'a pass/word: 1%'
+UID = 61234
+
+
+def free_port():
+    """One that nobody listens at just now."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def write(path, text, mode=0o644):
+    """A small file."""
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(text)
+    os.chmod(path, mode)
+
+
+def have(*programs):
+    """Whether all are installed."""
+    return all(shutil.which(p, path='/usr/sbin:/usr/bin:/sbin:/bin') for p in programs)
+
+
+class Server:
+    """The common part: a folder, a port, a process."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.process = None
+        os.makedirs(folder, exist_ok=True)
+        os.chmod(folder, 0o755)
+        self.data = self.path('data')
+        os.makedirs(self.data, exist_ok=True)
+        os.chown(self.data, UID, UID)
+
+    def path(self, name):
+        """In the server's folder."""
+        return os.path.join(self.folder, name)
+
+    def user_files(self):
+        """passwd, group and shadow with one user more."""
+        digest = subprocess.run(['openssl', 'passwd', '-6', '-stdin'], input=PASSWORD, text=True, check=True,
+                                capture_output=True).stdout.strip()
+        lines = {'passwd': f'{USER}:x:{UID}:{UID}::{self.data}:/bin/sh\n', 'group': f'{USER}:x:{UID}:\n',
+                 'shadow': f'{USER}:{digest}:19000:0:99999:7:::\n'}
+        for name, line in lines.items():
+            with open('/etc/' + name, encoding='utf-8') as file:
+                write(self.path(name), file.read() + line, 0o600 if name == 'shadow' else 0o644)
+        return lines
+
+    def start(self, command, users=True):
+        """Runs it where the user exists, and waits until it listens."""
+        script = ''
+        if users:
+            script = ''.join(f'mount --bind {self.path(n)} /etc/{n} && ' for n in self.user_files())
+        with open(self.path('out'), 'ab') as out:
+            self.process = subprocess.Popen(['unshare', '-m', '/bin/sh', '-c', script + 'exec "$@"', 'sh', *command],
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            preexec_fn=die_with_parent)
+        self.wait()
+
+    def wait(self):
+        """Until the port answers."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                with socket.create_connection(('127.0.0.1', self.port), timeout=5):
+                    return
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.02)
+        with open(self.path('out'), encoding='utf-8', errors='replace') as file:
+            raise AssertionError(f'{type(self).__name__} did not start: {file.read()}')
+
+    def stop(self):
+        """Ends it and waits."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def children(self):
+        """The processes of its connections."""
+        done = subprocess.run(['pgrep', '-P', str(self.process.pid)], capture_output=True, text=True, check=False)
+        return [int(line) for line in done.stdout.split()]
+
+
+class Sshd(Server):
+    """OpenSSH with a user of a password and a key."""
+
+    KINDS = ('ed25519', 'ecdsa')
+
+    def __init__(self, folder, options=()):
+        super().__init__(folder)
+        for kind in self.KINDS:
+            self.keygen('host_' + kind, kind)
+        self.keygen('id', 'ed25519')
+        self.keygen('locked', 'ed25519', 'a phrase')
+        authorized = ''.join(self.read(n + '.pub') for n in ('id', 'locked'))
+        write(self.path('authorized'), authorized)
+        host_keys = ''.join(f'HostKey {self.path("host_" + k)}\n' for k in self.KINDS)
+        write(self.path('config'), f'''Port {self.port}
+ListenAddress 127.0.0.1
+{host_keys}PidFile none
+AuthorizedKeysFile {self.path('authorized')}
+PasswordAuthentication yes
+KbdInteractiveAuthentication no
+UsePAM no
+StrictModes no
+LogLevel VERBOSE
+Subsystem sftp internal-sftp
+''' + ''.join(line + '\n' for line in options))
+        os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
+        self.start(['/usr/sbin/sshd', '-D', '-e', '-f', self.path('config')])
+
+    def read(self, name):
+        """A file of the folder."""
+        with open(self.path(name), encoding='utf-8') as file:
+            return file.read()
+
+    def keygen(self, name, kind, phrase=''):
+        """A pair of keys."""
+        subprocess.run(['ssh-keygen', '-q', '-t', kind, '-N', phrase, '-f', self.path(name)], check=True)
+
+    def fingerprint(self, kind='ed25519'):
+        """As people copy it."""
+        return subprocess.check_output(['ssh-keygen', '-lf', self.path(f'host_{kind}.pub')],
+                                       text=True).split()[1]
+
+    def target(self, secrets=None, **config):
+        """A target on it, with the key where nothing else is said."""
+        return {'type': 'sftp',
+                'config': {'host': '127.0.0.1', 'port': self.port, 'user': USER, 'path': 'backups',
+                           'host_key': self.fingerprint(), **config},
+                'secrets': {'private_key': self.read('id')} if secrets is None else secrets}

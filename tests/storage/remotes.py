@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of storage over the network share."""
+
+import json
+import os
+import subprocess
+import time
+
+import backups
+import servers
+import trees
+
+MIB = 1 << 20
+STORAGE_DO = os.path.join(backups.BUILD, 'tests', 'storage', 'storage-do')
+TEMP = '.backupx-tmp'
+
+
+class RemoteCase(backups.Case):
+    """Targets of a server, through the tools."""
+
+    NEEDS = ()
+
+    def setUp(self):
+        super().setUp()
+        self.root_only()
+        if not servers.have(*self.NEEDS):
+            self.skipTest(f'needs {", ".join(self.NEEDS)}')
+        # The server's user has to get there.
+        os.chmod(self.folder, 0o755)
+
+    def write_target(self, target):
+        path = self.path('target.json')
+        servers.write(path, json.dumps(target), 0o600)
+        return path
+
+    def command(self, target, *words, stall=0, cancel_after=0):
+        return [STORAGE_DO, '--stall', str(stall), '--cancel-after', str(cancel_after),
+                self.write_target(target), *words]
+
+    def do(self, target, *words, data=b'', code=None, field=None, says='', **options):
+        """One operation; its output, or the failure that was expected."""
+        done = subprocess.run(self.command(target, *words, **options), input=data, capture_output=True, check=False,
+                              timeout=240)
+        error = done.stderr.decode()
+        if code is None:
+            self.assertEqual(done.returncode, 0, error)
+            return done.stdout
+        self.assertEqual(done.returncode, 1, error)
+        self.assertEqual(error.split()[0], code, error)
+        if field:
+            self.assertEqual(error.split()[1], field)
+        self.assertIn(says, error)
+        return error
+
+    def begin(self, target, *words, **options):
+        """An operation that goes on."""
+        process = subprocess.Popen(self.command(target, *words, **options), stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            self.addCleanup(pipe.close)
+        return process
+
+    def wait_for(self, what, condition, timeout=30):
+        end = time.monotonic() + timeout
+        while not condition():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.02)
+
+    def tree(self, directory):
+        """Every file below, by its path there."""
+        return sorted(os.path.relpath(os.path.join(top, name), directory)
+                      for top, _, names in os.walk(directory) for name in names)
+
+    def read(self, path):
+        """The bytes of a file."""
+        with open(path, 'rb') as file:
+            return file.read()
+
+    def leftover(self, directory, name, age_days):
+        """What a put that was killed so long ago left."""
+        os.makedirs(os.path.join(directory, TEMP), exist_ok=True)
+        os.chown(directory, servers.UID, servers.UID)
+        os.chown(os.path.join(directory, TEMP), servers.UID, servers.UID)
+        path = os.path.join(directory, TEMP, name)
+        trees.write(path, b'left')
+        os.chown(path, servers.UID, servers.UID)
+        then = time.time() - age_days * 86400
+        os.utime(path, (then, then))
+        return path
