@@ -9,9 +9,12 @@ import re
 import sqlite3
 import subprocess
 import unittest
+import urllib.parse
 
 from agent_fake import FakeAgent
-from http_case import HttpCase, wait_until
+from client import Client
+from http_case import HttpCase, free_port, wait_until
+from processes import Process, clean_environment
 
 MONITORING = pathlib.Path(__file__).resolve().parents[2] / 'packaging' / 'monitoring'
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'metrics.md'
@@ -196,6 +199,85 @@ class Monitoring(MetricsCase):
         file.write_text(text)
         done = promtool('check', 'config', file)
         self.assertEqual(done.returncode, 0, done.stdout)
+
+
+class Prometheus(MetricsCase):
+    """The real one, with the configuration and the rules that we ship, at a quicker pace."""
+
+    def setUp(self):
+        folder = self.suite.folder / self.unique('prometheus')
+        folder.mkdir()
+        key = folder / 'key'
+        key.write_text(self.admin.post('api-keys', {'name': self.unique('scrape'), 'role': 'viewer'})['key'])
+        text = (MONITORING / 'prometheus.yml').read_text()
+        for shipped, ours in (
+            ('/etc/prometheus/backupx.key', str(key)),
+            ('/usr/share/backupx/monitoring', str(MONITORING)),
+            ('127.0.0.1:8340', f'127.0.0.1:{self.suite.port}'),
+            ('scrape_interval: 30s', 'scrape_interval: 1s'),
+        ):
+            self.assertIn(shipped, text)
+            text = text.replace(shipped, ours)
+        file = folder / 'prometheus.yml'
+        file.write_text(f'global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n{text}')
+        port = free_port()
+        self.client = Client(f'http://127.0.0.1:{port}')
+        command = ['prometheus', f'--config.file={file}', f'--storage.tsdb.path={folder}/data']
+        command += [f'--web.listen-address=127.0.0.1:{port}', '--log.level=warn']
+        self.prometheus = Process('prometheus', command, folder, clean_environment())
+        self.addCleanup(self.prometheus.stop)
+        self.prometheus.start(ready=False)
+
+    def ask(self, path):
+        """The data of an answer of Prometheus; None while it is not up."""
+        try:
+            status, answer = self.client.request('GET', f'/api/v1/{path}')
+        except OSError:
+            self.assertTrue(self.prometheus.running(), self.prometheus.tail())
+            return None
+        return answer['data'] if status == 200 else None
+
+    def query(self, expression):
+        """The value of the one series of an expression; None: there is none."""
+        found = (self.ask(f'query?query={urllib.parse.quote(expression)}') or {}).get('result') or []
+        self.assertLess(len(found), 2, found)
+        return float(found[0]['value'][1]) if found else None
+
+    def firing(self):
+        """{(name of the alert, task): its annotations} of those that fire."""
+        alerts = (self.ask('alerts') or {}).get('alerts') or []
+        return {
+            (a['labels']['alertname'], a['labels'].get('task')): a['annotations']
+            for a in alerts
+            if a['state'] == 'firing'
+        }
+
+    def test_scrapes_and_alerts(self):
+        node, agent = self.busy_node()
+        body = self.task_body(node_id=node)
+        task = self.admin.post('tasks', body)
+        online = f'backupx_node_online{{node_id="{node}"}}'
+        wait_until(lambda: self.query(online) == 1, 60, 'a scrape')
+        self.assertEqual(self.query('up{job="backupx"}'), 1)
+        (target,) = self.ask('targets')['activeTargets']
+        self.assertEqual((target['health'], target['lastError']), ('up', ''))
+        failed = ('BackupXRunFailed', task['name'])
+        self.assertNotIn(failed, self.firing())
+        self.admin.post(f'tasks/{task["id"]}/run')
+        command = agent.claim_one(20)
+        agent.accept(command)
+        agent.result(command, 'failed')
+        wait_until(lambda: failed in self.firing(), 60, 'the alert')
+        self.assertIn('is failed', self.firing()[failed]['summary'])
+        # It goes with the next run that ends well.
+        self.admin.post(f'tasks/{task["id"]}/run')
+        command = agent.claim_one(20)
+        agent.accept(command)
+        agent.result(command, 'cancelled')
+        wait_until(lambda: failed not in self.firing(), 60, 'the end of the alert')
+        rules = self.ask('rules')['groups'][0]['rules']
+        self.assertEqual({rule['health'] for rule in rules}, {'ok'}, rules)
+        self.assertEqual(len(rules), len(queries_of_rules()))
 
 
 if __name__ == '__main__':
