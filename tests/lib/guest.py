@@ -4,6 +4,7 @@ without a trace afterwards. Needs root, systemd-nspawn and nsenter."""
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,23 @@ UNWANTED = (
     'timers.target.wants',
     'sysinit.target.wants',
     'sysstat.service.wants',
+)
+# Where the suite, installed by a package or by hand, has something.
+TRACES = (
+    'etc/backupx*',
+    'etc/credstore.encrypted/backupx*',
+    'etc/systemd/system/backupx*',
+    'etc/systemd/system/*/backupx*',
+    'opt/backupx-agent*',
+    'usr/bin/backupx',
+    'usr/lib/backupx',
+    'usr/lib/*.d/backupx*',
+    'usr/lib/systemd/*/backupx*',
+    'usr/libexec/backupx*',
+    'usr/local/bin/backupx',
+    'usr/share/backupx',
+    'usr/share/dbus-1/*/org.backupx*',
+    'var/lib/backupx*',
 )
 
 
@@ -75,9 +93,26 @@ class Guest:
             folder = etc / 'systemd/system' / name
             for entry in folder.iterdir() if folder.is_dir() else ():
                 entry.unlink()
+        if self.base == '/':
+            self.forget_suite()
         journal = self.root / 'var/log/journal'
         shutil.rmtree(journal, ignore_errors=True)
         journal.mkdir(parents=True)
+
+    def forget_suite(self):
+        """Takes away what this machine itself may have of the suite: a guest never had it."""
+        for name in ('passwd', 'shadow', 'group', 'gshadow'):
+            file = self.root / 'etc' / name
+            text = file.read_text(errors='surrogateescape')
+            kept = re.sub(r'^backupx[a-z-]*:.*\n', '', text, flags=re.M)
+            if kept != text:
+                file.write_text(kept, errors='surrogateescape')
+        for pattern in TRACES:
+            for path in self.root.glob(pattern):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
     def enter_own_cgroup(self):
         """Runs in the child: two guests must not share one control group."""

@@ -25,7 +25,7 @@ LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
 # Seconds. A node is offline after 45 of them; a relay upload outlives two minutes without its master.
 CUT = 120 if LONG else 52
 OFFLINE = 45
-BACK_ONLINE = 90
+BACK_ONLINE = 180
 MASTER, SERVER = '10.99.0.1', '10.99.0.2'
 SOURCE = '/srv/source'
 # So that a backup of LARGE bytes over the network takes about half a minute.
@@ -153,8 +153,11 @@ class Cluster(unittest.TestCase):
         cut = time.monotonic()
         try:
             self.assertEqual(node()['status'], 'online')
-            self.master.wait(lambda: node()['status'] == 'offline', OFFLINE + 6, 'the server being offline')
-            self.assertGreater(time.monotonic() - cut, OFFLINE - 16)
+            shown = self.master.wait(
+                lambda: (it := node())['status'] == 'offline' and it, OFFLINE + 60, 'the server being offline'
+            )
+            seen = datetime.datetime.fromisoformat(shown['last_seen'].replace('Z', '+00:00')).timestamp()
+            self.assertGreater(time.time() - seen, OFFLINE - 1)
             while time.monotonic() - cut < CUT:
                 self.assertEqual(self.run_state(run), 'running')
                 time.sleep(1)
@@ -171,7 +174,11 @@ class Cluster(unittest.TestCase):
         self.server.shell(f'head -c 1G /dev/urandom >{SOURCE}/huge')
         run = self.master.start_run(world['local'])
         self.master.wait_run(run, ('running',))
+        # A fast disk would be done before the cable is out.
+        self.server.run('systemctl', 'kill', '--signal=STOP', 'backupx-backup@*')
         network.cut('server')
+        self.assertEqual(self.run_state(run), 'running')
+        self.server.run('systemctl', 'kill', '--signal=CONT', 'backupx-backup@*')
         try:
             self.server.wait(lambda: self.archives(run) == (1, 0), what='the archive')
             self.server.wait(
@@ -203,7 +210,7 @@ class Cluster(unittest.TestCase):
         run = self.start_slow()
         self.server.kill()
         self.assertEqual(self.run_state(run), 'running')
-        self.master.wait(lambda: node()['status'] == 'offline', OFFLINE + 30, 'the server being offline')
+        self.master.wait(lambda: node()['status'] == 'offline', OFFLINE + 60, 'the server being offline')
         self.assertNotEqual(self.run_state(run), 'succeeded')
         super(InstalledGuest, self.server).boot()
         wait_online()
@@ -240,7 +247,7 @@ class Cluster(unittest.TestCase):
             self.assertEqual(run['state'], 'succeeded', run)
             for field in ('queued_at', 'started_at', 'finished_at'):
                 when = datetime.datetime.fromisoformat(run[field].replace('Z', '+00:00')).timestamp()
-                self.assertTrue(begun <= when <= begun + 120, f'{field}: {run[field]}')
+                self.assertTrue(begun <= when <= begun + 300, f'{field}: {run[field]}')
         self.set_clock(0)
         self.master.wait(lambda: node()['health'] == 'healthy', what='the clock being right again')
 

@@ -127,8 +127,8 @@ class Terminal:
             preexec_fn=lambda: os.login_tty(slave), env=clean_environment(),
         )
         os.close(slave)
-        self.read_until(b'# ', 20)
-        self.paste("PS1='READY> '", 20)
+        self.read_until(b'# ', 120)
+        self.paste("PS1='READY> '", 120)
 
     def __enter__(self):
         return self
@@ -147,7 +147,7 @@ class Terminal:
             shown += os.read(self.fd, 65536)
         return shown
 
-    def paste(self, line, timeout=60):
+    def paste(self, line, timeout=180):
         """Pastes a line, presses return; what is shown until the next prompt."""
         return self.read_until(PROMPT, timeout, self.write(line)).decode(errors='replace')
 
@@ -176,7 +176,7 @@ class Install(unittest.TestCase):
 
     def run_command(self, command, **environment):
         """Runs a command in a shell without a terminal."""
-        return self.server.run('sh', '-c', command, check=False, environment=environment, timeout=90)
+        return self.server.run('sh', '-c', command, check=False, environment=environment, timeout=300)
 
     def succeed(self, command):
         """The same, and it works; what it printed."""
@@ -211,7 +211,7 @@ class Install(unittest.TestCase):
             shown = terminal.paste(command)
             took = time.monotonic() - begun
             self.assertEqual(terminal.status(), 0, shown)
-        looks, *seen = watch.communicate(timeout=20)[0].decode().splitlines()
+        looks, *seen = watch.communicate(timeout=120)[0].decode().splitlines()
         self.assertGreater(int(looks), 20)
         self.assertEqual(seen, [], 'a secret in the arguments of a process')
         self.assertIn('web-1 is online', shown)
@@ -260,7 +260,7 @@ class Install(unittest.TestCase):
         """A new command for the node, while a backup runs: the job goes on and ends well."""
         self.server.shell('head -c 24M /dev/urandom >/srv/data/large')
         pid = self.server.show('backupx-agent.service', 'MainPID')
-        network.set_rate('server', 12)
+        network.set_rate('server', 3)  # a minute's work, of which the upgrade takes a part
         try:
             run = self.master.start_run(world['task'])
             self.master.wait_run(run, ('running',))
@@ -322,7 +322,7 @@ class Install(unittest.TestCase):
                 self.server.wait(lambda: self.server.run('sh', '-c', 'ls /opt/.backupx-agent.*/package',
                                                          check=False).returncode == 0, what='the download')
                 os.write(terminal.fd, b'\x03')
-                terminal.read_until(PROMPT, 20)
+                terminal.read_until(PROMPT, 120)
         finally:
             network.set_rate('master', None)
         self.server.wait(lambda: '.backupx-agent.' not in self.server.shell('ls -A /opt'),
@@ -431,7 +431,7 @@ class Install(unittest.TestCase):
         command = next(line for line in shown.splitlines() if 'BACKUPX_AGENT_MASTER' in line).strip()
         self.assertEqual(self.server.show('backupx-agent.service', 'LoadState'), 'not-found')
         self.server.run('systemd-run', '--unit=foreground', 'sh', '-c', f'exec {command}')
-        self.master.wait(lambda: node('debug')['status'] == 'online', 30, 'the agent in the foreground')
+        self.master.wait(lambda: node('debug')['status'] == 'online', what='the agent in the foreground')
         self.server.run('systemctl', 'stop', 'foreground')
 
     def test_13_docker(self):

@@ -201,39 +201,53 @@ exit 0
         """journalctl BACKUPX_RUN= tells one run's story, across programs, with catalog texts."""
         run = backup('journal', ['/srv/tree'], [guest.make_target('journal')])
         self.assert_state(run, 'succeeded')
-        story = guest.journal(f'BACKUPX_RUN={run["id"]}', '-o', 'json')
-        programs = {
-            line.split('"SYSLOG_IDENTIFIER":"')[1].split('"')[0]
-            for line in story.splitlines()
-            if '"SYSLOG_IDENTIFIER":"' in line
-        }
-        self.assertLessEqual(
-            {'backupx-scheduler', 'backupx-dispatcher', 'backupx-agent'}, programs, programs
+
+        def programs():
+            story = guest.journal(f'BACKUPX_RUN={run["id"]}', '-o', 'json')
+            return {
+                line.split('"SYSLOG_IDENTIFIER":"')[1].split('"')[0]
+                for line in story.splitlines()
+                if '"SYSLOG_IDENTIFIER":"' in line
+            }
+
+        wanted = {'backupx-scheduler', 'backupx-dispatcher', 'backupx-agent'}
+        # The run has ended a moment before that is in the journal.
+        guest.wait(lambda: wanted <= programs(), what=f'{wanted} in the journal')
+        explained = guest.wait(
+            lambda: 'A run succeeded' in (text := guest.journal('-x', f'BACKUPX_RUN={run["id"]}')) and text,
+            what='the end in the journal',
         )
-        explained = guest.journal('-x', f'BACKUPX_RUN={run["id"]}')
-        self.assertIn('A run succeeded', explained)
         self.assertIn(
             'Defined-By: BackupX', explained.replace('-- ', '').replace('Defined-by', 'Defined-By')
         )
         self.assertIn(f'Run {run["id"]} of task', explained)
 
-    def start_slow(self, name):
-        """A run that takes some seconds; its number once it runs."""
+    def start_slow(self, name, level=9):
+        """A run that takes some seconds, or minutes with a level of 19; its number once it runs, and its job, which
+        stands still until let_go()."""
         guest.shell(
-            'mkdir -p /srv/slow; [ -e /srv/slow/big ] || head -c 600M /dev/urandom >/srv/slow/big'
+            'mkdir -p /srv/slow; [ -e /srv/slow/big ] || head -c 300M /dev/urandom >/srv/slow/big'
         )
         target = guest.make_target(name)
         task = guest.make_task(
-            name, ['/srv/slow'], [target], compression={'algorithm': 'zstd', 'level': 9}
+            name, ['/srv/slow'], [target], compression={'algorithm': 'zstd', 'level': level}
         )
         run = guest.start_run(task)
-        guest.wait_run(run, ('running',) + FINAL_STATES)
         jobs = guest.wait(self.job_units, what='a running job')
+        locks = 'cat /var/lib/backupx-agent/results/*.lock'
+        guest.wait(lambda: guest.run('sh', '-c', locks, check=False).stdout.strip(), what='a job that has its orders')
+        guest.run('systemctl', 'kill', '--signal=STOP', *jobs)
+        self.addCleanup(self.let_go)
+        guest.wait_run(run, ('running',) + FINAL_STATES)
         self.assertEqual(
             guest.get(f'runs/{run}')['state'], 'running', 'the run was too fast for this test'
         )
         self.assertEqual(len(jobs), 1)
         return run, jobs
+
+    def let_go(self):
+        """Lets the jobs that stand still go on."""
+        guest.run('systemctl', 'kill', '--signal=CONT', 'backupx-backup@*', check=False)
 
     def job_units(self):
         """The instances of backup jobs that run."""
@@ -245,6 +259,7 @@ exit 0
         run, jobs = self.start_slow('agent-restart')
         guest.run('systemctl', 'restart', 'backupx-agent.service')
         self.assertEqual(self.job_units(), jobs)
+        self.let_go()
         ended = guest.wait_run(run)
         self.assert_state(ended, 'succeeded')
         self.assertEqual(ended['attempt'], 1)
@@ -255,6 +270,7 @@ exit 0
         guest.run('kill', '-KILL', guest.main_pid('backupx-agent.service'))
         guest.wait(lambda: guest.show('backupx-agent.service', 'SubState') == 'running')
         self.assertEqual(self.job_units(), jobs)
+        self.let_go()
         ended = guest.wait_run(run)
         self.assert_state(ended, 'succeeded')
         self.assertEqual(ended['attempt'], 1)
@@ -264,13 +280,15 @@ exit 0
         for daemon in ('api', 'scheduler', 'dispatcher'):
             run, _ = self.start_slow(f'restart-{daemon}')
             guest.run('systemctl', 'restart', f'backupx-{daemon}.service')
+            self.let_go()
             ended = guest.wait_run(run)
             self.assert_state(ended, 'succeeded')
             self.assertEqual(ended['attempt'], 1)
 
     def test_13_cancelled(self):
         """Cancelling ends the job's unit and leaves nothing under a final name."""
-        run, _ = self.start_slow('cancel')
+        run, _ = self.start_slow('cancel', 19)
+        self.let_go()
         guest.post(f'runs/{run}/cancel')
         self.assert_state(guest.wait_run(run), 'cancelled')
         guest.wait(lambda: not self.job_units(), what='the end of the job')
@@ -280,7 +298,7 @@ exit 0
 
     def test_14_job_killed(self):
         """A job that is killed makes its run failed, and leaves nothing under a final name."""
-        run, jobs = self.start_slow('job-kill')
+        run, jobs = self.start_slow('job-kill', 19)
         guest.run('systemctl', 'kill', '--signal=KILL', *jobs)
         ended = guest.wait_run(run)
         self.assert_state(ended, 'failed')
@@ -293,7 +311,8 @@ exit 0
         run, jobs = self.start_slow('agent-stop')
         guest.run('systemctl', 'stop', 'backupx-agent.service')
         self.assertEqual(self.job_units(), jobs)
-        guest.wait(lambda: not self.job_units(), 60, 'the end of the job')
+        self.let_go()
+        guest.wait(lambda: not self.job_units(), 240, 'the end of the job')
         guest.run('systemctl', 'start', 'backupx-agent.service')
         self.assert_state(guest.wait_run(run), 'succeeded')
 

@@ -45,7 +45,7 @@ def tearDownModule():
     guest.close()
 
 
-def patiently(call, timeout=20):
+def patiently(call, timeout=120):
     """Repeats a request while a daemon is being started again."""
     deadline = time.monotonic() + timeout
     while True:
@@ -75,7 +75,7 @@ class Kill(unittest.TestCase):
                 run = patiently(lambda: guest.start_run(world['task']))
                 time.sleep(pause)
                 guest.run('systemctl', 'kill', '-s', 'KILL', unit, check=False)
-                shown = guest.wait_run(run, FINAL_STATES, timeout=60)
+                shown = guest.wait_run(run, FINAL_STATES)
                 found = self.archives(run)
                 self.assertLessEqual(len(found), 1, f'run {run} was done twice')
                 if shown['state'] == 'succeeded':
