@@ -127,6 +127,22 @@ json_t *agent_list_unstarted(const Agent *a) {
         return works_unstarted_to_json(a->works);
 }
 
+usec_t agent_beat_due(const Agent *a) {
+        assert(a);
+        return heartbeat_due(a->heartbeat);
+}
+
+bool agent_is_polling(const Agent *a) {
+        assert(a);
+        return claim_is_waiting(a->claim);
+}
+
+void agent_beat_if_due(Agent *a) {
+        assert(a);
+
+        heartbeat_if_due(a->heartbeat);
+}
+
 /* --- Status ------------------------------------------------------------------------------------------- */
 
 static int build_status(const Agent *a, char **ret) {
@@ -174,6 +190,13 @@ static void on_master_change(Master *m, void *userdata) {
                 log_struct(LOG_WARNING, MESSAGE_AGENT_DISCONNECTED, LOG_FIELDS(LOG_NODE(a->node_id)),
                            "No contact with %s: %s", a->options->master, master_trouble(m));
         agent_tell_status(a);
+}
+
+static void on_master_quiet(Master *m, void *userdata) {
+        Agent *a = ASSERT_PTR(userdata);
+
+        heartbeat_if_due(a->heartbeat);
+        claim_update(a->claim);
 }
 
 void agent_duplicated(Agent *a, bool duplicated) {
@@ -295,13 +318,11 @@ void agent_greeted(Agent *a) {
 
         assert(a);
 
-        /* Claims that were refused with the heartbeats before wait long. */
-        claim_now(a->claim);
-        if (a->self_call)
-                return;
-        r = master_ask(a->master, &request, &a->self_call);
+        r = a->self_call ? 0 : master_ask(a->master, &request, &a->self_call);
         if (r < 0)
                 log_debug_errno(r, "Cannot ask who this node is: %m");
+        /* Claims that were refused with the heartbeats before wait long. */
+        claim_now(a->claim);
 }
 
 void agent_take_clock(Agent *a, usec_t sent, usec_t master) {
@@ -452,6 +473,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Failure
         if (r < 0)
                 return r;
         master_on_change(a->master, on_master_change, a);
+        master_on_quiet(a->master, on_master_quiet, a);
 
         *ret = TAKE_PTR(a);
         return 0;

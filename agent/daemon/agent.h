@@ -71,6 +71,11 @@ json_t *agent_list_work(const Agent *a, WorkStateFilter which);
  * not know how gets it reported as lost. */
 json_t *agent_list_unstarted(const Agent *a);
 
+/* When the next heartbeat is due, monotonic, and USEC_INFINITY before the first; and whether a long poll
+ * waits, which is to end before that. */
+usec_t agent_beat_due(const Agent *a);
+bool agent_is_polling(const Agent *a);
+
 /* What the master allows; and what of it one of the jobs that run now may send. */
 const AgentLimits *agent_limits(const Agent *a);
 uint64_t agent_bandwidth_share(const Agent *a);
@@ -79,6 +84,8 @@ uint64_t agent_bandwidth_share(const Agent *a);
 
 /* One element of a claim's answer. */
 void agent_take_command(Agent *a, const json_t *command);
+/* A claim was answered, and its connection is free for a heartbeat that is due about now. */
+void agent_beat_if_due(Agent *a);
 /* A claim was answered: the master delivers again what it does not see held. */
 void agent_claim_answered(Agent *a);
 /* Commands, by id, that an answer says are to be ended; those that are not here are none of ours. */

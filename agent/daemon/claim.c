@@ -27,6 +27,7 @@ struct Claim {
         Backoff backoff;
         Poll polls[POLLS_MAX];
         uint64_t last;
+        usec_t held;  /* monotonic: since when it lets other talk go first; 0: it does not */
         bool waiting; /* for the timer */
         bool duplicated;
         bool taking; /* commands out of an answer */
@@ -34,7 +35,7 @@ struct Claim {
 };
 
 usec_t claim_delay(const Reply *reply, unsigned wait_sec, usec_t took, Backoff *backoff, uint32_t random) {
-        usec_t early = usec_sub(wait_sec * USEC_PER_SEC, CLAIM_EARLY), delay = 0;
+        usec_t wait = wait_sec * USEC_PER_SEC, early = wait - MIN(CLAIM_EARLY, wait / 2), delay = 0;
 
         assert(reply);
         assert(backoff);
@@ -68,8 +69,12 @@ usec_t claim_delay(const Reply *reply, unsigned wait_sec, usec_t took, Backoff *
         return delay;
 }
 
-static Poll *newest(Claim *c) {
-        Poll *p = NULL;
+unsigned claim_wait_sec(usec_t now, usec_t beat_due) {
+        return (unsigned) CLAMP(usec_sub(beat_due, now) / USEC_PER_SEC, (usec_t) 1, (usec_t) CLAIM_WAIT_SEC);
+}
+
+static const Poll *newest(const Claim *c) {
+        const Poll *p = NULL;
 
         for (size_t i = 0; i < POLLS_MAX; i++)
                 if (c->polls[i].call && (!p || c->polls[i].number > p->number))
@@ -107,6 +112,8 @@ static void on_claim(const Reply *reply, void *userdata) {
         if (reply->verdict == REPLY_OK || reply->verdict == REPLY_EMPTY)
                 agent_claim_answered(c->agent);
         c->taking = false;
+        if (reply->verdict == REPLY_OK || reply->verdict == REPLY_EMPTY)
+                agent_beat_if_due(c->agent);
         if (!current || c->stopped)
                 return;
         none = json_array_size(json_object_get(reply->data, "commands")) == 0 &&
@@ -161,13 +168,16 @@ static int send_claim(Claim *c, Poll *p, AgentPlaces places) {
                 return r;
         /* What is to be reported as lost waits for an answer, and so does whoever wonders whether the other
          * agent is gone: a quick one. */
-        p->wait_sec = c->duplicated || agent_has_lost_work(c->agent) ? 0 : CLAIM_WAIT_SEC;
+        p->wait_sec = c->duplicated || agent_has_lost_work(c->agent) ?
+                        0 :
+                        claim_wait_sec(now_usec(CLOCK_MONOTONIC), agent_beat_due(c->agent));
         snprintf(path, sizeof(path), "commands/claim?wait=%u", p->wait_sec);
         request = (MasterRequest){
                 .path = path,
                 .body = body,
                 .timeout = p->wait_sec * USEC_PER_SEC + CLAIM_GRACE,
                 .reply_max = MASTER_CLAIM_REPLY_MAX,
+                .is_poll = true,
                 .done = on_claim,
                 .userdata = p,
         };
@@ -193,6 +203,23 @@ static Poll *free_poll(Claim *c) {
         return oldest;
 }
 
+/* Whether something else is under way, which will give its connection to us. */
+static bool let_others_go_first(Claim *c) {
+        usec_t now = now_usec(CLOCK_MONOTONIC);
+
+        if (!master_is_talking(agent_master(c->agent))) {
+                c->held = 0;
+                return false;
+        }
+        if (c->held == 0)
+                c->held = now;
+        if (now >= c->held + CLAIM_PATIENCE || event_rearm(c->timer, c->held + CLAIM_PATIENCE - now) < 0) {
+                c->held = 0;
+                return false;
+        }
+        return true;
+}
+
 void claim_update(Claim *c) {
         AgentPlaces places;
         const Poll *p;
@@ -210,8 +237,16 @@ void claim_update(Claim *c) {
         if (p && (p->offered.heavy > 0 || places.heavy == 0) &&
             (p->offered.probes > 0 || places.probes == 0))
                 return;
+        if (let_others_go_first(c))
+                return;
         if (send_claim(c, free_poll(c), places) < 0)
                 c->waiting = event_rearm(c->timer, backoff_next(&c->backoff, random_u32())) >= 0;
+}
+
+bool claim_is_waiting(const Claim *c) {
+        assert(c);
+
+        return newest(c);
 }
 
 void claim_now(Claim *c) {

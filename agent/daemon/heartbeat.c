@@ -18,6 +18,9 @@
 #define INTERVAL_MAX (30 * USEC_PER_SEC)
 /* An answer that comes later than the next beat is worth nothing. */
 #define TIMEOUT (20 * USEC_PER_SEC)
+/* This much before its time one is sent with the end of a long poll, and this much behind it without. */
+#define SOON (1200 * USEC_PER_MSEC)
+#define PATIENCE USEC_PER_SEC
 
 struct Heartbeat {
         Agent *agent; /* weak */
@@ -25,13 +28,20 @@ struct Heartbeat {
         MasterCall *call;
         Backoff backoff;
         usec_t interval;
+        usec_t due;    /* monotonic */
         usec_t sent;   /* wall clock */
         json_t *check; /* a report that the master does not have yet */
         bool told;     /* it is in the one under way */
         bool again;    /* something came up while one was under way */
         bool greeted;  /* the last one was answered */
+        bool patient;  /* it is due, and waits for the end of a long poll */
         bool stopped;
 };
+
+static void plan(Heartbeat *h, usec_t delay) {
+        h->due = usec_add(now_usec(CLOCK_MONOTONIC), delay);
+        (void) !event_rearm(h->timer, delay);
+}
 
 static void take_answer(Heartbeat *h, const json_t *data) {
         json_int_t interval = json_integer_value(json_object_get(data, "interval_s"));
@@ -97,7 +107,7 @@ static void on_answer(const Reply *reply, void *userdata) {
                 heartbeat_start(h);
                 return;
         }
-        (void) !event_rearm(h->timer, next_delay(h, reply));
+        plan(h, next_delay(h, reply));
 }
 
 static int build_body(Heartbeat *h, json_t **ret) {
@@ -162,10 +172,12 @@ void heartbeat_start(Heartbeat *h) {
 
         if (h->stopped || h->call || !master_token(agent_master(h->agent)))
                 return;
+        h->patient = false;
+        h->due = usec_add(now_usec(CLOCK_MONOTONIC), h->interval);
         r = beat(h);
         if (r < 0) {
                 log_warning_errno(r, "No heartbeat can be sent: %m");
-                (void) !event_rearm(h->timer, next_delay(h, NULL));
+                plan(h, next_delay(h, NULL));
         }
 }
 
@@ -190,8 +202,25 @@ void heartbeat_tell_check(Heartbeat *h, json_t *report) {
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Heartbeat *h = ASSERT_PTR(userdata);
 
-        heartbeat_start(h);
+        h->patient = !h->patient && agent_is_polling(h->agent) && event_rearm(h->timer, PATIENCE) >= 0;
+        if (!h->patient)
+                heartbeat_start(h);
         return 0;
+}
+
+usec_t heartbeat_due(const Heartbeat *h) {
+        assert(h);
+
+        return h->due;
+}
+
+void heartbeat_if_due(Heartbeat *h) {
+        assert(h);
+
+        if (h->due == USEC_INFINITY || master_is_talking(agent_master(h->agent)))
+                return;
+        if (usec_add(now_usec(CLOCK_MONOTONIC), SOON) >= h->due)
+                heartbeat_start(h);
 }
 
 void heartbeat_stop(Heartbeat *h) {
@@ -213,6 +242,7 @@ int heartbeat_new(Agent *a, Heartbeat **ret) {
         if (!h)
                 return -ENOMEM;
         h->agent = a;
+        h->due = USEC_INFINITY;
         h->interval = AGENT_HEARTBEAT_INTERVAL_SEC * USEC_PER_SEC;
         h->backoff = BACKOFF_INIT(USEC_PER_SEC, 60 * USEC_PER_SEC);
         r = event_add_timer(agent_event(a), &h->timer, USEC_INFINITY, on_timer, h);

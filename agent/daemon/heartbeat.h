@@ -16,5 +16,9 @@ void heartbeat_tell_check(Heartbeat *h, json_t *report);
 /* Sends one now, and goes on by itself. */
 void heartbeat_start(Heartbeat *h);
 void heartbeat_stop(Heartbeat *h);
+/* When the next one is due, monotonic; USEC_INFINITY: not known yet. */
+usec_t heartbeat_due(const Heartbeat *h);
+/* Sends the next one now if it is due about now: a connection is free. */
+void heartbeat_if_due(Heartbeat *h);
 
 DEFINE_CLEANUP(Heartbeat *, heartbeat_free);

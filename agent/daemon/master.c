@@ -12,6 +12,7 @@ struct MasterCall {
         Master *master; /* weak */
         HttpRequest *request;
         bool anonymous;
+        bool is_poll;
         MasterDone done;
         void *userdata;
 };
@@ -23,8 +24,11 @@ struct Master {
         bool connected;
         usec_t last_contact;
         char *trouble;
+        unsigned talking; /* calls that are no long polls */
         MasterChanged changed;
         void *userdata;
+        MasterChanged quiet;
+        void *quiet_userdata;
 };
 
 int master_new(sd_event *event, const AgentOptions *options, Master **ret) {
@@ -113,6 +117,18 @@ void master_on_change(Master *m, MasterChanged changed, void *userdata) {
         m->userdata = userdata;
 }
 
+bool master_is_talking(const Master *m) {
+        assert(m);
+        return m->talking > 0;
+}
+
+void master_on_quiet(Master *m, MasterChanged quiet, void *userdata) {
+        assert(m);
+
+        m->quiet = quiet;
+        m->quiet_userdata = userdata;
+}
+
 /* An error about one command is an answer, too: the master is there and knows us. */
 static bool verdict_is_contact(ReplyVerdict verdict) {
         switch (verdict) {
@@ -150,13 +166,16 @@ static void on_done(const HttpReply *http, void *userdata) {
         MasterDone done = c->done;
         void *done_userdata = c->userdata;
         Master *m = c->master;
-        bool anonymous = c->anonymous;
+        bool anonymous = c->anonymous, was_talk = !c->is_poll;
 
         free(c); /* the request frees itself */
+        m->talking -= was_talk;
         reply_read(http, &reply);
         if (!anonymous)
                 note_contact(m, &reply);
         done(&reply, done_userdata);
+        if (was_talk && m->talking == 0 && m->quiet)
+                m->quiet(m, m->quiet_userdata);
 }
 
 int master_ask(Master *m, const MasterRequest *request, MasterCall **ret) {
@@ -184,6 +203,7 @@ int master_ask(Master *m, const MasterRequest *request, MasterCall **ret) {
         *c = (MasterCall){
                 .master = m,
                 .anonymous = request->anonymous,
+                .is_poll = request->is_poll,
                 .done = request->done,
                 .userdata = request->userdata,
         };
@@ -201,6 +221,7 @@ int master_ask(Master *m, const MasterRequest *request, MasterCall **ret) {
         r = http_multi_start(m->http, &call, &c->request);
         if (r < 0)
                 return r;
+        m->talking += !c->is_poll;
         if (ret)
                 *ret = c;
         c = NULL; /* the request has it */
@@ -210,6 +231,7 @@ int master_ask(Master *m, const MasterRequest *request, MasterCall **ret) {
 MasterCall *master_call_free(MasterCall *c) {
         if (!c)
                 return NULL;
+        c->master->talking -= !c->is_poll;
         http_request_free(c->request);
         return mfree(c);
 }

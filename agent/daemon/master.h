@@ -22,6 +22,7 @@ typedef struct MasterRequest {
         usec_t timeout;     /* 0: MASTER_TIMEOUT */
         size_t reply_max;   /* 0: MASTER_REPLY_MAX */
         bool anonymous;     /* without the token: enrolment */
+        bool is_poll;       /* the master lets it wait: it does not count as talk */
         MasterDone done;
         void *userdata;
 } MasterRequest;
@@ -43,6 +44,10 @@ int master_ask(Master *m, const MasterRequest *request, MasterCall **ret) _warn_
 /* Ends a call that is under way; done is not called. */
 MasterCall *master_call_free(MasterCall *c);
 
+/* Whether anything but long polls is under way. */
+bool master_is_talking(const Master *m);
+/* Calls quiet when the last of it was answered. */
+void master_on_quiet(Master *m, MasterChanged quiet, void *userdata);
 /* Whether the last answer was one, and since when; what is wrong otherwise. */
 bool master_is_connected(const Master *m);
 usec_t master_last_contact(const Master *m); /* wall clock; 0: never */

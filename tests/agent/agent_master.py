@@ -181,6 +181,19 @@ class MasterTrouble(AgentCase):
         self.assertEqual((beat['capacity'], beat['probes'], beat['running']), (2, 4, []))
         self.assertGreater(beat['free_bytes'], 0)
 
+    def test_one_connection(self):
+        """While nothing runs, heartbeats and long polls share one; what a job needs beside it is closed."""
+        self.start()
+        beats, claims = self.master.heartbeats, self.master.claims
+        self.master.wait(lambda: len(beats) > 2 and len(claims) > 2, what='three heartbeats and three claims')
+        self.assertEqual(self.master.connections_most, 1)
+        # The fake master asks for a heartbeat every 5 s.
+        waits = [int(path.split('wait=')[1]) for _, path, _ in self.master.seen if 'wait=' in path]
+        self.assertTrue(all(1 <= wait <= 5 for wait in waits), waits)
+        command = self.master.add('backup', self.backup('talk'))
+        self.assertEqual(self.master.finished(command)['status'], 'succeeded')
+        self.master.wait(lambda: self.master.connections == 1, what='the end of the second connection')
+
     def seal(self, text):
         """For the node's key."""
         identity = (self.state / 'identity').read_text().strip()

@@ -62,6 +62,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     protocol_version = 'HTTP/1.1'
 
+    def setup(self):
+        """A connection begins."""
+        super().setup()
+        self.server.master.note_connections(1)
+
+    def finish(self):
+        """It ends."""
+        self.server.master.note_connections(-1)
+        super().finish()
+
     def log_message(self, *_):
         pass
 
@@ -132,6 +142,8 @@ class FakeMaster:
         self.claim_cancels = []
         self.knows_unstarted = True
         self.closed = False
+        self.connections = 0
+        self.connections_most = 0
         self.server = None
         self.thread = None
         # Its own also while it is closed.
@@ -204,6 +216,13 @@ class FakeMaster:
         """When the requests with such a path came."""
         with self.lock:
             return [when for (_, path, _), when in zip(self.seen, self.times) if re.search(pattern, path)]
+
+    def note_connections(self, change):
+        """One more or one less."""
+        with self.lock:
+            self.connections += change
+            self.connections_most = max(self.connections_most, self.connections)
+            self.lock.notify_all()
 
     # --- the protocol ---
 

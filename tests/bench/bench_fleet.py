@@ -59,9 +59,9 @@ class Fleet:
         print(f'{options.agents} nodes were added in {time.monotonic() - begun:.1f} s', flush=True)
         self.arrived = {}
         self.states = queue.Queue()
-        self.state = [0] * 6
+        self.state = [0] * 7
         command = [self.program, 'play', '127.0.0.1', str(suite.port), self.tokens, str(options.agents),
-                   str(options.connections), str(options.interval)] + (['tls'] if options.tls else [])
+                   str(options.interval)] + (['tls'] if options.tls else [])
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -202,8 +202,8 @@ def measure(suite, options, goals):
               f'{meter.processor()["api"]:.1f} s of a processor of the API', flush=True)
         time.sleep(2 * options.interval)
         fleet.wait_waiting(options.agents * 0.99)
-        goals.tell(f'{options.agents} waiting agents with {options.connections} connections each, memory of the '
-                   'API each', (meter.memory() - before) / options.agents, GOAL_KIB[options.tls], 'KiB')
+        goals.tell(f'{options.agents} waiting agents with {fleet.state[6]} connections, memory of the API each',
+                   (meter.memory() - before) / options.agents, GOAL_KIB[options.tls], 'KiB')
         load = meter.load(2 * options.interval)
         print('processors: ' + ', '.join(f'{name} {value:.1f} %' for name, value in load.items())
               + f'; a heartbeat is answered in {fleet.state[4] / 1000:.1f} ms')
@@ -226,17 +226,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--strict', action='store_true', help='fail when a goal is missed')
     parser.add_argument('--agents', type=int, default=1000)
-    parser.add_argument('--connections', type=int, default=2, help='of each agent, 1 or 2')
     parser.add_argument('--interval', type=int, default=15, help='seconds between two heartbeats')
     parser.add_argument('--commands', type=int, default=200, help='that are sent one by one')
     parser.add_argument('--tls', action='store_true')
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if options.agents * options.connections > hard - DESCRIPTORS_RESERVED:
+    connections = options.agents + BURST  # those that have something to do take a second one
+    if connections > hard - DESCRIPTORS_RESERVED:
         parser.error(f'{hard} open files are allowed here: too few')
     goals = Goals()
     environment = {'BACKUPX_LOG_LEVEL': 'notice',
-                   'BACKUPX_SERVER_CONNECTIONS': options.agents * options.connections + 200}
+                   'BACKUPX_SERVER_CONNECTIONS': connections + 200}
     with (TlsSuite if options.tls else Suite)(agent=False, environment=environment) as suite:
         measure(suite, options, goals)
     return 0 if goals.missed == 0 or not options.strict else 1

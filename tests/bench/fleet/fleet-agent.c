@@ -15,19 +15,17 @@
 #define FAILURES_TOLD 10U
 #define BODY_MAX 4096U
 #define RETRY_USEC USEC_PER_SEC
+/* As the agent has it: how early a heartbeat takes its chance, how late it takes a connection of its own,
+ * and how long one is kept that nothing is said over. */
+#define SOON_USEC (1200 * USEC_PER_MSEC)
+#define PATIENCE_USEC USEC_PER_SEC
+#define KEPT_USEC (10 * USEC_PER_SEC)
+/* A job takes a time between these. */
+#define JOB_MIN_USEC (500 * USEC_PER_MSEC)
+#define JOB_MAX_USEC (4 * USEC_PER_SEC)
 
-static unsigned per_agent(const Agent *a) {
-        return a->fleet->options.connections;
-}
-
-static Link *poll_link(Agent *a) {
-        return &a->links[0];
-}
-
-static Link *talk_link(Agent *a) {
-        return &a->links[per_agent(a) - 1];
-}
-
+/* What the real agent does with its connections (agent/daemon/claim.h): one for everything while nothing
+ * runs, and a second one for what is said while a long poll waits. */
 static bool is_idle(const Link *l) {
         return l->fd >= 0 && l->asked == ASKED_NOTHING;
 }
@@ -51,28 +49,43 @@ static void say_beat(Agent *a, Link *l) {
 }
 
 static void say_claim(Agent *a, Link *l, usec_t now) {
+        uint64_t wait = usec_sub(a->beat_due, now) / USEC_PER_SEC;
         char body[BODY_MAX], path[64];
-        uint64_t wait = WAIT_SEC;
         size_t n;
 
-        if (per_agent(a) == 1)
-                wait = (usec_sub(a->beat_due, now) + USEC_PER_SEC - 1) / USEC_PER_SEC;
-        (void) snprintf(path, sizeof(path), "commands/claim?wait=%" PRIu64, wait);
+        (void) snprintf(path, sizeof(path), "commands/claim?wait=%" PRIu64,
+                        CLAMP(wait, UINT64_C(1), (uint64_t) WAIT_SEC));
         n = (size_t) snprintf(body, sizeof(body),
                               "{\"agent_id\":\"fleet-%" PRIu64 "\",\"capacity\":2,\"holding\":[", a->node);
         for (unsigned i = 0; i < a->n_work; i++)
                 n += (size_t) snprintf(body + n, sizeof(body) - n,
                                        "%s{\"command\":%" PRIu64 ",\"attempt\":%" PRIu64 "}",
-                                       i > 0 ? "," : "",
-                                       a->work[i].command, a->work[i].attempt);
+                                       i > 0 ? "," : "", a->work[i].command, a->work[i].attempt);
         (void) snprintf(body + n, sizeof(body) - n, "]}");
         a->fleet->claims++;
         link_ask(l, ASKED_CLAIM, path, body);
 }
 
-static void say_work(Agent *a, Link *l) {
+static Work *find_work(Agent *a, uint64_t command) {
+        for (unsigned i = 0; i < a->n_work; i++)
+                if (a->work[i].command == command)
+                        return &a->work[i];
+        return NULL;
+}
+
+/* What is to be accepted, or has ended by now; NULL: nothing. */
+static Work *next_work(Agent *a, bool accepted, usec_t now) {
+        for (unsigned i = 0; i < a->n_work; i++) {
+                Work *w = &a->work[i];
+
+                if (!w->is_said && w->is_accepted == accepted && (!accepted || now >= w->ends))
+                        return w;
+        }
+        return NULL;
+}
+
+static void say_work(Link *l, Work *w) {
         char body[BODY_MAX], path[64];
-        const Work *w = &a->work[0];
 
         (void) snprintf(path, sizeof(path), "commands/%" PRIu64 "/%s", w->command,
                         w->is_accepted ? "result" : "accept");
@@ -84,23 +97,60 @@ static void say_work(Agent *a, Link *l) {
                                 w->attempt);
         else
                 (void) snprintf(body, sizeof(body), "{\"attempt\":%" PRIu64 "}", w->attempt);
+        w->is_said = true;
+        l->command = w->command;
         link_ask(l, w->is_accepted ? ASKED_RESULT : ASKED_ACCEPT, path, body);
 }
 
-void agent_go_on(Agent *a, usec_t now) {
-        Link *talk = talk_link(a), *polls = poll_link(a);
+/* While the long poll waits. */
+static void go_on_beside(Agent *a, Link *l, usec_t now) {
+        bool beat = a->beaten && now >= a->beat_due + PATIENCE_USEC;
+        Work *w = next_work(a, /* accepted= */ true, now);
 
-        if (is_idle(talk) && (!a->beaten || now >= a->beat_due))
-                say_beat(a, talk);
-        if (is_idle(talk) && a->n_work > 0)
-                say_work(a, talk);
-        if (is_idle(polls) && a->beaten)
-                say_claim(a, polls, now);
+        if (!w && !beat)
+                return;
+        if (l->fd < 0 && now >= l->retry_at)
+                link_open(l);
+        if (!is_idle(l))
+                return;
+        if (beat)
+                say_beat(a, l);
+        else
+                say_work(l, w);
+}
+
+void agent_go_on(Agent *a, usec_t now) {
+        Link *main = &a->links[0], *side = &a->links[1];
+        Work *w;
+
+        if (!is_idle(main)) {
+                if (main->asked == ASKED_CLAIM)
+                        go_on_beside(a, side, now);
+                return;
+        }
+        if (side->asked == ASKED_NOTHING && side->fd >= 0 && now >= side->since + KEPT_USEC)
+                link_close(side);
+        w = next_work(a, /* accepted= */ false, now) ?: next_work(a, /* accepted= */ true, now);
+        if (w)
+                say_work(main, w);
+        else if (!a->beaten || now + SOON_USEC >= a->beat_due)
+                say_beat(a, main);
+        else if (side->asked == ASKED_NOTHING || side->asked == ASKED_CONNECT)
+                say_claim(a, main, now);
+}
+
+void agent_look(Agent *a, usec_t now) {
+        if (a->links[0].fd < 0 && now >= a->links[0].retry_at) {
+                if (a->fleet->connecting < FLEET_CONNECTING_MAX)
+                        link_open(&a->links[0]);
+                return;
+        }
+        if (a->beaten && (a->n_work > 0 || now >= a->beat_due))
+                agent_go_on(a, now);
 }
 
 void agent_start(Agent *a) {
-        for (unsigned i = 0; i < per_agent(a); i++)
-                link_open(&a->links[i]);
+        link_open(&a->links[0]);
 }
 
 void agent_failed(Link *l, const char *why) {
@@ -110,6 +160,8 @@ void agent_failed(Link *l, const char *why) {
         if (a->fleet->errors <= FAILURES_TOLD)
                 printf("error node %" PRIu64 ": %s\n", a->node, why);
         link_close(l);
+        if (find_work(a, l->command))
+                find_work(a, l->command)->is_said = false;
         l->retry_at = now_usec(CLOCK_MONOTONIC) + RETRY_USEC;
 }
 
@@ -139,7 +191,7 @@ static void take_commands(Agent *a, const char *body, size_t n) {
         size_t i;
 
         if (json_parse_strict(body, n, JSON_DEPTH_DEFAULT, &json, NULL) < 0) {
-                agent_failed(poll_link(a), "the answer is no JSON");
+                agent_failed(&a->links[0], "the answer is no JSON");
                 return;
         }
         commands = json_object_get(json_object_get(json, "data"), "commands");
@@ -148,9 +200,22 @@ static void take_commands(Agent *a, const char *body, size_t n) {
         }
 }
 
-static void end_work(Agent *a) {
-        a->n_work--;
-        memmove(a->work, a->work + 1, a->n_work * sizeof(Work));
+static void note_accepted(Agent *a, uint64_t command, usec_t now) {
+        Work *w = find_work(a, command);
+
+        if (!w)
+                return;
+        w->is_accepted = true;
+        w->is_said = false;
+        w->ends = now + JOB_MIN_USEC + (uint64_t) rand() % (JOB_MAX_USEC - JOB_MIN_USEC);
+}
+
+static void end_work(Agent *a, uint64_t command) {
+        Work *w = find_work(a, command);
+
+        if (!w)
+                return;
+        *w = a->work[--a->n_work];
         if (a->n_work == 0)
                 a->work = mfree(a->work);
 }
@@ -189,10 +254,10 @@ void agent_answered(Link *l, Asked asked, unsigned status, const char *body, siz
                         take_commands(a, body, n);
                 break;
         case ASKED_ACCEPT:
-                a->work[0].is_accepted = true;
+                note_accepted(a, l->command, now);
                 break;
         case ASKED_RESULT:
-                end_work(a);
+                end_work(a, l->command);
                 break;
         case ASKED_NOTHING:
         case ASKED_CONNECT:

@@ -43,8 +43,10 @@ void link_close(Link *l) {
         l->asked = ASKED_NOTHING;
         SSL_free(l->ssl);
         l->ssl = NULL;
-        if (l->fd >= 0)
+        if (l->fd >= 0) {
                 (void) close(l->fd);
+                l->agent->fleet->open--;
+        }
         l->fd = -1;
         buffer_done(&l->in);
         buffer_done(&l->out);
@@ -56,8 +58,13 @@ void link_open(Link *l) {
         int one = 1;
 
         l->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (l->fd < 0 || inet_pton(AF_INET, o->host, &address.sin_addr) != 1) {
-                agent_failed(l, "no socket");
+        if (l->fd < 0) {
+                agent_failed(l, strerror(errno));
+                return;
+        }
+        l->agent->fleet->open++;
+        if (inet_pton(AF_INET, o->host, &address.sin_addr) != 1) {
+                agent_failed(l, "no address");
                 return;
         }
         (void) setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

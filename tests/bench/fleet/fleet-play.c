@@ -3,7 +3,7 @@
 /* Plays the fleet until standard input ends. Tells on standard output, line by line:
  *
  *         arrived COMMAND WALL-MICROSECONDS
- *         state WAITING AGENTS BEATS ERRORS MEAN-BEAT-MICROSECONDS WORST-BEAT-MICROSECONDS
+ *         state WAITING AGENTS BEATS ERRORS MEAN-BEAT-MICROSECONDS WORST-BEAT-MICROSECONDS CONNECTIONS
  *                 (once a second)
  *         error node NODE: WHY */
 
@@ -22,8 +22,6 @@
 
 #include "tests/bench/fleet/fleet.h"
 
-/* Connections on their way: below the backlog of any listening socket. */
-#define CONNECTING_MAX 100U
 #define EVENTS 256
 #define TLS_MODE \
         (SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER)
@@ -74,25 +72,18 @@ static int prepare(Fleet *f) {
 }
 
 static void tell(Fleet *f) {
-        printf("state %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", f->waiting, f->n_agents,
-               f->beats, f->errors, f->beats_told > 0 ? f->beat_sum / f->beats_told : 0, f->beat_worst);
+        printf("state %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %u\n", f->waiting, f->n_agents,
+               f->beats, f->errors, f->beats_told > 0 ? f->beat_sum / f->beats_told : 0, f->beat_worst,
+               f->open);
         f->beat_sum = f->beats_told = f->beat_worst = 0;
         (void) fflush(stdout);
 }
 
 static void look(Fleet *f, usec_t now) {
-        while (f->opened < f->n_agents && f->connecting < CONNECTING_MAX)
+        while (f->opened < f->n_agents && f->connecting < FLEET_CONNECTING_MAX)
                 agent_start(&f->agents[f->opened++]);
-        for (unsigned i = 0; i < f->opened; i++) {
-                Agent *a = &f->agents[i];
-
-                for (unsigned k = 0; k < f->options.connections; k++)
-                        if (a->links[k].fd < 0 && now >= a->links[k].retry_at &&
-                            f->connecting < CONNECTING_MAX)
-                                link_open(&a->links[k]);
-                if (a->beaten && now >= a->beat_due)
-                        agent_go_on(a, now);
-        }
+        for (unsigned i = 0; i < f->opened; i++)
+                agent_look(&f->agents[i], now);
 }
 
 static bool input_ended(void) {

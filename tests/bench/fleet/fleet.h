@@ -5,8 +5,8 @@
  * long poll, accepts what comes and reports it as done. Raw sockets and one epoll set, so that the fleet
  * itself costs little: what is measured is the master.
  *
- * An agent has one connection or two. With two the long poll has its own, and everything else goes over the
- * other; with one the long poll ends when a heartbeat is due. */
+ * Connections are used as the real agent uses them: one for everything, since the long poll ends when a
+ * heartbeat is due; and for what is to be said while it waits, the result of a job, a second one. */
 
 #include <openssl/ssl.h>
 
@@ -14,6 +14,8 @@
 #include "base/times.h"
 
 #define FLEET_CONNECTIONS_MAX 2U
+/* Connections on their way: below the backlog of any listening socket. */
+#define FLEET_CONNECTING_MAX 100U
 /* Commands of one agent that are accepted or reported, at a time. */
 #define FLEET_WORK_MAX 64U
 
@@ -35,8 +37,9 @@ typedef struct Link {
         SSL *ssl;
         Asked asked;
         bool wants_write;
-        usec_t since;    /* monotonic, of the question */
-        usec_t retry_at; /* monotonic, of a link that broke */
+        usec_t since;     /* monotonic, of the question */
+        uint64_t command; /* that was spoken of last */
+        usec_t retry_at;  /* monotonic, of a link that broke */
         Buffer in;
         Buffer out;
 } Link;
@@ -44,7 +47,9 @@ typedef struct Link {
 typedef struct Work {
         uint64_t command;
         uint64_t attempt;
+        usec_t ends; /* monotonic, of the job */
         bool is_accepted;
+        bool is_said; /* it waits for an answer */
 } Work;
 
 struct Agent {
@@ -64,8 +69,7 @@ typedef struct FleetOptions {
         uint16_t port;
         const char *tokens; /* a file: node, space, token */
         unsigned agents;
-        unsigned connections; /* 1 or 2 */
-        unsigned interval;    /* seconds between two heartbeats */
+        unsigned interval; /* seconds between two heartbeats */
         bool tls;
 } FleetOptions;
 
@@ -78,6 +82,7 @@ struct Fleet {
         unsigned opened;     /* agents that began */
         unsigned connecting; /* links on their way */
         unsigned waiting;    /* long polls that wait */
+        unsigned open;       /* connections */
         uint64_t beats, claims, errors;
         usec_t beat_worst; /* since the last report */
         uint64_t beat_sum;
@@ -96,6 +101,8 @@ void link_ready(Link *l, uint32_t events);
 /* --- fleet-agent.c: called by links --- */
 
 void agent_start(Agent *a);
+/* Looks now and then whether there is anything to say that no answer brings up. */
+void agent_look(Agent *a, usec_t now);
 /* Looks what this agent has to say now. */
 void agent_go_on(Agent *a, usec_t now);
 void agent_answered(Link *l, Asked asked, unsigned status, const char *body, size_t n);

@@ -10,7 +10,7 @@
 static int usage(void) {
         fprintf(stderr, "bench-fleet nodes DATABASE NUMBER\n"
                         "bench-fleet runs DATABASE FIRST-TASK LAST-TASK\n"
-                        "bench-fleet play HOST PORT TOKENS AGENTS CONNECTIONS INTERVAL [tls]\n");
+                        "bench-fleet play HOST PORT TOKENS AGENTS INTERVAL [tls]\n");
         return EXIT_FAILURE;
 }
 
@@ -21,16 +21,14 @@ static int end(int r) {
 }
 
 static int play(char *argv[]) {
-        FleetOptions o = { .host = argv[0], .tokens = argv[2], .tls = argv[6] };
-        uint32_t port, agents, connections, interval;
+        FleetOptions o = { .host = argv[0], .tokens = argv[2], .tls = argv[5] };
+        uint32_t port, agents, interval;
 
         if (parse_u32(argv[1], 1, UINT16_MAX, &port) < 0 || parse_u32(argv[3], 1, 100000, &agents) < 0 ||
-            parse_u32(argv[4], 1, FLEET_CONNECTIONS_MAX, &connections) < 0 ||
-            parse_u32(argv[5], 1, 3600, &interval) < 0)
+            parse_u32(argv[4], 1, 3600, &interval) < 0)
                 return usage();
         o.port = (uint16_t) port;
         o.agents = agents;
-        o.connections = connections;
         o.interval = interval;
         return end(fleet_play(&o));
 }
@@ -44,7 +42,7 @@ int main(int argc, char *argv[]) {
         if (argc == 5 && strcmp(argv[1], "runs") == 0 && parse_u64(argv[3], 1, INT64_MAX, &first) >= 0 &&
             parse_u64(argv[4], first, INT64_MAX, &last) >= 0)
                 return end(fleet_queue_runs(argv[2], first, last));
-        if ((argc == 8 || (argc == 9 && strcmp(argv[8], "tls") == 0)) && strcmp(argv[1], "play") == 0)
+        if ((argc == 7 || (argc == 8 && strcmp(argv[7], "tls") == 0)) && strcmp(argv[1], "play") == 0)
                 return play(argv + 2);
         return usage();
 }

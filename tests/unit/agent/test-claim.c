@@ -32,6 +32,22 @@ static void test_early(void) {
         Backoff b = backoff_fresh();
 
         CHECK_INT(claim_delay(&empty, 0, 100, &b, 7), 0);
+        /* One that waits shortly, for a heartbeat that is due, has ended when half of that is over. */
+        CHECK(claim_delay(&empty, 1, 400 * USEC_PER_MSEC, &b, 7) >= USEC_PER_SEC);
+        CHECK_INT(claim_delay(&empty, 1, 500 * USEC_PER_MSEC, &b, 7), 0);
+}
+
+/* Over before the heartbeat is due, not long before it, and never longer than a proxy would wait. */
+static void test_wait(void) {
+        const usec_t now = 1000 * USEC_PER_SEC;
+
+        CHECK_INT(claim_wait_sec(now, USEC_INFINITY), CLAIM_WAIT_SEC);
+        CHECK_INT(claim_wait_sec(now, now + USEC_PER_HOUR), CLAIM_WAIT_SEC);
+        CHECK_INT(claim_wait_sec(now, now + 15 * USEC_PER_SEC), 15);
+        CHECK_INT(claim_wait_sec(now, now + 15 * USEC_PER_SEC - 1), 14);
+        CHECK_INT(claim_wait_sec(now, now + 1), 1);
+        CHECK_INT(claim_wait_sec(now, now), 1);
+        CHECK_INT(claim_wait_sec(now, now - USEC_PER_SEC), 1);
 }
 
 static void test_failures(void) {
@@ -70,6 +86,7 @@ static void test_retry_after(void) {
 int main(void) {
         RUN(test_answers);
         RUN(test_early);
+        RUN(test_wait);
         RUN(test_failures);
         RUN(test_slow);
         RUN(test_retry_after);
