@@ -86,6 +86,22 @@ int scrypt_key(const char *passphrase, const void *salt, size_t salt_size, unsig
         return 0;
 }
 
+int scrypt_derive(const void *passphrase, size_t n, const void *salt, size_t salt_size,
+                  const ScryptCost *cost, void *ret, size_t ret_size) {
+        assert(passphrase || n == 0);
+        assert(salt);
+        assert(cost);
+        assert(ret);
+
+        if (cost->n < 2 || (cost->n & (cost->n - 1)) != 0 || cost->r == 0 || cost->p == 0)
+                return -EINVAL;
+        /* 128 r (n + p + 2) bytes. */
+        if (EVP_PBE_scrypt(passphrase, n, salt, salt_size, cost->n, cost->r, cost->p,
+                           UINT64_C(128) * cost->r * ((uint64_t) cost->n + cost->p + 2), ret, ret_size) != 1)
+                return -ENOMEM;
+        return 0;
+}
+
 Aead *aead_free(Aead *a) {
         if (!a)
                 return NULL;

@@ -23,6 +23,16 @@ int hkdf_sha256(const void *key, size_t key_size, const void *salt, size_t salt_
 int scrypt_key(const char *passphrase, const void *salt, size_t salt_size, unsigned work_factor,
                uint8_t ret[static AEAD_KEY_SIZE]) _warn_unused_;
 
+/* The parameters of scrypt (RFC 7914): its memory is 128 * n * r bytes, its time grows with n * r * p. */
+typedef struct ScryptCost {
+        uint32_t n; /* a power of two above 1 */
+        uint32_t r, p;
+} ScryptCost;
+
+/* Any parameters: the caller bounds them. -EINVAL: scrypt does not know them. -ENOMEM. */
+int scrypt_derive(const void *passphrase, size_t n, const void *salt, size_t salt_size,
+                  const ScryptCost *cost, void *ret, size_t ret_size) _warn_unused_;
+
 /* One key in one direction, set up once for many messages. */
 typedef struct Aead Aead;
 

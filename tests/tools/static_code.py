@@ -59,7 +59,8 @@ FOREIGN = {
     r'systemd/sd-bus.*\.h': r'.*bus[^/]*$',
     r'jansson\.h': r'lib/wire/',
     r'yaml\.h': r'lib/sys/',
-    r'zstd.*\.h|sys/acl\.h|acl/libacl\.h': r'lib/archive/|tests/unit/archive/',
+    r'zstd.*\.h': r'lib/archive/|lib/repository/compress\.c$|tests/unit/archive/',
+    r'sys/acl\.h|acl/libacl\.h': r'lib/archive/|tests/unit/archive/',
     r'libssh2.*\.h': r'lib/storage/sftp[^/]*\.[ch]$',
     r'curl/.*\.h': r'cli/http\.c$|lib/storage/(http|transfer|tcp)\.[ch]$|agent/daemon/http[^/]*\.[ch]$',
 }

@@ -1,0 +1,41 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Trees: the JSON of one directory, read and written node by node. A tree is called by the SHA-256 of its
+ * text, so equal directories have to give equal text: ours is what Go's encoder writes, byte for byte, with
+ * names in the order of their bytes. */
+
+#include "base/buffer.h"
+#include "base/failure.h"
+#include "repository/json-pull.h"
+#include "repository/tree-node.h"
+
+/* Blobs of one file: 16 TiB of blobs of 1 MiB, half a GiB of memory. */
+#define TREE_CONTENT_MAX ((size_t) 1 << 24)
+#define TREE_XATTRS_MAX 4096
+#define TREE_NAME_MAX 4096 /* bytes of a name; Linux has 255 */
+
+typedef struct TreeReader TreeReader;
+
+int tree_reader_new(JsonPullRead read, void *source, TreeReader **ret) _warn_unused_;
+TreeReader *tree_reader_free(TreeReader *t);
+/* 1: the next node, which replaces *ret; 0: the tree has ended, and nothing follows it. Fields that we do
+ * not know are read over. -EBADMSG with TREE_DAMAGED: not a tree, a name that none can have, or one that
+ * does not come behind the one before. */
+int tree_reader_next(TreeReader *t, TreeNode *ret, Failure *reterr_failure) _warn_unused_;
+
+DEFINE_CLEANUP(TreeReader *, tree_reader_free);
+
+/* Writes to a buffer that the caller may empty between any two calls. */
+typedef struct TreeWriter {
+        Buffer *out; /* weak */
+        char *last;  /* the last name */
+} TreeWriter;
+
+#define TREE_WRITER_NULL ((TreeWriter){})
+void tree_writer_done(TreeWriter *w);
+
+int tree_writer_begin(TreeWriter *w, Buffer *out) _warn_unused_;
+/* -EINVAL: no name that an object can have, or not behind the one before. */
+int tree_writer_add(TreeWriter *w, const TreeNode *n) _warn_unused_;
+int tree_writer_end(TreeWriter *w) _warn_unused_;

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A tree in small pieces. What was understood is written again and must be understood the same way; names
+ * are such that a restore may use them. */
+
+#include "base/text.h"
+#include "repository/tree.h"
+#include "tests/test.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static ssize_t read_piece(void *userdata, void *buf, size_t n) {
+        return json_pull_memory(userdata, buf, MIN(n, (size_t) 7));
+}
+
+static void check_again(const TreeNode *n) {
+        _cleanup_(tree_writer_done) TreeWriter w = TREE_WRITER_NULL;
+        _cleanup_(tree_node_done) TreeNode again = TREE_NODE_NULL;
+        _cleanup_(tree_reader_freep) TreeReader *t = NULL;
+        _cleanup_buffer_ Buffer out = BUFFER_NULL;
+        JsonPullMemory m;
+
+        CHECK_OK(tree_writer_begin(&w, &out));
+        CHECK_OK(tree_writer_add(&w, n));
+        CHECK_OK(tree_writer_end(&w));
+        m = (JsonPullMemory){ out.data, out.size };
+        CHECK_OK(tree_reader_new(json_pull_memory, &m, &t));
+        CHECK_INT(tree_reader_next(t, &again, NULL), 1);
+        CHECK_STR(again.name, n->name);
+        CHECK_INT(again.type, n->type);
+        CHECK_INT(again.mode, n->mode);
+        CHECK(streq_ptr(again.target, n->target));
+        if (n->type == TREE_NODE_FILE)
+                CHECK_INT(again.n_content, n->n_content);
+        CHECK_INT(again.n_xattrs, n->n_xattrs);
+        CHECK_INT(tree_reader_next(t, &again, NULL), 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+        _cleanup_(tree_node_done) TreeNode n = TREE_NODE_NULL;
+        _cleanup_(tree_reader_freep) TreeReader *t = NULL;
+        JsonPullMemory m = { (const char *) data, size };
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        int r;
+
+        CHECK_OK(tree_reader_new(read_piece, &m, &t));
+        while ((r = tree_reader_next(t, &n, &failure)) > 0) {
+                CHECK(tree_name_is_valid(n.name));
+                check_again(&n);
+        }
+        if (r < 0)
+                CHECK(failure_is_set(&failure));
+        return 0;
+}
