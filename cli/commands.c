@@ -108,7 +108,7 @@ static const Option install_options[] = {
 
 #define TARGET_OPTIONS \
         { 'p', "path", OPTION_PATH, "DIR", "config.path", NULL, \
-          "directory on the node, for local" }, \
+          "directory on the node, or on the server" }, \
         { 0, "directory", OPTION_PATH, "DIR", "config.directory", NULL, \
           "directory on the master, for relay" }, \
         { 0, "config", OPTION_PAIRS, "KEY=VALUE", "config", NULL, \
@@ -117,7 +117,7 @@ static const Option install_options[] = {
           "a secret, read from a file" }
 
 static const Option target_create_options[] = {
-        { 't', "type", OPTION_STRING, "TYPE", "type", NULL, "local, by --path; or relay, by --directory" },
+        { 't', "type", OPTION_STRING, "TYPE", "type", NULL, "local (--path), relay (--directory), sftp" },
         TARGET_OPTIONS,
 };
 static const Option target_edit_options[] = {

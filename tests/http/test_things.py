@@ -42,6 +42,16 @@ class Targets(HttpCase):
                 (400, 'FIELD_INVALID'),
                 'config.directory',
             ),
+            (
+                {'type': 'sftp', 'config': {'host': 'x y', 'user': 'u', 'path': 'p'}, 'secrets': {'password': 'x'}},
+                (400, 'FIELD_INVALID'),
+                'config.host',
+            ),
+            (
+                {'type': 'sftp', 'config': {'host': 'nas', 'user': 'u', 'path': 'p'}},
+                (400, 'FIELD_INVALID'),
+                'secrets',
+            ),
             ({'colour': 'red'}, (400, 'FIELD_UNKNOWN'), 'colour'),
         ):
             self.refused(*code, 'POST', 'targets', {**base, **change}, field=field)

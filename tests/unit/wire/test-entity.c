@@ -158,6 +158,69 @@ static void test_targets(void) {
         check_target("{\"name\":\"d\",\"type\":\"relay\",\"secrets\":[]}", "secrets");
 }
 
+#define SFTP_BASE "\"name\":\"d\",\"type\":\"sftp\","
+#define SFTP_HOST "\"host\":\"nas.example.com\",\"user\":\"u\",\"path\":\"backups/x\""
+#define SFTP_PASSWORD ",\"secrets\":{\"password\":\"p\"}"
+
+#define SFTP(config, rest) "{" SFTP_BASE "\"config\":{" config "}" rest "}"
+
+static void test_sftp(void) {
+        static const struct {
+                const char *text, *field;
+        } cases[] = {
+                { SFTP(SFTP_HOST, SFTP_PASSWORD), NULL },
+                { SFTP(SFTP_HOST ",\"port\":\"2222\",\"read_back\":\"yes\"", SFTP_PASSWORD),
+                  NULL },
+                { SFTP(SFTP_HOST ",\"agent\":\"/run/agent\"", ""), NULL },
+                { SFTP(SFTP_HOST, ""), "secrets" },
+                { SFTP(SFTP_HOST "},\"secrets\":{\"passphrase\":\"p\"", ""), "secrets" },
+                { SFTP(SFTP_HOST "},\"secrets\":{\"pasword\":\"p\"", ""), "secrets" },
+                { SFTP("\"user\":\"u\",\"path\":\"b\"", SFTP_PASSWORD), "config.host" },
+                { SFTP("\"host\":\"a b\",\"user\":\"u\",\"path\":\"b\"", SFTP_PASSWORD),
+                  "config.host" },
+                { SFTP("\"host\":\"h\",\"user\":\"u\\n\",\"path\":\"b\"", SFTP_PASSWORD),
+                  "config.user" },
+                { SFTP("\"host\":\"h\",\"user\":\"u\",\"path\":\"b/../c\"", SFTP_PASSWORD),
+                  "config.path" },
+                { SFTP(SFTP_HOST ",\"port\":0", SFTP_PASSWORD), "config.port" },
+                { SFTP(SFTP_HOST ",\"port\":65536", SFTP_PASSWORD), "config.port" },
+                { SFTP(SFTP_HOST ",\"port\":\"ssh\"", SFTP_PASSWORD), "config.port" },
+                { SFTP(SFTP_HOST ",\"read_back\":7", SFTP_PASSWORD),
+                  "config.read_back" },
+                { SFTP(SFTP_HOST ",\"host_key\":\"MD5:ab\"", SFTP_PASSWORD),
+                  "config.host_key" },
+                { SFTP(SFTP_HOST ",\"agent\":\"agent\"", ""), "config.agent" },
+                { SFTP(SFTP_HOST ",\"hots\":\"h\"", SFTP_PASSWORD), "config.hots" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                check_target(cases[i].text, cases[i].field);
+}
+
+/* Of a change only what it names is asked for; another type begins anew. */
+static void test_target_changes(void) {
+        static const char host_key[] = "SHA256:2bJ3YBQSE0gLGirbESAQCAR00Ki4iRl7jpVorbVwnqs";
+        _cleanup_json_ json_t *first = parse("{" SFTP_BASE "\"config\":{" SFTP_HOST "}" SFTP_PASSWORD "}");
+        _cleanup_json_ json_t *name = parse("{\"name\":\"e\"}");
+        _cleanup_json_ json_t *config = parse("{\"config\":{" SFTP_HOST ",\"port\":\"22\"}}");
+        _cleanup_json_ json_t *local = parse("{\"type\":\"local\"}");
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(target_done) Target target = TARGET_NULL;
+        const json_t *secrets = NULL;
+
+        CHECK_OK(target_from_json(first, &target, &secrets, &failure));
+        CHECK(secrets);
+        CHECK_OK(target_from_json(name, &target, &secrets, &failure));
+        CHECK(!secrets);
+        CHECK_OK(json_object_set_new(json_object_get(config, "config"), "host_key", json_string(host_key)));
+        CHECK_OK(target_from_json(config, &target, &secrets, &failure));
+        CHECK_STR(target.config,
+                  "{\"host\":\"nas.example.com\",\"port\":22,\"user\":\"u\",\"path\":\"backups/x\","
+                  "\"host_key\":\"SHA256:2bJ3YBQSE0gLGirbESAQCAR00Ki4iRl7jpVorbVwnqs\"}");
+        CHECK_INT(target_from_json(local, &target, &secrets, &failure), -EBADMSG);
+        CHECK_STR(failure.field, "config");
+}
+
 static void check_restore(const char *text, const char *field, bool in_place, uint64_t node_id) {
         _cleanup_(restore_request_done) RestoreRequest request = RESTORE_REQUEST_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
@@ -233,6 +296,8 @@ int main(void) {
         RUN(test_task_defaults_and_changes);
         RUN(test_task_paths);
         RUN(test_targets);
+        RUN(test_sftp);
+        RUN(test_target_changes);
         RUN(test_restores);
         RUN(test_names);
         RUN(test_users);

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "base/alloc.h"
+#include "base/parse.h"
+#include "base/text.h"
+#include "wire/entity.h"
+#include "wire/path.h"
+#include "wire/target-config.h"
+
+#define PART_MAX 255 /* of a path */
+#define SECRET_NAME_MAX 32
+#define HOST_KEY_DIGITS 43 /* SHA-256 in base64 without padding */
+
+/* --- Texts --------------------------------------------------------------------------------------------- */
+
+const char *target_text_complaint(const char *text) {
+        assert(text);
+
+        for (const char *p = text; *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 127)
+                        return "has a control character in it";
+        return NULL;
+}
+
+const char *target_host_complaint(const char *text) {
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
+
+        assert(text);
+
+        if (text[0] == '-' || text[strspn(text, allowed)] != 0)
+                return "is not the name or the address of a host alone";
+        return NULL;
+}
+
+const char *target_url_complaint(const char *text) {
+        const char *rest = startswith(text, "https://") ?: startswith(text, "http://");
+        size_t n;
+
+        assert(text);
+
+        if (!rest)
+                return "does not begin with https:// or http://";
+        n = strcspn(rest, "/");
+        if (n == 0)
+                return "has no host";
+        if (memchr(rest, '@', n))
+                return "has a user in it; user and password have fields of their own";
+        if (text[strcspn(text, "?#")] != 0)
+                return "has a '?' or a '#' in it";
+        for (const char *p = text; *p; p++)
+                if ((unsigned char) *p <= ' ' || *p == 127)
+                        return "has a space or a control character in it";
+        return NULL;
+}
+
+const char *target_path_complaint(const char *text) {
+        const char *p;
+
+        assert(text);
+
+        for (p = text[0] == '/' ? text + 1 : text; *p;) {
+                size_t n = strcspn(p, "/");
+
+                if (n == 0 || n > PART_MAX || strncmp(p, "..", MAX(n, (size_t) 1)) == 0)
+                        return "has an empty part, a '.', a '..' or one that is too long";
+                p += n;
+                p += *p == '/';
+        }
+        return target_text_complaint(text);
+}
+
+static const char *host_key_complaint(const char *text) {
+        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const char *hash = startswith(text, "SHA256:");
+
+        if (!hash || strlen(hash) != HOST_KEY_DIGITS || hash[strspn(hash, digits)] != 0)
+                return "is not a fingerprint as ssh-keygen -l prints it: SHA256: and 43 characters";
+        return NULL;
+}
+
+static const char *socket_complaint(const char *text) {
+        return path_is_normalized_absolute(text) ? target_text_complaint(text) :
+                                                   "is not the absolute path of a socket";
+}
+
+/* --- The types ----------------------------------------------------------------------------------------- */
+
+static int check_sftp(JsonReader *target, const json_t *config, const json_t *secrets) {
+        if (!secrets || json_object_get(config, "agent") || json_object_get(secrets, "password") ||
+            json_object_get(secrets, "private_key"))
+                return 0;
+        return json_reader_fail(target, "secrets", "needs a password or a private_key, or config an agent");
+}
+
+static const TargetField local_fields[] = {
+        { "path", TARGET_DIRECTORY, JSON_REQUIRED },
+        {},
+};
+
+static const TargetField relay_fields[] = {
+        { "directory", TARGET_DIRECTORY, JSON_OPTIONAL },
+        {},
+};
+
+static const TargetField sftp_fields[] = {
+        { "host", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = target_host_complaint },
+        { "port", TARGET_NUMBER, JSON_OPTIONAL, .min = 1, .max = 65535 },
+        { "user", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = target_text_complaint },
+        { "path", TARGET_TEXT, JSON_REQUIRED, .max = 1024, .complaint = target_path_complaint },
+        { "host_key", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = host_key_complaint },
+        { "agent", TARGET_TEXT, JSON_OPTIONAL, .max = 107, .complaint = socket_complaint },
+        { "read_back", TARGET_SWITCH, JSON_OPTIONAL },
+        {},
+};
+static const TargetSecret sftp_secrets[] = {
+        { "password", JSON_OPTIONAL },
+        { "private_key", JSON_OPTIONAL },
+        { "passphrase", JSON_OPTIONAL },
+        {},
+};
+
+static const TargetType types[] = {
+        { "local", local_fields, NULL, NULL },
+        { "relay", relay_fields, NULL, NULL },
+        { "sftp", sftp_fields, sftp_secrets, check_sftp },
+};
+
+const TargetType *target_type_find(const char *name) {
+        for (size_t i = 0; name && i < ELEMENTSOF(types); i++)
+                if (streq(types[i].name, name))
+                        return types + i;
+        return NULL;
+}
+
+/* --- Fields -------------------------------------------------------------------------------------------- */
+
+static int read_text(JsonReader *reader, const TargetField *field, json_t **ret) {
+        const char *text = NULL, *wrong;
+        int r;
+
+        r = json_reader_string(reader, field->name, field->presence, field->max, &text);
+        if (r <= 0)
+                return r;
+        if (isempty(text))
+                return json_reader_fail(reader, field->name, "is empty");
+        wrong = field->complaint ? field->complaint(text) : NULL;
+        if (wrong)
+                return json_reader_fail(reader, field->name, "%s", wrong);
+        if (field->choices && !strv_contains((char *const *) field->choices, text))
+                return json_reader_fail(reader, field->name, "has the value '%s', which is not known", text);
+        *ret = json_string(text);
+        return *ret ? 1 : -ENOMEM;
+}
+
+static int read_number(JsonReader *reader, const TargetField *field, json_t **ret) {
+        const json_t *value = NULL;
+        uint64_t number = 0;
+        bool is_one;
+        int r;
+
+        r = json_reader_value(reader, field->name, field->presence, &value);
+        if (r <= 0)
+                return r;
+        if (json_is_string(value))
+                is_one = parse_u64(json_string_value(value), field->min, field->max, &number) >= 0;
+        else {
+                number = (uint64_t) json_integer_value(value);
+                is_one = json_is_integer(value) && json_integer_value(value) >= 0 && number >= field->min &&
+                                number <= field->max;
+        }
+        if (!is_one)
+                return json_reader_fail(reader, field->name, "is not a whole number from %llu to %llu",
+                                        (unsigned long long) field->min, (unsigned long long) field->max);
+        *ret = json_from_u64(number);
+        return *ret ? 1 : -ENOMEM;
+}
+
+static int read_switch(JsonReader *reader, const TargetField *field, json_t **ret) {
+        const json_t *value = NULL;
+        bool on = false;
+        int r;
+
+        r = json_reader_value(reader, field->name, field->presence, &value);
+        if (r <= 0)
+                return r;
+        if (json_is_boolean(value))
+                on = json_is_true(value);
+        else if (!json_is_string(value) || parse_boolean(json_string_value(value), &on) < 0)
+                return json_reader_fail(reader, field->name, "is not true or false");
+        *ret = json_boolean(on);
+        return 1;
+}
+
+static int read_directory(JsonReader *reader, const TargetField *field, json_t **ret) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        r = json_reader_path(reader, field->name, field->presence, &path);
+        if (r <= 0)
+                return r;
+        if (!path_is_normalized_absolute(path) || streq(path, "/"))
+                return json_reader_fail(reader, field->name,
+                                        "is not an absolute path of a directory without '.' and '..'");
+        *ret = json_from_path(path);
+        return *ret ? 1 : -ENOMEM;
+}
+
+static int read_field(JsonReader *reader, const TargetField *field, json_t **ret) {
+        assert(field);
+
+        switch (field->kind) {
+        case TARGET_TEXT:
+                return read_text(reader, field, ret);
+        case TARGET_NUMBER:
+                return read_number(reader, field, ret);
+        case TARGET_SWITCH:
+                return read_switch(reader, field, ret);
+        case TARGET_DIRECTORY:
+                return read_directory(reader, field, ret);
+        }
+        return -EINVAL;
+}
+
+int target_config_read(const TargetType *type, JsonReader *config, json_t **ret) {
+        _cleanup_json_ json_t *out = json_object();
+        int r;
+
+        assert(type);
+        assert(ret);
+
+        if (!out)
+                return -ENOMEM;
+        for (const TargetField *f = type->fields; f->name; f++) {
+                json_t *value = NULL;
+
+                r = read_field(config, f, &value);
+                if (r > 0)
+                        r = json_set(out, f->name, value);
+                if (r < 0 && r != -EBADMSG)
+                        return r;
+        }
+        r = json_reader_finish(config);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(out);
+        return 0;
+}
+
+/* --- Secrets ------------------------------------------------------------------------------------------- */
+
+static bool secret_is_known(const TargetType *type, const char *name) {
+        size_t n = strlen(name);
+
+        for (const TargetSecret *s = type->secrets; s && s->name; s++)
+                if (streq(s->name, name))
+                        return true;
+        return !type->secrets && n > 0 && n <= SECRET_NAME_MAX &&
+                        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
+}
+
+int target_secrets_check(const TargetType *type, JsonReader *target, const json_t *secrets, bool is_new) {
+        const char *name;
+        json_t *value;
+
+        assert(type);
+
+        if (secrets && !json_is_object(secrets))
+                return json_reader_fail(target, "secrets", "has to be an object");
+        if (json_object_size(secrets) > TARGET_SECRETS_MAX)
+                return json_reader_fail(target, "secrets", "has more than %d members", TARGET_SECRETS_MAX);
+        json_object_foreach((json_t *) secrets, name, value) {
+                if (!secret_is_known(type, name))
+                        return json_reader_fail(target, "secrets",
+                                                "has a member '%s' that a target of type %s does not take",
+                                                name, type->name);
+                if (!json_is_string(value) || json_string_length(value) > TARGET_SECRET_MAX ||
+                    strlen(json_string_value(value)) != json_string_length(value))
+                        return json_reader_fail(target, "secrets",
+                                                "has a member '%s' that is not a text of at most %u bytes",
+                                                name, TARGET_SECRET_MAX);
+        }
+        for (const TargetSecret *s = type->secrets; s && s->name; s++)
+                if (s->presence == JSON_REQUIRED && (secrets || is_new) &&
+                    !json_object_get(secrets, s->name))
+                        return json_reader_fail(target, "secrets", "needs a member '%s'", s->name);
+        return 0;
+}

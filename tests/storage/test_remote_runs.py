@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Backups and restores by the real services to real storage servers, targets made with the client."""
+
+import os
+import pathlib
+import tempfile
+import unittest
+
+import backups
+import remotes
+import servers
+import trees
+from suite import Suite
+
+
+class RemoteRuns(remotes.RemoteCase):
+    """One suite for all."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = pathlib.Path(tempfile.mkdtemp(prefix='backupx-remote-'))
+        cls.addClassCleanup(backups.remove_tree, cls.shared)
+        cls.suite = Suite()
+        cls.addClassCleanup(cls.suite.close)
+        cls.suite.start()
+
+    def create(self, name, target):
+        """With the command line client: settings as texts, secrets from files."""
+        words = ['targets', 'create', name, '--type', target['type']]
+        for key, value in target['config'].items():
+            words += ['--path', value] if key == 'path' else ['--config', f'{key}={value}']
+        for key, value in target['secrets'].items():
+            path = self.path(key)
+            servers.write(path, value, 0o600)
+            words += ['--secret', f'{key}={path}']
+        self.suite.cli(*words)
+        return next(t['id'] for t in self.suite.client.items('targets') if t['name'] == name)
+
+    def check_round(self, name, target, root, secret):
+        """Test, backup, restore; the secret is nowhere."""
+        number = self.create(name, target)
+        test = self.suite.client.post(f'targets/{number}/test', {})
+        self.assertTrue(test['ok'], test)
+        source = self.path('source')
+        os.mkdir(source)
+        trees.make_small(source)
+        trees.write(source + '/large', os.urandom(9 << 20))
+        run = self.suite.backup(self.suite.make_task([source], [number], name=name))
+        self.assertEqual(run['state'], 'succeeded', f'{run}\n{self.suite.logs(run["id"])}')
+        self.assertEqual(len([p for p in self.tree(root) if p.endswith('data.tar.zst')]), 1)
+        self.assertEqual([p for p in self.tree(root) if remotes.TEMP in p], [])
+        back = self.path('back')
+        os.mkdir(back)
+        restored = self.suite.restore(run['id'], back)
+        self.assertEqual(restored['state'], 'succeeded', self.suite.logs(restored['id']))
+        self.assert_same(source, back + source)
+        for path in pathlib.Path(self.suite.folder).rglob('*'):
+            if path.is_file() and not path.is_symlink():
+                self.assertNotIn(secret.encode(), path.read_bytes(), path)
+
+    def test_sftp(self):
+        self.NEEDS = ('sshd', 'ssh-keygen')
+        with servers.Sshd(self.path('sshd')) as server:
+            self.check_round('sftp', server.target({'password': servers.PASSWORD}), server.data + '/backups',
+                             servers.PASSWORD)
+
+    def test_sftp_of_another_key(self):
+        """Refused, and the failure says what to do."""
+        with servers.Sshd(self.path('sshd')) as server:
+            number = self.create('another', server.target(host_key='SHA256:' + 'A' * 43))
+            test = self.suite.client.post(f'targets/{number}/test', {})
+            self.assertFalse(test['ok'])
+            self.assertEqual(test['error']['code'], 'HOST_KEY_MISMATCH')
+            self.assertIn(server.fingerprint(), test['error']['message'])
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
