@@ -16,11 +16,11 @@
 #include "archive/report.h"
 #include "archive/sources.h"
 #include "archive/pax.h"
+#include "archive/result.h"
 #include "archive/tar-sink.h"
 #include "base/alloc.h"
 #include "base/text.h"
 #include "wire/exclude.h"
-#include "wire/path.h"
 
 #define WATCH_INTERVAL (50 * USEC_PER_MSEC)
 #define PROGRESS_INTERVAL (500 * USEC_PER_MSEC)
@@ -65,21 +65,6 @@ typedef struct Backup {
         atomic_bool committing; /* it is at the last step */
         int error;              /* its result */
 } Backup;
-
-void backup_result_done(BackupResult *r) {
-        assert(r);
-
-        failure_done(&r->failure);
-        archive_problems_free(r->errors, r->n_errors);
-        for (size_t i = 0; i < _BACKUP_OBJECTS; i++) {
-                free(r->objects[i].name);
-                free(r->objects[i].age_header);
-        }
-        for (size_t i = 0; i < r->n_targets; i++)
-                failure_done(&r->targets[i].failure);
-        free(r->targets);
-        *r = BACKUP_RESULT_NULL;
-}
 
 static void backup_done(Backup *b) {
         assert(b);
@@ -263,90 +248,15 @@ static void watch(Backup *b) {
 
 /* --- The result --------------------------------------------------------------------------------------- */
 
-static ArchiveState state_of(const Backup *b, const BackupResult *r) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < r->n_targets; i++)
-                n += r->targets[i].succeeded;
-        /* What was committed stays, also where the cancel came too late. */
-        if (n == 0)
-                return is_cancelled(b) ? ARCHIVE_CANCELLED : ARCHIVE_FAILED;
-        return n < r->n_targets || r->lost_total > 0 ? ARCHIVE_PARTIAL : ARCHIVE_SUCCEEDED;
-}
-
-/* Names the first path of which something is missing. */
-static void failure_lost(BackupResult *r) {
-        _cleanup_(freep) char *path = NULL;
-        const ArchiveProblem *first = NULL;
-
-        assert(r);
-
-        for (size_t i = 0; i < r->n_errors && !first; i++)
-                if (r->errors[i].lost)
-                        first = r->errors + i;
-        if (!first || path_display(first->path, &path) < 0)
-                (void) failure_set(&r->failure, -EIO, "FILES_LOST",
-                                   "%" PRIu64 " files or directories could not be read.", r->lost_total);
-        else if (r->lost_total == 1)
-                (void) failure_set(&r->failure, -EIO, "FILES_LOST", "Not backed up completely: %s: %s", path,
-                                   first->message);
-        else
-                (void) failure_set(&r->failure, -EIO, "FILES_LOST",
-                                   "%" PRIu64 " files or directories are not backed up completely, the log "
-                                   "names them. The first is %s: %s",
-                                   r->lost_total, path, first->message);
-}
-
-/* One sentence for a run that is not a success. */
-static void failure_fill(const Backup *b, BackupResult *r) {
-        assert(b);
-        assert(r);
-
-        if (r->state == ARCHIVE_SUCCEEDED)
-                return;
-        if (r->state == ARCHIVE_CANCELLED) {
-                (void) failure_set(&r->failure, -ECANCELED, "CANCELLED", "The backup was cancelled.");
-                return;
-        }
-        for (size_t i = 0; i < r->n_targets; i++) {
-                const BackupTargetResult *t = &r->targets[i];
-
-                /* Targets that were only stopped say nothing of the cause. */
-                if (!t->succeeded && failure_is_set(&t->failure) && b->error != -ECANCELED &&
-                    (b->error >= 0 || b->error == -EPIPE)) {
-                        (void) failure_set(&r->failure, -EIO, t->failure.code, "%s",
-                                           failure_message(&t->failure, -EIO));
-                        return;
-                }
-        }
-        if (b->error < 0)
-                (void) failure_set(&r->failure, b->error, "ARCHIVE_FAILED",
-                                   "The backup could not go on: %m.");
-        else
-                failure_lost(r);
-}
-
 static int result_fill(Backup *b, BackupResult *r) {
-        Report *report = &b->report;
         int k;
 
         assert(r);
 
         r->n_targets = b->args->n_targets;
         fanout_results(b->fanout, r->targets);
-        r->bytes_read = report->bytes_read;
         r->bytes_written = fanout_written(b->fanout);
-        r->files = report->files + report->others;
-        r->directories = report->directories;
-        r->skipped = report->skipped;
-        r->first_read = report->first_read;
-        r->errors = TAKE_PTR(report->errors);
-        r->n_errors = report->n_errors;
-        report->n_errors = 0;
-        r->errors_total = report->errors_total;
-        r->lost_total = report->lost_total;
-        r->state = state_of(b, r);
-        failure_fill(b, r);
+        backup_result_settle(r, &b->report, b->error, is_cancelled(b));
         if (r->state != ARCHIVE_SUCCEEDED && r->state != ARCHIVE_PARTIAL)
                 return 0;
         for (size_t i = 0; i < _BACKUP_OBJECTS; i++) {
