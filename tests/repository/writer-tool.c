@@ -3,6 +3,8 @@
 /* The writing side of lib/repository for tests, without daemons:
  *
  *   writer-tool cuts rabin|gear POLYNOMIAL FILE    prints length and SHA-256 of each chunk
+ *   writer-tool forget RULE… TIME…                 which of the times (newest first) are kept, 1 or 0 each;
+ *                                                  rules are last=3, daily=7, within=1d, within-weekly=2m
  */
 
 #include <fcntl.h>
@@ -12,9 +14,11 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/parse.h"
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "repository/chunker.h"
+#include "repository/forget.h"
 
 #define PIECE ((size_t) 128 << 10)
 
@@ -68,11 +72,58 @@ static int command_cuts(char **arguments) {
         return cut_file(c, fd, buf);
 }
 
+/* "daily=7", "within=1d", "within-daily=1m". */
+static int forget_rule(const char *text, ForgetPolicy *p) {
+        const char *value = strchr(text, '='), *within = startswith(text, "within");
+        _cleanup_(freep) char *name = NULL;
+        ForgetRule rule;
+        uint64_t n;
+        int r;
+
+        name = memdup0(text, (size_t) (value - text));
+        if (!name)
+                return -ENOMEM;
+        if (streq(name, "within"))
+                return forget_span_parse(value + 1, &p->within[FORGET_LAST], NULL);
+        rule = forget_rule_from_string(within ? name + STRLEN("within-") : name);
+        if (rule < 0)
+                return rule;
+        if (within)
+                return forget_span_parse(value + 1, &p->within[rule], NULL);
+        r = parse_u64(value + 1, 0, FORGET_NUMBER_MAX, &n);
+        if (r >= 0)
+                p->keep[rule] = (uint32_t) n;
+        return r;
+}
+
+static int command_forget(char **arguments, size_t n) {
+        _cleanup_(freep) Moment *times = new0(Moment, n);
+        _cleanup_(freep) bool *keep = new0(bool, n);
+        ForgetPolicy policy = FORGET_POLICY_NULL;
+        Moment now = moment_now();
+        int r = 0;
+
+        if (!times || !keep)
+                return -ENOMEM;
+        for (; n > 0 && strchr(*arguments, '=') && r >= 0; n--)
+                r = forget_rule(*arguments++, &policy);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = moment_parse(arguments[i], strlen(arguments[i]), &times[i]);
+        if (r < 0)
+                return r;
+        forget_apply(&policy, times, n, &now, keep);
+        for (size_t i = 0; i < n; i++)
+                printf("%d\n", keep[i]);
+        return 0;
+}
+
 int main(int argc, char **argv) {
         int r = -EINVAL;
 
         if (argc == 5 && streq(argv[1], "cuts"))
                 r = command_cuts(argv + 2);
+        else if (argc > 3 && streq(argv[1], "forget"))
+                r = command_forget(argv + 2, (size_t) argc - 2);
         if (r < 0)
                 fprintf(stderr, "writer-tool: %s\n", strerror(-r));
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

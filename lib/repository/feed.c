@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The file that is read stands at the end of the current job: a chunk that is new stays there and is a blob
+ * of the job, one that is known is overwritten by what follows. Nothing is copied but what was read beyond
+ * the last chunk of a job, at most one piece. */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/alloc.h"
+#include "repository/feed.h"
+#include "repository/sealer.h"
+
+#define WORKERS 2
+/* One each worker, one for the feeder, and two so that nobody waits for the other. */
+#define JOBS 5
+#define PIECE ((size_t) 256 << 10)
+/* A job goes to a worker when it has this much, or so many blobs. */
+#define JOB_FULL ((size_t) 512 << 10)
+#define JOB_BLOBS_MAX 128
+#define JOB_CAPACITY (JOB_FULL + CHUNK_MAX + PIECE)
+/* Memory that an idle job keeps. */
+#define JOB_KEEP ((size_t) 2 << 20)
+#define ZERO_SIZES 8
+
+typedef struct JobBlob {
+        Id id;
+        BlobType type;
+        uint32_t wanted; /* a bit a repository */
+        size_t offset, n;
+} JobBlob;
+
+typedef struct Job {
+        struct Job *next;
+        uint8_t *data;
+        size_t used; /* by blobs */
+        JobBlob blobs[JOB_BLOBS_MAX];
+        size_t n_blobs;
+        uint8_t *big; /* the only blob, where it is larger than the job's memory */
+} Job;
+
+/* The id of zeros of a size. */
+typedef struct ZeroId {
+        size_t n;
+        Id id;
+} ZeroId;
+
+typedef struct Target {
+        FeedTarget given;
+        uint32_t pending; /* the number of the pack, in the index, for what is under way */
+        atomic_bool lost;
+} Target;
+
+typedef struct Worker {
+        Feed *feed; /* weak */
+        Sealer *sealer;
+        pthread_t thread;
+        bool started;
+} Worker;
+
+struct Feed {
+        const Chunker *chunker;
+        Target targets[FEED_TARGETS_MAX];
+        size_t n_targets;
+        bool compress; /* any of them */
+
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        Job jobs[JOBS];
+        Job *idle, *first, **last;
+        unsigned n_busy; /* queued or being worked on */
+        bool ended;
+        int error;
+        Worker workers[WORKERS];
+
+        /* The feeder's alone. */
+        Job *job;
+        size_t rest; /* bytes of the file behind job->used */
+        size_t seen; /* of them, those that the chunker saw */
+        ZeroId zeros[ZERO_SIZES];
+        unsigned next_zero;
+        atomic_uint_fast64_t new_bytes, new_blobs;
+};
+
+void id_list_done(IdList *l) {
+        free(l->ids);
+        *l = ID_LIST_NULL;
+}
+
+int id_list_add(IdList *l, const Id *id) {
+        assert(l);
+
+        if (l->n == l->n_allocated) {
+                size_t n = l->n_allocated == 0 ? 8 : 2 * l->n_allocated;
+                Id *grown = reallocarray(l->ids, n, sizeof *grown);
+
+                if (!grown)
+                        return -ENOMEM;
+                l->ids = grown;
+                l->n_allocated = n;
+        }
+        l->ids[l->n++] = *id;
+        return 0;
+}
+
+static int set_error(Feed *f, int error) {
+        (void) pthread_mutex_lock(&f->lock);
+        if (f->error == 0)
+                f->error = error;
+        (void) pthread_cond_broadcast(&f->changed);
+        (void) pthread_mutex_unlock(&f->lock);
+        return error;
+}
+
+void feed_stop(Feed *f, int error) {
+        assert(f);
+        assert(error < 0);
+
+        (void) set_error(f, error);
+}
+
+/* --- Workers ------------------------------------------------------------------------------------------ */
+
+static Job *job_take(Feed *f) {
+        Job *job = NULL;
+
+        (void) pthread_mutex_lock(&f->lock);
+        while (f->error == 0 && !f->first && !f->ended)
+                (void) pthread_cond_wait(&f->changed, &f->lock);
+        if (f->error == 0 && f->first) {
+                job = f->first;
+                f->first = job->next;
+                if (!f->first)
+                        f->last = &f->first;
+        }
+        (void) pthread_mutex_unlock(&f->lock);
+        return job;
+}
+
+static void job_release(Feed *f, Job *job) {
+        job->big = mfree(job->big);
+        if (job->used > JOB_KEEP)
+                (void) madvise(job->data + JOB_KEEP, JOB_CAPACITY - JOB_KEEP, MADV_DONTNEED);
+        job->used = job->n_blobs = 0;
+        (void) pthread_mutex_lock(&f->lock);
+        job->next = f->idle;
+        f->idle = job;
+        f->n_busy--;
+        (void) pthread_cond_broadcast(&f->changed);
+        (void) pthread_mutex_unlock(&f->lock);
+}
+
+/* Into the packs of one repository. A packer that fails loses its repository; what else fails is fatal. */
+static int blob_pack(Worker *w, size_t number, const JobBlob *blob) {
+        Target *t = &w->feed->targets[number];
+        PackBlob b = { .id = blob->id, .type = blob->type };
+        PackSlot slot;
+        int r;
+
+        sealer_measure(w->sealer, t->given.compress, &b);
+        if (packer_reserve(t->given.packer, &b, &slot) < 0) {
+                t->lost = true;
+                return 0;
+        }
+        r = sealer_seal(w->sealer, number, &b, slot.data);
+        if (r < 0)
+                packer_stop(t->given.packer, r);
+        packer_filled(t->given.packer, &slot);
+        return r;
+}
+
+static int blob_work(Worker *w, const Job *job, const JobBlob *blob) {
+        const uint8_t *data = job->big ?: job->data + blob->offset;
+        int r;
+
+        r = sealer_load(w->sealer, data, blob->n, w->feed->compress);
+        for (size_t i = 0; r >= 0 && i < w->feed->n_targets; i++)
+                if (blob->wanted & UINT32_C(1) << i && !w->feed->targets[i].lost)
+                        r = blob_pack(w, i, blob);
+        return r;
+}
+
+static void *work_main(void *userdata) {
+        Worker *w = ASSERT_PTR(userdata);
+        Job *job;
+
+        while ((job = job_take(w->feed))) {
+                int r = 0;
+
+                for (size_t i = 0; r >= 0 && i < job->n_blobs; i++)
+                        r = blob_work(w, job, &job->blobs[i]);
+                if (r < 0)
+                        (void) set_error(w->feed, r);
+                job_release(w->feed, job);
+        }
+        return NULL;
+}
+
+/* --- Jobs --------------------------------------------------------------------------------------------- */
+
+static void job_submit(Feed *f) {
+        Job *job = TAKE_PTR(f->job);
+
+        (void) pthread_mutex_lock(&f->lock);
+        job->next = NULL;
+        *f->last = job;
+        f->last = &job->next;
+        f->n_busy++;
+        (void) pthread_cond_broadcast(&f->changed);
+        (void) pthread_mutex_unlock(&f->lock);
+}
+
+/* An empty job for the feeder; waits until there is one. */
+static int job_get(Feed *f) {
+        int r;
+
+        if (f->job)
+                return 0;
+        (void) pthread_mutex_lock(&f->lock);
+        while (f->error == 0 && !f->idle)
+                (void) pthread_cond_wait(&f->changed, &f->lock);
+        r = f->error;
+        if (r == 0) {
+                f->job = f->idle;
+                f->idle = f->job->next;
+        }
+        (void) pthread_mutex_unlock(&f->lock);
+        return r;
+}
+
+/* Hands the job on where it is full; the rest of the file goes to the next one. */
+static int job_turn(Feed *f) {
+        Job *full = f->job, *next;
+        int r;
+
+        if (full->used < JOB_FULL && full->n_blobs < JOB_BLOBS_MAX)
+                return 0;
+        f->job = NULL;
+        r = job_get(f);
+        next = f->job;
+        f->job = full;
+        if (r < 0)
+                return r;
+        memcpy(next->data, full->data + full->used, f->rest);
+        job_submit(f);
+        f->job = next;
+        return 0;
+}
+
+/* --- What is known ------------------------------------------------------------------------------------ */
+
+bool feed_knows(const Feed *f, BlobType type, const Id *id) {
+        assert(f);
+        assert(id);
+
+        for (size_t i = 0; i < f->n_targets; i++)
+                if (!f->targets[i].lost && !repo_index_has(f->targets[i].given.index, type, id))
+                        return false;
+        return true;
+}
+
+/* The repositories that do not have this blob; it is under way to them from now on. */
+static int wanted_by(Feed *f, BlobType type, const Id *id, uint32_t *ret) {
+        const PackBlob b = { .id = *id, .type = type, .length = CIPHER_OVERHEAD };
+        size_t left = 0;
+
+        *ret = 0;
+        for (size_t i = 0; i < f->n_targets; i++) {
+                Target *t = &f->targets[i];
+                int r;
+
+                if (t->lost)
+                        continue;
+                left++;
+                if (repo_index_has(t->given.index, type, id))
+                        continue;
+                r = repo_index_add(t->given.index, t->pending, &b);
+                if (r < 0)
+                        return r;
+                *ret |= UINT32_C(1) << i;
+        }
+        return left > 0 ? 0 : -EPIPE;
+}
+
+static void job_add(Feed *f, BlobType type, const Id *id, size_t n, uint32_t wanted) {
+        Job *job = f->job;
+
+        job->blobs[job->n_blobs++] = (JobBlob){ *id, type, wanted, job->used, n };
+        job->used += n;
+        f->new_bytes += n;
+        f->new_blobs++;
+}
+
+/* The first n bytes of the rest are a blob. */
+static int rest_take(Feed *f, size_t n, const Id *id) {
+        Job *job = f->job;
+        uint32_t wanted;
+        int r;
+
+        r = wanted_by(f, BLOB_DATA, id, &wanted);
+        if (r < 0)
+                return r;
+        f->rest -= n;
+        f->seen = 0;
+        if (wanted == 0) {
+                memmove(job->data + job->used, job->data + job->used + n, f->rest);
+                return 0;
+        }
+        job_add(f, BLOB_DATA, id, n, wanted);
+        return job_turn(f);
+}
+
+/* --- Zeros -------------------------------------------------------------------------------------------- */
+
+/* Zeros of few sizes come again and again. data holds them, or is NULL. */
+static int zeros_id(Feed *f, const uint8_t *data, size_t n, Id *ret) {
+        _cleanup_(freep) uint8_t *made = NULL;
+        ZeroId *z;
+        int r;
+
+        for (size_t i = 0; i < ZERO_SIZES; i++)
+                if (f->zeros[i].n == n) {
+                        *ret = f->zeros[i].id;
+                        return 0;
+                }
+        if (!data)
+                data = made = calloc(1, n);
+        if (!data)
+                return -ENOMEM;
+        r = id_of(data, n, ret);
+        if (r < 0)
+                return r;
+        z = &f->zeros[f->next_zero++ % ZERO_SIZES];
+        z->n = n;
+        z->id = *ret;
+        return 0;
+}
+
+static int zeros_blob(Feed *f, size_t n, IdList *l) {
+        uint8_t *room;
+        size_t space;
+        Id id;
+        int r;
+
+        r = zeros_id(f, NULL, n, &id);
+        if (r < 0)
+                return r;
+        if (!feed_knows(f, BLOB_DATA, &id)) {
+                r = feed_space(f, &room, &space);
+                if (r < 0)
+                        return r;
+                memset(f->job->data + f->job->used, 0, n);
+                f->rest = n;
+                r = rest_take(f, n, &id);
+                if (r < 0)
+                        return r;
+        }
+        return id_list_add(l, &id);
+}
+
+int feed_zeros(Feed *f, uint64_t n, IdList *l) {
+        int r;
+
+        assert(f);
+        assert(l);
+
+        r = feed_end(f, l);
+        while (r >= 0 && n > 0) {
+                size_t k = (size_t) MIN(n, (uint64_t) chunker_zeros(f->chunker));
+
+                r = zeros_blob(f, k, l);
+                n -= k;
+        }
+        return r;
+}
+
+/* --- Files -------------------------------------------------------------------------------------------- */
+
+static int chunk_take(Feed *f, size_t n, IdList *l) {
+        const uint8_t *p = f->job->data + f->job->used;
+        bool zeros = n == chunker_zeros(f->chunker) && p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+        Id id;
+        int r;
+
+        r = zeros ? zeros_id(f, p, n, &id) : id_of(p, n, &id);
+        if (r >= 0)
+                r = rest_take(f, n, &id);
+        return r < 0 ? r : id_list_add(l, &id);
+}
+
+int feed_space(Feed *f, uint8_t **ret, size_t *ret_n) {
+        int r;
+
+        assert(f);
+        assert(ret);
+        assert(ret_n);
+
+        r = job_get(f);
+        if (r < 0)
+                return r;
+        assert(f->rest < CHUNK_MAX);
+        *ret = f->job->data + f->job->used + f->rest;
+        *ret_n = PIECE;
+        return 0;
+}
+
+int feed_advance(Feed *f, size_t n, IdList *l) {
+        size_t cut;
+        int r;
+
+        assert(f);
+        assert(f->job);
+        assert(n <= PIECE);
+        assert(l);
+
+        f->rest += n;
+        for (;;) {
+                cut = chunker_cut(f->chunker, f->job->data + f->job->used, f->seen, f->rest);
+                if (cut == 0)
+                        break;
+                r = chunk_take(f, cut, l);
+                if (r < 0)
+                        return r;
+        }
+        f->seen = f->rest;
+        return 0;
+}
+
+int feed_end(Feed *f, IdList *l) {
+        assert(f);
+        assert(l);
+
+        return f->rest > 0 ? chunk_take(f, f->rest, l) : 0;
+}
+
+/* --- Whole blobs -------------------------------------------------------------------------------------- */
+
+static int blob_big(Feed *f, BlobType type, const Id *id, const void *p, size_t n, uint32_t wanted) {
+        int r;
+
+        if (f->job->n_blobs > 0)
+                job_submit(f);
+        r = job_get(f);
+        if (r < 0)
+                return r;
+        f->job->big = memdup0(p, n);
+        if (!f->job->big)
+                return -ENOMEM;
+        job_add(f, type, id, n, wanted);
+        f->job->used = 0;
+        job_submit(f);
+        return 0;
+}
+
+int feed_blob(Feed *f, BlobType type, const void *p, size_t n, Id *ret) {
+        uint32_t wanted;
+        Id id;
+        int r;
+
+        assert(f);
+        assert(f->rest == 0);
+        assert(p);
+        assert(n > 0);
+        assert(ret);
+
+        r = id_of(p, n, &id);
+        if (r >= 0)
+                r = wanted_by(f, type, &id, &wanted);
+        if (r < 0)
+                return r;
+        if (wanted != 0) {
+                r = job_get(f);
+                if (r < 0)
+                        return r;
+                if (n > CHUNK_MAX)
+                        r = blob_big(f, type, &id, p, n, wanted);
+                else {
+                        memcpy(f->job->data + f->job->used, p, n);
+                        job_add(f, type, &id, n, wanted);
+                        r = job_turn(f);
+                }
+                if (r < 0)
+                        return r;
+        }
+        *ret = id;
+        return 0;
+}
+
+/* --- The face ----------------------------------------------------------------------------------------- */
+
+uint64_t feed_new_bytes(const Feed *f) {
+        assert(f);
+
+        return f->new_bytes;
+}
+
+uint64_t feed_new_blobs(const Feed *f) {
+        assert(f);
+
+        return f->new_blobs;
+}
+
+int feed_finish(Feed *f) {
+        int r;
+
+        assert(f);
+        assert(f->rest == 0);
+
+        if (f->job && f->job->n_blobs > 0)
+                job_submit(f);
+        (void) pthread_mutex_lock(&f->lock);
+        while (f->error == 0 && f->n_busy > 0)
+                (void) pthread_cond_wait(&f->changed, &f->lock);
+        r = f->error;
+        (void) pthread_mutex_unlock(&f->lock);
+        return r;
+}
+
+Feed *feed_free(Feed *f) {
+        if (!f)
+                return NULL;
+        (void) pthread_mutex_lock(&f->lock);
+        f->ended = true;
+        if (f->error == 0)
+                f->error = -ECANCELED;
+        (void) pthread_cond_broadcast(&f->changed);
+        (void) pthread_mutex_unlock(&f->lock);
+        for (size_t i = 0; i < WORKERS; i++) {
+                if (f->workers[i].started)
+                        (void) pthread_join(f->workers[i].thread, NULL);
+                sealer_free(f->workers[i].sealer);
+        }
+        for (size_t i = 0; i < JOBS; i++) {
+                if (f->jobs[i].data)
+                        (void) munmap(f->jobs[i].data, JOB_CAPACITY);
+                free(f->jobs[i].big);
+        }
+        (void) pthread_cond_destroy(&f->changed);
+        (void) pthread_mutex_destroy(&f->lock);
+        return mfree(f);
+}
+
+static int jobs_new(Feed *f) {
+        for (size_t i = 0; i < JOBS; i++) {
+                void *p = mmap(NULL, JOB_CAPACITY, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+                if (p == MAP_FAILED)
+                        return -ENOMEM;
+                f->jobs[i].data = p;
+                f->jobs[i].next = f->idle;
+                f->idle = &f->jobs[i];
+        }
+        return 0;
+}
+
+static int workers_start(Feed *f, const FeedArgs *args) {
+        const CipherKey *keys[FEED_TARGETS_MAX];
+        int r;
+
+        for (size_t i = 0; i < args->n_targets; i++)
+                keys[i] = args->targets[i].key;
+        for (size_t i = 0; i < WORKERS; i++) {
+                Worker *w = &f->workers[i];
+
+                w->feed = f;
+                r = sealer_new(keys, args->n_targets, args->level, args->verify, &w->sealer);
+                if (r < 0)
+                        return r;
+                r = pthread_create(&w->thread, NULL, work_main, w);
+                if (r != 0)
+                        return -r;
+                w->started = true;
+        }
+        return 0;
+}
+
+int feed_new(const FeedArgs *args, Feed **ret) {
+        _cleanup_(feed_freep) Feed *f = NULL;
+        int r = 0;
+
+        assert(args);
+        assert(args->chunker);
+        assert(args->n_targets > 0 && args->n_targets <= FEED_TARGETS_MAX);
+        assert(ret);
+
+        f = new0(Feed, 1);
+        if (!f)
+                return -ENOMEM;
+        (void) pthread_mutex_init(&f->lock, NULL);
+        (void) pthread_cond_init(&f->changed, NULL);
+        f->chunker = args->chunker;
+        f->last = &f->first;
+        for (; f->n_targets < args->n_targets && r >= 0; f->n_targets++) {
+                Target *t = &f->targets[f->n_targets];
+
+                t->given = args->targets[f->n_targets];
+                f->compress |= t->given.compress;
+                /* No pack has this name. */
+                r = repo_index_add_pack(t->given.index, &(Id){}, &t->pending);
+        }
+        if (r >= 0)
+                r = jobs_new(f);
+        if (r >= 0)
+                r = workers_start(f, args);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(f);
+        return 0;
+}

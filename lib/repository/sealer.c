@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+#include "base/alloc.h"
+#include "repository/compress.h"
+#include "repository/sealer.h"
+
+/* What scratch memory may keep from one blob to the next: few are larger. */
+#define SCRATCH_KEEP ((size_t) 2 << 20)
+
+/* Memory that is only there as far as it was used. */
+typedef struct Scratch {
+        uint8_t *data;
+        size_t size;
+} Scratch;
+
+struct Sealer {
+        Cipher **ciphers;
+        size_t n_ciphers;
+        Compressor *compressor;
+        Decompressor *decompressor;
+        bool verify;
+        const uint8_t *plain;
+        size_t n;
+        size_t packed_size; /* 0: not smaller than the plain content */
+        Scratch packed;     /* compressed; then what was opened */
+        Scratch unpacked;
+};
+
+/* --- Memory ------------------------------------------------------------------------------------------- */
+
+static void scratch_done(Scratch *s) {
+        if (s->data)
+                (void) munmap(s->data, s->size);
+        *s = (Scratch){};
+}
+
+static int scratch_reserve(Scratch *s, size_t n) {
+        void *p;
+
+        if (n <= s->size)
+                return 0;
+        scratch_done(s);
+        p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED)
+                return -ENOMEM;
+        *s = (Scratch){ p, n };
+        return 0;
+}
+
+static void scratch_trim(Scratch *s) {
+        if (s->size > SCRATCH_KEEP)
+                (void) madvise(s->data + SCRATCH_KEEP, s->size - SCRATCH_KEEP, MADV_DONTNEED);
+}
+
+Sealer *sealer_free(Sealer *s) {
+        if (!s)
+                return NULL;
+        for (size_t i = 0; i < s->n_ciphers; i++)
+                cipher_free(s->ciphers[i]);
+        free(s->ciphers);
+        compressor_free(s->compressor);
+        decompressor_free(s->decompressor);
+        scratch_done(&s->packed);
+        scratch_done(&s->unpacked);
+        return mfree(s);
+}
+
+int sealer_new(const CipherKey *const *keys, size_t n_keys, int level, bool verify, Sealer **ret) {
+        _cleanup_(sealer_freep) Sealer *s = NULL;
+        int r;
+
+        assert(keys || n_keys == 0);
+        assert(ret);
+
+        s = new0(Sealer, 1);
+        if (!s)
+                return -ENOMEM;
+        s->verify = verify;
+        s->ciphers = new0(Cipher *, n_keys);
+        if (!s->ciphers)
+                return -ENOMEM;
+        r = compressor_new(level, &s->compressor);
+        if (r >= 0)
+                r = decompressor_new(&s->decompressor);
+        if (r < 0)
+                return r;
+        for (; s->n_ciphers < n_keys; s->n_ciphers++) {
+                r = cipher_new(keys[s->n_ciphers], &s->ciphers[s->n_ciphers]);
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+/* --- Blobs -------------------------------------------------------------------------------------------- */
+
+int sealer_load(Sealer *s, const void *plain, size_t n, bool compress) {
+        ssize_t k;
+        int r;
+
+        assert(s);
+        assert(plain);
+        assert(n > 0);
+
+        scratch_trim(&s->packed);
+        scratch_trim(&s->unpacked);
+        s->plain = plain;
+        s->n = n;
+        s->packed_size = 0;
+        r = scratch_reserve(&s->packed, compressor_bound(n));
+        if (r < 0 || !compress)
+                return r;
+        k = compressor_run(s->compressor, plain, n, s->packed.data, s->packed.size);
+        if (k < 0)
+                return (int) k;
+        s->packed_size = (size_t) k < n ? (size_t) k : 0;
+        return 0;
+}
+
+void sealer_measure(const Sealer *s, bool compressed, PackBlob *b) {
+        assert(s);
+        assert(b);
+
+        compressed = compressed && s->packed_size > 0;
+        b->length = (uint32_t) ((compressed ? s->packed_size : s->n) + CIPHER_OVERHEAD);
+        b->uncompressed_length = compressed ? (uint32_t) s->n : 0;
+}
+
+/* Opens what was sealed into the place where the compressed form was, which it must be equal to. */
+static int check(Sealer *s, size_t key, const PackBlob *b, const uint8_t *sealed) {
+        const uint8_t *found = s->packed.data;
+        int r;
+
+        r = cipher_open(s->ciphers[key], sealed, b->length, s->packed.data);
+        if (r < 0)
+                return r;
+        if (b->uncompressed_length > 0) {
+                r = scratch_reserve(&s->unpacked, s->n);
+                if (r >= 0)
+                        r = decompressor_run(s->decompressor, found, s->packed_size, s->unpacked.data, s->n);
+                if (r < 0)
+                        return r;
+                found = s->unpacked.data;
+        }
+        return memcmp(found, s->plain, s->n) == 0 ? 0 : -EBADMSG;
+}
+
+int sealer_seal(Sealer *s, size_t key, const PackBlob *b, uint8_t *out) {
+        bool packed = b->uncompressed_length > 0;
+        int r;
+
+        assert(s);
+        assert(key < s->n_ciphers);
+        assert(out);
+
+        r = cipher_seal(s->ciphers[key], packed ? s->packed.data : s->plain, packed ? s->packed_size : s->n,
+                        out);
+        if (r >= 0 && s->verify)
+                r = check(s, key, b, out);
+        /* A raw form for one repository has overwritten the packed one for the next. */
+        if (r >= 0 && s->verify && !packed && s->packed_size > 0)
+                r = sealer_load(s, s->plain, s->n, /* compress= */ true);
+        return r;
+}
