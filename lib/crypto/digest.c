@@ -94,3 +94,9 @@ int hmac_sha256(const void *key, size_t key_size, const void *p, size_t n,
                 return -EIO;
         return 0;
 }
+
+int md5(const void *p, size_t n, uint8_t ret[static MD5_SIZE]) {
+        assert(p || n == 0);
+
+        return EVP_Digest(p, n, ret, NULL, EVP_md5(), NULL) == 1 ? 0 : -EIO;
+}

@@ -27,3 +27,7 @@ int sha256_hex(const void *p, size_t n, char ret[static SHA256_HEX_SIZE]) _warn_
 
 int hmac_sha256(const void *key, size_t key_size, const void *p, size_t n,
                 uint8_t ret[static SHA256_SIZE]) _warn_unused_;
+
+/* No protection: a checksum that storage servers ask for. */
+#define MD5_SIZE 16
+int md5(const void *p, size_t n, uint8_t ret[static MD5_SIZE]) _warn_unused_;

@@ -50,6 +50,7 @@ struct StoragePut {
 extern const StorageType storage_type_local;
 extern const StorageType storage_type_relay;
 extern const StorageType storage_type_sftp;
+extern const StorageType storage_type_s3;
 
 /* Bytes moved just now. */
 void storage_moved(Storage *s);

@@ -15,10 +15,11 @@
 static const StorageType *const types[] = {
         &storage_type_local,
         &storage_type_relay,
+        &storage_type_s3,
         &storage_type_sftp,
 };
 
-static const char *const type_names[] = { "local", "relay", "sftp", NULL };
+static const char *const type_names[] = { "local", "relay", "s3", "sftp", NULL };
 
 const char *const *storage_types(void) {
         return type_names;

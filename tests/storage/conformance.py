@@ -31,10 +31,6 @@ class Cases:
     large = 64 * MIB
     pages = 1050
 
-    def spec(self):
-        """type, config, secrets… of the driver's input."""
-        raise NotImplementedError
-
     def run_cases(self, cases, **more):
         done = run(self.spec(), cases=cases, **more)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -57,9 +53,6 @@ class Line:
     #: Whether an answer of HTTP means something to it.
     speaks_http = True
     body = 3 * MIB
-
-    def address(self):
-        raise NotImplementedError
 
     def operate(self, fault, *operations, **more):
         """Each operation with the fault in between; what the driver says of each."""

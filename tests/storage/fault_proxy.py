@@ -13,6 +13,7 @@ class Proxy:
     ('status', 503, [('Retry-After', '1')])   an HTTP answer to the first request, then the end
     ('cut up', n), ('cut down', n)            a reset once n bytes went to the server, or came from it
     ('stall up', n), ('stall down', n)        nothing moves any longer from there on
+    ('flip up', n), ('flip down', n)          the byte there is another one
     """
 
     def __init__(self, host, port, fault=None):
@@ -92,12 +93,16 @@ class Proxy:
                     data = source.recv(65536)
                     if not data:
                         return
-                    if kind and source is watched and moved[source] + len(data) > limit:
-                        if kind.startswith('cut'):
+                    if kind and source is watched and moved[source] <= limit < moved[source] + len(data):
+                        if kind.startswith('flip'):
+                            data = bytearray(data)
+                            data[limit - moved[source]] ^= 1
+                        elif kind.startswith('cut'):
                             self.reset(server)
                             self.reset(client)
+                            return
                         else:
                             select.select([self.ending], [], [])
-                        return
+                            return
                     moved[source] += len(data)
                     (server if source is client else client).sendall(data)

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/encode.h"
+#include "base/text.h"
+#include "crypto/random.h"
+#include "storage/s3.h"
+
+/* Giving an upload back is a courtesy: s3_sweep() finds what is left. */
+#define ABORT_STALL (5 * USEC_PER_SEC)
+
+/* A part on its way, in a thread of its own. */
+typedef struct Flight {
+        StoragePut *put; /* weak */
+        pthread_t thread;
+        bool started;
+        Buffer part;
+        unsigned number;
+        int result;
+        Failure failure;
+} Flight;
+
+typedef struct S3Put {
+        char id[S3_ID_SIZE];
+        char *upload; /* NULL: no part went up yet */
+        Buffer part;  /* S3_FRAME_HEAD bytes, then what was written */
+        unsigned n_parts;
+        char **etags; /* of S3_PARTS_MAX */
+        Flight flights[S3_FLIGHT_MAX];
+        unsigned oldest, n_flights; /* a ring */
+} S3Put;
+
+/* --- Requests ----------------------------------------------------------------------------------------- */
+
+/* What the object will have; a probe is not to be retained. */
+static int add_object_lines(Storage *s, S3Request *q, const char *key, const char *id) {
+        const S3 *s3 = s->backend;
+        int r;
+
+        r = http_line_add(&q->lines, "x-amz-meta-backupx-put: %s", id);
+        if (r >= 0 && s3->storage_class)
+                r = http_line_add(&q->lines, "x-amz-storage-class: %s", s3->storage_class);
+        if (r >= 0 && s3->sse)
+                r = http_line_add(&q->lines, "x-amz-server-side-encryption: %s", s3->sse);
+        if (r >= 0 && s3->sse_key_id)
+                r = http_line_add(&q->lines, "x-amz-server-side-encryption-aws-kms-key-id: %s",
+                                  s3->sse_key_id);
+        if (r >= 0)
+                r = s3_request_customer_key(s3, q);
+        if (r >= 0 && s3->lock_mode && !startswith(key, S3_PROBE_PREFIX)) {
+                char until[RFC3339_MAX];
+
+                (void) format_rfc3339(until, now_usec(CLOCK_REALTIME) + s3->lock_days * USEC_PER_DAY);
+                r = http_line_add(&q->lines, "x-amz-object-lock-mode: %s", s3->lock_mode);
+                if (r >= 0)
+                        r = http_line_add(&q->lines, "x-amz-object-lock-retain-until-date: %s", until);
+        }
+        return r;
+}
+
+/* A retained object wants a checksum beside it. */
+static int add_checksum(const S3 *s3, S3Request *q) {
+        _cleanup_(freep) char *checksum = NULL;
+        int r;
+
+        if (!s3->lock_mode || q->frame)
+                return 0;
+        r = base64_encode(BASE64_STANDARD, q->digest, sizeof q->digest, &checksum);
+        return r < 0 ? r : http_line_add(&q->lines, "x-amz-checksum-sha256: %s", checksum);
+}
+
+/* -EEXIST when the key is taken. */
+static int check_free(StoragePut *put, Failure *f) {
+        Storage *s = put->storage;
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_failure_ Failure why = FAILURE_NULL;
+        int r;
+
+        r = s3_head(s, put->key, &a, &why);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return failure_set(f, r, why.code, "%s", failure_message(&why, r));
+        return failure_set(f, -EEXIST, "OBJECT_EXISTS", "'%s' already exists in %s.", put->key, s->name);
+}
+
+/* A request that was made twice finds what the first one did: whether the object is this put's. */
+static bool is_ours(StoragePut *put) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        const S3Put *p = put->backend;
+        _cleanup_(freep) char *id = NULL;
+
+        return s3_head(put->storage, put->key, &a, NULL) >= 0 &&
+                        http_answer_header(&a, "x-amz-meta-backupx-put", &id) > 0 && streq(id, p->id) &&
+                        (uint64_t) a.content_length == put->size;
+}
+
+static int init_part(Buffer *part) {
+        static const char room[S3_FRAME_HEAD];
+
+        buffer_clear(part);
+        return buffer_add(part, room, sizeof room);
+}
+
+int s3_put_new(StoragePut *put, Failure *reterr_failure) {
+        uint8_t id[(S3_ID_SIZE - 1) / 2];
+        S3Put *p;
+        int r;
+
+        assert(put);
+
+        if (!utf8_is_valid(put->key, strlen(put->key)))
+                return failure_set(reterr_failure, -EINVAL, "STORAGE_KEY_INVALID",
+                                   "A key of S3 is text in UTF-8; one of %s is not.", put->storage->name);
+        p = put->backend = new0(S3Put, 1);
+        if (!p)
+                return -ENOMEM;
+        r = random_bytes(id, sizeof id);
+        if (r < 0)
+                return r;
+        (void) hex_encode(id, sizeof id, p->id);
+        return init_part(&p->part);
+}
+
+/* --- Parts -------------------------------------------------------------------------------------------- */
+
+static int start_upload(StoragePut *put, Failure *f) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
+        Storage *s = put->storage;
+        S3Put *p = put->backend;
+        int r;
+
+        s3_sweep(s);
+        r = check_free(put, f);
+        if (r < 0)
+                return r;
+        p->etags = new0(char *, S3_PARTS_MAX);
+        if (!p->etags)
+                return -ENOMEM;
+        r = s3_request_init(s, &q, "POST", put->key);
+        if (r < 0)
+                return r;
+        s3_request_query(&q, "uploads", "");
+        q.http.body = "";
+        r = add_object_lines(s, &q, put->key, p->id);
+        if (r >= 0)
+                r = s3_request_send(s, &q, put->key, &a, f);
+        if (r >= 0)
+                r = s3_answer_text(&a, "UploadId", &p->upload);
+        if (r < 0 && r != -EBADMSG)
+                return r;
+        return !isempty(p->upload) ? 0 :
+                                     failure_set(f, -EPROTO, "STORAGE_FAILED",
+                                                 "The S3 server began no upload for '%s' (%s).", put->key,
+                                                 s->name);
+}
+
+/* Any thread. */
+static int send_part(StoragePut *put, Buffer *part, unsigned number, Failure *f) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
+        _cleanup_(freep) char *digits = NULL;
+        Storage *s = put->storage;
+        S3Put *p = put->backend;
+        int r;
+
+        r = asprintf_safe(&digits, "%u", number);
+        if (r >= 0)
+                r = s3_request_init(s, &q, "PUT", put->key);
+        if (r < 0)
+                return r;
+        s3_request_query(&q, "partNumber", digits);
+        s3_request_query(&q, "uploadId", p->upload);
+        r = s3_request_customer_key(s->backend, &q);
+        if (r >= 0)
+                r = s3_request_body(s, &q, part->data, part->size - S3_FRAME_HEAD);
+        if (r >= 0)
+                r = s3_request_send(s, &q, put->key, &a, f);
+        if (r < 0)
+                return r;
+        r = http_answer_header(&a, "etag", &p->etags[number - 1]);
+        return r != 0 ? r :
+                        failure_set(f, -EPROTO, "STORAGE_FAILED",
+                                    "The S3 server confirmed no part of '%s' (%s).", put->key, s->name);
+}
+
+static void *fly(void *userdata) {
+        Flight *flight = ASSERT_PTR(userdata);
+
+        flight->result = send_part(flight->put, &flight->part, flight->number, &flight->failure);
+        return NULL;
+}
+
+/* The oldest one arrives; its memory is kept for the next. */
+static int land(StoragePut *put, Failure *f) {
+        S3Put *p = put->backend;
+        S3 *s3 = put->storage->backend;
+        Flight *flight = &p->flights[p->oldest];
+        int r;
+
+        assert(p->n_flights > 0);
+
+        if (flight->started)
+                (void) pthread_join(flight->thread, NULL);
+        atomic_fetch_add(&s3->spare, 1);
+        p->oldest = (p->oldest + 1) % S3_FLIGHT_MAX;
+        p->n_flights--;
+        r = flight->result;
+        if (r < 0)
+                (void) failure_set(f, r, flight->failure.code, "%s", failure_message(&flight->failure, r));
+        failure_done(&flight->failure);
+        return r;
+}
+
+static bool may_fly(StoragePut *put) {
+        const S3Put *p = put->backend;
+        S3 *s3 = put->storage->backend;
+
+        if (p->n_flights == S3_FLIGHT_MAX)
+                return false;
+        if (atomic_fetch_sub(&s3->spare, 1) > 0)
+                return true;
+        atomic_fetch_add(&s3->spare, 1);
+        return false;
+}
+
+/* Sends the part that is full in a thread of its own where there is room for one more, else here. */
+static int send_full(StoragePut *put, Failure *f) {
+        S3Put *p = put->backend;
+        Buffer empty;
+        Flight *flight;
+        int r = 0;
+
+        if (!p->upload)
+                r = start_upload(put, f);
+        if (r >= 0 && p->n_parts == S3_PARTS_MAX)
+                return failure_set(f, -EFBIG, "STORAGE_TOO_LARGE",
+                                   "'%s' has more than %d parts of %zu MiB, which %s cannot hold: raise its "
+                                   "part_size.",
+                                   put->key, S3_PARTS_MAX, (p->part.size - S3_FRAME_HEAD) >> 20,
+                                   put->storage->name);
+        while (r >= 0 && !may_fly(put)) {
+                if (p->n_flights == 0) {
+                        r = send_part(put, &p->part, ++p->n_parts, f);
+                        return r < 0 ? r : init_part(&p->part);
+                }
+                r = land(put, f);
+        }
+        if (r < 0)
+                return r;
+        flight = &p->flights[(p->oldest + p->n_flights++) % S3_FLIGHT_MAX];
+        flight->put = put;
+        flight->number = ++p->n_parts;
+        empty = flight->part;
+        flight->part = p->part;
+        p->part = empty;
+        flight->started = pthread_create(&flight->thread, NULL, fly, flight) == 0;
+        if (!flight->started)
+                (void) fly(flight);
+        return init_part(&p->part);
+}
+
+int s3_put_write(StoragePut *put, const void *data, size_t n, Failure *reterr_failure) {
+        const S3 *s3 = put->storage->backend;
+        S3Put *p = put->backend;
+        const size_t full = S3_FRAME_HEAD + s3->part_size;
+        const char *from = data;
+
+        assert(p);
+
+        while (n > 0) {
+                size_t piece;
+                int r = 0;
+
+                /* A full part waits for the byte behind it: an object of just a part is no upload of one. */
+                if (p->part.size == full)
+                        r = send_full(put, reterr_failure);
+                piece = MIN(n, full - p->part.size);
+                /* Small objects stay small; for a large one no doubling beyond what a part needs. */
+                if (r >= 0 && p->part.size + piece > full / 8)
+                        r = buffer_reserve(&p->part, full + S3_FRAME_TAIL - p->part.size);
+                if (r >= 0)
+                        r = buffer_add(&p->part, from, piece);
+                if (r < 0)
+                        return r;
+                from += piece;
+                n -= piece;
+        }
+        return 0;
+}
+
+/* --- The end ------------------------------------------------------------------------------------------ */
+
+static int put_whole(StoragePut *put, const uint8_t sha256[static 32], Failure *f) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
+        Storage *s = put->storage;
+        const S3 *s3 = s->backend;
+        S3Put *p = put->backend;
+        int r = 0;
+
+        if (!s3->if_none_match)
+                r = check_free(put, f);
+        if (r >= 0)
+                r = buffer_reserve(&p->part, S3_FRAME_TAIL);
+        if (r >= 0)
+                r = s3_request_init(s, &q, "PUT", put->key);
+        if (r >= 0)
+                r = s3_request_body(s, &q, p->part.data, p->part.size - S3_FRAME_HEAD);
+        if (r >= 0 && memcmp(q.digest, sha256, sizeof q.digest) != 0)
+                return failure_set(f, -EBADMSG, "STORAGE_CHECKSUM",
+                                   "'%s' (%s) is not what was to be written.", put->key, s->name);
+        if (r >= 0)
+                r = add_object_lines(s, &q, put->key, p->id);
+        if (r >= 0)
+                r = add_checksum(s3, &q);
+        if (r >= 0 && s3->if_none_match)
+                r = http_line_add(&q.lines, "If-None-Match: *");
+        return r < 0 ? r : s3_request_send(s, &q, put->key, &a, f);
+}
+
+/* A body of ours; it must live as long as the request. */
+static int set_xml(S3Request *q, const Buffer *body) {
+        q->http.content_type = "application/xml";
+        q->http.body = body->data;
+        q->http.body_size = body->size;
+        return sha256_hex(body->data, body->size, q->hash);
+}
+
+/* An ETag as it goes into XML. */
+static int add_etag(Buffer *body, const char *etag) {
+        int r = 0;
+
+        for (const char *c = etag; *c && r >= 0; c++)
+                r = *c == '"'             ? buffer_add_string(body, "&quot;") :
+                                *c == '&' ? buffer_add_string(body, "&amp;") :
+                                *c == '<' ? buffer_add_string(body, "&lt;") :
+                                            buffer_add(body, c, 1);
+        return r;
+}
+
+static int make_list(const S3Put *p, Buffer *body) {
+        int r;
+
+        r = buffer_add_string(body, "<CompleteMultipartUpload>");
+        for (unsigned i = 0; i < p->n_parts && r >= 0; i++) {
+                r = buffer_printf(body, "<Part><PartNumber>%u</PartNumber><ETag>", i + 1);
+                if (r >= 0)
+                        r = add_etag(body, p->etags[i]);
+                if (r >= 0)
+                        r = buffer_add_string(body, "</ETag></Part>");
+        }
+        return r < 0 ? r : buffer_add_string(body, "</CompleteMultipartUpload>");
+}
+
+/* An answer that begins with success may end with an error: the server had to say something meanwhile. */
+static int check_completed(StoragePut *put, const HttpAnswer *a, Failure *f) {
+        _cleanup_(freep) char *etag = NULL, *code = NULL;
+        int r;
+
+        r = s3_answer_text(a, "ETag", &etag);
+        if (r == -ENOMEM || etag)
+                return r;
+        r = s3_answer_text(a, "Code", &code);
+        if (r >= 0 && code)
+                return s3_judge(put->storage, a, put->key, f).error;
+        return failure_set(f, -EPROTO, "STORAGE_INTERRUPTED",
+                           "The S3 server did not say that '%s' (%s) is complete.", put->key,
+                           put->storage->name);
+}
+
+static int complete(StoragePut *put, Failure *f) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
+        _cleanup_buffer_ Buffer body = BUFFER_NULL;
+        Storage *s = put->storage;
+        const S3 *s3 = s->backend;
+        S3Put *p = put->backend;
+        int r;
+
+        r = check_free(put, f);
+        if (r >= 0)
+                r = make_list(p, &body);
+        if (r >= 0)
+                r = s3_request_init(s, &q, "POST", put->key);
+        if (r < 0)
+                return r;
+        s3_request_query(&q, "uploadId", p->upload);
+        r = set_xml(&q, &body);
+        if (r >= 0)
+                r = s3_request_customer_key(s3, &q);
+        if (r >= 0 && s3->if_none_match)
+                r = http_line_add(&q.lines, "If-None-Match: *");
+        if (r >= 0)
+                r = s3_request_send(s, &q, put->key, &a, f);
+        return r < 0 ? r : check_completed(put, &a, f);
+}
+
+static int put_parts(StoragePut *put, Failure *f) {
+        S3Put *p = put->backend;
+        int r;
+
+        r = send_full(put, f);
+        while (r >= 0 && p->n_flights > 0)
+                r = land(put, f);
+        return r < 0 ? r : complete(put, f);
+}
+
+/* Ceph keeps no retention that a multipart upload asks for at its start. */
+static int set_retention(StoragePut *put, Failure *f) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
+        _cleanup_(freep) char *checksum = NULL;
+        _cleanup_buffer_ Buffer body = BUFFER_NULL;
+        const S3 *s3 = put->storage->backend;
+        char until[RFC3339_MAX];
+        uint8_t check[MD5_SIZE];
+        int r;
+
+        (void) format_rfc3339(until, now_usec(CLOCK_REALTIME) + s3->lock_days * USEC_PER_DAY);
+        r = buffer_printf(&body,
+                          "<Retention><Mode>%s</Mode>"
+                          "<RetainUntilDate>%s</RetainUntilDate></Retention>",
+                          s3->lock_mode, until);
+        if (r >= 0)
+                r = s3_request_init(put->storage, &q, "PUT", put->key);
+        if (r < 0)
+                return r;
+        s3_request_query(&q, "retention", "");
+        r = set_xml(&q, &body);
+        if (r >= 0)
+                r = md5(q.http.body, q.http.body_size, check);
+        if (r >= 0)
+                r = base64_encode(BASE64_STANDARD, check, sizeof check, &checksum);
+        if (r >= 0)
+                r = http_line_add(&q.lines, "Content-MD5: %s", checksum);
+        return r < 0 ? r : s3_request_send(put->storage, &q, put->key, &a, f);
+}
+
+/* What the server has after all: its size, and that it keeps it. */
+static int check_object(StoragePut *put, Failure *f) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(freep) char *mode = NULL;
+        const S3 *s3 = put->storage->backend;
+        int r;
+
+        r = s3_head(put->storage, put->key, &a, f);
+        if (r >= 0 && (uint64_t) a.content_length != put->size)
+                return failure_set(f, -EBADMSG, "STORAGE_CHECKSUM",
+                                   "'%s' (%s) has another size than was written.", put->key,
+                                   put->storage->name);
+        if (r < 0 || !s3->lock_mode)
+                return r;
+        r = http_answer_header(&a, "x-amz-object-lock-mode", &mode);
+        return r != 0 ? MIN(r, 0) : set_retention(put, f);
+}
+
+int s3_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *reterr_failure) {
+        S3Put *p = put->backend;
+        _cleanup_failure_ Failure why = FAILURE_NULL;
+        int r;
+
+        assert(p);
+
+        r = p->upload ? put_parts(put, &why) : put_whole(put, sha256, &why);
+        if (r < 0 && !storage_is_cancelled(put->storage) && (r == -EEXIST || r == -ESTALE || r == -EPROTO) &&
+            is_ours(put))
+                r = 0;
+        if (r < 0)
+                return failure_set(reterr_failure, r, why.code, "%s", failure_message(&why, r));
+        if (!p->upload)
+                return 0;
+        p->upload = mfree(p->upload);
+        return check_object(put, reterr_failure);
+}
+
+static void abort_upload(StoragePut *put) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
+        _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
+        S3Put *p = put->backend;
+
+        if (s3_request_init(put->storage, &q, "DELETE", put->key) < 0)
+                return;
+        s3_request_query(&q, "uploadId", p->upload);
+        if (s3_request_try(put->storage, &q, ABORT_STALL, &a) < 0)
+                return; /* s3_sweep() */
+}
+
+void s3_put_free(StoragePut *put) {
+        S3Put *p = put->backend;
+
+        assert(p);
+
+        while (p->n_flights > 0)
+                (void) land(put, NULL);
+        if (p->upload)
+                abort_upload(put);
+        for (unsigned i = 0; p->etags && i < p->n_parts; i++)
+                free(p->etags[i]);
+        for (size_t i = 0; i < S3_FLIGHT_MAX; i++)
+                buffer_done(&p->flights[i].part);
+        buffer_done(&p->part);
+        free(p->etags);
+        free(p->upload);
+        free(p);
+}

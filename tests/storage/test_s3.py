@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""S3 against Ceph, which checks signatures."""
+
+import shutil
+import tempfile
+import unittest
+
+import backups
+import conformance
+
+import ceph
+import sigv4
+
+MIB = 1 << 20
+BUCKET = 'backups'
+SHARED = {}
+
+
+def setUpModule():
+    why = ceph.missing()
+    if why:
+        raise unittest.SkipTest(why)
+    SHARED['folder'] = tempfile.mkdtemp(prefix='backupx-ceph-')
+    unittest.addModuleCleanup(shutil.rmtree, SHARED['folder'])
+    SHARED['ceph'] = ceph.Ceph(SHARED['folder'])
+    unittest.addModuleCleanup(SHARED['ceph'].close)
+    SHARED['client'] = sigv4.Client(SHARED['ceph'].url, ceph.ACCESS_KEY, ceph.SECRET_KEY)
+    status, _, body = SHARED['client'].request('PUT', f'/{BUCKET}')
+    if status != 200:
+        raise RuntimeError(body)
+
+
+class Case(backups.Case):
+    """A target there."""
+
+    def setUp(self):
+        super().setUp()
+        self.client = SHARED['client']
+
+    def address(self):
+        return '127.0.0.1', SHARED['ceph'].port
+
+    def spec(self, address=None, **config):
+        return {'type': 's3', 'part': 5 * MIB, 'secrets': {'secret_key': ceph.SECRET_KEY},
+                'config': {'preset': 'ceph', 'endpoint': 'http://%s:%d' % (address or self.address()),
+                           'bucket': BUCKET, 'access_key': ceph.ACCESS_KEY, 'prefix': 'a/prefix',
+                           'part_size': 5, **config}}
+
+    def uploads(self):
+        status, _, body = self.client.request('GET', f'/{BUCKET}', [('uploads', '')])
+        self.assertEqual(status, 200, body)
+        return body.count(b'<UploadId>')
+
+    def operate_at(self, spec, *operations, **more):
+        """How each operation went."""
+        done = conformance.run(spec, operations=list(operations), **more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [conformance.json.loads(line) for line in done.stdout.splitlines()]
+
+
+class Ceph(Case, conformance.Cases, conformance.Line):
+    """What every type must do."""
+    cases = [*conformance.CASES, 'wrong digest']
+
+    def run_cases(self, cases, **more):
+        done = super().run_cases(cases, **more)
+        self.assertEqual(self.uploads(), 0)
+        return done
+
+    def test_flipped_bit(self):
+        once = self.operate(lambda number: ('flip up', MIB) if number == 0 else None, self.put(), self.get())
+        self.assertEqual([d['code'] for d in once], ['', ''], once)
+        always = self.operate(lambda number: ('flip up', MIB), self.put(), retry_ms=1)
+        self.assertEqual(always[0]['code'], 'STORAGE_CHECKSUM', always)
+
+    def test_parts_over_a_bad_line(self):
+        """Of four parts two are cut; nothing of an upload is left when it is given up."""
+        cuts = iter([('cut up', MIB), None, ('cut up', 3 * MIB)])
+        done = self.operate(lambda number: next(cuts, None), self.put(size=17 * MIB), self.get(size=17 * MIB))
+        self.assertEqual([d['code'] for d in done], ['', ''], done)
+        done = self.operate(lambda number: ('cut up', 3 * MIB), self.put(size=17 * MIB), retry_ms=1000)
+        self.assertEqual(done[0]['code'], 'STORAGE_INTERRUPTED', done)
+
+
+class Refusals(Case):
+    """What a server refuses, told by its kind."""
+
+    def check(self, spec, code, *words):
+        put = {'do': 'put', 'key': 'refused/x', 'size': 1000}
+        for operation in (put, {'do': 'list'}, {'do': 'get', 'key': 'refused/x', 'size': 1000}, {'do': 'probe'}):
+            done = self.operate_at(spec, operation)[0]
+            self.assertEqual(done['code'], code, done)
+            for word in words:
+                self.assertIn(word, done['message'])
+            self.assertNotIn(spec['secrets']['secret_key'], str(done))
+
+    def test_credentials(self):
+        self.check({**self.spec(), 'secrets': {'secret_key': 'SK-of-others'}}, 'STORAGE_DENIED', 'secret key')
+        self.check(self.spec(access_key='NOBODY'), 'STORAGE_DENIED', 'access key')
+
+    def test_no_bucket(self):
+        self.check(self.spec(bucket='nobodys'), 'STORAGE_NO_BUCKET', 'bucket')
+
+    def test_quota(self):
+        admin = SHARED['ceph'].admin
+        admin('user', 'create', '--uid=q', '--display-name=q', '--access-key=AKQ', '--secret=SKQ')
+        client = sigv4.Client(SHARED['ceph'].url, 'AKQ', 'SKQ')
+        self.assertEqual(client.request('PUT', '/little')[0], 200)
+        admin('quota', 'set', '--quota-scope=user', '--uid=q', '--max-size=1M')
+        admin('quota', 'enable', '--quota-scope=user', '--uid=q')
+        spec = {**self.spec(bucket='little', access_key='AKQ'), 'secrets': {'secret_key': 'SKQ'}}
+        for size in (3 * MIB, 12 * MIB):
+            done = self.operate_at(spec, {'do': 'put', 'key': 'x', 'size': size})[0]
+            self.assertEqual(done['code'], 'STORAGE_QUOTA', done)
+
+
+class Objects(Case):
+    """What an object has beside its bytes."""
+
+    def test_retention(self):
+        self.assertEqual(self.client.request('PUT', '/locked', headers=[
+            ('x-amz-bucket-object-lock-enabled', 'true')])[0], 200)
+        spec = self.spec(bucket='locked', lock_mode='GOVERNANCE', lock_days=2)
+        done = self.operate_at(spec, {'do': 'put', 'key': 'small', 'size': 10},
+                               {'do': 'put', 'key': 'large', 'size': 7 * MIB}, {'do': 'probe'}, prefix='r/')
+        self.assertEqual([d['code'] for d in done], ['', '', ''], done)
+        for name in ('small', 'large'):
+            path = f'/locked/a/prefix/r/{name}'
+            status, _, body = self.client.request('GET', path, [('retention', '')])
+            self.assertEqual(status, 200, body)
+            self.assertIn(b'<Mode>GOVERNANCE</Mode>', body)
+            _, headers, _ = self.client.request('HEAD', path)
+            status, _, body = self.client.request('DELETE', path, [('versionId', headers['x-amz-version-id'])])
+            self.assertEqual(status, 403, body)
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
