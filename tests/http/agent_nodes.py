@@ -6,6 +6,7 @@ real; their clocks are moved on by the test (clock-shim), so that a day passes i
 import contextlib
 import datetime
 import json
+import os
 import sqlite3
 import tempfile
 import time
@@ -27,6 +28,7 @@ SUITE = Suite(
         'ASAN_OPTIONS': 'verify_asan_link_order=0',
     },
 )
+LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
 HOUR = 3600
 DAY = 24 * HOUR
 
@@ -514,6 +516,53 @@ class Queue(Case):
         self.assertEqual(database('SELECT heard_mono FROM commands WHERE id = ?', command['id']), before)
         self.agent.result(command)
         self.assertEqual(SUITE.wait_run(run)['error']['code'], 'TEST')
+
+    def live(self, seconds, done):
+        """Lets time pass in steps that are no sleep of the machine, until something is true."""
+        passed = 0
+        while not done():
+            self.assertLess(passed, seconds, 'it did not come true')
+            move('monotonic', 4)
+            passed += 4
+        return passed
+
+    @unittest.skipUnless(LONG, 'long rounds: ten minutes pass, in steps')
+    def test_ten_minutes(self):
+        """Delivered and not accepted for 30 s: delivered again. Accepted and silent for ten minutes: timeout, and
+        the run is interrupted; not a step earlier, and what comes later changes nothing."""
+        command = self.node.command()
+        number = command['id']
+
+        def attempt():
+            return database('SELECT attempt FROM commands WHERE id = ?', number)[0][0]
+
+        def claim_again():
+            self.agent.close()
+            for again in self.agent.claim(0):
+                command.update(again)
+            return attempt() > 1
+
+        passed = self.live(60, claim_again)
+        # The last step counts whole; the second that it takes to live with it counts, too.
+        self.assertGreaterEqual(passed, 24)
+        self.agent.accept(command)
+        run = command['spec']['run']
+        wait_until(lambda: SUITE.client.get(f'runs/{run}')['state'] == 'running', what='the run')
+
+        def ended():
+            state = SUITE.client.get(f'runs/{run}')['state']
+            self.assertIn(state, ('running', 'interrupted'))
+            return state == 'interrupted'
+
+        start = time.monotonic()
+        passed = self.live(700, ended) + time.monotonic() - start
+        self.assertGreaterEqual(passed, 595)
+        self.assertEqual(SUITE.client.get(f'runs/{run}')['error']['code'], 'AGENT_SILENT')
+        self.assertEqual(self.shown()['queue']['timeouts'], 1)
+        self.agent.close()
+        self.agent.result(command, 'succeeded', result={})
+        time.sleep(1.5)
+        self.assertEqual(SUITE.client.get(f'runs/{run}')['state'], 'interrupted')
 
     def test_waits_for_its_node(self):
         """A run whose node is away is not given up after ten minutes, but at its own deadline."""
