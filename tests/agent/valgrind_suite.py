@@ -8,13 +8,15 @@ import os
 import pathlib
 import re
 import shutil
+import signal
+import socket
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 
 import trees  # noqa: E402 pylint: disable=wrong-import-position
-from suite import DAEMONS, Suite, wait_until  # noqa: E402 pylint: disable=wrong-import-position
+from suite import DAEMONS, Suite, TlsSuite, wait_until  # noqa: E402 pylint: disable=wrong-import-position
 
 PATIENCE = 600
 
@@ -25,8 +27,10 @@ PATIENCE = 600
 class Valgrind(unittest.TestCase):
     """One suite for the story; what valgrind says is read at its end."""
 
+    kind = Suite
+
     def setUp(self):
-        self.suite = Suite()
+        self.suite = self.kind()
         self.addCleanup(self.suite.close)
         self.reports = self.suite.folder / 'valgrind'
         self.reports.mkdir()
@@ -83,6 +87,38 @@ class Valgrind(unittest.TestCase):
                 if re.search(r'==\d+== \S', path.read_text(errors='replace'))]
         self.assertEqual(said, [], '\n'.join(said))
         print(f'{len(found)} processes', file=sys.stderr)
+
+
+class ValgrindTls(Valgrind):
+    """The same by TLS, with clients that are none of ours in between."""
+
+    kind = TlsSuite
+
+    def rude(self):
+        """Whatever may be sent to a server that speaks TLS: nothing, a part of a greeting, something else."""
+        hello = b'\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03'
+        for data in (b'', hello, hello + os.urandom(244), os.urandom(500), b'GET / HTTP/1.1\r\nHost: x\r\n\r\n'):
+            with socket.create_connection(('127.0.0.1', self.suite.port), timeout=PATIENCE) as line:
+                line.sendall(data)
+                if data.startswith(b'GET'):
+                    self.assertIn(b'TLS_REQUIRED', line.recv(4096))
+
+    def story(self):
+        """A backup through the relay and its restore; the certificate is read anew; rude clients."""
+        suite = self.suite
+        self.rude()
+        task = suite.make_task([self.source], [suite.make_target('relay', kind='relay')], 'story')
+        run = self.wait(suite.run_task(task), 'succeeded', 'failed', 'partial')
+        self.assertEqual(run['state'], 'succeeded', run)
+        where = suite.folder / 'all'
+        where.mkdir()
+        again = suite.restore(run['id'], where, (), timeout=PATIENCE)
+        self.assertEqual(again['state'], 'succeeded', again)
+        suite.processes['api'].process.send_signal(signal.SIGHUP)
+        self.rude()
+        suite.restart('agent')
+        wait_until(lambda: suite.node()['status'] == 'online', PATIENCE, 'the node online again')
+        suite.client.post('nodes/1/discover-databases', {'sqlite': [f'{self.source}/*']})
 
 
 if __name__ == '__main__':
