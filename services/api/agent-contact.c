@@ -13,6 +13,7 @@
 #include "wire/names.h"
 
 #include "services/api/agent-private.h"
+#include "services/api/api-tls.h"
 #include "services/api/node-check.h"
 
 static int parse_body(Request *r, HeartbeatBody *ret) {
@@ -428,6 +429,8 @@ static void contact_done(Agents *agents, AgentNode *node) {
         node->token = 0;
         heartbeat_body_done(&node->heartbeat);
         node->heartbeat = (HeartbeatBody){};
+        if (beaten && node->id == NODE_LOCAL)
+                api_tls_look(agents->api);
         if (!beaten || !node->announce)
                 return;
         agent_bus_seen(agents, node->id);

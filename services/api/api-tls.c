@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -18,14 +15,12 @@
 #include "wire/names.h"
 
 #include "services/api/api-tls.h"
-#include "services/api/master-url.h"
+#include "services/api/own-names.h"
 
 /* A certificate with its chain, a key. */
 #define PEM_MAX (256U * 1024)
 /* "MIGH…": a key in one line. */
 #define KEY_MAX 1024U
-#define HOST_MAX 256U
-#define INTERFACES_MAX 32U
 /* How often we look whether our own certificate ends soon. */
 #define WATCH_USEC (24 * USEC_PER_HOUR)
 
@@ -72,79 +67,26 @@ int api_tls_check(const ApiConfig *config, Failure *reterr_failure) {
 
 /* --- Our own ------------------------------------------------------------------------------------------ */
 
-/* By these names others know us, whatever we listen on. */
-static int main_names(const Api *api, char ***names) {
-        _cleanup_(master_url_done) MasterUrl url = MASTER_URL_NULL;
-        char host[HOST_MAX] = "";
-        int r = 0;
-
-        assert(api);
-
-        if (api->config.external_url && master_url_parse(api->config.external_url, &url, NULL) >= 0)
-                r = strv_extend(names, url.host);
-        if (r >= 0 && gethostname(host, sizeof(host) - 1) >= 0 && *host)
-                r = strv_extend(names, host);
-        return r < 0 ? r : strv_extend(names, "localhost");
-}
-
-static int add_address(char ***names, const struct sockaddr *address) {
-        struct in6_addr a = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
-        char text[INET6_ADDRSTRLEN];
-
-        assert(address);
-
-        if (address->sa_family == AF_INET)
-                memcpy(a.s6_addr + 12, &((const struct sockaddr_in *) address)->sin_addr, 4);
-        else if (address->sa_family == AF_INET6)
-                a = ((const struct sockaddr_in6 *) address)->sin6_addr;
-        else
-                return 0;
-        address_format(&a, text);
-        /* Every address is the address of none. */
-        if (IN6_IS_ADDR_UNSPECIFIED(&a) || streq(text, "0.0.0.0") || strv_contains(*names, text))
-                return 0;
-        return strv_extend(names, text);
-}
-
-/* What the socket is bound to, and the addresses of the network that it is in: ours is an empty one. */
-static int socket_names(int fd, char ***names) {
-        struct sockaddr_storage address = {};
-        socklen_t size = sizeof(address);
-        struct ifreq interfaces[INTERFACES_MAX];
-        struct ifconf list = { .ifc_len = sizeof(interfaces), .ifc_req = interfaces };
-        int r;
-
-        if (getsockname(fd, (struct sockaddr *) &address, &size) < 0)
-                return -errno;
-        r = add_address(names, (struct sockaddr *) &address);
-        if (address.ss_family == AF_UNIX || ioctl(fd, SIOCGIFCONF, &list) < 0)
-                return r;
-        for (size_t i = 0; i < (size_t) list.ifc_len / sizeof(*interfaces) && r >= 0; i++)
-                r = add_address(names, &interfaces[i].ifr_addr);
-        return r;
-}
-
-static int make_certificate(const char *key, char **names, const int *sockets, size_t n_sockets,
-                            char **ret) {
+static int make_certificate(const Api *api, const char *key, char **names, char **ret) {
         _cleanup_(strv_freep) char **all = NULL;
         int r = 0;
 
         STRV_FOREACH(name, names)
                 if (r >= 0)
                         r = strv_extend(&all, *name);
-        for (size_t i = 0; i < n_sockets && r >= 0; i++)
-                r = socket_names(sockets[i], &all);
+        STRV_FOREACH(name, api->socket_names)
+                if (r >= 0 && !strv_contains(all, *name))
+                        r = strv_extend(&all, *name);
         return r < 0 ? r : certificate_make(key, all, now_usec(CLOCK_REALTIME), ret);
 }
 
 /* The certificate of the state directory, or a new one where it is none that will do. */
-static int find_certificate(const Api *api, const char *key, const int *sockets, size_t n_sockets,
-                            char **ret) {
+static int find_certificate(const Api *api, const char *key, char **ret) {
         _cleanup_(freep) char *path = NULL, *pem = NULL;
         _cleanup_(strv_freep) char **names = NULL;
         int r;
 
-        r = main_names(api, &names);
+        r = own_names(api, &names);
         if (r >= 0)
                 r = asprintf_safe(&path, "%s/" FILE_TLS_CERTIFICATE, daemon_state_directory());
         if (r < 0)
@@ -155,7 +97,7 @@ static int find_certificate(const Api *api, const char *key, const int *sockets,
                 return 0;
         }
         pem = mfree(pem);
-        r = make_certificate(key, names, sockets, n_sockets, &pem);
+        r = make_certificate(api, key, names, &pem);
         if (r < 0)
                 return log_error_errno(r, "Failed to make a certificate of our key: %m");
         r = write_file_atomic(AT_FDCWD, path, pem, strlen(pem), 0644);
@@ -166,7 +108,7 @@ static int find_certificate(const Api *api, const char *key, const int *sockets,
         return 0;
 }
 
-static int load_own(Api *api, const int *sockets, size_t n_sockets, TlsIdentity **ret) {
+static int load_own(Api *api, TlsIdentity **ret) {
         _cleanup_(erase_and_freep) char *key = NULL, *key_pem = NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_(freep) char *pem = NULL;
@@ -186,7 +128,7 @@ static int load_own(Api *api, const int *sockets, size_t n_sockets, TlsIdentity 
                 r = certificate_key_pin(key, api->tls.pin);
         if (r < 0)
                 return log_error_errno(r, "The credential " CREDENTIAL_TLS_KEY " is not a key: %m");
-        r = find_certificate(api, key, sockets, n_sockets, &pem);
+        r = find_certificate(api, key, &pem);
         if (r < 0)
                 return r;
         r = tls_identity_new(pem, key_pem, ret, &failure);
@@ -204,8 +146,13 @@ int api_tls_load(Api *api, const int *sockets, size_t n_sockets, TlsIdentity **r
 
         api->tls.on = true;
         api->tls.is_own = !api->config.tls_certificate;
+        for (size_t i = 0; i < n_sockets; i++) {
+                r = own_names_of_socket(sockets[i], &api->socket_names);
+                if (r < 0)
+                        return log_error_errno(r, "Failed to look at a listening socket: %m");
+        }
         if (api->tls.is_own)
-                return load_own(api, sockets, n_sockets, ret);
+                return load_own(api, ret);
         r = load_given(&api->config, ret, &failure);
         if (r < 0)
                 return log_struct_errno(LOG_ERR, r, MESSAGE_CERTIFICATE_INVALID, NULL, "%s.",
@@ -222,7 +169,7 @@ static void reload(Api *api) {
         assert(api);
 
         if (api->tls.is_own) {
-                if (load_own(api, NULL, 0, &identity) >= 0)
+                if (load_own(api, &identity) >= 0)
                         server_set_identity(api->server, identity);
                 return;
         }
@@ -235,6 +182,15 @@ static void reload(Api *api) {
         server_set_identity(api->server, identity);
         log_info("New connections are shown the certificate that is in %s now.",
                  api->config.tls_certificate);
+}
+
+void api_tls_look(Api *api) {
+        assert(api);
+
+        if (!api->tls.is_own || api->tls.has_looked)
+                return;
+        api->tls.has_looked = true;
+        reload(api);
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {

@@ -10,6 +10,8 @@
 int api_tls_block_signal(void) _warn_unused_;
 /* Loads the certificate for these listening sockets into *ret, and tells it in api->tls. Logs. */
 int api_tls_load(Api *api, const int *sockets, size_t n_sockets, TlsIdentity **ret) _warn_unused_;
+/* The agent of this machine has told its addresses: looks once whether our own certificate has them. */
+void api_tls_look(Api *api);
 /* Looks after it from now on; the server is there. Logs. */
 int api_tls_watch(Api *api) _warn_unused_;
 

@@ -321,6 +321,7 @@ Api *api_free(Api *api) {
         sd_event_unref(api->event);
         explicit_bzero(api->session_key, sizeof(api->session_key));
         strv_free(api->listen_addresses);
+        strv_free(api->socket_names);
         api_config_done(&api->config);
         free(api);
         return NULL;

@@ -40,6 +40,7 @@ typedef struct Api {
         ApiTls tls;
         uint16_t tls_ports[SERVER_LISTENS_MAX]; /* where it is served */
         size_t n_tls_ports;
+        char **socket_names;     /* what the sockets are bound to, for our own certificate */
         char **listen_addresses; /* where we listen, for people; the first one is never missing */
 } Api;
 

@@ -23,6 +23,7 @@ DECLARE_STRING_TABLE(tls_mode, TlsMode);
 typedef struct ApiTls {
         bool on;                     /* at least one address is served by TLS */
         bool is_own;                 /* by our own, self-signed certificate */
+        bool has_looked;             /* for what the agent of this machine has told */
         char pin[TLS_PIN_TEXT_SIZE]; /* of that one; "" with the administrator's */
 } ApiTls;
 

@@ -14,7 +14,7 @@ import time
 import unittest
 import warnings
 
-from agent_fake import FakeNode
+from agent_fake import FakeAgent, FakeNode
 from client import UNVERIFIED
 from http_case import Client, HttpCase, Raw, wait_until
 from suite import TlsSuite
@@ -59,6 +59,24 @@ class Own(TlsCase):
         names = self.openssl('-ext', 'subjectAltName')
         for name in (f'DNS:{socket.gethostname()}', 'DNS:localhost', 'IP Address:127.0.0.1'):
             self.assertIn(name, names)
+
+    def test_addresses_of_the_machine(self):
+        """Those that its own agent tells; the key, and so the pin, stays."""
+        pin, before = self.suite.pin(), self.shown()
+        token = (self.suite.folder / 'keys' / 'agent-token').read_text().strip()
+        agent = FakeAgent(self.suite, token)
+        self.addCleanup(agent.close)
+        agent.heartbeat(addresses=['192.0.2.77', '2001:db8::77', 'fe80::77', '::1'])
+        wait_until(lambda: self.shown() != before, 30, 'another certificate')
+        names = self.openssl('-ext', 'subjectAltName')
+        for name in ('IP Address:192.0.2.77', 'IP Address:2001:DB8:0:0:0:0:0:77', 'DNS:localhost'):
+            self.assertIn(name, names)
+        self.assertNotIn('FE80', names)
+        self.assertEqual(self.suite.pin(), pin)
+        # It is the same one after a restart, and what comes later waits for the next start or reload.
+        before = self.shown()
+        self.suite.restart('api')
+        self.assertEqual(self.shown(), before)
 
     def test_is_believed_by_its_file(self):
         """A client that has the file needs no pin."""
