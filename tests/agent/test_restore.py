@@ -72,13 +72,13 @@ class Restores(unittest.TestCase):
         """Backs the source up; the run."""
         self.targets = targets or [self.suite.make_target(self.name)]
         self.task = self.suite.make_task([self.source], self.targets, self.name, **options)
-        run = self.suite.backup(self.task, timeout=240)
+        run = self.suite.backup(self.task, timeout=900)
         self.assertEqual(run['state'], 'succeeded', f'{run} {self.suite.logs(run["id"])}')
         return run
 
     def restore(self, run, *paths, state='succeeded', **options):
         """Restores into the destination; the run of the restore."""
-        found = self.suite.restore(run['id'], options.pop('path', self.destination), paths, timeout=240,
+        found = self.suite.restore(run['id'], options.pop('path', self.destination), paths, timeout=900,
                                    **options)
         self.assertEqual(found['state'], state, f'{found} {self.suite.logs(found["id"])}')
         return found

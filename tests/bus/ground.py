@@ -58,7 +58,7 @@ class Ground(Suite):
         """Runs one of the tools of this folder; its output."""
         result = subprocess.run([self.build / 'tests' / 'bus' / name, *map(str, arguments)],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
-                                timeout=60, env=clean_environment(), **more)
+                                timeout=180, env=clean_environment(), **more)
         if check and result.returncode != 0:
             raise Failed(f'{name} {arguments}: {result.stdout}{result.stderr}\n{self.tails()}')
         return result.stdout.strip()
@@ -79,7 +79,7 @@ class Ground(Suite):
         """Runs busctl on the private bus."""
         result = subprocess.run(['busctl', f'--address=unix:path={self.run}/bus', *map(str, arguments)],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                                timeout=30, **more)
+                                timeout=120, **more)
         if check and result.returncode != 0:
             raise Failed(f'busctl {arguments}: {result.stdout}')
         return result.stdout.strip()
@@ -94,7 +94,7 @@ class Ground(Suite):
                            check=check, **more)
 
     @contextlib.contextmanager
-    def watch(self, daemon, seconds=60):
+    def watch(self, daemon, seconds=300):
         """Collects the signals of a private door; gives a list that grows."""
         name = 'scheduler' if daemon is SCHEDULER else 'dispatcher'
         command = [self.build / 'tests' / 'bus' / 'bus-door', self.run / f'{name}.sock', 'watch',
@@ -131,7 +131,7 @@ class Ground(Suite):
 
     def sql(self, statement, *values):
         """Changes a row behind everybody's back."""
-        with contextlib.closing(sqlite3.connect(self.master_state / 'backupx.db', timeout=10)) as database:
+        with contextlib.closing(sqlite3.connect(self.master_state / 'backupx.db', timeout=60)) as database:
             with database:
                 return database.execute(statement, values).fetchall()
 
@@ -139,7 +139,7 @@ class Ground(Suite):
         """The state of a run."""
         return self.store('run', run)['state']
 
-    def wait_state(self, run, *states, timeout=60):
+    def wait_state(self, run, *states, timeout=120):
         """Waits until a run is in one of the states; the run."""
         with_tails = f'run {run} being {" or ".join(states)}'
         try:
@@ -148,7 +148,7 @@ class Ground(Suite):
             raise Failed(f'{error}; it is {self.store("run", run)}\n{self.tails()}') from None
         return self.store('run', run)
 
-    def claim(self, node=1, timeout=60):
+    def claim(self, node=1, timeout=120):
         """Claims what waits for a node, and waits for something to wait."""
         return wait_until(lambda: self.store('claim', node), timeout, f'a command for node {node}')
 
@@ -174,7 +174,7 @@ class Signals:
         self.rest = b''
         self.seen = []
 
-    def wait(self, *expected, timeout=60):
+    def wait(self, *expected, timeout=120):
         """Waits for signals that are like these lines, in any order."""
         end = time.monotonic() + timeout
         while not all(line in self.seen for line in expected):

@@ -65,7 +65,9 @@ class Scheduler(unittest.TestCase):
     def test_catch_up(self):
         """What elapsed while nothing ran is started once, late."""
         self.ground.start(daemons=())
-        task = self.ground.make_task_row(schedule=('0 * * * *', 'UTC', 'yes', now() - 3 * DAY))
+        # The next one is half an hour away, whenever this runs.
+        minute = (now() // 60000000 + 30) % 60
+        task = self.ground.make_task_row(schedule=(f'{minute} * * * *', 'UTC', 'yes', now() - 3 * DAY))
         self.ground.start_daemon('scheduler')
         runs = wait_until(self.runs, 60, 'a run')
         self.assertEqual([(r['task'], r['state']) for r in runs], [(task, 'queued')])

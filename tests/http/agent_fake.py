@@ -14,6 +14,7 @@ import uuid
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 
 from client import ApiError  # noqa: E402 (the path is set above)
+from suite import wait_until  # noqa: E402
 
 CHARSET = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'
 
@@ -57,7 +58,7 @@ def in_background(function, *arguments, **more):
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
 
-    def wait(timeout=70):
+    def wait(timeout=150):
         thread.join(timeout)
         if 'error' in box:
             raise box['error']
@@ -139,7 +140,7 @@ class FakeAgent:
         data = self.claim_answer(wait, holding, capacity)
         return data['commands'] if data else []
 
-    def claim_one(self, wait=10, **more):
+    def claim_one(self, wait=45, **more):
         """The one command that is there."""
         commands = self.claim(wait, **more)
         if len(commands) != 1:
@@ -189,7 +190,7 @@ class FakeNode:
         )['id']
         self.task = suite.make_task(['/etc'], [self.target], f'{self.name}-task', node_id=self.id)
 
-    def command(self, wait=10):
+    def command(self, wait=45):
         """Starts the task and claims its command."""
         run = self.suite.run_task(self.task)
         command = self.agent.claim_one(wait)
@@ -200,6 +201,14 @@ class FakeNode:
     def close(self):
         """Ends what is open."""
         self.agent.close()
+
+
+def wait_for_waiting(suite, number=1):
+    """Waits until so many claims wait at the API."""
+    line = f'backupx_waiting_agents {number}\n'.encode()
+    wait_until(
+        lambda: line in suite.client.raw('GET', '/metrics')[2], what=f'{number} waiting claims', interval=0.05
+    )
 
 
 def quote(key):

@@ -31,7 +31,7 @@ def tearDownModule():
 def add_capability(command, target, prefix, verbs, attempt=0):
     """What the dispatcher does for a job: the agent of a test cannot open its secrets."""
     token = 'bxr_' + secrets.token_urlsafe(32)
-    with sqlite3.connect(SUITE.master_state / 'backupx.db', timeout=10) as database:
+    with sqlite3.connect(SUITE.master_state / 'backupx.db', timeout=60) as database:
         database.execute(
             'INSERT INTO relay_caps (hash, command_id, attempt, target_id, prefix, verbs, created)'
             ' VALUES (?, ?, ?, ?, ?, ?, ?)',

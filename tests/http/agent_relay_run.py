@@ -52,7 +52,7 @@ class Runs(unittest.TestCase):
         for _ in range(3):
             time.sleep(0.3)
             SUITE.restart('api', kill=True)
-        ended = SUITE.wait_run(run, timeout=120)
+        ended = SUITE.wait_run(run)
         self.assertEqual((ended['state'], ended['error']), ('succeeded', None))
         # One archive, whole, and nothing that was left on the way.
         folder = SUITE.master_state / 'relay' / str(target)

@@ -113,7 +113,7 @@ class HttpCase(unittest.TestCase):
 class Raw:
     """A connection, byte by byte."""
 
-    def __init__(self, suite, timeout=20):
+    def __init__(self, suite, timeout=60):
         self.socket = socket.create_connection(('127.0.0.1', suite.port), timeout)
         if suite.tls:
             self.socket = UNVERIFIED.wrap_socket(self.socket)

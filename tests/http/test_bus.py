@@ -33,7 +33,7 @@ class Bus(HttpCase):
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=30,
+            timeout=120,
         )
         self.assertEqual(result.returncode, 0, result.stdout)
         return result.stdout.strip()
@@ -59,7 +59,7 @@ class Bus(HttpCase):
         self.assertRegex(self.property('Version'), r's "\d+\.\d+')
         self.assertEqual(self.property('WaitingAgents'), 'u 0')
         before = self.property('OpenStreams')
-        connection = http.client.HTTPConnection('127.0.0.1', self.suite.port, timeout=20)
+        connection = http.client.HTTPConnection('127.0.0.1', self.suite.port, timeout=60)
         connection.request(
             'GET', '/api/v1/events', headers={'Authorization': f'Bearer {self.admin.token}'}
         )

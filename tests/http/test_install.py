@@ -112,7 +112,7 @@ class Install(HttpCase):
             try:
                 self.suite.wait_online(item['node']['id'])
                 environment = self.suite.agent_environment(**own)
-                command = [self.suite.program('agent'), 'wait-online', '--timeout', '10s']
+                command = [self.suite.program('agent'), 'wait-online', '--timeout', '100s']
                 shown = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
                 self.assertEqual(shown.stdout, f'{item["node"]["name"]} is online\n')
             finally:
@@ -169,7 +169,7 @@ class Install(HttpCase):
 
     def test_expired(self):
         item = self.make()
-        with sqlite3.connect(self.suite.master_state / 'backupx.db', timeout=20) as db:
+        with sqlite3.connect(self.suite.master_state / 'backupx.db', timeout=60) as db:
             db.execute('UPDATE install_links SET expires = 1700000000000000 WHERE used = 0 AND node_id = ?',
                        (item['node']['id'],))
         db.close()

@@ -119,7 +119,7 @@ class Exposition(MetricsCase):
         waited = self.value('run_queue_wait_seconds_count')
         self.admin.post(f'tasks/{task}/run')
         wait_until(lambda: self.value('agent_command_queue_depth', of_node) == 1)
-        command = agent.claim_one(20)
+        command = agent.claim_one(45)
         agent.accept(command)
         self.assertEqual(self.value('agent_command_queue_depth', of_node), 0)
         self.assertEqual(self.value('agent_command_running', of_node), 1)
@@ -131,7 +131,7 @@ class Exposition(MetricsCase):
         self.assertIn('state="failed"', next(k for k in self.values('task_last_state') if of_task in k))
         self.assertEqual(self.value('agent_command_timeout_total', of_node), 0)
         # The row goes, as clean-up deletes it; the total stays.
-        with sqlite3.connect(self.suite.master_state / 'backupx.db', timeout=10) as database:
+        with sqlite3.connect(self.suite.master_state / 'backupx.db', timeout=60) as database:
             database.execute('DELETE FROM commands')
             database.execute('DELETE FROM runs')
         self.assertEqual(self.values('runs_ended_total')[failed], before + 1)
@@ -264,14 +264,14 @@ class Prometheus(MetricsCase):
         failed = ('BackupXRunFailed', task['name'])
         self.assertNotIn(failed, self.firing())
         self.admin.post(f'tasks/{task["id"]}/run')
-        command = agent.claim_one(20)
+        command = agent.claim_one(45)
         agent.accept(command)
         agent.result(command, 'failed')
         wait_until(lambda: failed in self.firing(), 60, 'the alert')
         self.assertIn('is failed', self.firing()[failed]['summary'])
         # It goes with the next run that ends well.
         self.admin.post(f'tasks/{task["id"]}/run')
-        command = agent.claim_one(20)
+        command = agent.claim_one(45)
         agent.accept(command)
         agent.result(command, 'cancelled')
         wait_until(lambda: failed not in self.firing(), 60, 'the end of the alert')

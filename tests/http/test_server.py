@@ -14,7 +14,11 @@ import threading
 import time
 import unittest
 
+from agent_fake import wait_for_waiting
 from http_case import Client, HttpCase, Raw, free_port, wait_until
+
+# Seconds for which the server waits, when it stops, for the first request of a connection; some less than it does.
+FIRST_REQUEST = 0.18
 
 
 class Answers(HttpCase):
@@ -138,7 +142,7 @@ class Broken(HttpCase):
 
     def alive(self):
         """The daemon serves on, in the same process."""
-        self.assertEqual(Client(self.server, timeout=40).call('GET', '/health'), {'status': 'ok'})
+        self.assertEqual(Client(self.server, timeout=90).call('GET', '/health'), {'status': 'ok'})
         self.assertIsNone(self.suite.processes['api'].process.poll())
 
     def test_malformed(self):
@@ -243,13 +247,13 @@ class Broken(HttpCase):
     def test_slow_clients_are_closed(self):
         """One byte now and then does not hold a connection."""
         start = time.monotonic()
-        with Raw(self.suite, timeout=40) as head, Raw(self.suite, timeout=40) as body:
+        with Raw(self.suite, timeout=90) as head, Raw(self.suite, timeout=90) as body:
             head.send(b'GET /health HTTP/1.1\r\nHost: ')
             body.send(b'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n')
 
             def drip(raw):
                 try:
-                    while time.monotonic() - start < 35:
+                    while time.monotonic() - start < 90:
                         raw.send(b'x')
                         time.sleep(0.2)
                 except OSError:
@@ -260,7 +264,7 @@ class Broken(HttpCase):
                 thread.start()
             for thread in threads:
                 thread.join()
-            self.assertLess(time.monotonic() - start, 30)
+            self.assertLess(time.monotonic() - start, 60)
         self.alive()
 
     def test_idle_connections_make_room(self):
@@ -288,7 +292,7 @@ class Streams(HttpCase):
 
     def open(self, token=None):
         """(connection, response) of a stream."""
-        connection = http.client.HTTPConnection('127.0.0.1', self.suite.port, timeout=25)
+        connection = http.client.HTTPConnection('127.0.0.1', self.suite.port, timeout=60)
         connection.request(
             'GET', '/api/v1/events', headers={'Authorization': f'Bearer {token or self.admin.token}'}
         )
@@ -344,7 +348,7 @@ class Streams(HttpCase):
         start = time.monotonic()
         while self.event(response):
             pass
-        self.assertLess(time.monotonic() - start, 12)
+        self.assertLess(time.monotonic() - start, 60)
         self.refused(401, 'AUTH_REQUIRED', 'GET', 'events', client=Client(self.server))
 
     def test_limits(self):
@@ -431,13 +435,13 @@ class Activated(HttpCase):
             finally:
                 process.terminate()
                 self.assertIn(b'Serving on', process.stderr.read())
-            self.assertEqual(process.wait(30), 0)
+            self.assertEqual(process.wait(60), 0)
 
     def test_two_addresses(self):
         ports = free_port(), free_port()
         with self.daemon([f'127.0.0.1:{port}' for port in ports]):
             for port in ports * 3:
-                client = Client(f'http://127.0.0.1:{port}', timeout=20)
+                client = Client(f'http://127.0.0.1:{port}', timeout=60)
                 self.assertEqual(client.call('GET', '/health'), {'status': 'ok'})
 
     @unittest.skipUnless(own_address(), 'this machine has no address but the loopback')
@@ -450,7 +454,7 @@ class Activated(HttpCase):
             with contextlib.ExitStack() as stack:
 
                 def connect(where):
-                    raw = stack.enter_context(socket.create_connection((where, port), 20))
+                    raw = stack.enter_context(socket.create_connection((where, port), 60))
                     try:
                         raw.sendall(request)
                         return raw.recv(12) == b'HTTP/1.1 200'
@@ -468,7 +472,7 @@ class Stop(HttpCase):
     """The end of the daemon."""
 
     def test_streams_and_waiting_requests_end(self):
-        connection = http.client.HTTPConnection('127.0.0.1', self.suite.port, timeout=20)
+        connection = http.client.HTTPConnection('127.0.0.1', self.suite.port, timeout=60)
         connection.request(
             'GET', '/api/v1/events', headers={'Authorization': f'Bearer {self.admin.token}'}
         )
@@ -487,13 +491,13 @@ class Stop(HttpCase):
             )
         )
         thread.start()
-        time.sleep(0.5)
+        wait_for_waiting(self.suite)
         process = self.suite.processes['api'].process
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(30), 0)
-        self.assertLess(time.monotonic() - start, 20)
-        thread.join(30)
+        self.assertEqual(process.wait(60), 0)
+        self.assertLess(time.monotonic() - start, 40)
+        thread.join(60)
         self.assertIn(answers[0][0], (204, 503))
         self.assertIn(b'hello', response.read())
         connection.close()
@@ -503,14 +507,23 @@ class Stop(HttpCase):
     def test_accepted_just_before(self):
         """A connection that was accepted has its first request answered, also when the daemon is told to stop
         between the two; one that says nothing keeps it up for a moment only."""
+        for _ in range(20):
+            if self.stop_between():
+                return
+        self.fail('this machine gave us never the moment that the server gives')
+
+    def stop_between(self):
+        """Stops the server between connections and their first requests; False where we were too slow with the
+        latter, which proves nothing."""
         with contextlib.ExitStack() as stack:
             opened = [
-                stack.enter_context(socket.create_connection(('127.0.0.1', self.suite.port), 20))
+                stack.enter_context(socket.create_connection(('127.0.0.1', self.suite.port), 60))
                 for _ in range(4)
             ]
             # Connections are accepted in their order: an answer to a later one says that these were.
             self.assertEqual(self.admin.raw('GET', '/health')[0], 200)
             process = self.suite.processes['api'].process
+            told = time.monotonic()
             process.send_signal(signal.SIGTERM)
 
             def is_closed():
@@ -518,15 +531,19 @@ class Stop(HttpCase):
                     return s.connect_ex(('127.0.0.1', self.suite.port)) != 0
 
             wait_until(is_closed, interval=0.001, what='the end of listening')
-            for connection in opened[:3]:
-                connection.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')
-            for connection in opened[:3]:
+            with contextlib.suppress(ConnectionError):
+                for connection in opened[:3]:
+                    connection.sendall(b'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')
+            in_time = time.monotonic() - told < FIRST_REQUEST
+            for connection in opened[:3] if in_time else ():
                 answer = b''.join(iter(lambda: connection.recv(65536), b''))
                 self.assertIn(b' 200 OK', answer.split(b'\r\n')[0])
                 self.assertIn(b'connection: close', answer.lower())
-            self.assertEqual(process.wait(5), 0)
-            self.assertEqual(opened[3].recv(1), b'')
+            self.assertEqual(process.wait(60), 0)
+            if in_time:
+                self.assertEqual(opened[3].recv(1), b'')
         self.suite.restart('api')
+        return in_time
 
     def test_killed_and_back(self):
         user, client = self.member('operator')

@@ -290,7 +290,7 @@ class Runs(HttpCase):
             400, 'FIELD_UNKNOWN', 'POST', f'tasks/{task["id"]}/run', {'force': True}, field='force'
         )
         self.admin.post(f'runs/{run}/cancel')
-        self.suite.wait_run(run, timeout=40)
+        self.suite.wait_run(run)
         self.assertEqual(self.admin.get(f'runs/{run}')['state'], 'cancelled')
         self.refused(409, 'RUN_ENDED', 'POST', f'runs/{run}/cancel', {})
         self.admin.post(f'tasks/{task["id"]}/run')

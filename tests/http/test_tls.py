@@ -135,7 +135,7 @@ class Wire(TlsCase):
 
     def alive(self):
         """The daemon serves on, in the same process."""
-        self.assertEqual(Client(self.server, timeout=40).call('GET', '/health'), {'status': 'ok'})
+        self.assertEqual(Client(self.server, timeout=90).call('GET', '/health'), {'status': 'ok'})
         self.assertIsNone(self.suite.processes['api'].process.poll())
 
     def test_http_is_told(self):
@@ -190,17 +190,17 @@ class Wire(TlsCase):
 
     def test_silent_clients_are_closed(self):
         """Before the first byte, in the handshake, and in the request."""
-        silent, half, request = self.plain(), self.plain(), Raw(self.suite, timeout=40)
+        silent, half, request = self.plain(), self.plain(), Raw(self.suite, timeout=90)
         half.sendall(b'\x16\x03\x01\x02\x00\x01\x00')
         request.send(b'GET /hea')
         start = time.monotonic()
         for connection in (silent, half, request.socket):
-            connection.settimeout(30)
+            connection.settimeout(90)
             with contextlib.suppress(OSError):
                 while connection.recv(100):  # TLS says goodbye
                     pass
         request.socket.close()
-        self.assertLess(time.monotonic() - start, 25)
+        self.assertLess(time.monotonic() - start, 60)
         self.alive()
 
     def test_several_requests_in_one_record(self):
@@ -245,7 +245,7 @@ class Wire(TlsCase):
             input='R\n',
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         self.assertIn('RENEGOTIATING', client.stdout + client.stderr)
@@ -283,13 +283,13 @@ class Waiting(TlsCase):
             + f'Content-Length: {len(body)}\r\n\r\n'.encode()
             + body
         )
-        wait_until(lambda: b'backupx_waiting_agents 1\n' in self.admin.raw('GET', '/metrics')[2], 20)
+        wait_until(lambda: b'backupx_waiting_agents 1\n' in self.admin.raw('GET', '/metrics')[2])
         return raw
 
     def deliver(self, run):
         """A claim gets the first attempt of the run."""
         agent = self.node.agent
-        command = agent.claim_one(20)
+        command = agent.claim_one(45)
         self.assertEqual((command['spec']['run'], command['attempt']), (run, 1))
         agent.accept(command)
         agent.result(command)
@@ -299,7 +299,7 @@ class Waiting(TlsCase):
             self.suite.run_task(self.node.task)
             start = time.monotonic()
             self.assertEqual(raw.status(), 200)
-            self.assertLess(time.monotonic() - start, 5)
+            self.assertLess(time.monotonic() - start, 40)
 
     def test_client_that_says_goodbye(self):
         """Its last bytes (close_notify) are no sign of life."""
@@ -421,7 +421,7 @@ class Given(TlsCase):
         hello = outgoing.read()
         connection.sendall(hello[:50])
         connections = b'backupx_connections %d\n'
-        wait_until(lambda: connections % 2 in self.admin.raw('GET', '/metrics')[2], 20)
+        wait_until(lambda: connections % 2 in self.admin.raw('GET', '/metrics')[2])
         for name in ('third', 'fourth'):
             last = self.shown()
             self.install(*self.make(name, self.suite.folder))
