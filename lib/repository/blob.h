@@ -1,0 +1,34 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Reading blobs. A blob is right when it was sealed with our key and its content has the digest it is called
+ * by; nothing else comes out. Where a blob lies in several packs, one that is damaged or gone is made up for
+ * by another. */
+
+#include "repository/repository.h"
+
+/* Opens single blobs; used by one thread at a time. */
+typedef struct BlobDecoder BlobDecoder;
+
+int blob_decoder_new(const CipherKey *key, BlobDecoder **ret) _warn_unused_;
+BlobDecoder *blob_decoder_free(BlobDecoder *d);
+/* sealed: b->length bytes, decrypted in place. out: pack_blob_plain_length() bytes. -EBADMSG. */
+int blob_decode(BlobDecoder *d, const PackBlob *b, uint8_t *sealed, void *out) _warn_unused_;
+/* The same where the content is only checked, piece by piece: it may be larger than memory. */
+int blob_verify(BlobDecoder *d, const PackBlob *b, uint8_t *sealed) _warn_unused_;
+
+DEFINE_CLEANUP(BlobDecoder *, blob_decoder_free);
+
+/* Reads blobs from packs, some more of the pack than was asked for: what is wanted next mostly lies behind.
+ * Used by one thread at a time. */
+typedef struct BlobReader BlobReader;
+
+/* Both outlive it; the index may grow between two calls. */
+int blob_reader_new(Repository *r, const RepoIndex *x, BlobReader **ret) _warn_unused_;
+BlobReader *blob_reader_free(BlobReader *b);
+/* Replaces *ret by the content. -ENOENT with BLOB_MISSING: not in the index; -EBADMSG with
+ * REPOSITORY_DAMAGED: no place has it; others: of the storage. */
+int blob_reader_get(BlobReader *b, BlobType type, const Id *id, Buffer *ret, Failure *reterr_failure)
+                _warn_unused_;
+
+DEFINE_CLEANUP(BlobReader *, blob_reader_free);

@@ -1,0 +1,35 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A lock that this process holds in a repository. The caller refreshes it every REPO_LOCK_REFRESH_SEC, and
+ * stops writing when it could not for REPO_LOCK_GIVE_UP_SEC. Nobody's lock but its own is ever removed. */
+
+#include "repository/lock.h"
+#include "repository/repository.h"
+
+typedef struct RepoLockHeld RepoLockHeld;
+
+typedef struct RepoLockArgs {
+        bool exclusive;
+        const char *hostname;      /* NULL: this machine's. Has a suffix where our pid means nothing */
+        const char *username;      /* NULL: none */
+        usec_t delay;              /* how long a new file may stay out of the storage's listings */
+        const atomic_bool *cancel; /* ends the wait; may be NULL */
+} RepoLockArgs;
+
+/* Writes a lock, waits, and looks for others again. -EBUSY with REPOSITORY_LOCKED: who holds it and since
+ * when; then ours is gone again. */
+int repo_lock_take(Repository *r, const RepoLockArgs *args, RepoLockHeld **ret, Failure *reterr_failure)
+                _warn_unused_;
+/* Writes it anew, and removes the one before. Where that fails the old one stays. */
+int repo_lock_refresh(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
+/* Whether it is still listed: -ESTALE with LOCK_LOST. */
+int repo_lock_check(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
+/* Seconds since the last refresh, by a clock that does not jump. */
+uint64_t repo_lock_age(const RepoLockHeld *l);
+/* Removes it. */
+int repo_lock_release(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
+/* Releases what was not released, as far as that works. */
+RepoLockHeld *repo_lock_free(RepoLockHeld *l);
+
+DEFINE_CLEANUP(RepoLockHeld *, repo_lock_free);

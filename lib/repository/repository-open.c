@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "crypto/random.h"
+#include "repository/key.h"
+#include "repository/repository-internal.h"
+
+/* Key files that are tried, as restic does. */
+#define KEYS_MAX 20
+
+Repository *repository_free(Repository *r) {
+        if (!r)
+                return NULL;
+        free(r->prefix);
+        repo_cache_free(r->cache);
+        cipher_free(r->cipher);
+        compressor_free(r->compressor);
+        (void) pthread_mutex_destroy(&r->lock);
+        explicit_bzero(&r->key, sizeof(r->key));
+        return mfree(r);
+}
+
+/* --- Keys -------------------------------------------------------------------------------------------- */
+
+typedef struct KeySearch {
+        const RepositoryArgs *args;
+        CipherKey *ret;
+        unsigned tried, unusable;
+        Failure *failure; /* of the first that is unusable */
+} KeySearch;
+
+/* Positive: found. A key file that cannot be used is passed over: anybody who can write to the storage can
+ * put one there. */
+static int try_key(void *userdata, const Id *id, uint64_t size) {
+        _cleanup_(repo_key_file_done) RepoKeyFile k = REPO_KEY_FILE_NULL;
+        KeySearch *search = ASSERT_PTR(userdata);
+        _cleanup_(freep) uint8_t *data = NULL;
+        _cleanup_(freep) char *key = NULL;
+        size_t n;
+        Id is;
+        int r;
+
+        if (search->tried++ == KEYS_MAX)
+                return -EKEYREJECTED;
+        r = repository_path_at(search->args->prefix, REPO_FILE_KEY, id, &key);
+        if (r < 0)
+                return r;
+        r = repository_read_object(search->args->storage, key, size, REPO_KEY_FILE_MAX, &data, &n,
+                                   search->failure);
+        if (r < 0)
+                return r == -EFBIG ? 0 : r;
+        r = id_of(data, n, &is);
+        if (r >= 0 && !id_equal(&is, id))
+                r = -EBADMSG;
+        if (r >= 0)
+                r = repo_key_file_parse(data, n, &k, search->failure);
+        if (r >= 0)
+                r = repo_key_open(&k, search->args->password, search->ret);
+        if (r == -EBADMSG)
+                search->unusable++;
+        if (r == -EBADMSG || r == -EKEYREJECTED)
+                return 0;
+        return r < 0 ? r : 1;
+}
+
+static int find_key(const RepositoryArgs *args, CipherKey *ret, Failure *f) {
+        _cleanup_failure_ Failure unusable = FAILURE_NULL;
+        KeySearch search = { .args = args, .ret = ret, .failure = &unusable };
+        int r;
+
+        assert(args);
+
+        r = repository_list_at(args->storage, args->prefix, REPO_FILE_KEY, try_key, &search, f);
+        if (r > 0)
+                return 0;
+        if (r < 0 && r != -EKEYREJECTED)
+                return failure_set(f, r, "REPOSITORY_KEY_INVALID",
+                                   "The keys of the repository on %s cannot be read: %s",
+                                   storage_name(args->storage), failure_message(&unusable, r));
+        return failure_set(f, -EKEYREJECTED, "REPOSITORY_PASSWORD",
+                           "None of the %u keys of the repository on %s takes the password%s%s",
+                           search.tried,
+                           storage_name(args->storage), search.unusable > 0 ? "; " : "",
+                           search.unusable > 0 ? failure_message(&unusable, -EBADMSG) : "");
+}
+
+static int write_key(const RepositoryArgs *args, const RepositoryNew *n, const CipherKey *key, Failure *f) {
+        _cleanup_(repo_key_file_done) RepoKeyFile k = REPO_KEY_FILE_NULL;
+        _cleanup_(freep) char *json = NULL, *path = NULL;
+        ScryptCost cost = REPO_KEY_COST;
+        size_t size;
+        Id id;
+        int r;
+
+        r = repo_key_seal(key, args->password, &cost, &k);
+        if (r < 0)
+                return r;
+        k.created = moment_now();
+        r = free_and_strdup(&k.hostname, n->hostname);
+        if (r >= 0)
+                r = free_and_strdup(&k.username, n->username);
+        if (r >= 0)
+                r = repo_key_file_format(&k, &json, &size);
+        if (r >= 0)
+                r = id_of(json, size, &id);
+        if (r >= 0)
+                r = repository_path_at(args->prefix, REPO_FILE_KEY, &id, &path);
+        return r < 0 ? r : repository_write_object(args->storage, path, json, size, &id, f);
+}
+
+/* --- Making one -------------------------------------------------------------------------------------- */
+
+static int write_config(const RepositoryArgs *args, const RepositoryNew *n, const CipherKey *key,
+                        Failure *f) {
+        RepoConfig config = { .version = REPO_VERSION_MAX, .chunker = n->chunker };
+        _cleanup_(cipher_freep) Cipher *cipher = NULL;
+        _cleanup_(freep) char *json = NULL, *path = NULL;
+        _cleanup_(freep) uint8_t *sealed = NULL;
+        size_t size, sealed_size;
+        Id digest;
+        int r;
+
+        config.chunker_polynomial = n->chunker_polynomial;
+        r = random_bytes(&config.id, sizeof(config.id));
+        if (r >= 0)
+                r = repo_config_format(&config, &json, &size);
+        if (r >= 0)
+                r = cipher_new(key, &cipher);
+        if (r >= 0)
+                r = repo_file_seal(cipher, /* compressor= */ NULL, json, size, &sealed, &sealed_size);
+        if (r >= 0)
+                r = id_of(sealed, sealed_size, &digest);
+        if (r >= 0)
+                r = repository_path_at(args->prefix, REPO_FILE_CONFIG, NULL, &path);
+        return r < 0 ? r : repository_write_object(args->storage, path, sealed, sealed_size, &digest, f);
+}
+
+/* A key that is there. */
+static int found(void *userdata, const Id *id, uint64_t size) {
+        return 1;
+}
+
+int repository_init(const RepositoryArgs *args, const RepositoryNew *n, Failure *reterr_failure) {
+        _cleanup_(freep) char *path = NULL;
+        CipherKey key = {};
+        CLEANUP_ERASE(key);
+        uint64_t size;
+        int r;
+
+        assert(args && args->storage && args->password);
+        assert(n);
+
+        r = repository_path_at(args->prefix, REPO_FILE_CONFIG, NULL, &path);
+        if (r < 0)
+                return r;
+        r = storage_stat(args->storage, path, &size, NULL);
+        if (r == -ENOENT)
+                r = repository_list_at(args->storage, args->prefix, REPO_FILE_KEY, found, NULL,
+                                       reterr_failure);
+        else if (r >= 0)
+                r = 1;
+        if (r > 0)
+                return failure_set(reterr_failure, -EEXIST, "REPOSITORY_EXISTS",
+                                   "There is a repository on %s already, under '%s'",
+                                   storage_name(args->storage), strempty(args->prefix));
+        if (r < 0)
+                return failure_set(reterr_failure, r, "STORAGE", "%s cannot be looked at: %s",
+                                   storage_name(args->storage), strerror(-r));
+        r = repo_key_generate(&key);
+        if (r >= 0)
+                r = write_key(args, n, &key, reterr_failure);
+        return r < 0 ? r : write_config(args, n, &key, reterr_failure);
+}
+
+/* --- Opening ----------------------------------------------------------------------------------------- */
+
+static int read_config(Repository *r, Failure *f) {
+        _cleanup_(repo_file_done) RepoFile file = REPO_FILE_NULL;
+        _cleanup_(freep) char *json = NULL;
+        size_t n;
+        int k;
+
+        k = repository_get(r, REPO_FILE_CONFIG, NULL, UINT64_MAX, &file, f);
+        if (k >= 0)
+                k = repo_file_read_all(&file, REPO_CONFIG_SIZE_MAX, &json, &n);
+        return k < 0 ? k : repo_config_parse(json, n, &r->config, f);
+}
+
+static int check_there(const RepositoryArgs *args, Failure *f) {
+        _cleanup_(freep) char *path = NULL;
+        uint64_t size;
+        int r;
+
+        r = repository_path_at(args->prefix, REPO_FILE_CONFIG, NULL, &path);
+        if (r < 0)
+                return r;
+        r = storage_stat(args->storage, path, &size, NULL);
+        if (r == -ENOENT)
+                return failure_set(f, r, "REPOSITORY_MISSING",
+                                   "There is no repository on %s under '%s': it has no file 'config'",
+                                   storage_name(args->storage), strempty(args->prefix));
+        return r < 0 ? storage_stat(args->storage, path, &size, f) : 0;
+}
+
+int repository_open(const RepositoryArgs *args, Repository **ret, Failure *reterr_failure) {
+        _cleanup_(repository_freep) Repository *r = NULL;
+        int k;
+
+        assert(args && args->storage && args->password);
+        assert(ret);
+
+        k = check_there(args, reterr_failure);
+        if (k < 0)
+                return k;
+        r = new0(Repository, 1);
+        if (!r)
+                return -ENOMEM;
+        (void) pthread_mutex_init(&r->lock, NULL);
+        r->storage = args->storage;
+        k = free_and_strdup(&r->prefix, strempty(args->prefix));
+        if (k >= 0)
+                k = find_key(args, &r->key, reterr_failure);
+        if (k >= 0)
+                k = cipher_new(&r->key, &r->cipher);
+        if (k >= 0)
+                k = read_config(r, reterr_failure);
+        if (k >= 0 && r->config.version > 1)
+                k = compressor_new(REPO_FILE_LEVEL, &r->compressor);
+        if (k >= 0 && args->cache)
+                k = repo_cache_new(args->cache, &r->config.id, &r->cache);
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(r);
+        return 0;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "repository/blob.h"
+#include "repository/lock-held.h"
+#include "repository/polynomial.h"
+#include "tests/test.h"
+#include "wire/json.h"
+
+/* A repository in a folder of its own. */
+typedef struct Ground {
+        char folder[40];
+        Storage *storage;
+        RepositoryArgs args;
+} Ground;
+
+static void ground_init(Ground *g) {
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+        _cleanup_json_ json_t *config = NULL;
+        _cleanup_(freep) char *store = NULL;
+        RepositoryNew n = { .chunker = CHUNKER_GEAR, .hostname = "web-1" };
+        StorageConfig c = { .id = 1, .type = "local" };
+
+        *g = (Ground){ .folder = "/tmp/backupx-repository-XXXXXX" };
+        CHECK(mkdtemp(g->folder));
+        CHECK_OK(asprintf_safe(&store, "%s/store", g->folder));
+        CHECK_OK(mkdir_p(store, 0700));
+        config = json_pack("{s:s}", "path", store);
+        c.config = config;
+        if (storage_open(&c, &g->storage, &f) < 0)
+                TEST_FAIL("%s", failure_message(&f, 0));
+        g->args = (RepositoryArgs){ .storage = g->storage, .prefix = "node/", .password = "word" };
+        CHECK_OK(polynomial_random(&n.chunker_polynomial));
+        if (repository_init(&g->args, &n, &f) < 0)
+                TEST_FAIL("%s", failure_message(&f, 0));
+        CHECK_INT(repository_init(&g->args, &n, &f), -EEXIST);
+        CHECK_STR(f.code, "REPOSITORY_EXISTS");
+}
+
+static void ground_done(Ground *g) {
+        _cleanup_(freep) char *command = NULL;
+
+        storage_free(g->storage);
+        CHECK_OK(asprintf_safe(&command, "rm -r %s", g->folder));
+        CHECK_INT(system(command), 0);
+}
+
+static Repository *opened(const Ground *g) {
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+        Repository *r;
+
+        if (repository_open(&g->args, &r, &f) < 0)
+                TEST_FAIL("%s", failure_message(&f, 0));
+        return r;
+}
+
+static void test_open(void) {
+        _cleanup_(repository_freep) Repository *r = NULL, *none = NULL;
+        _cleanup_failure_ Failure f = FAILURE_NULL, missing = FAILURE_NULL;
+        RepositoryArgs args;
+        Ground g;
+
+        ground_init(&g);
+        r = opened(&g);
+        CHECK_INT(repository_config(r)->version, 2);
+        CHECK_INT(repository_config(r)->chunker, CHUNKER_GEAR);
+        args = g.args;
+        args.password = "wrong";
+        CHECK_INT(repository_open(&args, &none, &f), -EKEYREJECTED);
+        CHECK_STR(f.code, "REPOSITORY_PASSWORD");
+        args.prefix = "other/";
+        CHECK_INT(repository_open(&args, &none, &missing), -ENOENT);
+        CHECK_STR(missing.code, "REPOSITORY_MISSING");
+        ground_done(&g);
+}
+
+static int count(void *userdata, const Id *id, Snapshot *s) {
+        unsigned *n = userdata;
+
+        (*n)++;
+        return 0;
+}
+
+static void put_snapshot(Repository *r, int64_t sec, Id *ret) {
+        Snapshot s = { .time = { .sec = sec } };
+        _cleanup_(freep) char *json = NULL;
+        size_t n;
+
+        CHECK_OK(snapshot_format(&s, &json, &n));
+        CHECK_OK(repository_put(r, REPO_FILE_SNAPSHOT, json, n, ret, NULL));
+}
+
+static void test_snapshots(void) {
+        _cleanup_(snapshot_done) Snapshot s = SNAPSHOT_NULL;
+        _cleanup_(repository_freep) Repository *r = NULL;
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+        _cleanup_(freep) char *cache = NULL;
+        char hex[ID_HEX_SIZE];
+        Id newer, older, found;
+        unsigned n = 0;
+        Ground g;
+
+        ground_init(&g);
+        CHECK_OK(asprintf_safe(&cache, "%s/cache", g.folder));
+        g.args.cache = cache;
+        r = opened(&g);
+        put_snapshot(r, 2000, &newer);
+        put_snapshot(r, 1000, &older);
+        CHECK_OK(repository_list_snapshots(r, count, &n, &f));
+        CHECK_INT(n, 2);
+        CHECK_OK(repository_find_snapshot(r, "latest", &found, &s, &f));
+        CHECK(id_equal(&found, &newer));
+        snapshot_done(&s);
+        id_to_hex(&older, hex)[8] = 0;
+        CHECK_OK(repository_find_snapshot(r, hex, &found, &s, &f));
+        CHECK(id_equal(&found, &older));
+        CHECK_INT(repository_find_snapshot(r, "", &found, &s, &f), -ENOENT);
+        CHECK_STR(f.code, "SNAPSHOT_MISSING");
+        CHECK_OK(repository_remove(r, REPO_FILE_SNAPSHOT, &older, &f));
+        CHECK_INT(repository_get_snapshot(r, &older, &s, NULL), -ENOENT);
+        ground_done(&g);
+}
+
+/* A copy on this machine that is damaged, or gone, is read from the storage again; one in the storage that
+ * is damaged is an error. */
+static void test_damage(void) {
+        _cleanup_(snapshot_done) Snapshot a = SNAPSHOT_NULL, b = SNAPSHOT_NULL;
+        _cleanup_(repository_freep) Repository *r = NULL;
+        _cleanup_(freep) char *cache = NULL, *path = NULL, *key = NULL, *stored = NULL;
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+        char hex[ID_HEX_SIZE], repo[ID_HEX_SIZE];
+        Ground g;
+        Id id;
+
+        ground_init(&g);
+        CHECK_OK(asprintf_safe(&cache, "%s/cache", g.folder));
+        g.args.cache = cache;
+        r = opened(&g);
+        put_snapshot(r, 1000, &id);
+        CHECK_OK(asprintf_safe(&path, "%s/%s/snapshots/%"
+                                      "s",
+                               cache, id_to_hex(&repository_config(r)->id, repo),
+                               id_to_hex(&id, hex)));
+        CHECK_INT(access(path, R_OK), 0);
+        CHECK_OK(write_file_atomic(AT_FDCWD, path, "x", 1, 0600));
+        CHECK_OK(repository_get_snapshot(r, &id, &a, &f));
+        CHECK_INT(unlink(path), 0);
+        CHECK_OK(repository_path(r, REPO_FILE_SNAPSHOT, &id, &key));
+        CHECK_OK(asprintf_safe(&stored, "%s/store/%s", g.folder, key));
+        CHECK_OK(write_file_atomic(AT_FDCWD, stored, "x", 1, 0600));
+        CHECK_INT(repository_get_snapshot(r, &id, &b, &f), -EBADMSG);
+        CHECK_STR(f.code, "REPOSITORY_DAMAGED");
+        CHECK(strstr(f.message, "snapshot "));
+        ground_done(&g);
+}
+
+static void test_locks(void) {
+        _cleanup_(repo_lock_freep) RepoLockHeld *a = NULL, *b = NULL, *alone = NULL;
+        RepoLockArgs shared = {}, exclusive = { .exclusive = true, .hostname = "db-1" };
+        _cleanup_failure_ Failure busy = FAILURE_NULL, busy_again = FAILURE_NULL, lost = FAILURE_NULL;
+        _cleanup_(repository_freep) Repository *r = NULL;
+        _cleanup_(freep) char *command = NULL;
+        Ground g;
+
+        ground_init(&g);
+        r = opened(&g);
+        CHECK_OK(repo_lock_take(r, &shared, &a, NULL));
+        CHECK_OK(repo_lock_take(r, &shared, &b, NULL));
+        CHECK_INT(repo_lock_take(r, &exclusive, &alone, &busy), -EBUSY);
+        CHECK_STR(busy.code, "REPOSITORY_LOCKED");
+        CHECK_OK(repo_lock_refresh(a, NULL));
+        CHECK_OK(repo_lock_check(a, NULL));
+        CHECK_OK(repo_lock_release(a, NULL));
+        CHECK_OK(repo_lock_release(b, NULL));
+        CHECK_OK(repo_lock_take(r, &exclusive, &alone, NULL));
+        a = repo_lock_free(a);
+        CHECK_INT(repo_lock_take(r, &shared, &a, &busy_again), -EBUSY);
+        CHECK(strstr(busy_again.message, "on db-1 since"));
+        CHECK_OK(asprintf_safe(&command, "rm -r %s/store/node/locks", g.folder));
+        CHECK_INT(system(command), 0);
+        CHECK_INT(repo_lock_check(alone, &lost), -ESTALE);
+        CHECK_STR(lost.code, "LOCK_LOST");
+        alone = repo_lock_free(alone);
+        ground_done(&g);
+}
+
+/* A pack of two blobs as the writing side makes it, one of them damaged in a first copy. */
+static void test_blobs(void) {
+        _cleanup_(blob_reader_freep) BlobReader *reader = NULL;
+        _cleanup_(repository_freep) Repository *r = NULL;
+        _cleanup_(repo_index_freep) RepoIndex *x = NULL;
+        _cleanup_(cipher_freep) Cipher *cipher = NULL;
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+        _cleanup_buffer_ Buffer content = BUFFER_NULL;
+        uint8_t pack[2 * (100 + CIPHER_OVERHEAD)], plain[100];
+        PackBlob blobs[2];
+        Ground g;
+        Id none = {};
+
+        ground_init(&g);
+        r = opened(&g);
+        CHECK_OK(cipher_new(repository_key(r), &cipher));
+        CHECK_OK(repo_index_new(&x));
+        for (unsigned i = 0; i < 2; i++) {
+                memset(plain, 'a' + (int) i, sizeof plain);
+                blobs[i] = (PackBlob){ .length = 100 + CIPHER_OVERHEAD };
+                blobs[i].offset = i * blobs[i].length;
+                CHECK_OK(id_of(plain, sizeof plain, &blobs[i].id));
+                CHECK_OK(cipher_seal(cipher, plain, sizeof plain, pack + blobs[i].offset));
+        }
+        CHECK_OK(blob_reader_new(r, x, &reader));
+        for (int copy = 0; copy < 2; copy++) {
+                _cleanup_(storage_put_freep) StoragePut *put = NULL;
+                _cleanup_(freep) char *key = NULL;
+                uint32_t number;
+                Id id, digest;
+
+                pack[10] ^= (uint8_t) (1 - copy); /* the first blob, in the first copy alone */
+                CHECK_OK(id_of(pack, sizeof pack, &id));
+                digest = id;
+                CHECK_OK(repository_path(r, REPO_FILE_PACK, &id, &key));
+                CHECK_OK(storage_put_new(g.storage, key, &put, NULL));
+                CHECK_OK(storage_put_write(put, pack, sizeof pack, NULL));
+                CHECK_OK(storage_put_commit(put, digest.bytes, NULL));
+                pack[10] ^= (uint8_t) (1 - copy);
+                CHECK_OK(repo_index_add_pack(x, &id, &number));
+                CHECK_OK(repo_index_add(x, number, blobs));
+                CHECK_OK(repo_index_add(x, number, blobs + 1));
+                CHECK_INT(blob_reader_get(reader, BLOB_DATA, &blobs[0].id, &content, &f),
+                          copy == 0 ? -EBADMSG : 0);
+                CHECK_STR(f.code, "REPOSITORY_DAMAGED");
+                CHECK_OK(blob_reader_get(reader, BLOB_DATA, &blobs[1].id, &content, NULL));
+                CHECK_INT(content.size, 100);
+                CHECK_INT(content.data[99], 'b');
+        }
+        CHECK_INT(blob_reader_get(reader, BLOB_TREE, &blobs[0].id, &content, NULL), -ENOENT);
+        CHECK_INT(blob_reader_get(reader, BLOB_DATA, &none, &content, NULL), -ENOENT);
+        ground_done(&g);
+}
+
+int main(void) {
+        RUN(test_open);
+        RUN(test_snapshots);
+        RUN(test_damage);
+        RUN(test_locks);
+        RUN(test_blobs);
+        return EXIT_SUCCESS;
+}
