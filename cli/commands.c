@@ -117,7 +117,8 @@ static const Option install_options[] = {
           "a secret, read from a file" }
 
 static const Option target_create_options[] = {
-        { 't', "type", OPTION_STRING, "TYPE", "type", NULL, "local (--path), relay (--directory), sftp" },
+        { 't', "type", OPTION_STRING, "TYPE", "type", NULL,
+          "local (--path), relay (--directory), s3, sftp" },
         TARGET_OPTIONS,
 };
 static const Option target_edit_options[] = {

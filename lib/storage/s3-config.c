@@ -8,29 +8,7 @@
 #include "base/encode.h"
 #include "base/text.h"
 #include "storage/s3.h"
-
-/* What is known of the services. {region} and {account} stand for what the user gave. A service without an
- * endpoint wants one. */
-static const struct S3Preset {
-        const char *name;
-        const char *endpoint;
-        const char *region; /* where none is given; NULL: one must be */
-        bool path_style;
-        bool if_none_match; /* documented for PutObject */
-} presets[] = {
-        { "aws", "https://s3.{region}.amazonaws.com", NULL, false, true },
-        { "aws-cn", "https://s3.{region}.amazonaws.com.cn", NULL, false, true },
-        { "minio", NULL, "us-east-1", true, true },
-        { "ceph", NULL, "us-east-1", true, true },
-        { "oss", "https://s3.oss-{region}.aliyuncs.com", NULL, false, false },
-        { "cos", "https://cos.{region}.myqcloud.com", NULL, false, false },
-        { "kodo", "https://s3.{region}.qiniucs.com", NULL, false, false },
-        { "wasabi", "https://s3.{region}.wasabisys.com", NULL, false, false },
-        { "b2", "https://s3.{region}.backblazeb2.com", NULL, false, false },
-        { "r2", "https://{account}.r2.cloudflarestorage.com", "auto", true, true },
-        { "gcs", "https://storage.googleapis.com", "auto", true, false },
-        { "other", NULL, "us-east-1", true, false },
-};
+#include "wire/s3-preset.h"
 
 S3 *s3_free(S3 *s3) {
         if (!s3)
@@ -109,13 +87,6 @@ static bool is_made_of(const char *s, const char *more, size_t most) {
 
 /* --- The endpoint ------------------------------------------------------------------------------------- */
 
-static const struct S3Preset *find_preset(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(presets); i++)
-                if (streq(presets[i].name, name))
-                        return &presets[i];
-        return NULL;
-}
-
 /* The pattern with what stands for {region} or {account}. */
 static int fill_pattern(const char *pattern, const char *region, const char *account, char **ret) {
         const char *open = strchr(pattern, '{'), *rest;
@@ -192,7 +163,7 @@ static int set_place(const Fields *c, S3 *s3, const char *endpoint, bool path_st
 
 static int read_place(const Fields *c, S3 *s3) {
         _cleanup_(freep) char *preset = NULL, *endpoint = NULL, *account = NULL;
-        const struct S3Preset *p;
+        const S3Preset *p;
         int r;
 
         r = text(c, "config.preset", &preset);
@@ -206,7 +177,7 @@ static int read_place(const Fields *c, S3 *s3) {
                 r = text(c, "config.bucket", &s3->bucket);
         if (r < 0)
                 return r;
-        p = find_preset(preset ? preset : "other");
+        p = s3_preset_find(preset);
         if (!p)
                 return bad(c, "config.preset", "is not a service that is known");
         if (!s3->region && !p->region)
@@ -331,7 +302,7 @@ static int read_transfer(const Fields *c, S3 *s3) {
                 return bad(c, "config.signing", "is neither header nor trailer");
         s3->trailer = streq_ptr(signing, "trailer");
         s3->part_size = (size_t) mib << 20;
-        atomic_store(&s3->spare, MIN(S3_FLIGHT_MAX, (int) (S3_FLIGHT_BYTES / s3->part_size)));
+        atomic_store(&s3->spare, MIN(S3_FLIGHT_MAX, (int) (S3_MEMORY / s3->part_size) - 1));
         return 0;
 }
 

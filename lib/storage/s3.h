@@ -18,8 +18,9 @@
 #define S3_PART_MIN (5U << 20)
 #define S3_PART_DEFAULT (16U << 20)
 #define S3_PART_MAX (32U << 20)
-/* Of all puts of a storage, beside the one part that each of them fills. */
-#define S3_FLIGHT_BYTES (48U << 20)
+/* What one put holds: the part that it fills, and some on their way. The latter are counted over all puts of
+ * a storage. */
+#define S3_MEMORY (64U << 20)
 #define S3_FLIGHT_MAX 3
 #define S3_PROBE_PREFIX "backupx-probe/"
 #define S3_ID_SIZE 33

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "wire/entity.h"
 #include "wire/path.h"
+#include "wire/s3-preset.h"
 #include "wire/target-config.h"
 
 #define PART_MAX 255 /* of a path */
@@ -84,6 +85,51 @@ static const char *socket_complaint(const char *text) {
                                                    "is not the absolute path of a socket";
 }
 
+/* Of a service that speaks S3: letters, digits and some more. */
+static const char *region_complaint(const char *text) {
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+        return text[strspn(text, allowed)] == 0 ? NULL : "is not the name of a region or an account";
+}
+
+static const char *preset_complaint(const char *text) {
+        return s3_preset_find(text) ? NULL : "is not a service that is known; docs/targets.md lists them";
+}
+
+static const char *bucket_complaint(const char *text) {
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+        return text[0] != '.' && text[strspn(text, allowed)] == 0 ? NULL : "is not the name of a bucket";
+}
+
+static const char *access_key_complaint(const char *text) {
+        return strpbrk(text, "/, ") ? "is not an access key" : target_text_complaint(text);
+}
+
+static const char *endpoint_complaint(const char *text) {
+        const char *wrong = target_url_complaint(text), *path;
+
+        if (wrong)
+                return wrong;
+        path = strchr(text + STRLEN("https://"), '/');
+        return path && path[1] != 0 ? "has a path behind its host; the bucket has a field of its own" : NULL;
+}
+
+static const char *prefix_complaint(const char *text) {
+        return text[0] == '/' ? "begins with a '/'" : target_path_complaint(text);
+}
+
+static const char *file_complaint(const char *text) {
+        return path_is_normalized_absolute(text) ? target_text_complaint(text) :
+                                                   "is not the absolute path of a file of the node";
+}
+
+static const char *class_complaint(const char *text) {
+        static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+        return text[strspn(text, allowed)] == 0 ? NULL : "is not the name of a storage class";
+}
+
 /* --- The types ----------------------------------------------------------------------------------------- */
 
 static int check_sftp(JsonReader *target, const json_t *config, const json_t *secrets) {
@@ -91,6 +137,28 @@ static int check_sftp(JsonReader *target, const json_t *config, const json_t *se
             json_object_get(secrets, "private_key"))
                 return 0;
         return json_reader_fail(target, "secrets", "needs a password or a private_key, or config an agent");
+}
+
+/* What a service does not imply has to be given, and what belongs together comes together. */
+static int check_s3(JsonReader *target, const json_t *config, const json_t *secrets) {
+        const char *name = json_string_value(json_object_get(config, "preset"));
+        const char *sse = json_string_value(json_object_get(config, "sse"));
+        const S3Preset *preset = s3_preset_find(name);
+        bool has_endpoint = json_object_get(config, "endpoint") != NULL;
+
+        assert(preset); /* the field was read */
+
+        if (!preset->endpoint && !has_endpoint)
+                return json_reader_fail(target, "config.endpoint", "is missing: this service is anywhere");
+        if (!preset->region && !json_object_get(config, "region"))
+                return json_reader_fail(target, "config.region", "is missing");
+        if (!has_endpoint && strstr(preset->endpoint, "{account}") && !json_object_get(config, "account"))
+                return json_reader_fail(target, "config.account", "is missing");
+        if (!json_object_get(config, "lock_mode") != !json_object_get(config, "lock_days"))
+                return json_reader_fail(target, "config.lock_days", "and config.lock_mode go together");
+        if (json_object_get(config, "sse_key_id") && !streq_ptr(sse, "aws:kms"))
+                return json_reader_fail(target, "config.sse_key_id", "goes with sse = aws:kms");
+        return 0;
 }
 
 static const TargetField local_fields[] = {
@@ -120,9 +188,41 @@ static const TargetSecret sftp_secrets[] = {
         {},
 };
 
+static const char *const s3_encryptions[] = { "AES256", "aws:kms", NULL };
+static const char *const s3_lock_modes[] = { "GOVERNANCE", "COMPLIANCE", NULL };
+static const char *const s3_signings[] = { "header", "trailer", NULL };
+
+static const TargetField s3_fields[] = {
+        { "preset", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .complaint = preset_complaint },
+        { "endpoint", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = endpoint_complaint },
+        { "region", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = region_complaint },
+        { "account", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = region_complaint },
+        { "bucket", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = bucket_complaint },
+        { "prefix", TARGET_TEXT, JSON_OPTIONAL, .max = 512, .complaint = prefix_complaint },
+        { "access_key", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = access_key_complaint },
+        { "path_style", TARGET_SWITCH, JSON_OPTIONAL },
+        { "part_size", TARGET_NUMBER, JSON_OPTIONAL, .min = 5, .max = 32 },
+        { "signing", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .choices = s3_signings },
+        { "storage_class", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = class_complaint },
+        { "sse", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .choices = s3_encryptions },
+        { "sse_key_id", TARGET_TEXT, JSON_OPTIONAL, .max = 512, .complaint = target_text_complaint },
+        { "lock_mode", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .choices = s3_lock_modes },
+        { "lock_days", TARGET_NUMBER, JSON_OPTIONAL, .min = 1, .max = 36500 },
+        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = file_complaint },
+        { "proxy", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = target_url_complaint },
+        {},
+};
+static const TargetSecret s3_secrets[] = {
+        { "secret_key", JSON_REQUIRED },
+        { "session_token", JSON_OPTIONAL },
+        { "sse_customer_key", JSON_OPTIONAL },
+        {},
+};
+
 static const TargetType types[] = {
         { "local", local_fields, NULL, NULL },
         { "relay", relay_fields, NULL, NULL },
+        { "s3", s3_fields, s3_secrets, check_s3 },
         { "sftp", sftp_fields, sftp_secrets, check_sftp },
 };
 

@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """S3 against Ceph, which checks signatures."""
 
+import os
+import pathlib
 import shutil
 import tempfile
 import unittest
 
 import backups
-import conformance
-
 import ceph
+import conformance
+import servers
 import sigv4
+import trees
+from suite import Suite
 
 MIB = 1 << 20
 BUCKET = 'backups'
@@ -133,6 +137,38 @@ class Objects(Case):
             _, headers, _ = self.client.request('HEAD', path)
             status, _, body = self.client.request('DELETE', path, [('versionId', headers['x-amz-version-id'])])
             self.assertEqual(status, 403, body)
+
+
+class Runs(Case):
+    """Through the real services, with the client."""
+
+    def test_backup_and_restore(self):
+        suite = Suite()
+        self.addCleanup(suite.close)
+        suite.start()
+        secret = self.path('secret')
+        servers.write(secret, ceph.SECRET_KEY + '\n', 0o600)
+        words = [f'--config={key}={value}' for key, value in self.spec()['config'].items()]
+        suite.cli('targets', 'create', 'cloud', '--type', 's3', *words, '--secret', f'secret_key={secret}')
+        number = next(t['id'] for t in suite.client.items('targets') if t['name'] == 'cloud')
+        test = suite.client.post(f'targets/{number}/test', {})
+        self.assertTrue(test['ok'], test)
+        source, back = self.path('source'), self.path('back')
+        os.mkdir(source)
+        os.mkdir(back)
+        trees.make_small(source)
+        trees.write(source + '/large', os.urandom(17 * MIB))
+        run = suite.backup(suite.make_task([source], [number], name='to-the-cloud'))
+        self.assertEqual(run['state'], 'succeeded', f'{run}\n{suite.logs(run["id"])}')
+        status, _, listing = self.client.request('GET', f'/{BUCKET}', [
+            ('list-type', '2'), ('prefix', 'a/prefix/local/to-the-cloud/')])
+        self.assertEqual((status, listing.count(b'data.tar.zst')), (200, 1), listing)
+        restored = suite.restore(run['id'], back)
+        self.assertEqual(restored['state'], 'succeeded', suite.logs(restored['id']))
+        self.assert_same(source, back + source)
+        for path in pathlib.Path(suite.folder).rglob('*'):
+            if path.is_file() and not path.is_symlink():
+                self.assertNotIn(ceph.SECRET_KEY.encode(), path.read_bytes(), path)
 
 
 if __name__ == '__main__':

@@ -151,7 +151,7 @@ static void test_targets(void) {
         check_target("{\"name\":\"d\",\"type\":\"local\",\"config\":{\"path\":\"srv\"}}", "config.path");
         check_target("{\"name\":\"d\",\"type\":\"local\",\"config\":{\"path\":\"/srv\",\"x\":1}}",
                      "config.x");
-        check_target("{\"name\":\"d\",\"type\":\"s3\",\"config\":{}}", "type");
+        check_target("{\"name\":\"d\",\"type\":\"floppy\",\"config\":{}}", "type");
         check_target("{\"name\":\"d\",\"typ\":\"local\",\"config\":{}}", "typ");
         check_target("{\"name\":\"d\",\"type\":\"relay\",\"secrets\":{\"a b\":\"x\"}}", "secrets");
         check_target("{\"name\":\"d\",\"type\":\"relay\",\"secrets\":{\"a\":1}}", "secrets");
@@ -191,6 +191,47 @@ static void test_sftp(void) {
                   "config.host_key" },
                 { SFTP(SFTP_HOST ",\"agent\":\"agent\"", ""), "config.agent" },
                 { SFTP(SFTP_HOST ",\"hots\":\"h\"", SFTP_PASSWORD), "config.hots" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                check_target(cases[i].text, cases[i].field);
+}
+
+#define S3_BUCKET "\"bucket\":\"b\",\"access_key\":\"AK\""
+#define S3_REGION "\"preset\":\"aws\",\"region\":\"eu-west-1\""
+#define S3_AWS S3_REGION "," S3_BUCKET
+#define S3_SECRET ",\"secrets\":{\"secret_key\":\"s\"}"
+#define S3(config, rest) "{\"name\":\"d\",\"type\":\"s3\",\"config\":{" config "}" rest "}"
+
+static void test_s3(void) {
+        static const struct {
+                const char *text, *field;
+        } cases[] = {
+                { S3(S3_AWS, S3_SECRET), NULL },
+                { S3(S3_AWS ",\"part_size\":\"8\",\"path_style\":true,\"prefix\":\"a/b\"", S3_SECRET),
+                  NULL },
+                { S3("\"preset\":\"r2\",\"account\":\"0a1b\"," S3_BUCKET, S3_SECRET), NULL },
+                { S3("\"endpoint\":\"https://s3.example.com:9000/\"," S3_BUCKET, S3_SECRET), NULL },
+                { S3(S3_AWS ",\"lock_mode\":\"COMPLIANCE\",\"lock_days\":30", S3_SECRET), NULL },
+                { S3("\"preset\":\"aws\"," S3_BUCKET, S3_SECRET), "config.region" },
+                { S3("\"preset\":\"minio\"," S3_BUCKET, S3_SECRET), "config.endpoint" },
+                { S3(S3_BUCKET, S3_SECRET), "config.endpoint" },
+                { S3("\"preset\":\"r2\"," S3_BUCKET, S3_SECRET), "config.account" },
+                { S3("\"preset\":\"floppy\"," S3_BUCKET, S3_SECRET), "config.preset" },
+                { S3("\"endpoint\":\"https://h/bucket\"," S3_BUCKET, S3_SECRET), "config.endpoint" },
+                { S3("\"endpoint\":\"ftp://h\"," S3_BUCKET, S3_SECRET), "config.endpoint" },
+                { S3(S3_REGION ",\"access_key\":\"a\"", S3_SECRET), "config.bucket" },
+                { S3(S3_REGION ",\"bucket\":\"b/c\",\"access_key\":\"a\"", S3_SECRET), "config.bucket" },
+                { S3(S3_REGION ",\"bucket\":\"b\"", S3_SECRET), "config.access_key" },
+                { S3(S3_AWS ",\"part_size\":4", S3_SECRET), "config.part_size" },
+                { S3(S3_AWS ",\"prefix\":\"/a\"", S3_SECRET), "config.prefix" },
+                { S3(S3_AWS ",\"prefix\":\"a/../b\"", S3_SECRET), "config.prefix" },
+                { S3(S3_AWS ",\"lock_days\":30", S3_SECRET), "config.lock_days" },
+                { S3(S3_AWS ",\"sse_key_id\":\"k\"", S3_SECRET), "config.sse_key_id" },
+                { S3(S3_AWS ",\"sse\":\"rot13\"", S3_SECRET), "config.sse" },
+                { S3(S3_AWS ",\"secret_key\":\"s\"", S3_SECRET), "config.secret_key" },
+                { S3(S3_AWS, ""), "secrets" },
+                { S3(S3_AWS, ",\"secrets\":{\"password\":\"s\"}"), "secrets" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
@@ -297,6 +338,7 @@ int main(void) {
         RUN(test_task_paths);
         RUN(test_targets);
         RUN(test_sftp);
+        RUN(test_s3);
         RUN(test_target_changes);
         RUN(test_restores);
         RUN(test_names);
