@@ -20,6 +20,7 @@ struct Store {
         StoreRole role;
         unsigned depth;    /* of transactions and savepoints */
         bool group;        /* the outermost one is the group's */
+        usec_t busy_since; /* monotonic: a lock is waited for */
         size_t clean_next; /* clean-up goes on there */
         size_t clean_idle; /* its sweeps in a row that found nothing */
         sqlite3_stmt *statements[_SQL_MAX];

@@ -188,6 +188,25 @@ static int store_make_file(const char *path, Failure *reterr_failure) {
         return 0;
 }
 
+#define LOCK_PAUSE_MIN_USEC ((usec_t) 250)
+#define LOCK_PAUSE_MAX_USEC (5 * USEC_PER_MSEC)
+
+/* Whoever commits does it within a few milliseconds: looked at often at first. SQLite's own pauses grow to
+ * many times what was to be waited for, in daemons that have nothing else to wait for. */
+static int wait_for_lock(void *userdata, int n) {
+        Store *s = ASSERT_PTR(userdata);
+        usec_t now = now_usec(CLOCK_MONOTONIC), waited, pause;
+
+        if (n == 0)
+                s->busy_since = now;
+        waited = now - s->busy_since;
+        if (waited >= STORE_BUSY_TIMEOUT_USEC)
+                return 0;
+        pause = CLAMP(waited / 16, LOCK_PAUSE_MIN_USEC, LOCK_PAUSE_MAX_USEC);
+        (void) nanosleep(&(struct timespec){ .tv_nsec = (long) (pause * 1000) }, NULL);
+        return 1;
+}
+
 static int store_connect(Store *s, const char *path, Failure *reterr_failure) {
         int flags = s->role == STORE_READONLY ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, r;
 
@@ -196,7 +215,7 @@ static int store_connect(Store *s, const char *path, Failure *reterr_failure) {
         if (r < 0)
                 return failure_set(reterr_failure, r, "STORE_OPEN", "Cannot open the database %s: %m", path);
 
-        (void) sqlite3_busy_timeout(s->db, (int) (STORE_BUSY_TIMEOUT_USEC / USEC_PER_MSEC));
+        (void) sqlite3_busy_handler(s->db, wait_for_lock, s);
         (void) sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, ROW_LENGTH_MAX);
         (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);

@@ -132,6 +132,7 @@ Dispatcher *dispatcher_free(Dispatcher *d) {
         bus_doors_free(d->doors);
         store_close(d->store);
         age_identity_erase(&d->identity);
+        dispatcher_group_drop(d);
         free(d->seen);
         free(d->token_old.ids);
         free(d->check_failed.ids);

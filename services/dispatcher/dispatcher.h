@@ -10,6 +10,7 @@
 #include "services/dispatcher/order.h"
 #include "store/queue.h"
 #include "sys/bus.h"
+#include "sys/log.h"
 
 /* How often all is looked at when nobody rings. Also the grain of leases and node states. */
 #define DISPATCHER_TICK_USEC (1 * USEC_PER_SEC)
@@ -38,6 +39,9 @@ typedef struct NodeSet {
         size_t n;
 } NodeSet;
 
+/* What is told about a step when it is on disk; see group.c. */
+typedef struct Word Word;
+
 typedef struct Dispatcher {
         sd_event *event;
         Store *store;
@@ -49,6 +53,9 @@ typedef struct Dispatcher {
         sd_event_source *look; /* runs once, after the messages that are waiting now */
         sd_event_source *tick;
         sd_event_source *clean;
+        Word *words, *words_end;
+        unsigned steps;     /* of the group that is open */
+        usec_t group_began; /* monotonic */
         Seen *seen;
         size_t n_seen;
         NodeSet token_old;    /* nodes that show a replaced token still */
@@ -94,6 +101,25 @@ int actor_parse(const char *text, Actor *ret, Failure *reterr_failure) _warn_unu
 int dispatcher_issue(Dispatcher *d) _warn_unused_;
 /* STORE_E_NOT_FOUND; STORE_E_STATE: it had ended. */
 int dispatcher_cancel(Dispatcher *d, uint64_t run, const Actor *by) _warn_unused_;
+
+/* --- group.c: steps that share a commit --- */
+
+#define GROUP_FIELDS_MAX 8U
+
+/* Begins one step: a transaction in a group, which is opened where none is. */
+int dispatcher_begin(Dispatcher *d, StoreTx *tx) _warn_unused_;
+/* Between two steps: commits where enough have come together. */
+int dispatcher_group_step(Dispatcher *d) _warn_unused_;
+/* Commits what is open, and says the words about it; nothing open is fine. */
+int dispatcher_group_commit(Dispatcher *d) _warn_unused_;
+/* Forgets words that were not said. */
+void dispatcher_group_drop(Dispatcher *d);
+/* Words: said now, or with the group that is open. As log_struct(), with static texts in the fields. */
+void dispatcher_log(Dispatcher *d, int level, const char *message_id, const LogField *fields,
+                    const char *format, ...) _printf_(5, 6);
+void dispatcher_tell_queued(Dispatcher *d, uint64_t node);
+void dispatcher_tell_finished(Dispatcher *d, uint64_t command, CommandState state);
+void dispatcher_tell_run(Dispatcher *d, uint64_t run, RunState state);
 
 /* --- settle.c: commands that ended --- */
 

@@ -86,7 +86,7 @@ static int finish(Dispatcher *d, const Run *run, RunState state, const char *cod
 
         assert(d);
 
-        r = store_begin(d->store, &tx);
+        r = dispatcher_begin(d, &tx);
         if (r < 0)
                 return r;
         r = dispatcher_end_run(d, run, &end, now_wall());
@@ -111,12 +111,12 @@ _printf_(3, 4) static int say(Dispatcher *d, const Run *run, const char *format,
         return n < 0 ? -ENOMEM : run_log_add(d->store, run->id, now_wall(), "info", text);
 }
 
-static void log_issued(const Run *run, const Order *order, uint64_t command) {
-        log_struct(LOG_INFO, NULL,
-                   LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(order->node_id),
-                              LOG_COMMAND(command)),
-                   "Run %" PRIu64 " of task '%s' is command %" PRIu64 " for node '%s'", run->id,
-                   strempty(run->task_name), command, strempty(run->node_name));
+static void log_issued(Dispatcher *d, const Run *run, const Order *order, uint64_t command) {
+        dispatcher_log(d, LOG_INFO, NULL,
+                       LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(order->node_id),
+                                  LOG_COMMAND(command)),
+                       "Run %" PRIu64 " of task '%s' is command %" PRIu64 " for node '%s'", run->id,
+                       strempty(run->task_name), command, strempty(run->node_name));
 }
 
 /* Errors of the machine, not of the run: it is tried again. */
@@ -133,7 +133,7 @@ static int wait_for(Dispatcher *d, const Run *run, const char *what) {
 
         if (streq_ptr(run->waiting, what))
                 return 0;
-        r = store_begin(d->store, &tx);
+        r = dispatcher_begin(d, &tx);
         if (r >= 0)
                 r = run_set_waiting(d->store, run->id, what);
         if (r == 0)
@@ -174,7 +174,7 @@ static int issue_on_node(Dispatcher *d, const Run *run) {
         assert(d);
         assert(run);
 
-        r = store_begin(d->store, &tx);
+        r = dispatcher_begin(d, &tx);
         if (r < 0)
                 return r;
         r = make_order(d, run, &order, &failure);
@@ -203,8 +203,8 @@ static int issue_on_node(Dispatcher *d, const Run *run) {
                 r = store_commit(&tx);
         if (r < 0)
                 return r;
-        log_issued(run, &order, command);
-        dispatcher_bus_emit_queued(d, order.node_id);
+        log_issued(d, run, &order, command);
+        dispatcher_tell_queued(d, order.node_id);
         return 0;
 }
 
@@ -237,7 +237,7 @@ static int set_running(Dispatcher *d, const Run *run) {
         assert(d);
         assert(run);
 
-        r = store_begin(d->store, &tx);
+        r = dispatcher_begin(d, &tx);
         if (r < 0)
                 return r;
         r = command_get(d->store, run->command_id, &command);
@@ -251,22 +251,27 @@ static int set_running(Dispatcher *d, const Run *run) {
                 r = store_commit(&tx);
         if (r != 0)
                 return r < 0 ? r : 0;
-        log_struct(LOG_INFO, MESSAGE_RUN_STARTED,
-                   LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(run->node_id),
-                              LOG_COMMAND(run->command_id), LOG_ATTEMPT(command.attempt)),
-                   "Run %" PRIu64 " of task '%s' runs on node '%s'", run->id, strempty(run->task_name),
-                   strempty(run->node_name));
-        dispatcher_bus_emit_run(d, run->id, RUN_RUNNING);
+        dispatcher_log(d, LOG_INFO, MESSAGE_RUN_STARTED,
+                       LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(run->node_id),
+                                  LOG_COMMAND(run->command_id), LOG_ATTEMPT(command.attempt)),
+                       "Run %" PRIu64 " of task '%s' runs on node '%s'", run->id, strempty(run->task_name),
+                       strempty(run->node_name));
+        dispatcher_tell_run(d, run->id, RUN_RUNNING);
         return 0;
 }
 
 static int set_dispatched(Dispatcher *d, const Run *run) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int r;
 
-        r = run_set_dispatched(d->store, run->id, now_wall());
+        r = dispatcher_begin(d, &tx);
+        if (r >= 0)
+                r = run_set_dispatched(d->store, run->id, now_wall());
+        if (r == 0)
+                r = store_commit(&tx);
         if (r != 0)
                 return r < 0 ? r : 0;
-        dispatcher_bus_emit_run(d, run->id, RUN_DISPATCHED);
+        dispatcher_tell_run(d, run->id, RUN_DISPATCHED);
         return 0;
 }
 
@@ -278,7 +283,7 @@ static int set_queued(Dispatcher *d, const Run *run) {
         assert(d);
         assert(run);
 
-        r = store_begin(d->store, &tx);
+        r = dispatcher_begin(d, &tx);
         if (r < 0)
                 return r;
         r = run_set_queued(d->store, run->id);
@@ -288,7 +293,7 @@ static int set_queued(Dispatcher *d, const Run *run) {
                 r = store_commit(&tx);
         if (r != 0)
                 return r < 0 ? r : 0;
-        dispatcher_bus_emit_run(d, run->id, RUN_QUEUED);
+        dispatcher_tell_run(d, run->id, RUN_QUEUED);
         return 0;
 }
 
@@ -302,7 +307,7 @@ static int cancel_command(Dispatcher *d, const Run *run) {
         r = queue_cancel(d->store, run->command_id, now_wall(), &ended);
         /* Wakes a waiting agent's API, which has the list of what to cancel. */
         if (r == 0 && !ended)
-                dispatcher_bus_emit_queued(d, run->node_id);
+                dispatcher_tell_queued(d, run->node_id);
         if (r == 0 && ended)
                 return dispatcher_settle(d);
         return r < 0 ? r : 0;
@@ -345,7 +350,7 @@ static int work(Dispatcher *d, const RunWork *w) {
         return issue(d, &w->run);
 }
 
-int dispatcher_issue(Dispatcher *d) {
+static int work_on_all(Dispatcher *d) {
         uint64_t after = 0;
 
         assert(d);
@@ -360,9 +365,14 @@ int dispatcher_issue(Dispatcher *d) {
                 for (size_t i = 0; i < list.n; i++) {
                         after = list.items[i].run.id;
                         r = work(d, list.items + i);
+                        if (r >= 0)
+                                r = dispatcher_group_step(d);
                         /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
                         if (r == -EBUSY)
                                 return r;
+                        /* What failed hard has undone the whole group: the next step begins another. */
+                        if (r < 0)
+                                (void) !dispatcher_group_commit(d);
                         if (r < 0)
                                 log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
                                                  LOG_FIELDS(LOG_RUN(after)),
@@ -372,6 +382,14 @@ int dispatcher_issue(Dispatcher *d) {
                 if (list.n < DISPATCHER_PAGE)
                         return 0;
         }
+}
+
+int dispatcher_issue(Dispatcher *d) {
+        int r, end;
+
+        r = work_on_all(d);
+        end = dispatcher_group_commit(d);
+        return r < 0 ? r : end;
 }
 
 int dispatcher_cancel(Dispatcher *d, uint64_t id, const Actor *by) {

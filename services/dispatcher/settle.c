@@ -75,13 +75,13 @@ void dispatcher_tell_end(Dispatcher *d, const Run *run, const RunEnd *end) {
         assert(d);
         assert(run);
 
-        log_struct(words.level, words.message_id,
-                   LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(run->node_id),
-                              LOG_STATE(run_state_to_string(end->state))),
-                   "Run %" PRIu64 " of task '%s' on node '%s' is %s%s%s", run->id, strempty(run->task_name),
-                   strempty(run->node_name), run_state_to_string(end->state), end->error ? ": " : "",
-                   strempty(end->error));
-        dispatcher_bus_emit_run(d, run->id, end->state);
+        dispatcher_log(d, words.level, words.message_id,
+                       LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(run->node_id),
+                                  LOG_STATE(run_state_to_string(end->state))),
+                       "Run %" PRIu64 " of task '%s' on node '%s' is %s%s%s", run->id,
+                       strempty(run->task_name), strempty(run->node_name), run_state_to_string(end->state),
+                       end->error ? ": " : "", strempty(end->error));
+        dispatcher_tell_run(d, run->id, end->state);
 }
 
 /* The command's run ends as the command did. Gives 1 when the run had ended before, which is fine. */
@@ -118,7 +118,7 @@ static int settle(Dispatcher *d, const Command *c) {
         assert(d);
         assert(c);
 
-        r = store_begin(d->store, &tx);
+        r = dispatcher_begin(d, &tx);
         if (r < 0)
                 return r;
         if (c->run_id > 0) {
@@ -139,17 +139,17 @@ static int settle(Dispatcher *d, const Command *c) {
         if (r < 0)
                 return r;
         if (c->state == COMMAND_TIMEOUT)
-                log_struct(LOG_WARNING, MESSAGE_COMMAND_TIMEOUT,
-                           LOG_FIELDS(LOG_COMMAND(c->id), LOG_RUN(c->run_id), LOG_NODE(c->node_id)),
-                           "Command %" PRIu64 " was given up: its agent was not heard for ten minutes",
-                           c->id);
-        dispatcher_bus_emit_finished(d, c->id, c->state);
+                dispatcher_log(d, LOG_WARNING, MESSAGE_COMMAND_TIMEOUT,
+                               LOG_FIELDS(LOG_COMMAND(c->id), LOG_RUN(c->run_id), LOG_NODE(c->node_id)),
+                               "Command %" PRIu64 " was given up: its agent was not heard for ten minutes",
+                               c->id);
+        dispatcher_tell_finished(d, c->id, c->state);
         if (ended)
                 dispatcher_tell_end(d, &run, &outcome.end);
         return 0;
 }
 
-int dispatcher_settle(Dispatcher *d) {
+static int settle_all(Dispatcher *d) {
         uint64_t after = 0;
 
         assert(d);
@@ -164,9 +164,14 @@ int dispatcher_settle(Dispatcher *d) {
                 for (size_t i = 0; i < list.n; i++) {
                         after = list.items[i].id;
                         r = settle(d, list.items + i);
+                        if (r >= 0)
+                                r = dispatcher_group_step(d);
                         /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
                         if (r == -EBUSY)
                                 return r;
+                        /* What failed hard has undone the whole group: the next step begins another. */
+                        if (r < 0)
+                                (void) !dispatcher_group_commit(d);
                         if (r < 0)
                                 log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
                                                  LOG_FIELDS(LOG_COMMAND(after)),
@@ -176,4 +181,12 @@ int dispatcher_settle(Dispatcher *d) {
                 if (list.n < DISPATCHER_PAGE)
                         return 0;
         }
+}
+
+int dispatcher_settle(Dispatcher *d) {
+        int r, end;
+
+        r = settle_all(d);
+        end = dispatcher_group_commit(d);
+        return r < 0 ? r : end;
 }

@@ -3,6 +3,7 @@
 
 import base64
 import json
+import signal
 import time
 import unittest
 
@@ -106,6 +107,30 @@ class Dispatcher(unittest.TestCase):
         with self.ground.watch(DISPATCHER) as signals:
             self.ground.queue(task)
             signals.wait('CommandQueued 1')
+
+    def test_many_at_once(self):
+        """Runs that are found together share commits: each has its command, and is told when that is there."""
+        tasks = [self.ground.make_task_row(name=f'task-{i}') for i in range(40)]
+        self.assertTrue(self.ground.pin())
+        dispatcher = self.ground.processes['dispatcher'].process
+        with self.ground.watch(DISPATCHER) as signals:
+            dispatcher.send_signal(signal.SIGSTOP)
+            runs = {self.ground.queue(task) for task in tasks}
+            dispatcher.send_signal(signal.SIGCONT)
+            signals.wait('CommandQueued 1')
+            commands = {}
+            while commands.keys() < runs:
+                for command in self.ground.claim():
+                    self.ground.store('accept', 1, command['id'], command['attempt'])
+                    commands[command['run']] = command
+            self.ground.call(DISPATCHER, 'Kick')
+            signals.wait(*(f'RunChanged {run} running' for run in runs))
+            self.assertEqual(signals.seen.count('CommandQueued 1'), len(runs))
+            for command in commands.values():
+                self.ground.finish(command)
+            self.ground.call(DISPATCHER, 'Kick')
+            signals.wait(*(f'RunChanged {run} succeeded' for run in runs))
+        self.assertEqual(commands.keys(), runs)
 
     def test_killed_at_every_step(self):
         """Killed again and again, every run gets one command and one end."""
