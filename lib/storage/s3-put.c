@@ -13,6 +13,7 @@
 
 /* Giving an upload back is a courtesy: s3_sweep() finds what is left. */
 #define ABORT_STALL (5 * USEC_PER_SEC)
+#define COMPLETE_TRIES 4
 
 /* A part on its way, in a thread of its own. */
 typedef struct Flight {
@@ -178,6 +179,8 @@ static int send_part(StoragePut *put, Buffer *part, unsigned number, Failure *f)
         s3_request_query(&q, "partNumber", digits);
         s3_request_query(&q, "uploadId", p->upload);
         r = s3_request_customer_key(s->backend, &q);
+        if (r >= 0) /* the last part may be a small one */
+                r = buffer_reserve(part, S3_FRAME_TAIL);
         if (r >= 0)
                 r = s3_request_body(s, &q, part->data, part->size - S3_FRAME_HEAD);
         if (r >= 0)
@@ -375,24 +378,19 @@ static int check_completed(StoragePut *put, const HttpAnswer *a, Failure *f) {
                            put->storage->name);
 }
 
-static int complete(StoragePut *put, Failure *f) {
+static int complete_once(StoragePut *put, const Buffer *list, Failure *f) {
         _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
         _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
-        _cleanup_buffer_ Buffer body = BUFFER_NULL;
         Storage *s = put->storage;
         const S3 *s3 = s->backend;
         S3Put *p = put->backend;
         int r;
 
-        r = check_free(put, f);
-        if (r >= 0)
-                r = make_list(p, &body);
-        if (r >= 0)
-                r = s3_request_init(s, &q, "POST", put->key);
+        r = s3_request_init(s, &q, "POST", put->key);
         if (r < 0)
                 return r;
         s3_request_query(&q, "uploadId", p->upload);
-        r = set_xml(&q, &body);
+        r = set_xml(&q, list);
         if (r >= 0)
                 r = s3_request_customer_key(s3, &q);
         if (r >= 0 && s3->if_none_match)
@@ -400,6 +398,27 @@ static int complete(StoragePut *put, Failure *f) {
         if (r >= 0)
                 r = s3_request_send(s, &q, put->key, &a, f);
         return r < 0 ? r : check_completed(put, &a, f);
+}
+
+static int complete(StoragePut *put, Failure *f) {
+        _cleanup_buffer_ Buffer list = BUFFER_NULL;
+        int r;
+
+        r = check_free(put, f);
+        if (r >= 0)
+                r = make_list(put->backend, &list);
+        for (unsigned i = 0; r >= 0; i++) {
+                _cleanup_failure_ Failure why = FAILURE_NULL;
+
+                r = complete_once(put, &list, &why);
+                if (r >= 0)
+                        return 0;
+                /* An error behind a success was repeated by nobody yet. */
+                if ((r != -EIO && r != -EBUSY) || i == COMPLETE_TRIES - 1)
+                        return failure_set(f, r, why.code, "%s", failure_message(&why, r));
+                r = 0;
+        }
+        return r;
 }
 
 static int put_parts(StoragePut *put, Failure *f) {

@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""S3 as other servers speak it, and at its worst: see fake_s3.py."""
+
+import json
+import unittest
+
+import backups
+import conformance
+import fake_s3
+
+MIB = 1 << 20
+PUT = {'do': 'put', 'key': 'x', 'size': 1000}
+PUT_PARTS = {'do': 'put', 'key': 'x', 'size': 11 * MIB}
+
+
+class Case(backups.Case):
+    """A target there."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = fake_s3.FakeS3()
+        self.enterContext(self.server)
+
+    def spec(self, host='127.0.0.1', **config):
+        return {'type': 's3', 'part': 5 * MIB,
+                'secrets': {'secret_key': self.server.secret, 'session_token': self.server.token},
+                'config': {'endpoint': f'http://{host}:{self.server.server_port}', 'bucket': fake_s3.BUCKET,
+                           'access_key': 'AK', 'prefix': 'a/prefix', 'part_size': 5, **config}}
+
+    def operate(self, *operations, spec=None, **more):
+        """How each went."""
+        done = conformance.run({'prefix': '', **(spec or self.spec())}, operations=list(operations),
+                               **{'retry_ms': 20000, **more})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+class Chunks(Case, conformance.Cases):
+    """Bodies in signed chunks with a trailer; buckets in the name of the host; no conditional writes."""
+    cases = [*conformance.CASES, 'wrong digest']
+
+    def spec(self, host='localhost', **config):
+        return super().spec(host, path_style=False, signing='trailer', **config)
+
+    def run_cases(self, cases, **more):
+        self.server.conditional = False
+        self.server.page = 400
+        done = super().run_cases(cases, **more)
+        self.assertEqual((self.server.uploads, self.server.refusals.count('SignatureDoesNotMatch')), ({}, 0))
+        return done
+
+
+class Lost(Case):
+    """An answer that never arrives: the second try finds what the first one did."""
+
+    def lose(self, which):
+        """The first answer to such a request is lost."""
+        lost = []
+
+        def fault(method, words, _):
+            if which(method, words) and not lost:
+                lost.append(1)
+                return 'drop after'
+            return None
+        self.server.fault = fault
+        return lost
+
+    def test_put(self):
+        for preset in ('minio', 'other'):
+            lost = self.lose(lambda method, words: method == 'PUT')
+            done = self.operate({**PUT, 'key': preset}, {'do': 'get', 'key': preset, 'size': 1000},
+                                spec=self.spec(preset=preset))
+            self.assertEqual(([d['code'] for d in done], lost), (['', ''], [1]), done)
+
+    def test_completion(self):
+        lost = self.lose(lambda method, words: method == 'POST' and 'uploadId' in words)
+        done = self.operate(PUT_PARTS, {'do': 'get', 'key': 'x', 'size': 11 * MIB})
+        self.assertEqual(([d['code'] for d in done], lost), (['', ''], [1]), done)
+        self.assertEqual(self.server.refusals, ['NoSuchUpload'])
+
+    def test_not_ours(self):
+        """Somebody else's object is not taken for the work of a first try."""
+        self.server.objects['a/prefix/x'] = (b'x' * 1000, {'x-amz-meta-backupx-put': '0' * 32})
+        for preset in ('minio', 'other'):
+            done = self.operate(PUT, spec=self.spec(preset=preset))
+            self.assertEqual(done[0]['code'], 'OBJECT_EXISTS', done)
+        self.assertEqual(self.server.objects['a/prefix/x'][0], b'x' * 1000)
+
+
+class Lies(Case):
+    """What is not true is never called good."""
+
+    def test_success_that_is_none(self):
+        """Twice an error under HTTP 200; then it works, or does not."""
+        for times, code in ((2, ''), (99, 'STORAGE_FAILED')):
+            left = [times]
+
+            def fault(method, words, _, left=left):
+                if method == 'POST' and 'uploadId' in words and left[0] > 0:
+                    left[0] -= 1
+                    return 200, '<?xml version="1.0"?>\n<Error><Code>InternalError</Code></Error>'
+                return None
+            self.server.fault = fault
+            done = self.operate({**PUT_PARTS, 'key': f'k{times}'})
+            self.assertEqual(done[0]['code'], code, done)
+        self.assertEqual((list(self.server.objects), self.server.uploads), (['a/prefix/k2'], {}))
+
+    def test_lists(self):
+        def page(*keys, root='ListBucketResult', more='false', token=''):
+            objects = ''.join(f'<Contents><Key>a/prefix/{k}</Key><Size>1</Size></Contents>' for k in keys)
+            return f'<{root}>{objects}<IsTruncated>{more}</IsTruncated>{token}</{root}>'
+        same = '<NextContinuationToken>t</NextContinuationToken>'
+        for body in ('', 'no XML', page('b', 'a'), page('a', 'a'), page('a', root='Other'), page('a', more='true'),
+                     page('a')[:-5], page('a', more='true', token=same), '<ListBucketResult/>',
+                     page('a').replace('a/prefix/', 'elsewhere/'), page('a').replace('>1<', '>x<'),
+                     '<!DOCTYPE x>' + page('a')):
+            self.server.fault = lambda *_, body=body: (200, body)
+            done = self.operate({'do': 'list'})
+            self.assertEqual((done[0]['code'], 'not well-formed' in done[0]['message']),
+                             ('STORAGE_FAILED', True), (body, done))
+        # The marks of folders of other programs are no objects, and no error.
+        self.server.fault = lambda *_: (200, page('', 'a', 'b/'))
+        self.assertEqual(self.operate({'do': 'list'})[0]['code'], '')
+
+    def test_whole_object_for_a_part(self):
+        self.server.objects['a/prefix/x'] = (b'', {})
+        self.server.fault = lambda *_: (200, b'x' * 5000)
+        self.assertNotEqual(self.operate({'do': 'get', 'key': 'x', 'size': 1000}, retry_ms=1)[0]['code'], '')
+
+
+class Leftovers(Case):
+    """Uploads of killed jobs."""
+
+    def test_sweep(self):
+        old = self.server.begin('a/prefix/old', age_days=8)
+        young = self.server.begin('a/prefix/young', age_days=6)
+        other = self.server.begin('a/prefix-of-others/old', age_days=80)
+        self.assertEqual(self.operate({'do': 'probe'})[0]['code'], '')
+        self.assertEqual(sorted(self.server.uploads), sorted([young, other]))
+        self.assertNotIn(old, self.server.uploads)
+
+    def test_key_that_may_not_delete(self):
+        self.server.fault = lambda method, *_: (403, '<Error><Code>AccessDenied</Code></Error>') \
+            if method == 'DELETE' else None
+        self.assertEqual(self.operate({'do': 'probe'})[0]['code'], '')
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
