@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Backs up into repositories of restic's format, without daemons: backup-tool [options] SOURCE…
+ *
+ *   --repository DIR  (repeatable); the password is in $RESTIC_PASSWORD
+ *   --init            makes them, with one polynomial
+ *   --stream NAME     standard input as a file of this name; the sources say what it is of
+ *   --time-ahead SEC  the run says that it began so much later
+ *   --exclude P  --level N  --host NAME  --uploads N  --no-verify  --cancel-after MS  --index-interval MS
+ *
+ * Log lines go to stderr, the result as JSON to stdout. Exit status: 0 succeeded, 3 partial, 4 failed, 5
+ * cancelled. */
+
+#include <getopt.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "repository/backup.h"
+#include "repository/polynomial.h"
+#include "wire/json.h"
+
+typedef struct Tool {
+        BackupArgs args;
+        RepoBackupArgs repo_args;
+        BackupTarget targets[BACKUP_TARGETS_MAX];
+        Repository *repositories[BACKUP_TARGETS_MAX];
+        RepoStream stream;
+        char **folders, **paths, **excludes;
+        atomic_bool cancel;
+        unsigned cancel_after;
+        bool init;
+} Tool;
+
+static _noreturn_ void die(const char *what, const Failure *f, int r) {
+        fprintf(stderr, "backup-tool: %s: %s\n", what, failure_message(f, r));
+        exit(2);
+}
+
+static void check(const char *what, int r) {
+        if (r < 0)
+                die(what, NULL, r);
+}
+
+static ssize_t stream_read(void *userdata, void *buf, size_t n) {
+        return read_full(STDIN_FILENO, buf, n);
+}
+
+static void parse_option(Tool *t, int c) {
+        switch (c) {
+        case 'r':
+                check("memory", strv_extend(&t->folders, optarg));
+                break;
+        case 'i':
+                t->init = true;
+                break;
+        case 'x':
+                t->stream = (RepoStream){ .name = optarg, .read = stream_read };
+                t->repo_args.stream = &t->stream;
+                break;
+        case 'e':
+                check("memory", strv_extend(&t->excludes, optarg));
+                break;
+        case 'l':
+                t->args.level = atoi(optarg);
+                break;
+        case 'h':
+                t->repo_args.hostname = optarg;
+                break;
+        case 'u':
+                t->repo_args.uploads = (unsigned) atoi(optarg);
+                break;
+        case 'n':
+                t->repo_args.skip_verify = true;
+                break;
+        case 'c':
+                t->cancel_after = (unsigned) atoi(optarg);
+                break;
+        case 'I':
+                t->repo_args.index_interval = (usec_t) atoi(optarg) * USEC_PER_MSEC;
+                break;
+        case 'T':
+                t->repo_args.started = moment_now();
+                t->repo_args.started.sec += atoi(optarg);
+                break;
+        case '?':
+                exit(2);
+        }
+}
+
+static void parse_argv(Tool *t, int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "repository", required_argument, NULL, 'r' },
+                { "init", no_argument, NULL, 'i' },
+                { "stream", required_argument, NULL, 'x' },
+                { "exclude", required_argument, NULL, 'e' },
+                { "level", required_argument, NULL, 'l' },
+                { "host", required_argument, NULL, 'h' },
+                { "uploads", required_argument, NULL, 'u' },
+                { "no-verify", no_argument, NULL, 'n' },
+                { "cancel-after", required_argument, NULL, 'c' },
+                { "time-ahead", required_argument, NULL, 'T' },
+                { "index-interval", required_argument, NULL, 'I' },
+                {},
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                parse_option(t, c);
+        for (; optind < argc; optind++)
+                check("memory", strv_extend(&t->paths, argv[optind]));
+}
+
+/* --- Repositories ------------------------------------------------------------------------------------- */
+
+static void open_repository(Tool *t, const char *folder, uint64_t polynomial) {
+        RepositoryArgs args = { .prefix = "", .password = getenv("RESTIC_PASSWORD") };
+        RepositoryNew new = { .chunker_polynomial = polynomial, .chunker = CHUNKER_GEAR };
+        Failure failure = FAILURE_NULL;
+        size_t n = t->args.n_targets++;
+        StorageConfig c = { .id = n + 1, .name = folder, .type = "local", .cancel = &t->cancel };
+        json_t *config = json_object();
+        int r;
+
+        check("configuration", json_set(config, "path", json_string(folder)));
+        c.config = config;
+        r = storage_open(&c, &t->targets[n].storage, &failure);
+        args.storage = t->targets[n].storage;
+        if (r >= 0 && t->init)
+                r = repository_init(&args, &new, &failure);
+        if (r >= 0)
+                r = repository_open(&args, &t->repositories[n], &failure);
+        if (r < 0)
+                die("repository", &failure, r);
+        json_decref(config);
+}
+
+static void open_repositories(Tool *t) {
+        uint64_t polynomial = 0;
+
+        check("polynomial", polynomial_random(&polynomial));
+        STRV_FOREACH(folder, t->folders)
+                if (t->args.n_targets < BACKUP_TARGETS_MAX)
+                        open_repository(t, *folder, polynomial);
+}
+
+/* --- The result --------------------------------------------------------------------------------------- */
+
+static void set_number(json_t *o, const char *key, uint64_t n) {
+        check(key, json_set(o, key, json_integer((json_int_t) n)));
+}
+
+static void set_text(json_t *o, const char *key, const char *s) {
+        check(key, json_set(o, key, json_string(strempty(s))));
+}
+
+static json_t *errors_json(const BackupResult *r) {
+        json_t *a = json_array();
+
+        for (size_t i = 0; i < r->n_errors; i++) {
+                json_t *o = json_object();
+
+                set_text(o, "path", r->errors[i].path);
+                set_text(o, "code", r->errors[i].code);
+                set_text(o, "message", r->errors[i].message);
+                check("lost", json_set(o, "lost", json_boolean(r->errors[i].lost)));
+                check("error", json_append(a, o));
+        }
+        return a;
+}
+
+static json_t *targets_json(const RepoBackupResult *r) {
+        json_t *a = json_array();
+
+        for (size_t i = 0; i < r->base.n_targets; i++) {
+                const BackupTargetResult *t = &r->base.targets[i];
+                char hex[ID_HEX_SIZE];
+                json_t *o = json_object();
+
+                check("succeeded", json_set(o, "succeeded", json_boolean(t->succeeded)));
+                set_number(o, "size", t->size);
+                set_text(o, "code", t->failure.code);
+                set_text(o, "error", t->failure.message);
+                set_text(o, "snapshot", t->succeeded ? id_to_hex(&r->snapshots[i], hex) : "");
+                check("target", json_append(a, o));
+        }
+        return a;
+}
+
+static void print_result(const RepoBackupResult *r) {
+        const TreeCounts *c = &r->counts;
+        json_t *o = json_object();
+        char *text = NULL;
+
+        set_text(o, "state", archive_state_to_string(r->base.state));
+        set_text(o, "code", r->base.failure.code);
+        set_text(o, "message", r->base.failure.message);
+        set_number(o, "bytes_read", r->base.bytes_read);
+        set_number(o, "bytes_written", r->base.bytes_written);
+        set_number(o, "files", r->base.files);
+        set_number(o, "directories", r->base.directories);
+        set_number(o, "lost_total", r->base.lost_total);
+        set_number(o, "files_new", c->files_new);
+        set_number(o, "files_changed", c->files_changed);
+        set_number(o, "files_unchanged", c->files_unchanged);
+        set_number(o, "dirs_new", c->dirs_new);
+        set_number(o, "dirs_changed", c->dirs_changed);
+        set_number(o, "dirs_unchanged", c->dirs_unchanged);
+        set_number(o, "bytes", c->bytes);
+        set_number(o, "new_blobs", r->new_blobs);
+        set_number(o, "new_bytes", r->new_bytes);
+        check("errors", json_set(o, "errors", errors_json(&r->base)));
+        check("targets", json_set(o, "targets", targets_json(r)));
+        check("result", json_format(o, &text, NULL));
+        puts(text);
+        free(text);
+        json_decref(o);
+}
+
+static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
+        fprintf(stderr, "%s: %s\n", archive_log_level_to_string(level), text);
+}
+
+static void *cancel_main(void *userdata) {
+        Tool *t = userdata;
+
+        (void) usleep(t->cancel_after * 1000);
+        atomic_store(&t->cancel, true);
+        return NULL;
+}
+
+static int run(Tool *t, Failure *reterr_failure) {
+        static const int status[_ARCHIVE_STATE_MAX] = { 0, 3, 4, 5 };
+        _cleanup_(repo_backup_result_done) RepoBackupResult result = REPO_BACKUP_RESULT_NULL;
+        pthread_t thread;
+        int r;
+
+        if (t->cancel_after > 0 && pthread_create(&thread, NULL, cancel_main, t) == 0)
+                (void) pthread_detach(thread);
+        r = repository_backup(&t->repo_args, &result, reterr_failure);
+        if (r < 0)
+                return r;
+        print_result(&result);
+        return status[result.base.state];
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        Tool t = { .args.level = 3, .repo_args = { .hostname = "host", .username = "root" } };
+        int r;
+
+        parse_argv(&t, argc, argv);
+        open_repositories(&t);
+        t.args.targets = t.targets;
+        t.args.paths = t.paths;
+        t.args.excludes = t.excludes;
+        t.args.cancel = &t.cancel;
+        t.args.on_log = on_log;
+        t.repo_args.args = &t.args;
+        t.repo_args.repositories = t.repositories;
+        r = run(&t, &failure);
+        if (r < 0)
+                die("backup", &failure, r);
+        for (size_t i = 0; i < t.args.n_targets; i++) {
+                repository_free(t.repositories[i]);
+                storage_free(t.targets[i].storage);
+        }
+        strv_free(t.folders);
+        strv_free(t.paths);
+        strv_free(t.excludes);
+        return r;
+}

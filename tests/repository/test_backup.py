@@ -1,0 +1,281 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Backups of ours into repositories, looked at with stock restic."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import repositories
+from repositories import random_bytes
+
+sys.path[:0] = [str(repositories.ROOT / 'tests' / 'lib')]
+import trees  # pylint: disable=wrong-import-position
+
+TOOL = repositories.BUILD / 'tests' / 'repository' / 'backup-tool'
+TREECMP = repositories.ROOT / 'tests' / 'tools' / 'treecmp.py'
+ROUNDS = 20 if os.environ.get('BACKUPX_TEST_LONG') else 2
+
+
+class Backup(repositories.Repositories):
+    """The tool beside restic."""
+
+    def setUp(self):
+        """The folder of the repository has to be there."""
+        super().setUp()
+        self.repository.mkdir()
+
+    def command(self, *options, source=None, prefix=()):
+        """The command line, and its environment."""
+        return ([*prefix, TOOL, '--repository', self.repository, *options, source or self.source],
+                {**os.environ, 'RESTIC_PASSWORD': repositories.PASSWORD})
+
+    def backup(self, *options, status=0, source=None, prefix=(), **more):
+        """Runs the tool; gives its result."""
+        command, environment = self.command(*options, source=source, prefix=prefix)
+        done = subprocess.run([os.fspath(c) for c in command], env=environment, capture_output=True, check=False,
+                              **more)
+        self.assertEqual(done.returncode, status, done.stderr.decode(errors='replace'))
+        return json.loads(done.stdout)
+
+    def check(self):
+        """Nothing is wrong with the repository."""
+        self.restic('check', '--read-data')
+
+    def restored(self, snapshot='latest'):
+        """A restore by restic differs from the source in nothing but holes."""
+        target = self.folder / f'restored-{time.monotonic_ns()}'
+        self.restic('restore', snapshot, '--target', target)
+        restored = target / self.source.relative_to('/')
+        done = subprocess.run([TREECMP, self.source, restored], capture_output=True, check=False)
+        lines = [line for line in done.stdout.decode(errors='replace').splitlines() if 'data at is' not in line]
+        self.assertEqual(lines, [])
+
+    def packs(self):
+        """The names of all packs."""
+        return {path.name for path in (self.repository / 'data').glob('*/*')}
+
+    def test_everything(self):
+        """Everything that a file system can hold, twice."""
+        trees.make_small(self.source)
+        trees.make_privileged(self.source)
+        first = self.backup('--init', '--time-ahead', '100')
+        self.assertEqual(first['state'], 'succeeded')
+        self.check()
+        self.restored()
+        snapshot = self.restic_json('snapshots', '--json')[0]
+        self.assertEqual(snapshot['paths'], [str(self.source)])
+        self.assertEqual(snapshot['hostname'], 'host')
+        self.assertEqual(snapshot['id'], first['targets'][0]['snapshot'])
+        self.assertIn(os.fsencode(self.source / 'documents' / 'letter.txt'), self.restic('ls', 'latest'))
+        again = self.backup('--time-ahead', '200')
+        self.assertEqual(again['bytes_read'], 0)
+        self.assertEqual(again['files_unchanged'], first['files_new'])
+        self.assertEqual((again['files_new'], again['files_changed']), (0, 0))
+        self.check()
+        self.restored()
+
+    def test_changes(self):
+        """Only what changed is read, and only what is new is stored."""
+        for i in range(20):
+            (self.source / f'file-{i}').write_bytes(random_bytes(i, 200_000))
+        (self.source / 'big').write_bytes(random_bytes(100, 20 << 20))
+        self.backup('--init', '--time-ahead', '100')
+        with open(self.source / 'big', 'r+b') as file:
+            file.seek(10 << 20)
+            file.write(b'changed')
+        (self.source / 'file-3').write_bytes(b'new content')
+        (self.source / 'file-4').unlink()
+        (self.source / 'file-20').write_bytes(b'a new file')
+        result = self.backup('--time-ahead', '200')
+        self.assertEqual((result['files_new'], result['files_changed'], result['files_unchanged']), (1, 2, 18))
+        self.assertEqual(result['bytes_read'], (20 << 20) + 21)
+        self.assertLess(result['new_bytes'], 10 << 20)
+        self.check()
+        self.restored()
+
+    def test_recent_change(self):
+        """A file that changed less than a minute before the last run began is read again."""
+        (self.source / 'file').write_bytes(b'content')
+        self.backup('--init', '--time-ahead', '30')
+        result = self.backup()
+        self.assertEqual(result['bytes_read'], 7)
+        self.assertEqual(result['files_unchanged'], 1)
+
+    def test_lost_blobs(self):
+        """An unchanged file is read again where the repository has lost its blobs."""
+        (self.source / 'file').write_bytes(random_bytes(1, 3 << 20))
+        self.backup('--init', '--time-ahead', '100')
+        for path in (self.repository / 'index').iterdir():
+            path.unlink()
+        self.assertEqual(self.backup('--time-ahead', '200')['bytes_read'], 3 << 20)
+        self.restored()
+
+    def test_holes(self):
+        """Large holes are neither read nor stored more than once."""
+        with open(self.source / 'disk', 'wb') as file:
+            file.truncate(300 << 20)
+            for place in (0, 100 << 20, 222_222_222):
+                file.seek(place)
+                file.write(random_bytes(place, 100_000))
+        (self.source / 'hole').write_bytes(b'')
+        os.truncate(self.source / 'hole', 50 << 20)
+        result = self.backup('--init')
+        self.assertEqual(result['bytes'], 350 << 20)
+        self.assertLess(result['bytes_read'], 1 << 20)
+        self.assertLess(result['bytes_written'], 1 << 20)
+        self.check()
+        self.restored()
+
+    def test_alternating(self):
+        """restic and we in turn, in a repository of ours."""
+        (self.source / 'big').write_bytes(random_bytes(1, 5 << 20))
+        self.backup('--init')
+        for i in range(ROUNDS):
+            (self.source / f'of-restic-{i}').write_bytes(random_bytes(2 * i, 600_000))
+            self.restic('backup', '--host', 'host', self.source)
+            (self.source / f'ours-{i}').write_bytes(random_bytes(2 * i + 1, 600_000))
+            self.backup('--time-ahead', str(1000 * (i + 1)))
+        self.check()
+        self.restored()
+        self.assertEqual(len(self.restic_json('snapshots', '--json')), 2 * ROUNDS + 1)
+        self.restic('forget', '--prune', '--keep-last', '2', '--group-by', '')
+        self.check()
+        self.assertEqual(self.backup()['state'], 'succeeded')
+        self.check()
+        self.restored()
+
+    def test_repository_of_restic(self):
+        """In one that restic made we cut as it does: what it stored is not stored again. Both versions."""
+        (self.source / 'random').write_bytes(random_bytes(1, 12 << 20))
+        (self.source / 'text').write_bytes(b''.join(b'%d of many lines\n' % i for i in range(300_000)))
+        for version in ('1', '2'):
+            self.repository = self.folder / f'of-restic-{version}'
+            self.restic('init', '--repository-version', version)
+            self.restic('backup', self.source)
+            packs = self.packs()
+            result = self.backup()
+            self.assertEqual(result['bytes_read'], sum(p.stat().st_size for p in self.source.iterdir()))
+            self.assertLess(result['new_bytes'], 20_000)
+            self.assertEqual(len(self.packs() - packs), 1)
+            (self.source / 'more').write_bytes(b'a text that compresses well ' * 1000)
+            self.backup()
+            self.check()
+            self.restored()
+            (self.source / 'more').unlink()
+
+    def test_two_targets(self):
+        """One pass for two repositories; one of them fails, and the other has everything."""
+        other = self.folder / 'other'
+        other.mkdir()
+        (self.source / 'file').write_bytes(random_bytes(1, 40 << 20))
+        both = self.backup('--init', '--repository', other)
+        self.assertEqual(both['state'], 'succeeded')
+        self.assertEqual(both['bytes_read'], 40 << 20)
+        for target in both['targets']:
+            self.assertTrue(target['succeeded'])
+        (self.source / 'file').write_bytes(random_bytes(2, 40 << 20))
+        os.rename(other / 'data', other / 'gone')
+        (other / 'data').write_bytes(b'')
+        one = self.backup('--repository', other, status=3)
+        self.assertEqual([t['succeeded'] for t in one['targets']], [True, False])
+        self.assertEqual(one['state'], 'partial')
+        self.assertNotEqual(one['targets'][1]['error'], '')
+        self.check()
+        self.restored()
+        os.unlink(other / 'data')
+        os.rename(other / 'gone', other / 'data')
+        self.repository = other
+        self.check()
+        self.assertEqual(len(self.restic_json('snapshots', '--json')), 1)
+
+    def test_unlike_targets(self):
+        """Repositories that cut in different places cannot be fed from one pass."""
+        other = self.folder / 'other'
+        other.mkdir()
+        self.backup('--init')
+        mine, self.repository = self.repository, other
+        self.backup('--init')
+        command, environment = self.command('--repository', mine)
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b'were not made for each other', done.stderr)
+
+    def test_stream(self):
+        """What a tool prints, as one file."""
+        data = b''.join(b'INSERT INTO t VALUES (%d);\n' % i for i in range(200_000))
+        result = self.backup('--init', '--stream', 'dump.sql', input=data)
+        self.assertEqual((result['state'], result['bytes_read']), ('succeeded', len(data)))
+        self.check()
+        self.assertEqual(self.restic('dump', 'latest', '/dump.sql'), data)
+
+    def test_missing_source(self):
+        """What is not there makes the run partial, and is named."""
+        (self.source / 'file').write_bytes(b'content')
+        result = self.backup('--init', self.folder / 'missing', status=3)
+        self.assertEqual(result['state'], 'partial')
+        self.assertEqual([(e['path'], e['code']) for e in result['errors']],
+                         [(str(self.folder / 'missing'), 'UNREADABLE')])
+        self.check()
+
+    def test_read_error(self):
+        """What could not be read is lost in this run, and read again by the next."""
+        (self.source / 'bad').write_bytes(random_bytes(1, 1 << 20))
+        (self.source / 'good').write_bytes(b'content')
+        prefix = ('strace', '-f', '-qq', '-o', '/dev/null', '-P', self.source / 'bad', '-e', 'trace=pread64',
+                  '-e', 'inject=pread64:error=EIO:when=2+')
+        result = self.backup('--init', '--time-ahead', '100', status=3, prefix=prefix)
+        self.assertEqual([(e['path'], e['lost']) for e in result['errors']], [(str(self.source / 'bad'), True)])
+        self.check()
+        again = self.backup('--time-ahead', '200')
+        self.assertEqual(again['state'], 'succeeded')
+        self.assertEqual(again['bytes_read'], 1 << 20)
+        self.check()
+        self.restored()
+
+    def test_cancel(self):
+        """A run that is cancelled leaves no snapshot and no lock."""
+        (self.source / 'fifo').write_bytes(random_bytes(1, 1000))
+        self.backup('--init')
+        command, environment = self.command('--stream', 'endless', '--cancel-after', '500')
+        with open('/dev/urandom', 'rb') as endless:
+            done = subprocess.run(command, env=environment, stdin=endless, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertEqual(json.loads(done.stdout)['state'], 'cancelled')
+        self.assertEqual(list((self.repository / 'locks').glob('*')), [])
+        self.check()
+        self.assertEqual(len(self.restic_json('snapshots', '--json')), 1)
+
+    def test_killed(self):
+        """What a killed run has uploaded and indexed is used by the next one."""
+        for i in range(6):
+            (self.source / f'file-{i}').write_bytes(random_bytes(i, 30 << 20))
+        self.backup('--init', source=pathlib.Path('/etc/hostname'))
+        before = self.packs()
+        killed = 0
+        for _ in range(ROUNDS):
+            command, environment = self.command('--index-interval', '1')
+            with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+                indexes = len(list((self.repository / 'index').iterdir()))
+                while process.poll() is None and len(list((self.repository / 'index').iterdir())) <= indexes:
+                    time.sleep(0.005)
+                process.send_signal(signal.SIGKILL)
+            killed += process.returncode != 0
+        self.assertGreater(killed, 0)
+        uploaded = sum((self.repository / 'data' / name[:2] / name).stat().st_size for name in self.packs() - before)
+        self.assertGreater(uploaded, 16 << 20)
+        self.restic('unlock')
+        result = self.backup()
+        self.assertEqual(result['state'], 'succeeded')
+        self.assertLess(result['bytes_written'], (180 << 20) - (10 << 20))
+        self.check()
+        self.restored()
+
+
+if __name__ == '__main__':
+    unittest.main()
