@@ -66,6 +66,37 @@ class AgentInSuite(unittest.TestCase):
         time.sleep(0.3)
         return run
 
+    def connections(self):
+        """How many the agent has to the master."""
+        agent = pathlib.Path(f'/proc/{self.suite.processes["agent"].process.pid}')
+        own = set()
+        for fd in agent.joinpath('fd').iterdir():
+            try:
+                own.add(os.readlink(fd))
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        rows = [line.split() for line in agent.joinpath('net/tcp').read_text().splitlines()[1:]]
+        return sum(f'socket:[{row[9]}]' in own and int(row[2].split(':')[1], 16) == self.suite.port for row in rows)
+
+    @unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'long rounds: takes half a minute')
+    def test_one_connection(self):
+        """An idle agent costs the master one: its heartbeats and long polls go over the same. Whoever is late by
+        seconds, on a busy machine, is spoken to over another one: then the next heartbeat counts."""
+        beats = []
+
+        def quiet_between_beats():
+            now = self.suite.node(1)['last_seen']
+            if not beats or now != beats[-1]:
+                if beats and seen == {1}:
+                    return True
+                beats.append(now)
+                seen.clear()
+            seen.add(self.connections())
+            return False
+
+        seen = set()
+        wait_until(quiet_between_beats, 120, 'two heartbeats with one connection between them', 0.2)
+
     def job(self):
         """The PID of the one job that runs."""
         for lock in (self.suite.agent_state / 'results').glob('*.lock'):
