@@ -43,6 +43,24 @@ case "$1 $2" in
 'logs --tail=100') echo 'the log of the container' ;;
 esac
 '''
+# As the guide has it, and the pin: the master's certificate is its own.
+GUIDE_UNIT = '''[Unit]
+Description=BackupX Agent
+After=network.target
+
+[Service]
+Type=simple
+User=backupx
+Environment="BACKUPX_AGENT_MASTER={master}"
+Environment="BACKUPX_AGENT_TOKEN={token}"
+Environment="BACKUPX_AGENT_PIN={pin}"
+ExecStart=/opt/backupx/backupx agent
+Restart=on-failure
+RestartSec=10s
+
+[Install]
+WantedBy=multi-user.target
+'''
 # Looks at the arguments of every process, as any user may.
 WATCH = '''
 import os, select, sys
@@ -433,6 +451,28 @@ class Install(unittest.TestCase):
         self.server.run('systemd-run', '--unit=foreground', 'sh', '-c', f'exec {command}')
         self.master.wait(lambda: node('debug')['status'] == 'online', what='the agent in the foreground')
         self.server.run('systemctl', 'stop', 'foreground')
+
+    def test_12_unit_by_hand(self):
+        """The unit that the guide shows, written by an administrator: address and token are variables in it."""
+        self.succeed(make_command('by-hand-programs', '--mode', 'foreground'))
+        pin = re.search(r'sha256//[A-Za-z0-9+/=]+', gzip.decompress(
+            base64.b64decode(make_command('by-hand-pin').split("'")[1])).decode()).group(0)
+        made = self.master.post('nodes', {'name': 'by-hand'})
+        unit = GUIDE_UNIT.format(master=f'https://{MASTER}:8340', token=made['token'], pin=pin)
+        self.server.run('sh', '-c', f'cat >{UNITS}/backupx-agent.service', stdin=unit)
+        self.server.shell(
+            'rm -rf /var/lib/backupx-agent/* && mkdir -p /opt/backupx /srv/plain && echo plain >/srv/plain/file && '
+            'ln -sf /opt/backupx-agent/bin/backupx /opt/backupx/backupx && systemctl daemon-reload && '
+            'systemctl enable --now backupx-agent'
+        )
+        self.master.wait(lambda: node('by-hand')['status'] == 'online', what='the agent of the unit by hand')
+        target = self.master.make_target('by-hand', kind='relay')
+        task = self.master.make_task('by-hand', ['/srv/plain'], [target], node_id=made['id'])
+        self.assertEqual(self.master.wait_run(self.master.start_run(task))['state'], 'succeeded')
+        self.server.shell(
+            f'systemctl disable --now backupx-agent; rm -r /opt/backupx {UNITS}/backupx-agent.service; '
+            'systemctl daemon-reload; /opt/backupx-agent/bin/backupx agent uninstall --purge'
+        )
 
     def test_13_docker(self):
         """The container gets the guide's variables; where it does not come online, docker tells why."""
