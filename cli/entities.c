@@ -40,7 +40,7 @@ static const Column target_columns[] = {
         { "ID", "id", COLUMN_NUMBER },
         { "NAME", "name", COLUMN_TEXT },
         { "TYPE", "type", COLUMN_TEXT },
-        { "WHERE", "config.path|config.directory", COLUMN_TEXT },
+        { "WHERE", "config.path|config.directory|config.bucket", COLUMN_TEXT },
         { "LAST TEST", "last_test.at", COLUMN_TIME },
         { "OK", "last_test.ok", COLUMN_FLAG },
 };

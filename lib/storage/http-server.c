@@ -15,6 +15,8 @@
 #define RETRY_MOST (20 * USEC_PER_SEC)
 #define RETRY_AFTER_MOST USEC_PER_MINUTE
 #define SLEEP_SLICE (100 * USEC_PER_MSEC)
+/* What is still tidied up after a cancellation must not make that last. */
+#define CANCELLED_STALL (600 * USEC_PER_MSEC)
 /* Kept connections; threads beyond have one that closes behind them. */
 #define IDLE_MAX 8
 
@@ -245,19 +247,26 @@ static int try_once(HttpServer *h, const HttpRequest *q, HttpAnswer *a) {
 }
 
 int http_server_try(HttpServer *h, const HttpRequest *q, usec_t stall, HttpAnswer *a) {
-        _cleanup_(http_client_freep) HttpClient *c = NULL;
-        HttpClientArgs args;
+        const TransferArgs *args;
+        HttpClient *c = NULL;
         int r;
 
         assert(h);
         assert(q);
         assert(a);
 
-        args = h->args.client;
-        args.transfer.cancel = NULL;
-        args.transfer.stall = stall;
-        r = http_client_new(&args, &c);
-        return r < 0 ? r : try_with(h, c, q, a);
+        r = http_server_take(h, &c);
+        if (r < 0)
+                return r;
+        args = &h->args.client.transfer;
+        if (storage_is_cancelled(h->storage))
+                http_client_limit(c, /* cancel= */ NULL, MIN(stall, (usec_t) CANCELLED_STALL));
+        else
+                http_client_limit(c, args->cancel, stall);
+        r = try_with(h, c, q, a);
+        http_client_limit(c, args->cancel, args->stall);
+        http_server_give(h, c, r >= 0);
+        return r;
 }
 
 int http_server_request(HttpServer *h, const HttpRequest *q, const char *key, HttpAnswer *a,

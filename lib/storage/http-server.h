@@ -36,7 +36,7 @@ HttpServer *http_server_free(HttpServer *h);
  * failure's text. Any thread. */
 int http_server_request(HttpServer *h, const HttpRequest *q, const char *key, HttpAnswer *a,
                         Failure *reterr_failure) _warn_unused_;
-/* Once, whatever comes back; the cancel flag does not count, and stall is the limit: for tidying up. */
+/* Once, whatever comes back, for tidying up: after a cancellation, too, but then it is short. */
 int http_server_try(HttpServer *h, const HttpRequest *q, usec_t stall, HttpAnswer *a) _warn_unused_;
 
 /* A client for a body in pieces, signed for one try; given back with http_server_give(), which keeps it for

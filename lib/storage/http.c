@@ -138,6 +138,13 @@ HttpClient *http_client_free(HttpClient *c) {
         return mfree(c);
 }
 
+void http_client_limit(HttpClient *c, const atomic_bool *cancel, usec_t stall) {
+        assert(c);
+
+        c->transfer.args.cancel = cancel;
+        c->transfer.args.stall = stall;
+}
+
 /* --- Requests ----------------------------------------------------------------------------------------- */
 
 static void lines_free(struct curl_slist **lines) {

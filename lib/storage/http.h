@@ -76,6 +76,8 @@ int http_answer_header(const HttpAnswer *a, const char *name, char **ret) _warn_
 
 int http_client_new(const HttpClientArgs *args, HttpClient **ret) _warn_unused_;
 HttpClient *http_client_free(HttpClient *c);
+/* Other limits than those that the client was made with, from the next request on. */
+void http_client_limit(HttpClient *c, const atomic_bool *cancel, usec_t stall);
 /* 0: there is an answer, whatever its status. Errors as of transfer_error(): no answer, and a->error says
  * why. */
 int http_client_request(HttpClient *c, const HttpRequest *request, HttpAnswer *a) _warn_unused_;

@@ -38,15 +38,9 @@ static int unescape(char *text) {
         return 0;
 }
 
-typedef struct Listing {
-        const char *root; /* prefix of the target, which is not part of our keys */
-        StorageListFunc func;
-        void *userdata;
-        char *last; /* the key before */
-        char *token;
-} Listing;
+void s3_listing_done(S3Listing *l) {
+        assert(l);
 
-static void listing_done(Listing *l) {
         free(l->last);
         free(l->token);
 }
@@ -66,7 +60,7 @@ static void page_done(Page *p) {
 }
 
 /* One object. What cannot be ours is passed over: the marks of folders that other programs make. */
-static int give_object(Listing *l, Page *p) {
+static int give_object(S3Listing *l, Page *p) {
         const char *key;
         uint64_t size;
         int r = 0;
@@ -107,7 +101,7 @@ static int is_encoded(const HttpAnswer *a, bool *ret) {
 }
 
 /* An element ended. Anything but 0 ends the listing. */
-static int page_close(Listing *l, Page *p) {
+static int page_close(S3Listing *l, Page *p) {
         int r;
 
         if (p->xml.depth == 2 && streq(p->xml.name, "Contents")) {
@@ -124,10 +118,12 @@ static int page_close(Listing *l, Page *p) {
         return r != 0 ? r : take_text(p, "NextContinuationToken", 2, &p->next);
 }
 
-/* l->token becomes that of the next page, or NULL. */
-static int read_page(Listing *l, const HttpAnswer *a) {
+int s3_listing_read(S3Listing *l, const HttpAnswer *a) {
         _cleanup_(page_done) Page p = {};
         int r;
+
+        assert(l);
+        assert(a);
 
         r = is_encoded(a, &p.encoded);
         if (r < 0)
@@ -168,7 +164,7 @@ static int ask_page(Storage *s, const char *prefix, const char *token, HttpAnswe
 
 int s3_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata, Failure *reterr_failure) {
         const S3 *s3 = s->backend;
-        _cleanup_(listing_done) Listing l = { .root = s3->prefix, .func = func, .userdata = userdata };
+        _cleanup_(s3_listing_done) S3Listing l = { .root = s3->prefix, .func = func, .userdata = userdata };
         _cleanup_(freep) char *full = NULL;
         int r;
 
@@ -184,7 +180,7 @@ int s3_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata
                 r = ask_page(s, full, l.token, &a, reterr_failure);
                 if (r < 0)
                         return r;
-                r = read_page(&l, &a);
+                r = s3_listing_read(&l, &a);
                 if (r == -EBADMSG)
                         return failure_set(reterr_failure, -EPROTO, "STORAGE_FAILED",
                                            "The S3 server's list of '%s' (%s) is not well-formed, or not "

@@ -98,5 +98,18 @@ void s3_put_free(StoragePut *put);
 
 int s3_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
             Failure *reterr_failure) _warn_unused_;
+/* A listing over its pages. */
+typedef struct S3Listing {
+        const char *root; /* prefix of the target, which is not part of our keys */
+        StorageListFunc func;
+        void *userdata;
+        char *last;  /* the key before, or NULL */
+        char *token; /* of the next page, or NULL */
+} S3Listing;
+
+void s3_listing_done(S3Listing *l);
+/* Gives what one answer lists to func. -EBADMSG: it is no page of a listing, or not in the order of keys. */
+int s3_listing_read(S3Listing *l, const HttpAnswer *a) _warn_unused_;
+
 /* Aborts uploads that nobody can be at any more; once a storage, and without a word where that fails. */
 void s3_sweep(Storage *s);

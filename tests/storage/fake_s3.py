@@ -27,12 +27,14 @@ class FakeS3(http.server.ThreadingHTTPServer):
         self.token = 'session=token'
         self.fault = fault
         self.conditional = True
+        self.customer_key = None  # that requests for objects must carry
         self.page = 1000
         self.objects = {}
         self.uploads = {}
         self.started = 0
         self.requests = []
         self.refusals = []
+        self.proxied = 0
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
 
@@ -143,6 +145,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def serve(self):
         server = self.server
+        if self.path.startswith('http://'):  # as a proxy is asked
+            server.proxied += 1
+            self.path = '/' + self.path.split('/', 3)[3]
         url = urllib.parse.urlsplit(self.path)
         self.query = urllib.parse.parse_qsl(url.query, keep_blank_values=True)
         self.body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
@@ -165,6 +170,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             data = self.check_signature()
         except Refused as refused:
             return self.refuse(403, str(refused))
+        if server.customer_key and path and self.command in ('GET', 'HEAD', 'PUT') and \
+                self.headers['x-amz-server-side-encryption-customer-key'] != server.customer_key:
+            return self.refuse(400, 'InvalidRequest')
         with server.lock:
             return getattr(self, 'on_' + self.command.lower())(path, words, data)
 

@@ -87,6 +87,15 @@ class Ceph(Case, conformance.Cases, conformance.Line):
         self.assertEqual(done[0]['code'], 'STORAGE_INTERRUPTED', done)
 
 
+class VirtualHosts(Case):
+    """The bucket in the name of the host."""
+
+    def test_cases(self):
+        spec = self.spec(('localhost', SHARED['ceph'].port), path_style=False)
+        done = conformance.run(spec, cases=['objects', 'list', 'odd names', 'remove'])
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
 class Refusals(Case):
     """What a server refuses, told by its kind."""
 

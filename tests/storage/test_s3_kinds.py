@@ -2,13 +2,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """S3 as other servers speak it, and at its worst: see fake_s3.py."""
 
+import base64
 import json
+import shutil
+import socket
+import subprocess
+import threading
 import unittest
 
 import backups
 import conformance
 import fake_s3
+import servers
+from processes import die_with_parent
+from suite import wait_until
 
+NGINX = """
+daemon off;
+user root;
+pid {folder}/pid;
+worker_processes 1;
+events {{ worker_connections 256; }}
+http {{
+    log_format spoken '$server_protocol $request_method $status';
+    access_log {folder}/access spoken;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxied;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl http2;
+        ssl_certificate {folder}/certificate;
+        ssl_certificate_key {folder}/key;
+        client_max_body_size 64m;
+        location / {{
+            proxy_pass http://127.0.0.1:{server};
+            proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
+        }}
+    }}
+}}
+"""
 MIB = 1 << 20
 PUT = {'do': 'put', 'key': 'x', 'size': 1000}
 PUT_PARTS = {'do': 'put', 'key': 'x', 'size': 11 * MIB}
@@ -49,6 +84,87 @@ class Chunks(Case, conformance.Cases):
         done = super().run_cases(cases, **more)
         self.assertEqual((self.server.uploads, self.server.refusals.count('SignatureDoesNotMatch')), ({}, 0))
         return done
+
+
+class Tls(Case):
+    """HTTP/2 under TLS, as a front of many servers offers it: nginx before the server."""
+
+    def setUp(self):
+        super().setUp()
+        nginx = shutil.which('nginx', path='/usr/sbin:/usr/bin')
+        if not nginx:
+            self.skipTest('needs nginx')
+        self.port = servers.free_port()
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+                        '-subj', '/CN=s3', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-days', '2',
+                        '-keyout', self.path('key'), '-out', self.path('certificate')],
+                       stderr=subprocess.DEVNULL, check=True)
+        config = self.path('nginx.conf')
+        servers.write(config, NGINX.format(folder=self.folder, port=self.port, server=self.server.server_port))
+        self.nginx = subprocess.Popen([nginx, '-p', self.folder, '-c', config, '-e', self.path('error')],
+                                      stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        self.addCleanup(self.nginx.wait)
+        self.addCleanup(self.nginx.terminate)
+        wait_until(self.listens)
+
+    def listens(self):
+        try:
+            with socket.create_connection(('127.0.0.1', self.port), timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def spec(self, host='localhost', **config):
+        return super().spec(host, endpoint=f'https://{host}:{self.port}', ca_cert=self.path('certificate'), **config)
+
+    def test_http2(self):
+        spec = self.spec()
+        done = conformance.run(spec, cases=['objects', 'ranges', 'list', 'odd names', 'concurrent', 'large'],
+                               large=32 * MIB)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(self.path('access'), encoding='utf-8') as file:
+            spoken = set(line.split()[0] for line in file)
+        self.assertEqual(spoken, {'HTTP/2.0'})
+        self.assertNotIn('SignatureDoesNotMatch', self.server.refusals)
+
+    def test_cancelled(self):
+        """In the middle of a stream that stands still."""
+        event = threading.Event()
+        self.addCleanup(event.set)
+        self.server.fault = lambda *_: event.wait(20) and None
+        done = self.operate({**PUT_PARTS, 'cancel_after': 400})
+        self.assertEqual(done[0]['code'], 'CANCELLED', done)
+        self.assertLess(done[0]['after_cancel'], 1)
+
+    def test_certificate(self):
+        spec = self.spec()
+        del spec['config']['ca_cert']
+        self.assertEqual(self.operate(PUT, spec=spec)[0]['code'], 'STORAGE_CERTIFICATE')
+        # A bucket in the name is one that the certificate does not have.
+        done = self.operate(PUT, spec=self.spec(path_style=False))
+        self.assertEqual(done[0]['code'], 'STORAGE_CERTIFICATE', done)
+        self.assertEqual(self.server.requests, [])
+
+    def test_customer_key(self):
+        key = base64.b64encode(bytes(range(32))).decode()
+        self.server.customer_key = key
+        spec = self.spec()
+        self.assertNotEqual(self.operate(PUT, spec=spec)[0]['code'], '')
+        spec['secrets']['sse_customer_key'] = key
+        done = self.operate(PUT, {'do': 'get', 'key': 'x', 'size': 1000}, {**PUT_PARTS, 'key': 'parts'},
+                            {'do': 'stat', 'key': 'parts'}, {'do': 'remove', 'key': 'x'}, spec=spec)
+        self.assertEqual({d['code'] for d in done}, {''}, done)
+
+
+class Proxy(Case):
+    """All that goes out goes through it."""
+
+    def test_proxy(self):
+        proxy = f'http://127.0.0.1:{self.server.server_port}'
+        spec = self.spec(endpoint='http://s3.invalid', path_style=True, proxy=proxy)
+        done = self.operate(PUT_PARTS, {'do': 'list'}, {'do': 'get', 'key': 'x', 'size': 11 * MIB}, spec=spec)
+        self.assertEqual({d['code'] for d in done}, {''}, done)
+        self.assertEqual(self.server.proxied, len(self.server.requests))
 
 
 class Lost(Case):
