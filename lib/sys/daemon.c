@@ -23,7 +23,7 @@
 #include "sys/daemon.h"
 
 #define STATUS_MAX 512
-#define LISTEN_BACKLOG 512 /* a fleet that reconnects at once; the kernel caps it at somaxconn */
+#define LISTEN_BACKLOG 4096 /* a fleet that reconnects at once; the kernel caps it at somaxconn */
 
 static int help(const char *name, const char *purpose) {
         printf("%s [OPTIONS...]\n\n"

@@ -13,7 +13,7 @@
  * tell of MHD_resume_connection(): conn_wake() does.
  *
  * MHD_run() walks the list of all suspended connections whenever one of them was resumed: with ten thousand
- * agents that wait, a fifth of what an idle fleet costs, and as long a delay for each command. So there are
+ * agents that wait, a third of what an idle fleet costs, and as long a delay for each command. So there are
  * several daemons of each kind, with a share of the connections each.
  *
  * libmicrohttpd limits the silence of a connection, not the time that a request takes in all: a sweep closes

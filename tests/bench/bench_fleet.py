@@ -215,6 +215,9 @@ def measure(suite, options, goals):
         measure_single(suite, fleet, tasks[:options.commands], goals)
         measure_burst(suite, fleet, tasks, goals)
         measure_scrapes(suite)
+        wait_until(lambda: fleet.state[6] <= options.agents, 120, 'the end of second connections', 0.5)
+        goals.tell('the same when all of them wait again, memory of the API each',
+                   (meter.memory() - before) / options.agents, GOAL_KIB[options.tls], 'KiB')
         print(f'errors of agents: {fleet.state[3]}')
         goals.missed += fleet.state[3] > 0
     finally:
