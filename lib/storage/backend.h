@@ -51,6 +51,7 @@ extern const StorageType storage_type_local;
 extern const StorageType storage_type_relay;
 extern const StorageType storage_type_sftp;
 extern const StorageType storage_type_s3;
+extern const StorageType storage_type_webdav;
 
 /* Bytes moved just now. */
 void storage_moved(Storage *s);

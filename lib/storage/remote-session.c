@@ -55,6 +55,26 @@ void remote_free(Storage *s) {
         s->backend = mfree(m);
 }
 
+static int read_texts(const json_t *from, const RemoteText *texts) {
+        for (const RemoteText *t = texts; t->key; t++) {
+                int r;
+
+                r = free_and_strdup(t->to, json_string_value(json_object_get(from, t->key)));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int remote_read_texts(const StorageConfig *config, const RemoteText *texts, const RemoteText *secrets) {
+        int r;
+
+        assert(config);
+
+        r = read_texts(config->config, texts);
+        return r < 0 ? r : read_texts(config->secrets, secrets);
+}
+
 int remote_path(const Remote *m, const char *key, char **ret) {
         assert(m);
 
@@ -115,6 +135,14 @@ int remote_failure(const Storage *s, int error, const char *what, const char *wo
                 return failure_set(f, error, "STORAGE_INTERRUPTED",
                                    "The connection to %s (%s) ended in the middle of '%s': %s.", m->place,
                                    s->name, what, why);
+        case EKEYREJECTED:
+                return failure_set(f, error, "STORAGE_CERTIFICATE",
+                                   "The server of %s (%s) is not the one that it should be: %s. Nothing was "
+                                   "sent to it.",
+                                   m->place, s->name, why);
+        case EFBIG:
+                return failure_set(f, error, "STORAGE_TOO_LARGE", "'%s' is too large for %s (%s): %s.", what,
+                                   m->place, s->name, why);
         case EHOSTUNREACH:
                 return failure_set(f, error, "STORAGE_UNREACHABLE",
                                    "%s (%s) cannot be reached for '%s': %s.",

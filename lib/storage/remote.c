@@ -24,7 +24,7 @@
 #define RENAME_TRIES 3U
 /* For removing what a put that was given up left; a cancelled run has to end within a second. */
 #define TIDY_LIMIT (2 * USEC_PER_SEC)
-#define TIDY_CANCELLED_LIMIT (700 * USEC_PER_MSEC)
+#define TIDY_CANCELLED_LIMIT (300 * USEC_PER_MSEC)
 
 typedef struct RemotePut {
         RemoteSession *session; /* with the file open in it; NULL: none is */

@@ -102,6 +102,15 @@ int remote_new(Storage *s, const RemoteOps *ops, const char *path, Remote **ret)
 /* Ends the idle sessions; config is freed by the caller before or after. */
 void remote_free(Storage *s);
 
+/* Copies texts of a configuration and of secrets, as far as they are there; lists end with a NULL key. */
+typedef struct RemoteText {
+        const char *key;
+        char **to;
+} RemoteText;
+
+int remote_read_texts(const StorageConfig *config, const RemoteText *texts,
+                      const RemoteText *secrets) _warn_unused_;
+
 int remote_path(const Remote *m, const char *key, char **ret) _warn_unused_;
 /* Copies the name; passes over "." and "..", and names that cannot be part of a key. -E2BIG: more than
  * REMOTE_LIST_MAX. */

@@ -264,33 +264,25 @@ static void sftp_close(Storage *s) {
 }
 
 static int sftp_configure(Storage *s, Sftp *c, const StorageConfig *config) {
-        const struct {
-                char **to;
-                const json_t *from;
-                const char *key;
-        } texts[] = {
-                { &c->host, config->config, "host" },
-                { &c->user, config->config, "user" },
-                { &c->host_key, config->config, "host_key" },
-                { &c->agent, config->config, "agent" },
-                { &c->password, config->secrets, "password" },
-                { &c->private_key, config->secrets, "private_key" },
-                { &c->passphrase, config->secrets, "passphrase" },
-        };
         json_int_t port = json_integer_value(json_object_get(config->config, "port"));
-        int r;
+        const RemoteText texts[] = {
+                { "host", &c->host },
+                { "user", &c->user },
+                { "host_key", &c->host_key },
+                { "agent", &c->agent },
+                {},
+        };
+        const RemoteText secrets[] = {
+                { "password", &c->password },
+                { "private_key", &c->private_key },
+                { "passphrase", &c->passphrase },
+                {},
+        };
 
         assert(s);
 
         c->port = port > 0 && port <= UINT16_MAX ? (uint16_t) port : SFTP_PORT;
-        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
-                const json_t *value = json_object_get(texts[i].from, texts[i].key);
-
-                r = free_and_strdup(texts[i].to, json_string_value(value));
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return remote_read_texts(config, texts, secrets);
 }
 
 static int sftp_open(Storage *s, const StorageConfig *config, Failure *reterr_failure) {

@@ -17,9 +17,10 @@ static const StorageType *const types[] = {
         &storage_type_relay,
         &storage_type_s3,
         &storage_type_sftp,
+        &storage_type_webdav,
 };
 
-static const char *const type_names[] = { "local", "relay", "s3", "sftp", NULL };
+static const char *const type_names[] = { "local", "relay", "s3", "sftp", "webdav", NULL };
 
 const char *const *storage_types(void) {
         return type_names;

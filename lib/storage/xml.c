@@ -290,6 +290,8 @@ static int next_event(Xml *x) {
                 bool is_tag = *x->p == '<' && left(x) > 1 && x->p[1] != '?' && x->p[1] != '!';
                 int r;
 
+                if (*x->p == '<' && left(x) == 1)
+                        return -EBADMSG; /* cut off there */
                 if (is_tag)
                         return x->p[1] == '/' ? close_tag(x) : open_tag(x);
                 r = pass(x);

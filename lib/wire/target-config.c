@@ -119,6 +119,15 @@ static const char *prefix_complaint(const char *text) {
         return text[0] == '/' ? "begins with a '/'" : target_path_complaint(text);
 }
 
+static const char *pin_complaint(const char *text) {
+        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const char *hash = startswith(text, "sha256//");
+
+        if (!hash || strspn(hash, digits) != HOST_KEY_DIGITS || !streq(hash + HOST_KEY_DIGITS, "="))
+                return "is not the pin of a public key: sha256// and 44 characters";
+        return NULL;
+}
+
 static const char *file_complaint(const char *text) {
         return path_is_normalized_absolute(text) ? target_text_complaint(text) :
                                                    "is not the absolute path of a file of the node";
@@ -158,6 +167,18 @@ static int check_s3(JsonReader *target, const json_t *config, const json_t *secr
                 return json_reader_fail(target, "config.lock_days", "and config.lock_mode go together");
         if (json_object_get(config, "sse_key_id") && !streq_ptr(sse, "aws:kms"))
                 return json_reader_fail(target, "config.sse_key_id", "goes with sse = aws:kms");
+        return 0;
+}
+
+static int check_webdav(JsonReader *target, const json_t *config, const json_t *secrets) {
+        bool has_password = json_object_get(secrets, "password");
+
+        if (has_password && json_object_get(secrets, "token"))
+                return json_reader_fail(target, "secrets", "has a password and a token: one of them counts");
+        if (has_password && !json_object_get(config, "user"))
+                return json_reader_fail(target, "config", "needs a user for the password");
+        if (secrets && !has_password && json_object_get(config, "user"))
+                return json_reader_fail(target, "secrets", "needs the password of the user");
         return 0;
 }
 
@@ -219,11 +240,27 @@ static const TargetSecret s3_secrets[] = {
         {},
 };
 
+static const TargetField webdav_fields[] = {
+        { "url", TARGET_TEXT, JSON_REQUIRED, .max = 2048, .complaint = target_url_complaint },
+        { "user", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = target_text_complaint },
+        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = file_complaint },
+        { "pin", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = pin_complaint },
+        { "proxy", TARGET_TEXT, JSON_OPTIONAL, .max = 2048, .complaint = target_text_complaint },
+        { "read_back", TARGET_SWITCH, JSON_OPTIONAL },
+        {},
+};
+static const TargetSecret webdav_secrets[] = {
+        { "password", JSON_OPTIONAL },
+        { "token", JSON_OPTIONAL },
+        {},
+};
+
 static const TargetType types[] = {
         { "local", local_fields, NULL, NULL },
         { "relay", relay_fields, NULL, NULL },
         { "s3", s3_fields, s3_secrets, check_s3 },
         { "sftp", sftp_fields, sftp_secrets, check_sftp },
+        { "webdav", webdav_fields, webdav_secrets, check_webdav },
 };
 
 const TargetType *target_type_find(const char *name) {

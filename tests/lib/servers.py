@@ -155,3 +155,67 @@ Subsystem sftp internal-sftp
                 'config': {'host': '127.0.0.1', 'port': self.port, 'user': USER, 'path': 'backups',
                            'host_key': self.fingerprint(), **config},
                 'secrets': {'private_key': self.read('id')} if secrets is None else secrets}
+
+
+class Apache(Server):
+    """mod_dav with one user; over TLS where a certificate is wanted."""
+
+    MODULES = ('mpm_event', 'authn_core', 'authn_file', 'authz_core', 'authz_user', 'auth_basic', 'dav', 'dav_fs',
+               'mime')
+
+    def __init__(self, folder, tls=False, options=()):
+        super().__init__(folder)
+        self.tls = tls
+        os.makedirs(self.path('lock'), exist_ok=True)
+        for name in ('lock', 'data'):
+            shutil.chown(self.path(name), 'www-data')
+        self.passwords()
+        modules = (*self.MODULES, 'ssl') if tls else self.MODULES
+        lines = [f'LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so' for m in modules]
+        if tls:
+            certificate(self.path('certificate'), self.path('key'))
+            lines += ['SSLEngine on', f'SSLCertificateFile {self.path("certificate")}',
+                      f'SSLCertificateKeyFile {self.path("key")}']
+        write(self.path('config'), f'''ServerName localhost
+PidFile {self.path('pid')}
+Listen 127.0.0.1:{self.port}
+''' + '\n'.join(lines) + f'''
+TypesConfig /etc/mime.types
+User www-data
+Group www-data
+ErrorLog {self.path('log')}
+DavLockDB {self.path('lock/db')}
+DocumentRoot {self.data}
+<Directory {self.data}>
+Dav On
+AuthType Basic
+AuthName x
+AuthUserFile {self.path('passwords')}
+Require valid-user
+</Directory>
+''' + ''.join(line + '\n' for line in options))
+        self.launch()
+
+    def launch(self):
+        """Starts it, a first time or again."""
+        self.start(['apache2', '-DFOREGROUND', '-f', self.path('config')], users=False)
+
+    def passwords(self):
+        """The one user."""
+        digest = subprocess.run(['openssl', 'passwd', '-apr1', '-stdin'], input=PASSWORD, text=True, check=True,
+                                capture_output=True).stdout.strip()
+        write(self.path('passwords'), f'{USER}:{digest}\n')
+
+    def target(self, secrets=None, address=None, **config):
+        """A target on it."""
+        host, port = address or ('127.0.0.1', self.port)
+        return {'type': 'webdav',
+                'config': {'url': f'http{"s" if self.tls else ""}://{host}:{port}/back%20ups', 'user': USER, **config},
+                'secrets': {'password': PASSWORD} if secrets is None else secrets}
+
+
+def certificate(path, key):
+    """Of one's own, for localhost."""
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+                    '-days', '30', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1',
+                    '-keyout', key, '-out', path], check=True, capture_output=True)

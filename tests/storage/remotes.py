@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 
@@ -23,10 +24,13 @@ class RemoteCase(backups.Case):
     def setUp(self):
         super().setUp()
         self.root_only()
-        if not servers.have(*self.NEEDS):
-            self.skipTest(f'needs {", ".join(self.NEEDS)}')
+        self.needs(*self.NEEDS)
         # The server's user has to get there.
         os.chmod(self.folder, 0o755)
+
+    def needs(self, *programs):
+        if not servers.have(*programs):
+            self.skipTest(f'needs {", ".join(programs)}')
 
     def write_target(self, target):
         path = self.path('target.json')
@@ -78,14 +82,14 @@ class RemoteCase(backups.Case):
         with open(path, 'rb') as file:
             return file.read()
 
-    def leftover(self, directory, name, age_days):
+    def leftover(self, directory, name, age_days, owner=servers.UID):
         """What a put that was killed so long ago left."""
-        os.makedirs(os.path.join(directory, TEMP), exist_ok=True)
-        os.chown(directory, servers.UID, servers.UID)
-        os.chown(os.path.join(directory, TEMP), servers.UID, servers.UID)
-        path = os.path.join(directory, TEMP, name)
+        folder = os.path.join(directory, TEMP)
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, name)
         trees.write(path, b'left')
-        os.chown(path, servers.UID, servers.UID)
+        for each in (directory, folder, path):
+            shutil.chown(each, owner)
         then = time.time() - age_days * 86400
         os.utime(path, (then, then))
         return path

@@ -60,13 +60,20 @@ class RemoteRuns(remotes.RemoteCase):
                 self.assertNotIn(secret.encode(), path.read_bytes(), path)
 
     def test_sftp(self):
-        self.NEEDS = ('sshd', 'ssh-keygen')
+        self.needs('sshd', 'ssh-keygen')
         with servers.Sshd(self.path('sshd')) as server:
             self.check_round('sftp', server.target({'password': servers.PASSWORD}), server.data + '/backups',
                              servers.PASSWORD)
 
+    def test_webdav(self):
+        self.needs('apache2')
+        with servers.Apache(self.path('apache'), tls=True) as server:
+            target = server.target(ca_cert=server.path('certificate'))
+            self.check_round('webdav', target, server.data + '/back ups', servers.PASSWORD)
+
     def test_sftp_of_another_key(self):
         """Refused, and the failure says what to do."""
+        self.needs('sshd', 'ssh-keygen')
         with servers.Sshd(self.path('sshd')) as server:
             number = self.create('another', server.target(host_key='SHA256:' + 'A' * 43))
             test = self.suite.client.post(f'targets/{number}/test', {})

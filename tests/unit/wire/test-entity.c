@@ -238,6 +238,33 @@ static void test_s3(void) {
                 check_target(cases[i].text, cases[i].field);
 }
 
+#define DAV(config, rest) "{\"name\":\"d\",\"type\":\"webdav\",\"config\":{" config "}" rest "}"
+#define DAV_USER "\"url\":\"https://cloud.example.com/dav\",\"user\":\"u\""
+
+static void test_webdav(void) {
+        static const struct {
+                const char *text, *field;
+        } cases[] = {
+                { DAV(DAV_USER, SFTP_PASSWORD), NULL },
+                { DAV("\"url\":\"https://h/\"", ",\"secrets\":{\"token\":\"t\"}"), NULL },
+                { DAV("\"url\":\"http://h\"", ""), NULL },
+                { DAV("", SFTP_PASSWORD), "config.url" },
+                { DAV("\"url\":\"ftp://h/\"", ""), "config.url" },
+                { DAV("\"url\":\"https:///x\"", ""), "config.url" },
+                { DAV("\"url\":\"https://u:p@h/x\"", ""), "config.url" },
+                { DAV("\"url\":\"https://h/x?y\"", ""), "config.url" },
+                { DAV("\"url\":\"https://h/a b\"", ""), "config.url" },
+                { DAV(DAV_USER, ""), "secrets" },
+                { DAV("\"url\":\"https://h/\"", SFTP_PASSWORD), "config" },
+                { DAV(DAV_USER, ",\"secrets\":{\"token\":\"t\",\"password\":\"p\"}"), "secrets" },
+                { DAV(DAV_USER ",\"ca_cert\":\"ca.pem\"", SFTP_PASSWORD), "config.ca_cert" },
+                { DAV(DAV_USER ",\"pin\":\"sha256//x\"", SFTP_PASSWORD), "config.pin" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                check_target(cases[i].text, cases[i].field);
+}
+
 /* Of a change only what it names is asked for; another type begins anew. */
 static void test_target_changes(void) {
         static const char host_key[] = "SHA256:2bJ3YBQSE0gLGirbESAQCAR00Ki4iRl7jpVorbVwnqs";
@@ -339,6 +366,7 @@ int main(void) {
         RUN(test_targets);
         RUN(test_sftp);
         RUN(test_s3);
+        RUN(test_webdav);
         RUN(test_target_changes);
         RUN(test_restores);
         RUN(test_names);
