@@ -12,6 +12,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', 'lib'))
 sys.path.insert(0, os.path.join(HERE, '..', 'tools'))
 
+from suite import wait_until  # noqa: E402
+
 BUILD = os.environ.get('BACKUPX_BUILD', os.path.join(HERE, '..', '..', 'build'))
 TOOL = os.path.join(BUILD, 'tests', 'storage', 'archive-tool')
 RESTORE_TOOL = os.path.join(BUILD, 'tests', 'storage', 'restore-tool')
@@ -28,6 +30,27 @@ STATES = {'succeeded': 0, 'partial': 3, 'failed': 4, 'cancelled': 5}
 def remove_tree(path):
     """Paths may be longer than rm of Python takes."""
     subprocess.run(['rm', '-rf', '--one-file-system', path], check=False)
+
+
+class Hold:
+    """Stops a backup in the middle of reading a file, until it is let go."""
+
+    def __init__(self, path, folder):
+        self.mark = os.path.join(folder, 'hold')
+        shim = os.path.join(os.path.abspath(BUILD), 'tests', 'storage', 'libhold-read.so')
+        self.prefix = ['env', f'LD_PRELOAD={shim}', f'BACKUPX_TEST_HOLD={self.mark}',
+                       f'BACKUPX_TEST_HOLD_PATH={path}']
+        if SANITIZED:
+            self.prefix.append(f'ASAN_OPTIONS={os.environ["ASAN_OPTIONS"]}:verify_asan_link_order=0')
+
+    def wait(self):
+        """Waits until it stands still."""
+        wait_until(lambda: os.path.exists(self.mark + '.held'), 120, 'the middle of the file')
+
+    def let_go(self):
+        """It may go on."""
+        with open(self.mark + '.go', 'wb'):
+            pass
 
 
 def has_strace():
@@ -78,7 +101,7 @@ class Case(unittest.TestCase):
             words += ['--target', target]
         return words + list(options) + list(sources)
 
-    def backup(self, sources, *, state='succeeded', prefix=(), timeout=120, **more):
+    def backup(self, sources, *, state='succeeded', prefix=(), timeout=300, **more):
         """Runs a backup; its result, with the log lines and the peak memory in MiB."""
         command = list(prefix) + self.command(sources, **more)
         with tempfile.TemporaryFile() as log, subprocess.Popen(

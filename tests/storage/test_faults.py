@@ -3,11 +3,11 @@
 """Sources that change or fail while they are read, targets that fail, and jobs that are killed."""
 
 import ctypes
-import glob
 import os
 import random
 import signal
 import subprocess
+import threading
 import time
 import unittest
 
@@ -19,19 +19,6 @@ MIB = 1 << 20
 
 def have_strace():
     return subprocess.run(['strace', '-V'], capture_output=True, check=False).returncode == 0
-
-
-def wait_until_open(path, timeout=60):
-    """Waits until some process has opened the file."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        for entry in glob.iglob('/proc/[0-9]*/fd/*'):
-            try:
-                if os.readlink(entry) == path:
-                    return
-            except OSError:
-                pass
-        time.sleep(0.01)
 
 
 class DeadMount:
@@ -67,21 +54,25 @@ class Sources(backups.Case):
         trees.write(self.source + '/z', b'after\n')
 
     def run_while(self, path, change, **more):
-        """Starts a backup under a strace that makes reads slow, and calls change while path is being read."""
-        if not have_strace():
-            self.skipTest('needs strace')
-        slow = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=pread64', '-e',
-                'inject=pread64:delay_enter=50000']
-        pid = os.fork()
-        if pid == 0:
-            wait_until_open(path)
-            time.sleep(0.2)  # until it was looked at; reading takes seconds
-            change()
-            os._exit(0)
+        """Starts a backup, and calls change while it stands still in the middle of path."""
+        held = backups.Hold(path, self.folder)
+        failed = []
+
+        def meanwhile():
+            try:
+                held.wait()
+                change()
+            except Exception as error:
+                failed.append(error)
+            held.let_go()
+
+        thread = threading.Thread(target=meanwhile)
+        thread.start()
         try:
-            return self.backup([self.source], prefix=slow, **more)
+            return self.backup([self.source], prefix=held.prefix, **more)
         finally:
-            os.waitpid(pid, 0)
+            thread.join()
+            self.assertEqual(failed, [])
 
     def check_others(self):
         out = self.extract() + self.source
@@ -91,15 +82,15 @@ class Sources(backups.Case):
 
     def test_shrinks(self):
         path = self.source + '/log'
-        trees.write(path, b'x' * (40 * MIB))
+        trees.write(path, b'x' * (4 * MIB))
         result = self.run_while(path, lambda: os.truncate(path, 100), state='partial')
         self.assertEqual(self.codes(result), {path: 'SHRANK'})
         self.assertIn(path, result['log'])
-        self.assertEqual(os.stat(self.check_others() + '/log').st_size, 40 * MIB)
+        self.assertEqual(os.stat(self.check_others() + '/log').st_size, 4 * MIB)
 
     def test_grows(self):
         path = self.source + '/log'
-        trees.write(path, b'x' * (40 * MIB))
+        trees.write(path, b'x' * (4 * MIB))
 
         def grow():
             with open(path, 'ab') as file:
@@ -108,11 +99,11 @@ class Sources(backups.Case):
         self.assertEqual(self.codes(result), {path: 'GREW'})
         out = self.check_others()
         with open(out + '/log', 'rb') as file:
-            self.assertEqual(file.read(), b'x' * (40 * MIB))
+            self.assertEqual(file.read(), b'x' * (4 * MIB))
 
     def test_changes(self):
         path = self.source + '/log'
-        trees.write(path, b'x' * (40 * MIB))
+        trees.write(path, b'x' * (4 * MIB))
 
         def change():
             with open(path, 'r+b') as file:
@@ -122,7 +113,7 @@ class Sources(backups.Case):
         self.check_others()
 
     def test_vanishes(self):
-        trees.write(self.source + '/big', b'x' * (40 * MIB))
+        trees.write(self.source + '/big', b'x' * (4 * MIB))
         os.mkdir(self.source + '/dir')
         for name in ('m', 'n', 'dir/x'):
             trees.write(f'{self.source}/{name}')

@@ -11,10 +11,10 @@ import unittest
 
 import backups
 import trees
-from suite import Suite, wait_until
+from suite import Suite
 
 MIB = 1 << 20
-SIZE = 24 * MIB
+SIZE = 4 * MIB
 JOB_WRAPPER = pathlib.Path(__file__).with_name('job_wrapper.py')
 
 
@@ -41,29 +41,29 @@ class Sources(backups.Case):
         self.storage = self.suite.storage / self.name
         self.inject()
 
-    def inject(self, *words):
-        """What strace does to the next jobs."""
+    def inject(self, *words, then=()):
+        """What strace does to the next jobs, and what else they are started with."""
         before = self.shared / 'before'
         before.unlink(missing_ok=True)
         if words:
-            before.write_text('\n'.join(['strace', '-f', '-qq', '-o', '/dev/null', *words]))
+            then = ['strace', '-f', '-qq', '-o', '/dev/null', *words, *then]
+        if then:
+            before.write_text('\n'.join(then))
 
     def start(self):
         """Starts a backup of the source."""
         task = self.suite.make_task([self.source], [self.suite.make_target(self.name)], name=self.name)
         return self.suite.run_task(task)
 
-    def bytes_read(self, run):
-        """How far a run has come, by its progress."""
-        return (self.suite.client.get(f'runs/{run}')['progress'] or {}).get('bytes_read', 0)
-
-    def run_while_read(self, path, change, inject=True):
-        """A run whose reads of one file are slow, and what is done meanwhile."""
-        if inject:
-            self.inject('-P', path, '-e', 'trace=pread64', '-e', 'inject=pread64:delay_enter=80000')
+    def run_while_read(self, path, change, strace=()):
+        """A run that stands still in the middle of one file, and what is done meanwhile."""
+        held = backups.Hold(path, self.folder)
+        self.addCleanup(held.let_go)
+        self.inject(*strace, then=held.prefix)
         run = self.start()
-        wait_until(lambda: self.bytes_read(run) >= MIB, what=f'{path} being read')
+        held.wait()
         change()
+        held.let_go()
         return self.suite.wait_run(run)
 
     def check(self, run, state, codes):
@@ -147,13 +147,12 @@ class Sources(backups.Case):
         for i in range(150):
             trees.write(f'{self.source}/m{i:03d}')
             trees.write(f'{self.source}/n/{i:03d}')
-        self.inject('-P', path, '-P', self.source + '/n', '-e', 'trace=pread64,openat,openat2', '-e',
-                    'inject=pread64:delay_enter=80000', '-e', 'inject=openat,openat2:error=EIO')
+        broken = ['-P', self.source + '/n', '-e', 'trace=openat,openat2', '-e', 'inject=openat,openat2:error=EIO']
 
         def remove():
             for i in range(150):
                 os.unlink(f'{self.source}/m{i:03d}')
-        run = self.run_while_read(path, remove, inject=False)
+        run = self.run_while_read(path, remove, broken)
         log = self.suite.logs(run['id'])
         self.assertEqual((run['state'], run['errors_total']), ('partial', 300), log)
         self.assertEqual({e['code'] for e in run['errors']}, {'UNREADABLE'})
