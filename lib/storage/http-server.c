@@ -6,13 +6,10 @@
 #include <time.h>
 
 #include "base/alloc.h"
-#include "base/backoff.h"
 #include "base/text.h"
 #include "crypto/random.h"
 #include "storage/http-server.h"
 
-#define RETRY_FIRST (USEC_PER_SEC / 2)
-#define RETRY_MOST (20 * USEC_PER_SEC)
 #define RETRY_AFTER_MOST USEC_PER_MINUTE
 #define SLEEP_SLICE (100 * USEC_PER_MSEC)
 /* What is still tidied up after a cancellation must not make that last. */
@@ -203,6 +200,15 @@ static HttpVerdict judge(HttpServer *h, int error, const HttpAnswer *a, const ch
 
 /* --- Requests ----------------------------------------------------------------------------------------- */
 
+usec_t http_server_pause(Backoff *backoff, uint32_t random, usec_t asked) {
+        usec_t own;
+
+        assert(backoff);
+
+        own = backoff_next(backoff, random);
+        return MAX(own, MIN(asked, RETRY_AFTER_MOST));
+}
+
 /* Sleeps; false when the run was cancelled. */
 static bool pause_for(const Storage *s, usec_t span) {
         usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), span);
@@ -271,7 +277,7 @@ int http_server_try(HttpServer *h, const HttpRequest *q, usec_t stall, HttpAnswe
 
 int http_server_request(HttpServer *h, const HttpRequest *q, const char *key, HttpAnswer *a,
                         Failure *reterr_failure) {
-        Backoff backoff = BACKOFF_INIT(RETRY_FIRST, RETRY_MOST);
+        Backoff backoff = HTTP_BACKOFF;
         usec_t end;
 
         assert(h);
@@ -290,7 +296,7 @@ int http_server_request(HttpServer *h, const HttpRequest *q, const char *key, Ht
                 if (r >= 0 && a->status >= 200 && a->status < 300)
                         return 0;
                 v = judge(h, r, a, key, &failure);
-                wait = MAX(backoff_next(&backoff, random_u32()), MIN(a->retry_after, RETRY_AFTER_MOST));
+                wait = http_server_pause(&backoff, random_u32(), a->retry_after);
                 if (!v.may_pass || usec_add(now_usec(CLOCK_MONOTONIC), wait) > end)
                         return failure_set(reterr_failure, v.error, failure.code, "%s",
                                            failure_message(&failure, v.error));

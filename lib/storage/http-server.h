@@ -7,6 +7,7 @@
  * What may pass (no answer, 408, 429, 5xx but 501, 505 and 507) is tried again with growing random pauses,
  * or after the pause that the server asks for, until the storage's limit for repeating is over. */
 
+#include "base/backoff.h"
 #include "storage/backend.h"
 #include "storage/http.h"
 
@@ -38,6 +39,11 @@ int http_server_request(HttpServer *h, const HttpRequest *q, const char *key, Ht
                         Failure *reterr_failure) _warn_unused_;
 /* Once, whatever comes back, for tidying up: after a cancellation, too, but then it is short. */
 int http_server_try(HttpServer *h, const HttpRequest *q, usec_t stall, HttpAnswer *a) _warn_unused_;
+
+/* Pure: how long to wait before the next try, for a random number of 32 bits; asked: by the server, 0 for
+ * nothing. At most a minute. Counts the try. */
+#define HTTP_BACKOFF BACKOFF_INIT(USEC_PER_SEC / 2, 20 * USEC_PER_SEC)
+usec_t http_server_pause(Backoff *backoff, uint32_t random, usec_t asked);
 
 /* A client for a body in pieces, signed for one try; given back with http_server_give(), which keeps it for
  * others where good. */
