@@ -12,6 +12,7 @@ typedef struct Entry {
         Member member;   /* path is the whole path; no xattrs, ACLs or extents */
         bool parent;     /* only led to a source: used when it must be created, never listed as content */
         bool incomplete; /* content was lost while it was read */
+        bool bare;       /* not all of its attributes could be read; not in the listing */
         uint64_t offset; /* of its first header block in the tar stream */
         uint64_t length; /* headers, content and padding */
 } Entry;

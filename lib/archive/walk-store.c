@@ -45,6 +45,7 @@ static int item_fill(Walk *w, Item *item, const FsStat *st, int dirfd, const cha
                 return 0;
         if (r == -ENOMEM || r == -ETIMEDOUT)
                 return walk_problem(w, r, "Could not read its attributes");
+        item->entry.bare = true;
         report_problem(w->report, w->path.data, "METADATA", /* lost= */ true,
                        "Some of its attributes could not be read: %s.", strerror(-r));
         return 0;

@@ -207,6 +207,21 @@ static int dir_visit(Walk *w, Child *c, bool full, bool linked) {
 
 /* --- Everything else ---------------------------------------------------------------------------------- */
 
+/* Whether the sink takes the file as it is known, without a look into it. */
+static int file_is_known(Walk *w, Child *c) {
+        int r;
+
+        if (!w->sink->known)
+                return 0;
+        r = fs_stat(w->fs, c->dirfd, c->name, c->follow, &c->stat);
+        /* What is wrong with it is told when it is opened. */
+        if (r < 0 || !S_ISREG(c->stat.mode))
+                return 0;
+        r = w->sink->known(w->sink_userdata, w->path.data, &c->stat);
+        w->report->files += r > 0;
+        return r;
+}
+
 static int file_visit(Walk *w, Child *c) {
         _cleanup_close_ int fd = -EBADF;
         int r;
@@ -214,6 +229,9 @@ static int file_visit(Walk *w, Child *c) {
         assert(w);
         assert(c);
 
+        r = file_is_known(w, c);
+        if (r != 0)
+                return MIN(r, 0);
         fd = walk_open(w, c->dirfd, c->name, O_RDONLY | O_NONBLOCK | (c->follow ? 0 : O_NOFOLLOW));
         if (fd < 0)
                 return child_problem(w, c, fd, "Could not be opened");

@@ -24,6 +24,9 @@ typedef struct WalkSink {
         /* Directories nest: begin and end of one, enter, its children in the order of their names, leave. */
         int (*enter)(void *userdata, const char *path);
         int (*leave)(void *userdata);
+        /* A regular file before it is opened; NULL: not asked. 1: it is taken as it is known from elsewhere,
+         * and nothing more comes of it. */
+        int (*known)(void *userdata, const char *path, const FsStat *st);
         /* An object; of a regular file the content follows. 1: its content is not wanted. */
         int (*begin)(void *userdata, Entry *entry, const FsStat *st);
         /* Room for content, never none; and so much of it was filled. */

@@ -15,6 +15,9 @@
 #include "repository/backup-internal.h"
 #include "wire/exclude.h"
 
+/* Begins the version of the program in our snapshots. */
+#define PROGRAM "backupx "
+
 #define WATCH_INTERVAL (50 * USEC_PER_MSEC)
 #define PROGRESS_INTERVAL (500 * USEC_PER_MSEC)
 
@@ -121,13 +124,20 @@ static int produce_files(Run *run) {
         _cleanup_(parent_freep) Parent *parent = NULL;
         _cleanup_(tree_sink_freep) TreeSink *sink = NULL;
         BackupSide *side = parent_side(run);
+        TreeSinkParent with = {};
         int r = 0;
 
         if (side)
                 r = parent_new(parent_load, side, &parent);
+        if (side && r >= 0)
+                with = (TreeSinkParent){
+                        .parent = parent,
+                        .tree = side->parent_snapshot.tree,
+                        .started = side->parent_snapshot.time.sec,
+                        .ours = startswith(strempty(side->parent_snapshot.program_version), PROGRAM),
+                };
         if (r >= 0)
-                r = tree_sink_new(run->feed, &run->report, parent, side ? &side->parent_snapshot.tree : NULL,
-                                  side ? side->parent_snapshot.time.sec : 0, &sink);
+                r = tree_sink_new(run->feed, &run->report, side ? &with : NULL, &sink);
         if (r >= 0)
                 r = walk_run(run->args->args, &run->sources, &tree_sink, sink, &run->report);
         if (r < 0)
@@ -230,7 +240,7 @@ static int produce_commit(Run *run) {
                 .excludes = (char **) args->args->excludes,
                 .tags = (char **) args->tags,
                 .has_summary = true,
-                .program_version = (char *) "backupx " BACKUPX_VERSION,
+                .program_version = (char *) PROGRAM BACKUPX_VERSION,
         };
         size_t committed = 0;
 

@@ -25,9 +25,7 @@ typedef struct Level {
 struct TreeSink {
         Feed *feed;     /* weak */
         Report *report; /* weak */
-        Parent *parent; /* weak; or NULL */
-        Id parent_tree;
-        int64_t parent_started;
+        TreeSinkParent parent;
         FileBlobs *links;
         Level *level;
         Level *entered; /* the directory whose node came, before it is entered */
@@ -38,6 +36,7 @@ struct TreeSink {
         TreeNode node;
         IdList content;
         const TreeNode *before; /* in the parent */
+        bool bare;              /* not all attributes could be kept */
         uint64_t dev, ino;
 };
 
@@ -68,14 +67,12 @@ TreeSink *tree_sink_free(TreeSink *t) {
         return mfree(t);
 }
 
-int tree_sink_new(Feed *feed, Report *report, Parent *parent, const Id *parent_tree, int64_t parent_started,
-                  TreeSink **ret) {
+int tree_sink_new(Feed *feed, Report *report, const TreeSinkParent *parent, TreeSink **ret) {
         _cleanup_(tree_sink_freep) TreeSink *t = NULL;
         int r;
 
         assert(feed);
         assert(report);
-        assert(!parent || parent_tree);
         assert(ret);
 
         t = new0(TreeSink, 1);
@@ -83,10 +80,8 @@ int tree_sink_new(Feed *feed, Report *report, Parent *parent, const Id *parent_t
                 return -ENOMEM;
         t->feed = feed;
         t->report = report;
-        t->parent = parent;
-        t->parent_started = parent_started;
         if (parent)
-                t->parent_tree = *parent_tree;
+                t->parent = *parent;
         r = file_blobs_new(FILE_BLOBS_BUDGET, &t->links);
         if (r < 0)
                 return r;
@@ -131,6 +126,7 @@ static int xattrs_borrow(TreeSink *t, const Member *m) {
         free(t->node.xattrs);
         t->node.xattrs = NULL;
         t->node.n_xattrs = 0;
+        t->bare = false;
         if (m->n_xattrs == 0)
                 return 0;
         t->node.xattrs = new0(Xattr, m->n_xattrs);
@@ -139,7 +135,8 @@ static int xattrs_borrow(TreeSink *t, const Member *m) {
         for (size_t i = 0; i < m->n_xattrs; i++)
                 if (utf8_is_valid(m->xattrs[i].name, strlen(m->xattrs[i].name)))
                         t->node.xattrs[t->node.n_xattrs++] = m->xattrs[i];
-        if (t->node.n_xattrs < m->n_xattrs)
+        t->bare = t->node.n_xattrs < m->n_xattrs;
+        if (t->bare)
                 report_problem(t->report, m->path, "METADATA", /* lost= */ true,
                                "An attribute whose name is not UTF-8 cannot be kept in this format.");
         return 0;
@@ -226,12 +223,12 @@ static int sink_enter(void *userdata, const char *path) {
                 l = new0(Level, 1);
                 if (!l)
                         return -ENOMEM;
-                l->had_tree = t->parent != NULL;
-                l->tree = t->parent_tree;
+                l->had_tree = t->parent.parent != NULL;
+                l->tree = t->parent.tree;
         }
         r = tree_writer_begin(&l->writer, &l->text);
-        if (r >= 0 && t->parent)
-                r = parent_enter(t->parent, l->had_tree ? &l->tree : NULL);
+        if (r >= 0 && t->parent.parent)
+                r = parent_enter(t->parent.parent, l->had_tree ? &l->tree : NULL);
         if (r < 0)
                 return r;
         l->above = t->level;
@@ -258,8 +255,8 @@ static int sink_leave(void *userdata) {
 
         l = t->level;
         t->level = l->above;
-        if (t->parent)
-                parent_leave(t->parent);
+        if (t->parent.parent)
+                parent_leave(t->parent.parent);
         r = tree_writer_end(&l->writer);
         if (r >= 0)
                 r = feed_blob(t->feed, BLOB_TREE, l->text.data, l->text.size, &tree);
@@ -302,17 +299,40 @@ static bool moment_equal(const Moment *a, const Moment *b) {
 }
 
 /* Whether the content is what the parent has. */
-static bool is_unchanged(const TreeSink *t) {
-        const TreeNode *now = &t->node, *old = t->before;
+static bool is_unchanged(const TreeSink *t, const TreeNode *old, const FsStat *st) {
+        const Moment mtime = { .sec = st->mtime_sec, .nsec = st->mtime_nsec };
+        const Moment ctime = { .sec = st->ctime_sec, .nsec = st->ctime_nsec };
 
-        if (!old || old->type != TREE_NODE_FILE || old->size != now->size || old->inode != now->inode ||
-            !moment_equal(&old->mtime, &now->mtime) || !moment_equal(&old->ctime, &now->ctime) ||
-            now->ctime.sec >= t->parent_started - TREE_UNCHANGED_MARGIN_SEC)
+        if (!old || old->type != TREE_NODE_FILE || old->size != st->size || old->inode != st->ino ||
+            !moment_equal(&old->mtime, &mtime) || !moment_equal(&old->ctime, &ctime) ||
+            ctime.sec >= t->parent.started - TREE_UNCHANGED_MARGIN_SEC)
                 return false;
         for (size_t i = 0; i < old->n_content; i++)
                 if (!feed_knows(t->feed, BLOB_DATA, &old->content[i]))
                         return false;
         return true;
+}
+
+/* Takes the parent's node where nothing of the file has changed. */
+static int sink_known(void *userdata, const char *path, const FsStat *st) {
+        TreeSink *t = ASSERT_PTR(userdata);
+        const char *slash = strrchr(path, '/');
+        const TreeNode *old;
+        TreeNode node;
+        int r;
+
+        if (!t->parent.parent || !t->parent.ours)
+                return 0;
+        r = parent_find(t->parent.parent, slash ? slash + 1 : path, &old);
+        if (r < 0 || !is_unchanged(t, old, st))
+                return MIN(r, 0);
+        node = *old;
+        /* Other than the inode it may change with every boot; hard links are found by both. */
+        node.device_id = st->dev;
+        t->counts.files_unchanged++;
+        t->counts.bytes += st->size;
+        r = tree_writer_add(&t->level->writer, &node);
+        return r < 0 ? r : 1;
 }
 
 static int content_take(TreeSink *t, const Id *ids, size_t n) {
@@ -330,7 +350,7 @@ static int file_begin(TreeSink *t, const FsStat *st) {
 
         t->content.n = 0;
         t->counts.bytes += t->node.size;
-        if (is_unchanged(t))
+        if (is_unchanged(t, t->before, st))
                 return content_take(t, t->before->content, t->before->n_content);
         if (st->nlink > 1 && file_blobs_find(t->links, st->dev, st->ino, &ids, &n))
                 return content_take(t, ids, n);
@@ -375,8 +395,8 @@ static int sink_begin(void *userdata, Entry *entry, const FsStat *st) {
         r = node_fill(t, &entry->member, st);
         if (r < 0 || isempty(entry->member.path))
                 return r;
-        if (t->parent) {
-                r = parent_find(t->parent, t->node.name, &t->before);
+        if (t->parent.parent) {
+                r = parent_find(t->parent.parent, t->node.name, &t->before);
                 if (r < 0)
                         return r;
         }
@@ -422,7 +442,7 @@ static int sink_end(void *userdata, const Entry *entry) {
                 t->node.content = t->content.ids;
                 t->node.n_content = t->content.n;
                 /* No file has this inode: the next backup must not take it for unchanged. */
-                if (entry->incomplete) {
+                if (entry->incomplete || entry->bare || t->bare) {
                         t->node.inode = 0;
                         t->node.links = 1;
                 }
@@ -436,6 +456,7 @@ static int sink_end(void *userdata, const Entry *entry) {
 const WalkSink tree_sink = {
         .enter = sink_enter,
         .leave = sink_leave,
+        .known = sink_known,
         .begin = sink_begin,
         .space = sink_space,
         .advance = sink_advance,

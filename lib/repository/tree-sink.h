@@ -24,8 +24,17 @@ typedef struct TreeCounts {
 
 typedef struct TreeSink TreeSink;
 
-/* parent, with its root tree and the time of its start, may be NULL. */
-int tree_sink_new(Feed *feed, Report *report, Parent *parent, const Id *parent_tree, int64_t parent_started,
+typedef struct TreeSinkParent {
+        Parent *parent; /* weak */
+        Id tree;
+        int64_t started;
+        /* It has all that we keep of a file, so that what did not change need not even be opened: a change
+         * of mode, owner or attributes is a change of ctime. */
+        bool ours;
+} TreeSinkParent;
+
+/* parent may be NULL. */
+int tree_sink_new(Feed *feed, Report *report, const TreeSinkParent *parent,
                   TreeSink **ret) _warn_unused_;
 TreeSink *tree_sink_free(TreeSink *t);
 /* After the walk: the root of the trees. */

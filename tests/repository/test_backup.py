@@ -238,6 +238,20 @@ class Backup(repositories.Repositories):
         self.check()
         self.restored()
 
+    def test_attributes_unread(self):
+        """A file whose attributes could not be read is not taken as it is known."""
+        (self.source / 'file').write_bytes(b'content')
+        os.setxattr(self.source / 'file', 'user.note', b'value')
+        calls = 'listxattr,llistxattr,flistxattr'
+        prefix = ('strace', '-f', '-qq', '-o', '/dev/null', '-e', f'trace={calls}', '-e', f'inject={calls}:error=EIO')
+        result = self.backup('--init', '--time-ahead', '100', status=3, prefix=prefix)
+        self.assertIn('METADATA', [e['code'] for e in result['errors']])
+        again = self.backup('--time-ahead', '200')
+        self.assertEqual((again['state'], again['bytes_read']), ('succeeded', 7))
+        self.restored()
+        self.assertEqual(self.backup('--time-ahead', '300')['bytes_read'], 0)
+        self.restored()
+
     def test_cancel(self):
         """A run that is cancelled leaves no snapshot and no lock."""
         (self.source / 'fifo').write_bytes(random_bytes(1, 1000))
