@@ -284,12 +284,23 @@ static int dav_usage(RemoteSession *head, const char *path, StorageUsage *ret) {
 
 static int dav_make_directory(RemoteSession *head, const char *path) {
         _cleanup_(freep) char *with_slash = NULL;
+        char words[REMOTE_ERROR_MAX];
+        DavResource d = {};
         int r;
 
         r = asprintf_safe(&with_slash, "%s/", path);
         if (r >= 0)
                 r = dav_simple(dav_session(head), "MKCOL", with_slash);
-        return r == -EOPNOTSUPP ? -EEXIST : r; /* RFC 4918, 9.3.1: 405 where something is there */
+        if (r == -EOPNOTSUPP)
+                return -EEXIST; /* RFC 4918, 9.3.1: 405 where something is there */
+        if (r != -EACCES)
+                return r;
+        /* Apache forbids what another made in this moment. */
+        memcpy(words, head->error, sizeof words);
+        if (stat_resource(dav_session(head), with_slash, &d) >= 0 && d.is_directory)
+                return -EEXIST;
+        memcpy(head->error, words, sizeof words);
+        return r;
 }
 
 static int dav_remove(RemoteSession *head, const char *path) {
