@@ -12,6 +12,8 @@ import urllib.error
 import urllib.request
 import uuid
 
+from processes import die_with_parent
+
 PROGRAMS = ('ceph-mon', 'ceph-osd', 'radosgw', 'ceph', 'monmaptool', 'radosgw-admin')
 ACCESS_KEY = 'AKTEST'
 SECRET_KEY = 'SKTESTSECRET'
@@ -112,7 +114,8 @@ class Ceph:
         with open(f'{self.dir}/log/{program}.out', 'ab') as out:
             # -f: in the foreground, so that it is ours to end.
             self.processes.append(subprocess.Popen([program, '-c', self.config, '-f', *words], stdout=out,
-                                                   stderr=out, stdin=subprocess.DEVNULL))
+                                                   stderr=out, stdin=subprocess.DEVNULL,
+                                                   preexec_fn=die_with_parent))
 
     def make(self, port1, port2):
         monmap = f'{self.dir}/monmap'

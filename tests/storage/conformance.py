@@ -29,6 +29,7 @@ class Cases:
     #: How much memory the driver may have had: its own few MiB, and what the type holds.
     memory = 96 * MIB
     large = 64 * MIB
+    large_long = 5 * 1024 * MIB
     pages = 1050
 
     def run_cases(self, cases, **more):
@@ -40,7 +41,7 @@ class Cases:
         self.run_cases(self.cases, pages=10000 if backups.LONG else self.pages)
 
     def test_large_object(self):
-        size = 5 * 1024 * MIB if backups.LONG else self.large
+        size = self.large_long if backups.LONG and not backups.SANITIZED else self.large
         done = self.run_cases(['large'], large=size)
         words = dict(line.split() for line in done.stdout.splitlines())
         if not backups.SANITIZED:

@@ -34,6 +34,8 @@ class LocalWithoutUnnamedFiles(Local):
 class Relay(conformance.Cases, conformance.Line, backups.Case):
     """The relay of a master."""
     cases = [*conformance.CASES, 'wrong digest']
+    #: This one keeps everything in memory.
+    large_long = 512 << 20
 
     def setUp(self):
         super().setUp()

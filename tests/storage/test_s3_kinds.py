@@ -74,6 +74,8 @@ class Case(backups.Case):
 class Chunks(Case, conformance.Cases):
     """Bodies in signed chunks with a trailer; buckets in the name of the host; no conditional writes."""
     cases = [*conformance.CASES, 'wrong digest']
+    #: This server keeps everything in memory.
+    large_long = 512 * MIB
 
     def spec(self, host='localhost', **config):
         return super().spec(host, path_style=False, signing='trailer', **config)
