@@ -95,8 +95,8 @@ class Case(unittest.TestCase):
         self.mounts.append(where)
         return where
 
-    def command(self, sources, *, targets=None, key='run/', options=()):
-        words = [TOOL, '--key', key]
+    def command(self, sources, *, targets=None, key='run/', options=(), tool=TOOL):
+        words = [tool, '--key', key]
         for target in [self.store] if targets is None else targets:
             words += ['--target', target]
         return words + list(options) + list(sources)

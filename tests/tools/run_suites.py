@@ -296,6 +296,9 @@ def report(outcome, seconds):
 
 def main():
     """What ./check does."""
+    # Nothing may depend on how whoever calls has set these.
+    os.umask(0o022)
+    os.environ.update(LC_ALL='C.UTF-8', LANGUAGE='')
     options = parse_arguments()
     if options.list:
         for suite, title in SUITES.items():
