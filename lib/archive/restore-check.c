@@ -218,20 +218,20 @@ static int ask(RestoreRun *r, const Place *place, const char *rest) {
 
 /* In place: the source itself where it is a directory, else the directory that holds it. */
 static int add_source(RestoreRun *r, const char *source) {
-        _cleanup_(entry_done) Entry entry = ENTRY_NULL;
+        _cleanup_(member_done) Member member = MEMBER_NULL;
         _cleanup_(freep) char *path = NULL;
         int k;
 
         assert(r);
 
-        k = copies_lookup(r->copies, source, &entry, &r->result->failure);
+        k = r->origin->lookup(r, source, &member);
         if (k == -ENOENT) /* it could not be read when it was backed up */
                 return 0;
         if (k < 0)
                 return k;
         k = asprintf_safe(&path, "/%.*s",
-                          (int) (entry.member.type == MEMBER_DIRECTORY ? strlen(source) :
-                                                                         path_parent_length(source)),
+                          (int) (member.type == MEMBER_DIRECTORY ? strlen(source) :
+                                                                   path_parent_length(source)),
                           source);
         if (k < 0)
                 return k;
@@ -394,11 +394,11 @@ static int look_at(Conflicts *c, const char *path, bool directory) {
         return directory && S_ISDIR(st.st_mode) ? add_pending(c, path) : add_conflict(c, path);
 }
 
-static int look_at_child(void *userdata, const char *directory, Entry *e) {
+static int look_at_child(void *userdata, const char *path, bool directory) {
         Conflicts *c = ASSERT_PTR(userdata);
         int r;
 
-        r = look_at(c, e->member.path, e->member.type == MEMBER_DIRECTORY);
+        r = look_at(c, path, directory);
         if (r >= 0 && c->count <= ARCHIVE_PROBLEMS_MAX)
                 r = restore_tick(c->run);
         return r;
@@ -406,22 +406,22 @@ static int look_at_child(void *userdata, const char *directory, Entry *e) {
 
 /* Looks at a selection, and at what is below it as far as directories are in both. */
 static int look_at_selection(Conflicts *c, const Selection *s) {
-        _cleanup_(entry_done) Entry entry = ENTRY_NULL;
+        _cleanup_(member_done) Member member = MEMBER_NULL;
         bool directory;
         int r;
 
         assert(c);
         assert(s);
 
-        r = copies_lookup(c->run->copies, s->path, &entry, &c->run->result->failure);
+        r = c->run->origin->lookup(c->run, s->path, &member);
         if (r < 0 && (r != -ENOENT || s->path[0]))
                 return r;
-        directory = r == -ENOENT || entry.member.type == MEMBER_DIRECTORY;
+        directory = r == -ENOENT || member.type == MEMBER_DIRECTORY;
         r = look_at(c, s->path, directory);
         while (r >= 0 && c->n_pending > 0 && c->count <= ARCHIVE_PROBLEMS_MAX) {
                 _cleanup_(freep) char *path = c->pending[--c->n_pending];
 
-                r = copies_list(c->run->copies, path, look_at_child, c, &c->run->result->failure);
+                r = c->run->origin->list(c->run, path, look_at_child, c);
                 if (r == -ENOENT)
                         r = 0;
         }

@@ -9,7 +9,6 @@
 
 #include "archive/restore-meta.h"
 #include "archive/restore-object.h"
-#include "archive/restore-stream.h"
 #include "archive/restore-tree.h"
 #include "base/alloc.h"
 #include "base/encode.h"
@@ -110,32 +109,43 @@ static int commit(RestoreRun *r, Temporary *t, const char *name, const char *pat
         return 0;
 }
 
+static int write_piece(int fd, const uint8_t *p, size_t n, uint64_t offset) {
+        while (n > 0) {
+                ssize_t w = pwrite(fd, p, n, (off_t) offset);
+
+                if (w < 0 && errno == EINTR)
+                        continue;
+                if (w <= 0)
+                        return w < 0 ? -errno : -EIO;
+                p += w;
+                n -= (size_t) w;
+                offset += (uint64_t) w;
+        }
+        return 0;
+}
+
 /* Copies the content; the holes of a sparse file are not written. */
-static int write_content(RestoreRun *r, int fd, const Member *m, PaxReader *data) {
+static int write_content(RestoreRun *r, int fd, const Member *m, const RestoreContent *content) {
         assert(r);
         assert(m);
+        assert(content);
 
         for (;;) {
+                const void *piece;
                 uint64_t offset;
                 ssize_t n;
                 int k;
 
-                n = pax_reader_data(data, r->buf, RESTORE_BUFFER_SIZE, &offset);
-                if (n < 0) /* of the archive: nothing after it can be read */
-                        return failure_set(&r->result->failure, (int) n, "ARCHIVE_DAMAGED",
-                                           "The archive ends within a file");
+                n = content->next(content->userdata, &piece, &offset);
+                if (n == -ENODATA)
+                        return RESTORE_E_NAMED;
+                if (n < 0)
+                        return (int) n;
                 if (n == 0)
                         break;
-                for (ssize_t done = 0; done < n;) {
-                        ssize_t w = pwrite(fd, r->buf + done, (size_t) (n - done), (off_t) offset + done);
-
-                        if (w < 0 && errno == EINTR)
-                                continue;
-                        if (w <= 0)
-                                return restore_name_errno(r, m->path, w < 0 ? -errno : -EIO,
-                                                          "cannot be written");
-                        done += w;
-                }
+                k = write_piece(fd, piece, (size_t) n, offset);
+                if (k < 0)
+                        return restore_name_errno(r, m->path, k, "cannot be written");
                 r->progress.bytes_written += (uint64_t) n;
                 k = restore_tick(r);
                 if (k < 0)
@@ -154,7 +164,7 @@ static int open_made(RestoreRun *r, const Member *m, Temporary *t) {
         return 0;
 }
 
-static int make_file(RestoreRun *r, const Member *m, Temporary *t, PaxReader *data) {
+static int make_file(RestoreRun *r, const Member *m, Temporary *t, const RestoreContent *content) {
         t->fd = openat(t->dirfd, t->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (t->fd < 0) {
                 int error = -errno;
@@ -162,7 +172,7 @@ static int make_file(RestoreRun *r, const Member *m, Temporary *t, PaxReader *da
                 t->name[0] = 0;
                 return restore_name_errno(r, m->path, error, "cannot be made");
         }
-        return write_content(r, t->fd, m, data);
+        return write_content(r, t->fd, m, content);
 }
 
 static int make_other(RestoreRun *r, const Member *m, Temporary *t) {
@@ -211,7 +221,7 @@ static int look_at_way(RestoreRun *r, const TreeSpot *spot, const char *path) {
         return errno == ENOENT ? 0 : restore_name_errno(r, path, -errno, "cannot be restored");
 }
 
-static int restore_plain(RestoreRun *r, const Member *m, PaxReader *data) {
+static int restore_plain(RestoreRun *r, const Member *m, const RestoreContent *content) {
         _cleanup_(temporary_done) Temporary temporary = TEMPORARY_NULL;
         TreeSpot spot;
         int k;
@@ -228,7 +238,7 @@ static int restore_plain(RestoreRun *r, const Member *m, PaxReader *data) {
         k = temporary_name(spot.fd, &temporary);
         if (k < 0)
                 return k;
-        k = m->type == MEMBER_FILE ? make_file(r, m, &temporary, data) : make_other(r, m, &temporary);
+        k = m->type == MEMBER_FILE ? make_file(r, m, &temporary, content) : make_other(r, m, &temporary);
         if (k != 0)
                 return k;
         k = restore_metadata(r, temporary.fd, m, spot.inherits);
@@ -238,41 +248,6 @@ static int restore_plain(RestoreRun *r, const Member *m, PaxReader *data) {
         if (k != 0)
                 return k;
         return restore_links_add(r->links, m->path);
-}
-
-/* The first link is not there: its content is read once more and becomes this object; later links join
- * it. */
-static int restore_as_copy(RestoreRun *r, const Member *m) {
-        _cleanup_(entry_done) Entry entry = ENTRY_NULL;
-        _cleanup_(member_done) Member first = MEMBER_NULL;
-        _cleanup_(pax_reader_freep) PaxReader *reader = NULL;
-        RestoreCursor cursor = { .run = r };
-        int k;
-
-        assert(r);
-        assert(m);
-
-        k = copies_lookup(r->copies, m->target, &entry, &r->result->failure);
-        if (k == -ENOENT)
-                return restore_name(r, m->path, "LINK",
-                                    "is a hard link to something that the archive does not have");
-        if (k < 0)
-                return k;
-        cursor.position = entry.offset;
-        k = restore_cursor_open(&cursor, &reader);
-        if (k >= 0)
-                k = restore_cursor_next(&cursor, reader, &first);
-        if (k <= 0)
-                return k < 0 ? k : -EBADMSG;
-        if (first.type == MEMBER_DIRECTORY || first.type == MEMBER_HARDLINK)
-                return restore_name(r, m->path, "LINK", "is a hard link to something that can have none");
-        k = free_and_strdup(&first.path, m->path);
-        if (k < 0)
-                return k;
-        k = restore_plain(r, &first, reader);
-        if (k != 0)
-                return k;
-        return restore_links_add_alias(r->links, m->target, m->path);
 }
 
 /* Links the object at path, of this run, under the temporary name. */
@@ -307,7 +282,7 @@ static int restore_link(RestoreRun *r, const Member *m) {
 
         first = restore_links_find(r->links, m->target);
         if (!first)
-                return restore_as_copy(r, m);
+                return r->origin->copy(r, m);
         k = restore_tree_go(r->tree, m->path, &spot);
         if (k != 0)
                 return k;
@@ -325,7 +300,7 @@ static int restore_link(RestoreRun *r, const Member *m) {
                 errno = -k;
                 k = restore_name(r, m->path, "LINK",
                                  "was restored as a copy: the link to /%s cannot be made: %m", first);
-                return k < 0 ? k : restore_as_copy(r, m);
+                return k < 0 ? k : r->origin->copy(r, m);
         }
         memcpy(name, temporary.name, sizeof(name));
         k = commit(r, &temporary, spot.name, m->path);
@@ -334,11 +309,11 @@ static int restore_link(RestoreRun *r, const Member *m) {
         return k;
 }
 
-int restore_object(RestoreRun *r, const Member *m, PaxReader *data) {
+int restore_object(RestoreRun *r, const Member *m, const RestoreContent *content) {
         assert(r);
         assert(m);
         assert(m->type != MEMBER_DIRECTORY);
-        assert(data);
+        assert(content || m->type != MEMBER_FILE);
 
-        return m->type == MEMBER_HARDLINK ? restore_link(r, m) : restore_plain(r, m, data);
+        return m->type == MEMBER_HARDLINK ? restore_link(r, m) : restore_plain(r, m, content);
 }

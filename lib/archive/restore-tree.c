@@ -7,7 +7,6 @@
 
 #include "archive/restore-meta.h"
 #include "archive/restore-object.h"
-#include "archive/restore-stream.h"
 #include "archive/restore-tree.h"
 #include "base/alloc.h"
 #include "base/fd.h"
@@ -230,24 +229,10 @@ static int open_directory(RestoreTree *t, const char *path, const char *name, bo
         return 0;
 }
 
-static int read_member(RestoreRun *run, uint64_t offset, Member *ret) {
-        _cleanup_(pax_reader_freep) PaxReader *reader = NULL;
-        RestoreCursor cursor = { .run = run, .position = offset };
-        int r;
-
-        r = restore_cursor_open(&cursor, &reader);
-        if (r < 0)
-                return r;
-        r = restore_cursor_next(&cursor, reader, ret);
-        return r < 0 ? r : r == 0 ? -EBADMSG :
-                                    0;
-}
-
 /* Goes one level down, to a directory that has no member of its own among what is restored. */
 static int descend(RestoreTree *t, const char *path, size_t length) {
         _cleanup_(freep) char *directory = memdup0(path, length);
         _cleanup_(member_freep) Member *member = NULL;
-        _cleanup_(entry_done) Entry entry = ENTRY_NULL;
         bool made;
         int fd, r;
 
@@ -259,11 +244,10 @@ static int descend(RestoreTree *t, const char *path, size_t length) {
         if (r != 0)
                 return block(t, path, length, r);
         if (made) {
-                r = copies_lookup(t->run->copies, directory, &entry, &t->run->result->failure);
-                if (r >= 0 && entry.member.type == MEMBER_DIRECTORY) {
-                        member = new0(Member, 1);
-                        r = !member ? -ENOMEM : read_member(t->run, entry.offset, member);
-                }
+                member = new0(Member, 1);
+                r = !member ? -ENOMEM : t->run->origin->lookup(t->run, directory, member);
+                if (r < 0 || member->type != MEMBER_DIRECTORY)
+                        member = member_free(member);
                 if (r < 0 && r != -ENOENT) {
                         (void) safe_close(fd);
                         return r;

@@ -9,30 +9,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "archive/restore-check.h"
-#include "archive/restore-object.h"
+#include "archive/restore-origin.h"
 #include "archive/restore-run.h"
 #include "archive/restore-stream.h"
 #include "archive/restore-tree.h"
 #include "base/alloc.h"
 #include "base/text.h"
-
-static void run_done(RestoreRun *r) {
-        assert(r);
-
-        restore_tree_free(r->tree);
-        restore_links_free(r->links);
-        places_done(&r->places);
-        for (size_t i = 0; i < r->n_selections; i++)
-                free(r->selections[i].path);
-        free(r->selections);
-        strv_free(r->sources);
-        copies_free(r->copies);
-        buffer_done(&r->current);
-        free(r->buf);
-}
 
 /* What is wrong with the arguments; NULL: nothing. */
 static const char *find_mistake(const RestoreArgs *args) {
@@ -57,64 +41,18 @@ static void log_copies(void *userdata, const char *text) {
         restore_log(ASSERT_PTR(userdata), ARCHIVE_LOG_WARNING, "%s", text);
 }
 
-static int set_current(RestoreRun *r, const char *path) {
-        int k;
-
-        buffer_clear(&r->current);
-        k = buffer_add(&r->current, "/", 1);
-        return k < 0 ? k : buffer_add_string(&r->current, path);
-}
-
-/* The destination is touched when the first thing for it has been read and checked, not before. */
-static int make_places(RestoreRun *r) {
-        int k;
-
-        for (size_t i = 0; i < r->places.n; i++) {
-                k = place_make(r->places.items + i, &r->result->failure);
-                if (k < 0)
-                        return k;
-        }
-        return 0;
-}
-
-static int restore_member(RestoreRun *r, Member *m, PaxReader *reader) {
-        bool directory = m->type == MEMBER_DIRECTORY;
-        int k;
-
-        assert(r);
-
-        if (!places_find(&r->places, m->path))
-                return 0; /* a directory that only leads to a source: it is there */
-        k = set_current(r, m->path);
-        if (k < 0)
-                return k;
-        k = restore_tick(r);
-        if (k < 0)
-                return k;
-        k = make_places(r);
-        if (k < 0)
-                return k;
-        k = directory ? restore_tree_directory(r->tree, m) : restore_object(r, m, reader);
-        if (k < 0)
-                return k;
-        if (k == RESTORE_E_SKIPPED)
-                r->result->skipped++;
-        else if (k == 0 && directory)
-                r->result->directories++;
-        else if (k == 0)
-                r->result->files++;
-        r->progress.files_done += !directory;
-        return 0;
-}
-
 static int restore_selection(RestoreRun *r, const Selection *s) {
         RestoreCursor cursor = { .run = r, .position = s->start, .counted = s->end };
         _cleanup_(pax_reader_freep) PaxReader *reader = NULL;
+        RestorePax pax = { .run = r };
+        RestoreContent content;
         int k;
 
         k = restore_cursor_open(&cursor, &reader);
         if (k < 0)
                 return k;
+        pax.reader = reader;
+        content = restore_pax_content(&pax);
         while (s->start + pax_reader_position(reader) < s->end) {
                 _cleanup_(member_done) Member m = MEMBER_NULL;
 
@@ -123,7 +61,7 @@ static int restore_selection(RestoreRun *r, const Selection *s) {
                         return k;
                 if (!path_is_within(m.path, s->path))
                         return 0;
-                k = restore_member(r, &m, reader);
+                k = restore_member(r, &m, &content);
                 if (k < 0)
                         return k;
         }
@@ -174,45 +112,9 @@ static int write_all(RestoreRun *r) {
         return k < 0 ? k : left;
 }
 
-/* Success is said only of what is on the disk. */
-static int sync_all(RestoreRun *r) {
-        restore_tell_phase(r, RESTORE_SYNCING);
-        for (size_t i = 0; i < r->places.n; i++)
-                if (syncfs(r->places.items[i].fd) < 0)
-                        return failure_set(&r->result->failure, -errno, "SYNC",
-                                           "What was restored into %s could not be written to disk: %m",
-                                           r->places.items[i].path);
-        return 0;
-}
-
-static void conclude(RestoreRun *r, int error) {
-        RestoreResult *result = r->result;
-
-        result->bytes_read = r->progress.bytes_read;
-        result->bytes_written = r->progress.bytes_written;
-        if (error == -ECANCELED) {
-                failure_done(&result->failure);
-                (void) failure_set(&result->failure, error, "CANCELLED", "The restore was cancelled");
-                result->state = ARCHIVE_CANCELLED;
-                return;
-        }
-        if (error < 0) {
-                (void) failure_set(&result->failure, error, "FAILED", "The restore failed: %m");
-                result->state = ARCHIVE_FAILED;
-                return;
-        }
-        result->state = ARCHIVE_SUCCEEDED;
-        if (result->errors_total == 0)
-                return;
-        result->state = result->files + result->directories > 0 ? ARCHIVE_PARTIAL : ARCHIVE_FAILED;
-        if (result->n_errors > 0)
-                (void) failure_set(&result->failure, -EIO, result->errors[0].code, "%s",
-                                   strempty(result->errors[0].message));
-}
-
 int archive_restore(const RestoreArgs *args, RestoreResult *ret, Failure *reterr_failure) {
         _cleanup_(restore_result_done) RestoreResult result = RESTORE_RESULT_NULL;
-        _cleanup_(run_done) RestoreRun run = { .args = args, .result = &result };
+        _cleanup_(restore_run_done) RestoreRun run = { .args = args, .result = &result };
         const char *mistake;
         int r;
 
@@ -222,6 +124,7 @@ int archive_restore(const RestoreArgs *args, RestoreResult *ret, Failure *reterr
         mistake = find_mistake(args);
         if (mistake)
                 return failure_set(reterr_failure, -EINVAL, "RESTORE_INVALID", "%s", mistake);
+        run.origin = &restore_origin_archive;
         run.buf = malloc(RESTORE_BUFFER_SIZE);
         if (!run.buf)
                 return -ENOMEM;
@@ -230,8 +133,8 @@ int archive_restore(const RestoreArgs *args, RestoreResult *ret, Failure *reterr
         if (r >= 0)
                 r = write_all(&run);
         if (r >= 0)
-                r = sync_all(&run);
-        conclude(&run, r);
+                r = restore_sync(&run);
+        restore_conclude(&run, r);
         *ret = result;
         result = RESTORE_RESULT_NULL;
         return 0;
