@@ -191,7 +191,9 @@ static int next_place(RepoIndex *x, PlaceOfBlob **ret) {
         return 0;
 }
 
-static void entry_from_place(const PlaceOfBlob *p, IndexEntry *ret) {
+static void get_entry(const RepoIndex *x, size_t i, IndexEntry *ret) {
+        const PlaceOfBlob *p = place_at(x, i);
+
         ret->blob = (PackBlob){
                 .id = p->id,
                 .type = p->pack & TREE_BIT ? BLOB_TREE : BLOB_DATA,
@@ -200,6 +202,7 @@ static void entry_from_place(const PlaceOfBlob *p, IndexEntry *ret) {
                 .uncompressed_length = p->uncompressed_length,
         };
         ret->pack = p->pack & ~TREE_BIT;
+        ret->number = (uint32_t) i;
 }
 
 int repo_index_add(RepoIndex *x, uint32_t pack, const PackBlob *b) {
@@ -252,7 +255,7 @@ bool repo_index_find(const RepoIndex *x, BlobType type, const Id *id, uint64_t *
                 p = place_at(x, number - 1);
                 if ((p->pack & TREE_BIT) == (type == BLOB_TREE ? TREE_BIT : 0) && id_equal(&p->id, id)) {
                         if (ret)
-                                entry_from_place(p, ret);
+                                get_entry(x, number - 1, ret);
                         return true;
                 }
         }
@@ -288,7 +291,7 @@ void repo_index_get(const RepoIndex *x, size_t i, IndexEntry *ret) {
         assert(i < x->n_places);
         assert(ret);
 
-        entry_from_place(place_at(x, i), ret);
+        get_entry(x, i, ret);
 }
 
 const Id *repo_index_superseded(const RepoIndex *x, size_t *ret_n) {

@@ -12,7 +12,8 @@ typedef struct RepoIndex RepoIndex;
 /* Where a blob is. */
 typedef struct IndexEntry {
         PackBlob blob;
-        uint32_t pack; /* number of the pack, in the order in which they came */
+        uint32_t pack;   /* number of the pack, in the order in which they came */
+        uint32_t number; /* of the place, likewise */
 } IndexEntry;
 
 int repo_index_new(RepoIndex **ret) _warn_unused_;

@@ -2,7 +2,7 @@
 
 /* Reads repositories with lib/repository alone, for tests: read-tool FOLDER PASSWORD COMMAND …
  *
- * init        snapshots        ls SNAPSHOT        dump SNAPSHOT PATH
+ * init        snapshots        ls SNAPSHOT        dump SNAPSHOT PATH        check [SHARE OF]
  * restore SNAPSHOT DIRECTORY RULE [PATH…]    with fail, skip, overwrite or resume as the rule
  *
  * Exit status: 0 succeeded, 2 an error, 3 partial or damaged, 4 failed. */
@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "repository/check.h"
 #include "repository/dump.h"
 #include "repository/polynomial.h"
 #include "repository/restore.h"
@@ -169,6 +170,30 @@ static int run_restore(Tool *t, char *argv[]) {
                                                                                          4;
 }
 
+/* Without a share: the structure alone. */
+static int run_check(Tool *t, const char *share, const char *shares) {
+        _cleanup_(repository_check_result_done) RepositoryCheckResult result = REPOSITORY_CHECK_RESULT_NULL;
+        RepositoryCheckArgs args = { .repository = t->repository };
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+        int r;
+
+        if (share && parse_u32(shares, 1, 1000, &args.shares) < 0)
+                return 2;
+        if (share && parse_u32(share, 1, args.shares, &args.share) < 0)
+                return 2;
+        r = repository_check(&args, &result, &f);
+        if (r < 0)
+                die("check", &f, r);
+        for (size_t i = 0; i < result.n_problems; i++)
+                fprintf(stderr, "%s\n", result.problems[i]);
+        printf("{\"snapshots\":%" PRIu64 ",\"trees\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"blobs\":%" PRIu64
+               ",\"packs_read\":%" PRIu64 ",\"packs_unknown\":%" PRIu64 ",\"blobs_unused\":%" PRIu64
+               ",\"problems\":%" PRIu64 "}\n",
+               result.snapshots, result.trees, result.packs, result.blobs, result.packs_read,
+               result.packs_unknown, result.blobs_unused, result.problems_total);
+        return result.problems_total > 0 ? 3 : 0;
+}
+
 static int run(Tool *t, int argc, char *argv[]) {
         const char *command = argv[0];
 
@@ -181,6 +206,8 @@ static int run(Tool *t, int argc, char *argv[]) {
                 return run_ls(t, argv[1]);
         if (streq(command, "dump") && argc == 3)
                 return run_dump(t, argv[1], argv[2]);
+        if (streq(command, "check") && (argc == 1 || argc == 3))
+                return run_check(t, argv[1], argc > 1 ? argv[2] : NULL);
         if (streq(command, "restore") && argc >= 4)
                 return run_restore(t, argv + 1);
         return 2;

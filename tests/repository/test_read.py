@@ -30,6 +30,8 @@ DATA = pathlib.Path(os.environ.get('BACKUPX_TEST_DATA') or repositories.ROOT.par
 class Read(repositories.Repositories):
     """The tool beside restic."""
 
+    messages = ''
+
     def tool(self, *arguments, status=0, repository=None, password=PASSWORD):
         """Runs the tool; gives what it printed, and what it said."""
         command = [TOOL, repository or self.repository, password, *arguments]
@@ -41,6 +43,11 @@ class Read(repositories.Repositories):
         """Restores the newest snapshot; gives the result and the messages."""
         result, messages = self.tool('restore', 'latest', self.folder / out, rule, *paths, status=status)
         return json.loads(result), messages
+
+    def check(self, *share, status=0):
+        """Checks the repository; gives what was found."""
+        found, self.messages = self.tool('check', *share, status=status)
+        return json.loads(found)
 
     def compare(self, one, other, *options):
         """Both trees have to be the same."""
@@ -93,6 +100,9 @@ class Whole(Read):
         self.compare(self.source, self.restored())
         snapshots, _ = self.tool('snapshots')
         self.assertEqual(len(snapshots.splitlines()), 1)
+        found = self.check('1', '1')
+        self.assertEqual(found['packs_read'], len(self.packs()))
+        self.assertEqual((found['problems'], found['blobs_unused'], found['packs_unknown']), (0, 0, 0))
 
     def test_version_1(self):
         """Nothing is compressed."""
@@ -180,6 +190,39 @@ class Whole(Read):
 class Damaged(Read):
     """What is not right never comes back."""
 
+    def assert_found(self, path, offset, share=('1', '1')):
+        """One bit is found when data is read, and the message names the pack."""
+        self.flip(path, offset)
+        found = self.check(*share, status=3)
+        self.assertGreater(found['problems'], 0)
+        self.assertIn(path.name[:16], self.messages)
+        self.flip(path, offset)
+
+    def test_check(self):
+        """Bits in blobs, in the header and in its size; packs cut off, gone, and of no index."""
+        self.check('1', '1')
+        pack = max(self.packs(), key=lambda path: path.stat().st_size)
+        size = pack.stat().st_size
+        for offset in (5, size // 2, size - 1, size - 4, size - 10, size - 60):
+            self.assert_found(pack, offset)
+        shares = [self.check(str(i), '4')['packs_read'] for i in range(1, 5)]
+        self.assertEqual(sum(shares), len(self.packs()))
+        other = self.repository / 'data' / 'ab' / ('ab' * 32)
+        other.parent.mkdir(exist_ok=True)
+        shutil.copy(pack, other)
+        self.assertEqual(self.check()['packs_unknown'], 1)
+        self.check('1', '1', status=3)
+        self.assertIn('not what its name says', self.messages)
+        other.unlink()
+        with open(pack, 'r+b') as file:
+            file.truncate(size - 1)
+        self.check('1', '1', status=3)
+        self.check(status=3)
+        self.assertIn('cut off', self.messages)
+        pack.unlink()
+        self.check(status=3)
+        self.assertIn(f'{pack.name[:16]}, which the index names, is missing', self.messages)
+
     def setUp(self):
         """A repository with some packs, made once and then copied."""
         super().setUp()
@@ -233,6 +276,9 @@ class Damaged(Read):
         for kind, word in (('index', 'index'), ('snapshots', 'snapshot'), ('keys', 'key')):
             path = next((self.repository / kind).iterdir())
             self.flip(path, 60)
+            if kind != 'keys':
+                self.check(status=3)
+                self.assertIn(word, self.messages)
             _, message = self.tool('restore', 'latest', self.folder / 'out', 'fail',
                                    status=4 if kind != 'keys' else 2)
             self.assertIn(word, message)
@@ -245,7 +291,10 @@ class Damaged(Read):
     def test_trees(self):
         """Bits in the pack of trees: what cannot be read is named, never guessed."""
         pack = min(self.packs(), key=lambda path: path.stat().st_size)
+        self.check(status=0)
         self.flip(pack, 100)
+        self.check(status=3)
+        self.assertIn('cannot be read', self.messages)
         result, message = self.tool('restore', 'latest', self.folder / 'out', 'fail', status=self.tree_status())
         self.assertIn('damaged', message)
         self.assertNotEqual(json.loads(result)['state'], 0)
