@@ -14,15 +14,15 @@
 #include "repository/sealer.h"
 
 #define WORKERS 2
-/* One each worker, one for the feeder, and two so that nobody waits for the other. */
-#define JOBS 5
+/* One each worker, one for the feeder, and one so that nobody waits for the other. */
+#define JOBS 4
 #define PIECE ((size_t) 256 << 10)
 /* A job goes to a worker when it has this much, or so many blobs. */
 #define JOB_FULL ((size_t) 512 << 10)
 #define JOB_BLOBS_MAX 128
 #define JOB_CAPACITY (JOB_FULL + CHUNK_MAX + PIECE)
 /* Memory that an idle job keeps. */
-#define JOB_KEEP ((size_t) 2 << 20)
+#define JOB_KEEP ((size_t) 1536 << 10)
 #define ZERO_SIZES 8
 
 typedef struct JobBlob {

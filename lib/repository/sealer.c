@@ -10,7 +10,7 @@
 #include "repository/sealer.h"
 
 /* What scratch memory may keep from one blob to the next: few are larger. */
-#define SCRATCH_KEEP ((size_t) 2 << 20)
+#define SCRATCH_KEEP ((size_t) 1536 << 10)
 
 /* Memory that is only there as far as it was used. */
 typedef struct Scratch {

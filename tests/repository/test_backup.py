@@ -5,6 +5,7 @@
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -19,7 +20,9 @@ import trees  # pylint: disable=wrong-import-position
 
 TOOL = repositories.BUILD / 'tests' / 'repository' / 'backup-tool'
 TREECMP = repositories.ROOT / 'tests' / 'tools' / 'treecmp.py'
-ROUNDS = 20 if os.environ.get('BACKUPX_TEST_LONG') else 2
+LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
+ROUNDS = 20 if LONG else 2
+MEMORY_MAX = 96 << 10  # KiB; 64 MiB, and room for what libraries of other versions take
 
 
 class Backup(repositories.Repositories):
@@ -289,6 +292,40 @@ class Backup(repositories.Repositories):
         self.assertLess(result['bytes_written'], (180 << 20) - (10 << 20))
         self.check()
         self.restored()
+
+    def test_killed_anywhere(self):
+        """Killed at any moment: nothing is wrong with the repository, and old snapshots are whole."""
+        rest = random.Random(1)
+        (self.source / 'kept').write_bytes(random_bytes(1, 1 << 20))
+        self.backup('--init')
+        for _ in range(50 if LONG else 2):
+            (self.source / 'new').write_bytes(rest.randbytes(60 << 20))
+            command, environment = self.command('--index-interval', '1', '--uploads', str(rest.randrange(1, 4)))
+            with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+                time.sleep(rest.random() * 0.8)
+                process.kill()
+            self.restic('unlock', '--remove-all')
+            self.check()
+        os.unlink(self.source / 'new')
+        oldest = min(self.restic_json('snapshots', '--json'), key=lambda s: s['time'])
+        self.restic('restore', oldest['id'], '--target', self.folder / 'oldest')
+        restored = self.folder / 'oldest' / self.source.relative_to('/') / 'kept'
+        self.assertEqual(restored.read_bytes(), random_bytes(1, 1 << 20))
+        self.assertEqual(self.backup()['state'], 'succeeded')
+        self.restored()
+
+    @unittest.skipIf('ASAN_OPTIONS' in os.environ, 'sanitizers take memory of their own')
+    def test_memory(self):
+        """Memory does not grow with what is backed up."""
+        for i in range(4):
+            (self.source / f'file-{i}').write_bytes(random_bytes(i, 50 << 20))
+        command, environment = self.command('--init')
+        # Of a small process of its own: the memory of the one that starts a program counts as the program's.
+        script = ('import resource, subprocess, sys\n'
+                  'subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n'
+                  'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)')
+        peak = int(repositories.run(sys.executable, '-c', script, *command, env=environment))
+        self.assertLess(peak, MEMORY_MAX)
 
 
 if __name__ == '__main__':
