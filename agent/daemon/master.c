@@ -13,6 +13,7 @@ struct MasterCall {
         HttpRequest *request;
         bool anonymous;
         bool is_poll;
+        usec_t asked; /* monotonic */
         MasterDone done;
         void *userdata;
 };
@@ -23,6 +24,7 @@ struct Master {
         char *token;
         bool connected;
         usec_t last_contact;
+        usec_t lost; /* monotonic: the last answer that was none, or a refusal */
         char *trouble;
         unsigned talking; /* calls that are no long polls */
         MasterChanged changed;
@@ -147,11 +149,16 @@ static bool verdict_is_contact(ReplyVerdict verdict) {
         return false;
 }
 
-static void note_contact(Master *m, const Reply *reply) {
+static void note_contact(Master *m, const Reply *reply, usec_t asked) {
         bool connected = verdict_is_contact(reply->verdict);
         const char *trouble = connected ? NULL : reply->message;
         bool changed = connected != m->connected || !streq_ptr(trouble, m->trouble);
 
+        /* A long poll that was asked before is ended with nothing when the master refuses us from now on. */
+        if (reply->verdict == REPLY_EMPTY && asked < m->lost)
+                return;
+        if (!connected)
+                m->lost = now_usec(CLOCK_MONOTONIC);
         if (connected)
                 m->last_contact = now_usec(CLOCK_REALTIME);
         m->connected = connected;
@@ -167,12 +174,13 @@ static void on_done(const HttpReply *http, void *userdata) {
         void *done_userdata = c->userdata;
         Master *m = c->master;
         bool anonymous = c->anonymous, was_talk = !c->is_poll;
+        usec_t asked = c->asked;
 
         free(c); /* the request frees itself */
         m->talking -= was_talk;
         reply_read(http, &reply);
         if (!anonymous)
-                note_contact(m, &reply);
+                note_contact(m, &reply, asked);
         done(&reply, done_userdata);
         if (was_talk && m->talking == 0 && m->quiet)
                 m->quiet(m, m->quiet_userdata);
@@ -204,6 +212,7 @@ int master_ask(Master *m, const MasterRequest *request, MasterCall **ret) {
                 .master = m,
                 .anonymous = request->anonymous,
                 .is_poll = request->is_poll,
+                .asked = now_usec(CLOCK_MONOTONIC),
                 .done = request->done,
                 .userdata = request->userdata,
         };

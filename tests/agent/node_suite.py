@@ -150,8 +150,10 @@ class NodeSuite(unittest.TestCase):
         run = self.suite.run_task(self.large[0])
         job = wait_until(self.job, what='the job')
         wait_until(lambda: self.state(run) == 'running', 60, 'the run')
+        threads = pathlib.Path(f'/proc/{job}/task')
+        wait_until(lambda: len(list(threads.iterdir())) > 1, 60, 'the threads of the job')
         nice = []
-        for thread in pathlib.Path(f'/proc/{job}/task').iterdir():
+        for thread in threads.iterdir():
             try:
                 nice.append(int((thread / 'stat').read_text().rpartition(')')[2].split()[16]))
             except (FileNotFoundError, ProcessLookupError):
