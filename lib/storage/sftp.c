@@ -17,6 +17,8 @@
 #define DIRECTORY_MODE 0700
 /* Libssh2 copies what is given at once, and a server answers each 30 KB of it. */
 #define WRITE_MAX (1U << 20)
+#define READ_AHEAD 4
+#define READ_LEAST 8192
 
 /* --- Files --------------------------------------------------------------------------------------------- */
 
@@ -153,7 +155,10 @@ static ssize_t sftp_read(RemoteSession *head, const char *path, uint64_t offset,
                 return r;
         libssh2_sftp_seek64(file, offset);
         while (done < n) {
-                r = SFTP_CALL(x, libssh2_sftp_read(file, (char *) buf + done, n - done));
+                /* Libssh2 asks for four times what it is given room for; no more than we want is to come. */
+                size_t part = MIN(n - done, MAX((n - done) / READ_AHEAD, (size_t) READ_LEAST));
+
+                r = SFTP_CALL(x, libssh2_sftp_read(file, (char *) buf + done, part));
                 if (r <= 0)
                         break;
                 done += (size_t) r;

@@ -53,6 +53,11 @@ class Server:
         """In the server's folder."""
         return os.path.join(self.folder, name)
 
+    def read(self, name):
+        """A file of the folder."""
+        with open(self.path(name), encoding='utf-8') as file:
+            return file.read()
+
     def user_files(self):
         """passwd, group and shadow with one user more."""
         digest = subprocess.run(['openssl', 'passwd', '-6', '-stdin'], input=PASSWORD, text=True, check=True,
@@ -135,11 +140,6 @@ Subsystem sftp internal-sftp
         os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
         self.start(['/usr/sbin/sshd', '-D', '-e', '-f', self.path('config')])
 
-    def read(self, name):
-        """A file of the folder."""
-        with open(self.path(name), encoding='utf-8') as file:
-            return file.read()
-
     def keygen(self, name, kind, phrase=''):
         """A pair of keys."""
         subprocess.run(['ssh-keygen', '-q', '-t', kind, '-N', phrase, '-f', self.path(name)], check=True)
@@ -186,6 +186,7 @@ Group www-data
 ErrorLog {self.path('log')}
 DavLockDB {self.path('lock/db')}
 DocumentRoot {self.data}
+LimitRequestBody 0
 <Directory {self.data}>
 Dav On
 AuthType Basic

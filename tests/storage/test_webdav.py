@@ -79,10 +79,8 @@ class WebDav(Server):
     def test_no_webdav(self):
         """A web server that only shows files."""
         self.server.stop()
-        config = self.server.path('config')
-        with open(config, encoding='utf-8') as file:
-            text = file.read()
-        servers.write(config, text.replace('Dav On', 'Dav Off'))
+        config = self.server.read('config').replace('Dav On', 'Dav Off')
+        servers.write(self.server.path('config'), config)
         self.server.launch()
         self.do(self.server.target(), 'probe', code='STORAGE_FAILED', says='WebDAV')
         self.do(self.server.target(), 'list', code='STORAGE_FAILED')
@@ -104,6 +102,17 @@ class WebDav(Server):
         self.do(self.server.target(), 'put', 'large', data=os.urandom(3 * MIB), code='STORAGE_FULL')
         self.do(self.server.target(), 'put', 'larger', data=os.urandom(9 * MIB), code='STORAGE_FULL')
         self.assertEqual(self.tree(where), [])
+        self.do(self.server.target(), 'put', 'little', data=b'x')
+
+    def test_too_large(self):
+        """The server's limit is told as one, whether the size is said before or not."""
+        self.server.stop()
+        config = self.server.read('config')
+        servers.write(self.server.path('config'), config.replace('LimitRequestBody 0', f'LimitRequestBody {MIB}'))
+        self.server.launch()
+        for size in (2, 9):
+            self.do(self.server.target(), 'put', 'large', data=os.urandom(size * MIB), code='STORAGE_TOO_LARGE')
+        self.assertEqual(self.tree(self.root), [])
         self.do(self.server.target(), 'put', 'little', data=b'x')
 
     def test_leftovers(self):
