@@ -8,7 +8,7 @@
 
 #include "repository/blob.h"
 
-#define STREAM_BYTES ((size_t) 24 << 20)
+#define STREAM_BYTES ((size_t) 16 << 20)
 #define STREAM_THREADS_MAX 16
 
 typedef struct BlobStream BlobStream;

@@ -2,7 +2,7 @@
 
 /* Reads repositories with lib/repository alone, for tests: read-tool FOLDER PASSWORD COMMAND …
  *
- * init        snapshots        ls SNAPSHOT        dump SNAPSHOT PATH        check [SHARE OF]
+ * init        snapshots        ls SNAPSHOT        dump SNAPSHOT PATH        check [SHARE OF]        stats
  * restore SNAPSHOT DIRECTORY RULE [PATH…]    with fail, skip, overwrite or resume as the rule
  *
  * Exit status: 0 succeeded, 2 an error, 3 partial or damaged, 4 failed. */
@@ -23,6 +23,7 @@
 #include "repository/dump.h"
 #include "repository/polynomial.h"
 #include "repository/restore.h"
+#include "repository/stats.h"
 #include "repository/tree-walk.h"
 #include "wire/json.h"
 
@@ -194,6 +195,19 @@ static int run_check(Tool *t, const char *share, const char *shares) {
         return result.problems_total > 0 ? 3 : 0;
 }
 
+static int run_stats(Tool *t) {
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+        RepositoryStats s;
+        int r = repository_stats(t->repository, &s, &f);
+
+        if (r < 0)
+                die("stats", &f, r);
+        printf("{\"snapshots\":%" PRIu64 ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"blobs\":%" PRIu64
+               ",\"bytes_plain\":%" PRIu64 ",\"bytes_stored\":%" PRIu64 ",\"more\":%" PRIu64 "}\n",
+               s.snapshots, s.files, s.bytes, s.blobs, s.bytes_plain, s.bytes_stored, s.bytes_stored_more);
+        return 0;
+}
+
 static int run(Tool *t, int argc, char *argv[]) {
         const char *command = argv[0];
 
@@ -206,6 +220,8 @@ static int run(Tool *t, int argc, char *argv[]) {
                 return run_ls(t, argv[1]);
         if (streq(command, "dump") && argc == 3)
                 return run_dump(t, argv[1], argv[2]);
+        if (streq(command, "stats"))
+                return run_stats(t);
         if (streq(command, "check") && (argc == 1 || argc == 3))
                 return run_check(t, argv[1], argc > 1 ? argv[2] : NULL);
         if (streq(command, "restore") && argc >= 4)

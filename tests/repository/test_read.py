@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
@@ -100,9 +101,22 @@ class Whole(Read):
         self.compare(self.source, self.restored())
         snapshots, _ = self.tool('snapshots')
         self.assertEqual(len(snapshots.splitlines()), 1)
+        self.check_stats()
         found = self.check('1', '1')
         self.assertEqual(found['packs_read'], len(self.packs()))
         self.assertEqual((found['problems'], found['blobs_unused'], found['packs_unknown']), (0, 0, 0))
+
+    def check_stats(self):
+        """As restic counts."""
+        ours = json.loads(self.tool('stats')[0])
+        raw = self.restic_json('stats', '--mode', 'raw-data', '--json')
+        restored = self.restic_json('stats', '--mode', 'restore-size', '--json')
+        self.assertEqual(ours['blobs'], raw['total_blob_count'])
+        self.assertEqual(ours['bytes_stored'], raw['total_size'])
+        self.assertEqual(ours['more'], 0)
+        inodes = {os.lstat(p).st_ino: os.lstat(p) for p in self.source.rglob('*')}
+        self.assertEqual(restored['total_size'], sum(s.st_size for s in inodes.values() if stat.S_ISREG(s.st_mode)))
+        self.assertGreaterEqual(ours['bytes'], restored['total_size'])
 
     def test_version_1(self):
         """Nothing is compressed."""
