@@ -121,7 +121,7 @@ class AgentCase(unittest.TestCase):
         lines = file.read_text().splitlines(keepends=True)
         return [(line.split()[0], int(line.split()[1])) for line in lines if line.endswith('\n')]
 
-    def wait_job(self, name, timeout=60):
+    def wait_job(self, name, timeout=120):
         """Waits until a fake job runs; its PID."""
         return self.master.wait(lambda: dict(self.jobs()).get(name), timeout, f'job {name}')
 
@@ -129,7 +129,7 @@ class AgentCase(unittest.TestCase):
         """Lets the hanging jobs end well."""
         (self.state / 'release').touch()
 
-    def wait_status(self, text, timeout=60):
+    def wait_status(self, text, timeout=120):
         """Waits until the status line holds the text."""
         deadline = time.monotonic() + timeout
         while text not in self.agent.status:
@@ -177,7 +177,7 @@ class AgentCase(unittest.TestCase):
         """What is in results/."""
         return sorted(path.name for path in self.results.iterdir() if not path.name.endswith('~'))
 
-    def wait_clean(self, timeout=60):
+    def wait_clean(self, timeout=120):
         """Waits until nothing is left in results/."""
         self.master.wait(
             lambda: not self.leftovers(), timeout, f'an empty results/, not {self.leftovers()}'

@@ -16,7 +16,7 @@ class Jobs(AgentCase):
 
     job = FAKE_JOB
 
-    def outcome(self, script, timeout=60):
+    def outcome(self, script, timeout=120):
         """Status and error code of a job that does this."""
         result = self.master.finished(self.master.add('backup', self.backup(script)), timeout)
         return result['status'], (result.get('error') or {}).get('code')
@@ -107,7 +107,7 @@ class Jobs(AgentCase):
         """Said, with the path; tried again a few times before."""
         self.job = self.folder / 'nothing'
         self.start()
-        status, code = self.outcome('quick', 60)
+        status, code = self.outcome('quick')
         self.assertEqual((status, code), ('failed', 'JOB_NOT_STARTED'))
         self.assertIn('nothing', self.master.commands[1].result['error']['message'])
 

@@ -40,7 +40,7 @@ class MasterTrouble(AgentCase):
         )
         self.start()
         command = self.master.add('backup', self.backup('quick'))
-        self.assertEqual(self.master.finished(command, 90)['status'], 'succeeded')
+        self.assertEqual(self.master.finished(command)['status'], 'succeeded')
         self.assertGreaterEqual(self.master.count('claim'), 6)
 
     def test_retry_after(self):
@@ -112,7 +112,7 @@ class MasterTrouble(AgentCase):
         self.master.script('/progress', 'lost', 'lost')
         self.start()
         command = self.master.add('backup', self.backup('talk'))
-        self.assertEqual(self.master.finished(command, 60)['status'], 'succeeded')
+        self.assertEqual(self.master.finished(command)['status'], 'succeeded')
         self.assertEqual(command.lines, {n: f'line {n}' for n in range(1, 1501)})
 
     def test_no_token_yet(self):

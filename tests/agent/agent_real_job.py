@@ -27,7 +27,7 @@ class RealJobs(AgentCase):
             (self.source / f'file{i:02}').write_bytes(os.urandom(1000 + 1000 * i))
         (self.source / 'link').symlink_to('file00')
 
-    def run_command(self, kind, spec, timeout=60):
+    def run_command(self, kind, spec, timeout=120):
         """Its result."""
         return self.master.finished(self.master.add(kind, spec), timeout)
 

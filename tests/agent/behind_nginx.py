@@ -199,7 +199,7 @@ class Proxied(unittest.TestCase):
         run, start = SUITE.run_task(node.task), time.monotonic()
         waiter.join(60)
         self.assertEqual([command['spec']['run'] for command in commands], [run])
-        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(time.monotonic() - start, 20)
         node.agent.accept(commands[0])
         node.agent.result(commands[0])
 

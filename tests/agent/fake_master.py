@@ -189,7 +189,7 @@ class FakeMaster:
             self.lock.notify_all()
             return command
 
-    def wait(self, condition, timeout=60.0, what='a condition'):
+    def wait(self, condition, timeout=120.0, what='a condition'):
         """Waits until the condition holds; gives its value."""
         deadline = time.monotonic() + timeout
         with self.lock:
@@ -202,7 +202,7 @@ class FakeMaster:
                     raise AssertionError(f'{what} did not come true in {timeout} s')
                 self.lock.wait(min(left, 0.05))
 
-    def finished(self, command, timeout=60.0):
+    def finished(self, command, timeout=120.0):
         """Waits for the result of a command."""
         self.wait(lambda: command.result is not None, timeout, f'the result of command {command.number}')
         return command.result

@@ -67,7 +67,7 @@ class Own(TlsCase):
         agent = FakeAgent(self.suite, token)
         self.addCleanup(agent.close)
         agent.heartbeat(addresses=['192.0.2.77', '2001:db8::77', 'fe80::77', '::1'])
-        wait_until(lambda: self.shown() != before, 30, 'another certificate')
+        wait_until(lambda: self.shown() != before, what='another certificate')
         names = self.openssl('-ext', 'subjectAltName')
         for name in ('IP Address:192.0.2.77', 'IP Address:2001:DB8:0:0:0:0:0:77', 'DNS:localhost'):
             self.assertIn(name, names)

@@ -66,7 +66,7 @@ class RemoteCase(backups.Case):
             self.addCleanup(pipe.close)
         return process
 
-    def wait_for(self, what, condition, timeout=30):
+    def wait_for(self, what, condition, timeout=120):
         end = time.monotonic() + timeout
         while not condition():
             self.assertLess(time.monotonic(), end, what)
