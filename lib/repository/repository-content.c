@@ -46,7 +46,7 @@ static int compare_item(const void *a, const void *b) {
 static bool is_listed(void *userdata, const Id *id) {
         const FileList *l = ASSERT_PTR(userdata);
 
-        return bsearch(id, l->items, l->n, sizeof(*l->items), compare_item);
+        return l->n > 0 && bsearch(id, l->items, l->n, sizeof(*l->items), compare_item);
 }
 
 static int list_files(Repository *r, RepoFileType type, FileList *ret, Failure *f) {
@@ -57,7 +57,8 @@ static int list_files(Repository *r, RepoFileType type, FileList *ret, Failure *
         k = repository_list(r, type, add_file, ret, f);
         if (k < 0)
                 return k;
-        qsort(ret->items, ret->n, sizeof(*ret->items), compare_item);
+        if (ret->n > 0)
+                qsort(ret->items, ret->n, sizeof(*ret->items), compare_item);
         return 0;
 }
 

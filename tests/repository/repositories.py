@@ -12,6 +12,9 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+if 'ASAN_OPTIONS' in os.environ:
+    # The search for leaks does not go together with strace, which injects the faults.
+    os.environ['ASAN_OPTIONS'] += ':detect_leaks=0'
 BUILD = pathlib.Path(os.environ.get('BACKUPX_BUILD') or ROOT / 'build').resolve()
 WRITER_TOOL = BUILD / 'tests' / 'repository' / 'writer-tool'
 PASSWORD = 'a password of a test'
