@@ -5,7 +5,6 @@ signatures, knows multipart uploads, object lock and conditional writes. Up in a
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ import urllib.request
 import uuid
 
 from processes import die_with_parent
+from suite import free_port
 
 PROGRAMS = ('ceph-mon', 'ceph-osd', 'radosgw', 'ceph', 'monmaptool', 'radosgw-admin')
 ACCESS_KEY = 'AKTEST'
@@ -75,12 +75,8 @@ def missing():
 
 
 def free_ports(count):
-    """Ports that nobody listens at."""
-    sockets = [socket.create_server(('127.0.0.1', 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Ports for this program alone."""
+    return [free_port() for _ in range(count)]
 
 
 class Ceph:

@@ -11,17 +11,11 @@ import subprocess
 import time
 
 from processes import die_with_parent
+from suite import free_port
 
 USER = 'bxstore'
 PASSWORD = 'a pass/word: 1%'
 UID = 61234
-
-
-def free_port():
-    """One that nobody listens at just now."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 def write(path, text, mode=0o644):
