@@ -97,8 +97,8 @@ static void test_refused(void) {
                 "<multistatus><response><href>/x%0</href></response></multistatus>",
                 "<multistatus><response><href>/x%00y</href></response></multistatus>",
                 "<multistatus><response><href>http:/x</href></response></multistatus>",
-                "<multistatus><response><href>/x</href><propstat><prop>"
-                "<getcontentlength>1k</getcontentlength></prop></propstat></response></multistatus>",
+                ("<multistatus><response><href>/x</href><propstat><prop>"
+                 "<getcontentlength>1k</getcontentlength></prop></propstat></response></multistatus>"),
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
