@@ -79,6 +79,7 @@ struct Server {
         Greeting *greetings;
         unsigned n_conns, n_greetings, connections, per_address;
         usec_t request_usec;
+        usec_t trim_at; /* monotonic */
         size_t bodies;
         bool is_stopping;
         uint64_t hash_key;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,6 +18,9 @@
 
 /* How often connections are looked at. */
 #define SWEEP_USEC (5 * USEC_PER_SEC)
+/* How often what a burst of answers took is given back to the system: between the memory of thousands of
+ * connections that wait it does not go by itself. */
+#define TRIM_USEC (30 * USEC_PER_SEC)
 /* Between two turns of all doors while the server stops. */
 #define STOP_TURN_MSEC 10
 /* How long the end waits for the first request of connections that were accepted just before. */
@@ -40,6 +44,10 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *userdata) {
                         (void) shutdown(conn_socket(c), SHUT_RDWR);
                 }
         greetings_sweep(s, now);
+        if (now >= s->trim_at) {
+                (void) malloc_trim(0);
+                s->trim_at = usec_add(now, TRIM_USEC);
+        }
         return event_rearm(s->sweep, MIN(SWEEP_USEC, s->request_usec / 4));
 }
 
