@@ -11,7 +11,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import tarfile
 import tempfile
 import unittest
 
@@ -191,8 +190,8 @@ class Whole(Read):
         for path in sorted((DATA / 'restic-repos').glob('*.tar.gz')):
             with self.subTest(path.name):
                 folder = self.folder / path.name
-                with tarfile.open(path) as archive:
-                    archive.extractall(folder, filter='data')
+                folder.mkdir()
+                subprocess.run(['tar', '-xzf', path, '-C', folder], check=True)
                 repository = folder / 'repo'
                 snapshots, _ = self.tool('snapshots', repository=repository, password='geheim')
                 self.assertEqual(len(snapshots.splitlines()), len(os.listdir(repository / 'snapshots')))
