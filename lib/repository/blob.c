@@ -255,3 +255,46 @@ int blob_reader_get(BlobReader *b, BlobType type, const Id *id, Buffer *ret, Fai
                            "The repository has no %s blob %.16s: its index does not list it",
                            blob_type_to_string(type), id_to_hex(id, blob));
 }
+
+static int verify_place(BlobReader *b, const IndexEntry *e, Failure *f) {
+        int r;
+
+        r = read_window(b, e, f);
+        if (r >= 0)
+                r = make_room(&b->sealed, &b->sealed_allocated, e->blob.length);
+        if (r < 0)
+                return r;
+        memcpy(b->sealed, b->window + (e->blob.offset - b->offset), e->blob.length);
+        return blob_verify(b->decoder, &e->blob, b->sealed);
+}
+
+int blob_reader_get_sealed(BlobReader *b, uint32_t first, PackBlob *ret, const uint8_t **ret_sealed,
+                           Failure *reterr_failure) {
+        _cleanup_failure_ Failure here = FAILURE_NULL;
+        char blob[ID_HEX_SIZE], pack[ID_HEX_SIZE];
+        IndexEntry wanted, e;
+        uint64_t cursor = 0;
+        int r;
+
+        assert(b);
+        assert(ret);
+        assert(ret_sealed);
+
+        repo_index_get(b->index, first, &wanted);
+        e = wanted;
+        do {
+                r = verify_place(b, &e, &here);
+                if (r >= 0) {
+                        *ret = e.blob;
+                        *ret_sealed = b->window + (e.blob.offset - b->offset);
+                        return 0;
+                }
+                if (r == -ENOMEM || r == -ECANCELED)
+                        return r;
+        } while (repo_index_find(b->index, wanted.blob.type, &wanted.blob.id, &cursor, &e));
+        return failure_set(reterr_failure, r, r == -EBADMSG ? "REPOSITORY_DAMAGED" : "PACK_UNREADABLE",
+                           "The %s blob %.16s in pack %.16s cannot be read: %s",
+                           blob_type_to_string(wanted.blob.type), id_to_hex(&wanted.blob.id, blob),
+                           id_to_hex(repo_index_pack(b->index, wanted.pack), pack),
+                           failure_message(&here, r));
+}

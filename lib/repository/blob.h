@@ -31,4 +31,9 @@ BlobReader *blob_reader_free(BlobReader *b);
 int blob_reader_get(BlobReader *b, BlobType type, const Id *id, Buffer *ret, Failure *reterr_failure)
                 _warn_unused_;
 
+/* The sealed bytes of a blob as they lie in a pack, after it was seen that they open and have the digest;
+ * the reader's until its next call. Its place of this number is tried first, then all. Errors as above. */
+int blob_reader_get_sealed(BlobReader *b, uint32_t first, PackBlob *ret, const uint8_t **ret_sealed,
+                           Failure *reterr_failure) _warn_unused_;
+
 DEFINE_CLEANUP(BlobReader *, blob_reader_free);

@@ -127,16 +127,17 @@ static Moment newest(const Moment *times, size_t n, const Moment *now) {
         return (Moment){ .sec = INT64_MIN / 2 };
 }
 
-void forget_apply(const ForgetPolicy *p, const Moment *times, size_t n, const Moment *now, bool *ret_keep) {
+void forget_apply(const ForgetPolicy *p, const Moment *times, size_t n, const Moment *now,
+                  ForgetReasons *ret_reasons) {
         bool all = forget_policy_is_empty(p);
         Moment latest = newest(times, n, now);
 
         assert(times || n == 0);
         assert(now);
-        assert(ret_keep);
+        assert(ret_reasons);
 
         for (size_t i = 0; i < n; i++)
-                ret_keep[i] = all;
+                ret_reasons[i] = all ? FORGET_BECAUSE_NO_POLICY : 0;
         for (ForgetRule rule = 0; rule < _FORGET_RULE_MAX && !all; rule++) {
                 Moment limit = before(&latest, &p->within[rule]);
                 int64_t last = INT64_MIN, last_within = INT64_MIN;
@@ -146,13 +147,13 @@ void forget_apply(const ForgetPolicy *p, const Moment *times, size_t n, const Mo
                         int64_t now_in = period(rule, &times[i], i);
 
                         if (left > 0 && now_in != last) {
-                                ret_keep[i] = true;
+                                ret_reasons[i] |= UINT32_C(1) << rule;
                                 last = now_in;
                                 left--;
                         }
                         if (!span_is_zero(&p->within[rule]) && is_after(&times[i], &limit) &&
                             now_in != last_within) {
-                                ret_keep[i] = true;
+                                ret_reasons[i] |= UINT32_C(1) << (rule + _FORGET_RULE_MAX);
                                 last_within = now_in;
                         }
                 }

@@ -44,5 +44,13 @@ int forget_span_parse(const char *s, ForgetSpan *ret, Failure *reterr_failure) _
 /* Whether it has any rule. What an empty one keeps is everything. */
 bool forget_policy_is_empty(const ForgetPolicy *p);
 
-/* times: newest first. Sets ret_keep for each. Those later than now do not count as the newest. */
-void forget_apply(const ForgetPolicy *p, const Moment *times, size_t n, const Moment *now, bool *ret_keep);
+/* Why a snapshot is kept, bits; 0: it is not. Those of rules are 1 << rule, those of spans 1 << (rule +
+ * _FORGET_RULE_MAX). */
+typedef uint32_t ForgetReasons;
+#define FORGET_BECAUSE_NO_POLICY (UINT32_C(1) << 2 * _FORGET_RULE_MAX)
+#define FORGET_BECAUSE_TAG (FORGET_BECAUSE_NO_POLICY << 1)  /* one that is always kept */
+#define FORGET_BECAUSE_LAST (FORGET_BECAUSE_NO_POLICY << 2) /* the rules would keep none of its group */
+
+/* times: newest first. Sets ret_reasons for each. Those later than now do not count as the newest. */
+void forget_apply(const ForgetPolicy *p, const Moment *times, size_t n, const Moment *now,
+                  ForgetReasons *ret_reasons);

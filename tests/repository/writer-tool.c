@@ -98,7 +98,7 @@ static int forget_rule(const char *text, ForgetPolicy *p) {
 
 static int command_forget(char **arguments, size_t n) {
         _cleanup_(freep) Moment *times = new0(Moment, n);
-        _cleanup_(freep) bool *keep = new0(bool, n);
+        _cleanup_(freep) ForgetReasons *keep = new0(ForgetReasons, n);
         ForgetPolicy policy = FORGET_POLICY_NULL;
         Moment now = moment_now();
         int r = 0;
@@ -113,7 +113,7 @@ static int command_forget(char **arguments, size_t n) {
                 return r;
         forget_apply(&policy, times, n, &now, keep);
         for (size_t i = 0; i < n; i++)
-                printf("%d\n", keep[i]);
+                printf("%d\n", keep[i] != 0);
         return 0;
 }
 

@@ -23,7 +23,7 @@ static Moment moment(const char *text) {
 static void check(const Case *c) {
         const Moment now = moment("2026-11-30T00:00:00Z");
         Moment times[SNAPSHOTS_MAX];
-        bool keep[SNAPSHOTS_MAX];
+        ForgetReasons keep[SNAPSHOTS_MAX];
         char kept[SNAPSHOTS_MAX + 1] = "";
         size_t n = 0;
 
@@ -31,7 +31,7 @@ static void check(const Case *c) {
                 times[n] = moment(c->times[n]);
         forget_apply(&c->policy, times, n, &now, keep);
         for (size_t i = 0; i < n; i++)
-                kept[i] = keep[i] ? 'k' : '.';
+                kept[i] = keep[i] != 0 ? 'k' : '.';
         CHECK_STR(kept, c->kept);
 }
 
