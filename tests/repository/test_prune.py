@@ -300,6 +300,25 @@ class Changes(Prune):
                 self.restic('check', '--read-data')
                 self.assert_clean()
 
+    def test_index_added(self):
+        """A backup that is at work, and did not see the lock: what its index names stays."""
+        self.make(1)
+        before = self.files('index', 'snapshots')
+        self.change()
+        self.backup()
+        index, snapshot = sorted(set(self.files('index', 'snapshots')) - set(before))
+        for name in [index, snapshot]:
+            os.rename(self.repository / name, self.folder / name.partition('/')[0])
+        packs = self.files('data')
+        for phase in ['repack', 'remove-packs']:
+            hook = f'mv {self.folder}/index {self.repository / index}'
+            self.prune('--unused', '0', '--hook', phase, hook, code='REPOSITORY_CHANGED')
+            self.assertEqual(self.files('data'), packs)
+            os.rename(self.repository / index, self.folder / 'index')
+        os.rename(self.folder / 'index', self.repository / index)
+        os.rename(self.folder / 'snapshots', self.repository / snapshot)
+        self.assertEqual(len(self.check_whole()), 2)
+
     def test_stale_listing(self):
         """A snapshot that is listed late: waited for, or noticed before anything is removed."""
         self.make(3)
@@ -345,7 +364,8 @@ class Changes(Prune):
         """Anybody's lock keeps both away; a dry run needs none."""
         self.make(2)
         blocker = subprocess.Popen(['restic', 'backup', '--stdin'], env=self.environment,
-                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
         self.addCleanup(blocker.wait)
         self.addCleanup(blocker.stdin.close)
         while not self.files('locks'):
@@ -490,12 +510,12 @@ class Ended(Prune):
             shutil.copytree(pristine, self.repository)
             if number % 4 == 0:
                 self.killed(forgotten, self.repository, 'forget', 'last=2')
-                self.restic('unlock', '--remove-all')
+                self.restic('unlock')
                 self.assertGreaterEqual(len(self.check_whole()), 2)
                 continue
             self.forget('last=2')
             self.killed(whole, '--unused', '0', self.repository, 'prune')
-            self.restic('unlock', '--remove-all')
+            self.restic('unlock')
             self.assertEqual(len(self.check_whole()), 2)
             self.prune('--unused', '0')
             self.assertEqual(len(self.check_whole()), 2)
