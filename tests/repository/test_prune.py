@@ -483,6 +483,31 @@ class Ended(Prune):
         self.check_whole()
         self.assert_clean()
 
+    def test_calls_fail(self):
+        """From some call on, or now and then: every snapshot stays whole, and the next run finishes."""
+        self.make(3)
+        self.forget('last=2')
+        pristine = self.folder / 'pristine'
+        shutil.copytree(self.repository, pristine)
+        for calls, moments in [('unlinkat', ['3', '4+', '6+2']), ('linkat', ['2']),
+                               ('getdents64', ['20+7', '9+', '30+']), ('fdatasync', ['2']),
+                               ('pread64', ['5', '9+', '3+5'])][:None if LONG else 2]:
+            for when in moments if LONG else moments[:1]:
+                with self.subTest((calls, when)):
+                    shutil.rmtree(self.repository)
+                    shutil.copytree(pristine, self.repository)
+                    prefix = ['strace', '-f', '-qq', '-o', self.folder / 'trace', '-e', f'trace={calls}',
+                              '-e', f'inject={calls}:error=EIO:when={when}']
+                    command = [*prefix, TOOLS / 'prune-tool', '--unused', '0', self.repository, 'prune']
+                    done = subprocess.run(command, env=self.environment, capture_output=True, check=False)
+                    self.assertIn(b'INJECTED', (self.folder / 'trace').read_bytes())
+                    self.assertIn(done.returncode, (0, 2), done.stderr)
+                    self.restic('unlock')
+                    self.assertEqual(len(self.check_whole()), 2)
+                    self.prune('--unused', '0')
+                    self.assertEqual(len(self.check_whole()), 2)
+                    self.assert_clean()
+
     def killed(self, limit, *arguments):
         """Starts the tool and kills it within that time; gives whether it had ended before."""
         with subprocess.Popen([TOOLS / 'prune-tool', *arguments], env=self.environment,
