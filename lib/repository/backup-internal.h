@@ -8,15 +8,13 @@
 #include "archive/report.h"
 #include "repository/backup.h"
 #include "repository/blob.h"
-#include "repository/lock-held.h"
+#include "repository/lock-watch.h"
 
 typedef struct BackupSide {
         Repository *repository; /* weak */
         const RepoBackupArgs *args;
         Report *report; /* weak */
-        RepoLockHeld *lock;
-        pthread_mutex_t lock_mutex; /* of lock: the watch refreshes it, the commit looks at it */
-        usec_t refresh_next;        /* CLOCK_MONOTONIC */
+        RepoLockWatch *lock;
         RepoIndex *index;
         BlobReader *reader;
         Packer *packer;
@@ -29,11 +27,13 @@ typedef struct BackupSide {
         Failure failure;
 } BackupSide;
 
-int backup_side_init(BackupSide *s, Repository *r, const RepoBackupArgs *args, Report *report) _warn_unused_;
+void backup_side_init(BackupSide *s, Repository *r, const RepoBackupArgs *args, Report *report);
 void backup_side_done(BackupSide *s);
 /* Takes the lock, reads the index and finds the parent. */
 int backup_side_open(BackupSide *s) _warn_unused_;
 /* Writes what is left of packs and index, looks whether the lock still stands, and writes the snapshot. */
 int backup_side_commit(BackupSide *s, const Snapshot *snapshot) _warn_unused_;
-/* Refreshes the lock where it is time; stops the packer where that was not possible for too long. */
-void backup_side_refresh(BackupSide *s);
+/* Stops the packer when the lock is lost: what this run relies on may be pruned. */
+void backup_side_look(BackupSide *s);
+/* Tells what stopped the packer, if anything did: of a run that does not come to the commit. */
+void backup_side_settle(BackupSide *s);

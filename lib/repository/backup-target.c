@@ -8,9 +8,6 @@
 #include "base/text.h"
 #include "repository/backup-internal.h"
 
-#define REFRESH_INTERVAL (REPO_LOCK_REFRESH_SEC * USEC_PER_SEC)
-#define REFRESH_RETRY (30 * USEC_PER_SEC)
-
 void backup_side_done(BackupSide *s) {
         assert(s);
 
@@ -18,16 +15,14 @@ void backup_side_done(BackupSide *s) {
         blob_reader_free(s->reader);
         repo_index_free(s->index);
         snapshot_done(&s->parent_snapshot);
-        repo_lock_free(s->lock);
-        (void) pthread_mutex_destroy(&s->lock_mutex);
+        repo_lock_watch_free(s->lock);
         failure_done(&s->failure);
 }
 
-int backup_side_init(BackupSide *s, Repository *r, const RepoBackupArgs *args, Report *report) {
+void backup_side_init(BackupSide *s, Repository *r, const RepoBackupArgs *args, Report *report) {
         assert(s);
 
         *s = (BackupSide){ .repository = r, .args = args, .report = report };
-        return -pthread_mutex_init(&s->lock_mutex, NULL);
 }
 
 /* Leaves this repository out, and says so once. */
@@ -98,14 +93,14 @@ int backup_side_open(BackupSide *s) {
                 .hostname = s->args->lock_hostname,
                 .username = s->args->username,
                 .delay = s->args->listing_delay,
+                .times = s->args->lock_times,
                 .cancel = s->args->args->cancel,
         };
         int r;
 
         assert(s);
 
-        r = repo_lock_take(s->repository, &lock, &s->lock, &s->failure);
-        s->refresh_next = usec_add(now_usec(CLOCK_MONOTONIC), REFRESH_INTERVAL);
+        r = repo_lock_watch_new(s->repository, &lock, &s->lock, &s->failure);
         if (r >= 0)
                 r = repo_index_new(&s->index);
         if (r >= 0)
@@ -121,32 +116,33 @@ int backup_side_open(BackupSide *s) {
 
 /* --- The lock ----------------------------------------------------------------------------------------- */
 
-void backup_side_refresh(BackupSide *s) {
-        usec_t now = now_usec(CLOCK_MONOTONIC);
-        bool late;
+void backup_side_look(BackupSide *s) {
+        assert(s);
+
+        if (s->lock && s->packer && repo_lock_watch_alive(s->lock, /* reterr_failure= */ NULL) < 0)
+                packer_stop(s->packer, -ESTALE);
+}
+
+/* What stopped the packer, or 0. */
+static int why_stopped(BackupSide *s) {
+        int r;
+
+        r = packer_error(s->packer, &s->failure);
+        if (r == -ESTALE && !failure_is_set(&s->failure)) /* by backup_side_look() */
+                (void) !repo_lock_watch_alive(s->lock, &s->failure);
+        return r;
+}
+
+void backup_side_settle(BackupSide *s) {
         int r;
 
         assert(s);
 
-        if (!s->lock || now < s->refresh_next)
+        if (s->error < 0 || !s->packer)
                 return;
-        (void) pthread_mutex_lock(&s->lock_mutex);
-        r = repo_lock_refresh(s->lock, /* reterr_failure= */ NULL);
-        late = repo_lock_age(s->lock) >= REPO_LOCK_GIVE_UP_SEC;
-        (void) pthread_mutex_unlock(&s->lock_mutex);
-        s->refresh_next = usec_add(now, r < 0 ? REFRESH_RETRY : REFRESH_INTERVAL);
-        /* Others may soon take us for dead, and prune what we rely on. */
-        if (late)
-                packer_stop(s->packer, -ESTALE);
-}
-
-static int lock_check(BackupSide *s) {
-        int r;
-
-        (void) pthread_mutex_lock(&s->lock_mutex);
-        r = repo_lock_check(s->lock, &s->failure);
-        (void) pthread_mutex_unlock(&s->lock_mutex);
-        return r;
+        r = why_stopped(s);
+        if (r < 0)
+                (void) side_lose(s, r);
 }
 
 /* --- The commit --------------------------------------------------------------------------------------- */
@@ -169,9 +165,9 @@ int backup_side_commit(BackupSide *s, const Snapshot *snapshot) {
 
         r = packer_finish(s->packer);
         if (r < 0)
-                r = packer_error(s->packer, &s->failure);
+                r = why_stopped(s);
         else
-                r = lock_check(s);
+                r = repo_lock_watch_check(s->lock, &s->failure);
         if (r >= 0)
                 r = snapshot_put(s, snapshot);
         if (r < 0)

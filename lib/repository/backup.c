@@ -277,6 +277,8 @@ static int produce(Run *run) {
         r = run->args->stream ? produce_stream(run) : produce_files(run);
         if (r >= 0)
                 r = feed_finish(run->feed);
+        for (size_t i = 0; r < 0 && i < run->n_sides; i++)
+                backup_side_settle(&run->sides[i]);
         return r < 0 ? r : produce_commit(run);
 }
 
@@ -320,7 +322,7 @@ static void watch(Run *run) {
                         if (is_cancelled(run))
                                 stop_all(run);
                         for (size_t i = 0; i < run->n_sides; i++)
-                                backup_side_refresh(&run->sides[i]);
+                                backup_side_look(&run->sides[i]);
                 }
                 p.phase = phase;
                 p.bytes_written = written(run);
@@ -414,11 +416,10 @@ static int run_start(Run *run, RepoBackupResult *result, Failure *reterr_failure
         result->snapshots = new0(Id, args->args->n_targets);
         if (!run->sides || !result->base.targets || !result->snapshots)
                 return -ENOMEM;
-        for (; run->n_sides < args->args->n_targets && r >= 0; run->n_sides++)
-                r = backup_side_init(&run->sides[run->n_sides], args->repositories[run->n_sides], args,
-                                     &run->report);
-        if (r >= 0)
-                r = chunker_make(run, reterr_failure);
+        for (; run->n_sides < args->args->n_targets; run->n_sides++)
+                backup_side_init(&run->sides[run->n_sides], args->repositories[run->n_sides], args,
+                                 &run->report);
+        r = chunker_make(run, reterr_failure);
         if (r < 0)
                 return r;
         r = pthread_create(&run->producer, NULL, produce_main, run);

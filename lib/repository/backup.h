@@ -9,6 +9,7 @@
  * is ever deleted but the run's own lock. */
 
 #include "archive/backup.h"
+#include "repository/lock-held.h"
 #include "repository/repository.h"
 #include "repository/tree-sink.h"
 
@@ -31,6 +32,7 @@ typedef struct RepoBackupArgs {
          * nothing to others who have that name. */
         const char *lock_hostname;
         usec_t listing_delay; /* how long a new object may stay out of a storage's listings */
+        RepoLockTimes lock_times;
         char *const *tags;
         const RepoStream *stream; /* NULL: the paths of args are walked */
         Moment started;           /* 0: now; what the next run compares times of change with */

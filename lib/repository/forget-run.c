@@ -234,6 +234,7 @@ int repository_forget(const RepositoryForgetArgs *args, RepositoryForgetResult *
                 .hostname = args->lock_hostname,
                 .username = args->username,
                 .delay = args->listing_delay,
+                .times = args->lock_times,
                 .cancel = args->cancel,
         };
         int k;

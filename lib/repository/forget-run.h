@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "repository/forget.h"
+#include "repository/lock-held.h"
 #include "repository/repository.h"
 
 /* What has to be equal for two snapshots to be of one group; bits. */
@@ -37,6 +38,7 @@ typedef struct RepositoryForgetArgs {
         const char *lock_hostname; /* as in RepoLockArgs */
         const char *username;
         usec_t listing_delay;
+        RepoLockTimes lock_times;
         const atomic_bool *cancel; /* may be NULL */
 } RepositoryForgetArgs;
 

@@ -16,7 +16,6 @@ struct RepoLockHeld {
         RepoLock lock;
         Id id;
         bool held;
-        usec_t refreshed; /* CLOCK_BOOTTIME: a machine that slept has not refreshed */
 };
 
 RepoLockHeld *repo_lock_free(RepoLockHeld *l) {
@@ -40,8 +39,6 @@ static int write_lock(RepoLockHeld *l, Id *ret, Failure *f) {
         r = repo_lock_format(&l->lock, &json, &n);
         if (r >= 0)
                 r = repository_put(l->repository, REPO_FILE_LOCK, json, n, ret, f);
-        if (r >= 0)
-                l->refreshed = now_usec(CLOCK_BOOTTIME);
         return r;
 }
 
@@ -211,12 +208,6 @@ int repo_lock_check(RepoLockHeld *l, Failure *reterr_failure) {
         return failure_set(reterr_failure, -ESTALE, "LOCK_LOST",
                            "The lock in the repository on %s was removed by somebody else",
                            storage_name(repository_storage(l->repository)));
-}
-
-uint64_t repo_lock_age(const RepoLockHeld *l) {
-        assert(l);
-
-        return usec_sub(now_usec(CLOCK_BOOTTIME), l->refreshed) / USEC_PER_SEC;
 }
 
 int repo_lock_release(RepoLockHeld *l, Failure *reterr_failure) {

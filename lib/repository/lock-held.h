@@ -1,19 +1,27 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A lock that this process holds in a repository. The caller refreshes it every REPO_LOCK_REFRESH_SEC, and
- * stops writing when it could not for REPO_LOCK_GIVE_UP_SEC. Nobody's lock but its own is ever removed. */
+/* A lock that this process holds in a repository. Nobody's lock but its own is ever removed. lock-watch.h
+ * refreshes it, and says when work has to stop. */
 
 #include "repository/lock.h"
 #include "repository/repository.h"
 
 typedef struct RepoLockHeld RepoLockHeld;
 
+/* When a lock is refreshed. 0: as lock.h has it. */
+typedef struct RepoLockTimes {
+        usec_t refresh;
+        usec_t retry;   /* after a refresh that failed */
+        usec_t give_up; /* not refreshed for so long: others may think that nobody works there */
+} RepoLockTimes;
+
 typedef struct RepoLockArgs {
         bool exclusive;
         const char *hostname;      /* NULL: this machine's. Has a suffix where our pid means nothing */
         const char *username;      /* NULL: none */
         usec_t delay;              /* how long a new file may stay out of the storage's listings */
+        RepoLockTimes times;       /* of repo_lock_watch_new() */
         const atomic_bool *cancel; /* ends the wait; may be NULL */
 } RepoLockArgs;
 
@@ -25,8 +33,6 @@ int repo_lock_take(Repository *r, const RepoLockArgs *args, RepoLockHeld **ret, 
 int repo_lock_refresh(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
 /* Whether it is still listed: -ESTALE with LOCK_LOST. */
 int repo_lock_check(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
-/* Seconds since the last refresh, by a clock that does not jump. */
-uint64_t repo_lock_age(const RepoLockHeld *l);
 /* Removes it. */
 int repo_lock_release(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
 /* Releases what was not released, as far as that works. */

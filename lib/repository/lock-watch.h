@@ -15,7 +15,8 @@ int repo_lock_watch_new(Repository *r, const RepoLockArgs *args, RepoLockWatch *
 RepoLockWatch *repo_lock_watch_free(RepoLockWatch *w);
 
 /* Whether work may go on, by what is known without asking: -ESTALE with LOCK_LOST when somebody removed the
- * lock, or when it could not be refreshed for REPO_LOCK_GIVE_UP_SEC. */
+ * lock, or when it was not refreshed for too long, by a clock that goes on while a machine sleeps. From then
+ * on it stays so. Never waits for the storage. */
 int repo_lock_watch_alive(RepoLockWatch *w, Failure *reterr_failure) _warn_unused_;
 /* The same, and looks whether the lock is listed. Waits as long as a lock that was just refreshed may stay
  * out of listings. */

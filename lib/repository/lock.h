@@ -14,6 +14,8 @@
 #define REPO_LOCK_STALE_SEC (30 * 60)
 /* A job that could not refresh its lock for so long stops writing: well before others may think it dead. */
 #define REPO_LOCK_GIVE_UP_SEC (22 * 60)
+/* After a refresh that failed. */
+#define REPO_LOCK_RETRY_SEC 30
 
 typedef struct RepoLock {
         Moment time; /* of the last refresh */

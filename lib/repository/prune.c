@@ -279,6 +279,7 @@ static int prune(PruneRun *r, Failure *f) {
                 .hostname = args->lock_hostname,
                 .username = args->username,
                 .delay = args->listing_delay,
+                .times = args->lock_times,
                 .cancel = args->cancel,
         };
         int k = 0;

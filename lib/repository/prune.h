@@ -20,6 +20,7 @@
 
 #include <stdatomic.h>
 
+#include "repository/lock-held.h"
 #include "repository/repository.h"
 
 #define PRUNE_UNUSED_PERCENT_DEFAULT 5
@@ -42,6 +43,7 @@ typedef struct RepositoryPruneArgs {
         const char *lock_hostname; /* as in RepoLockArgs */
         const char *username;
         usec_t listing_delay;
+        RepoLockTimes lock_times;
         unsigned unused_percent; /* 0 to 100: of what remains, that may be unused */
         uint64_t repack_max;     /* bytes that are written anew at most; UINT64_MAX: any */
         unsigned uploads;        /* at a time; 0: 1 */

@@ -6,6 +6,7 @@
  *   --init            makes them, with one polynomial
  *   --stream NAME     standard input as a file of this name; the sources say what it is of
  *   --time-ahead SEC  the run says that it began so much later
+ *   --lock-times MS MS MS  of a refresh, after one that failed, until it is given up
  *   --exclude P  --level N  --host NAME  --uploads N  --no-verify  --cancel-after MS  --index-interval MS
  *
  * Log lines go to stderr, the result as JSON to stdout. Exit status: 0 succeeded, 3 partial, 4 failed, 5
@@ -49,7 +50,7 @@ static ssize_t stream_read(void *userdata, void *buf, size_t n) {
         return read_full(STDIN_FILENO, buf, n);
 }
 
-static void parse_option(Tool *t, int c) {
+static void parse_option(Tool *t, int c, char *argv[]) {
         switch (c) {
         case 'r':
                 check("memory", strv_extend(&t->folders, optarg));
@@ -86,6 +87,11 @@ static void parse_option(Tool *t, int c) {
                 t->repo_args.started = moment_now();
                 t->repo_args.started.sec += atoi(optarg);
                 break;
+        case 'L':
+                t->repo_args.lock_times.refresh = (usec_t) atoi(optarg) * USEC_PER_MSEC;
+                t->repo_args.lock_times.retry = (usec_t) atoi(argv[optind++]) * USEC_PER_MSEC;
+                t->repo_args.lock_times.give_up = (usec_t) atoi(argv[optind++]) * USEC_PER_MSEC;
+                break;
         case '?':
                 exit(2);
         }
@@ -103,13 +109,14 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
                 { "no-verify", no_argument, NULL, 'n' },
                 { "cancel-after", required_argument, NULL, 'c' },
                 { "time-ahead", required_argument, NULL, 'T' },
+                { "lock-times", required_argument, NULL, 'L' },
                 { "index-interval", required_argument, NULL, 'I' },
                 {},
         };
         int c;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
-                parse_option(t, c);
+                parse_option(t, c, argv);
         for (; optind < argc; optind++)
                 check("memory", strv_extend(&t->paths, argv[optind]));
 }

@@ -6,6 +6,7 @@
  *   prune-tool [options] FOLDER prune
  *
  *   --dry-run  --delay MS  --host NAME  --path P  --tag T  --keep-tag T  --group host,paths,tags
+ *   --lock-times MS MS MS                of a refresh, after one that failed, until it is given up
  *   --unused PERCENT  --repack BYTES  --empty
  *   --hook PHASE COMMAND-OF-THE-SHELL    is run when the phase of a prune begins
  *   --cancel PHASE                       cancels there
@@ -61,6 +62,15 @@ static void set_group(Tool *t, const char *s) {
                         (strstr(s, "tags") ? FORGET_GROUP_TAGS : 0U);
 }
 
+static void set_lock_times(Tool *t, char *argv[]) {
+        RepoLockTimes *l = &t->prune.lock_times;
+
+        l->refresh = number(optarg) * USEC_PER_MSEC;
+        l->retry = number(argv[optind++]) * USEC_PER_MSEC;
+        l->give_up = number(argv[optind++]) * USEC_PER_MSEC;
+        t->forget.lock_times = *l;
+}
+
 static void parse_filter(Tool *t, int c) {
         switch (c) {
         case 'h':
@@ -102,6 +112,9 @@ static void parse_option(Tool *t, int c, char *argv[]) {
                 t->hook_phase = optarg;
                 t->hook = argv[optind++];
                 break;
+        case 'L':
+                set_lock_times(t, argv);
+                break;
         case 'C':
                 t->cancel_phase = optarg;
                 break;
@@ -123,6 +136,7 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
                 { "keep-tag", required_argument, NULL, 'k' },
                 { "group", required_argument, NULL, 'g' },
                 { "unused", required_argument, NULL, 'u' },
+                { "lock-times", required_argument, NULL, 'L' },
                 { "repack", required_argument, NULL, 'r' },
                 { "empty", no_argument, NULL, 'e' },
                 { "hook", required_argument, NULL, 'H' },

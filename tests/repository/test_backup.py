@@ -255,6 +255,49 @@ class Backup(repositories.Repositories):
         self.assertEqual(self.backup('--time-ahead', '300')['bytes_read'], 0)
         self.restored()
 
+    def wait_for(self, condition):
+        """Until it is true."""
+        end = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+
+    def lose_lock(self, times, lose, words):
+        """A run whose lock is lost stops, says so, and leaves no snapshot."""
+        command, environment = self.command('--stream', 'data', '--lock-times', *times)
+        locks = self.repository / 'locks'
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as process:
+            process.stdin.write(random_bytes(1, 1 << 20))
+            self.wait_for(lambda: locks.exists() and any(locks.iterdir()))
+            seen = set()
+            while len(seen) < 4:  # it is refreshed
+                self.assertIsNone(process.poll())
+                seen.update(os.listdir(locks))
+                self.assertLessEqual(len(os.listdir(locks)), 2)
+            lose(locks)
+            out, _ = process.communicate(random_bytes(2, 4 << 20))
+        self.assertEqual(process.returncode, 4, out)
+        target = json.loads(out)['targets'][0]
+        self.assertEqual(target['code'], 'LOCK_LOST', target)
+        self.assertIn(words, target['error'])
+        self.assertEqual(len(self.restic_json('snapshots', '--no-lock', '--json')), 1)
+
+    def test_lock_lost(self):
+        """Somebody removed it, or it could not be refreshed for too long."""
+        (self.source / 'file').write_bytes(b'content')
+        self.backup('--init')
+        self.lose_lock(['10', '10', '60000'], lambda locks: os.rename(locks, self.folder / 'away'), 'removed by')
+
+        def fail_for_a_while(locks):
+            repositories.run('chattr', '+i', locks)
+            time.sleep(1)
+            repositories.run('chattr', '-i', locks)
+        self.lose_lock(['10', '10', '500'], fail_for_a_while, 'could not be refreshed')
+        self.restic('unlock', '--remove-all')
+        self.assertEqual(self.backup()['state'], 'succeeded')
+        self.check()
+
     def test_cancel(self):
         """A run that is cancelled leaves no snapshot and no lock."""
         (self.source / 'fifo').write_bytes(random_bytes(1, 1000))

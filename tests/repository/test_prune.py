@@ -365,6 +365,25 @@ class Changes(Prune):
         self.check_whole()
         self.assert_clean()
 
+    def test_lock_refreshed(self):
+        """While it works; when that was not possible for too long nothing is removed, though it is again."""
+        self.make(3)
+        self.forget('last=1')
+        before = self.files()
+        locks = self.repository / 'locks'
+        self.addCleanup(subprocess.run, ['chattr', '-R', '-i', self.repository], check=False, capture_output=True)
+        for phase in ['repack', 'write-index', 'remove-indexes'] if LONG else ['remove-indexes']:
+            hook = f'chattr +i {locks} && sleep 1 && chattr -i {locks}'
+            self.prune('--unused', '0', '--lock-times', '10', '10', '500', '--hook', phase, hook, code='LOCK_LOST')
+            after = self.files()
+            self.assertEqual({k: after.get(k) for k in before}, before, phase)
+            shutil.rmtree(locks, ignore_errors=True)  # the older one of two
+        hook = f'a=$(ls {locks}); until b=$(ls {locks}); test -n "$b" && test "$a" != "$b"; do sleep 0.01; done'
+        self.prune('--unused', '0', '--lock-times', '50', '50', '60000', '--hook', 'remove-indexes', hook)
+        self.assertEqual(self.files('locks'), {})
+        self.check_whole()
+        self.assert_clean()
+
     def test_locked(self):
         """Anybody's lock keeps both away; a dry run needs none."""
         self.make(2)
