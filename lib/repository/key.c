@@ -32,6 +32,28 @@ int repo_key_generate(CipherKey *ret) {
         return random_bytes(ret, sizeof(*ret));
 }
 
+int repo_key_derive(const char *password, CipherKey *ret) {
+        uint8_t mac[AEAD_KEY_SIZE], encrypt[AEAD_KEY_SIZE];
+        CLEANUP_ERASE(mac);
+        CLEANUP_ERASE(encrypt);
+        size_t n;
+        int r;
+
+        assert(password);
+        assert(ret);
+
+        n = strlen(password);
+        r = hkdf_sha256(password, n, NULL, 0, "backupx repository: encryption", encrypt);
+        if (r >= 0)
+                r = hkdf_sha256(password, n, NULL, 0, "backupx repository: authentication", mac);
+        if (r < 0)
+                return r;
+        memcpy(ret->encrypt, encrypt, sizeof(ret->encrypt));
+        memcpy(ret->mac_k, mac, sizeof(ret->mac_k));
+        memcpy(ret->mac_r, mac + sizeof(ret->mac_k), sizeof(ret->mac_r));
+        return 0;
+}
+
 static void read_binary(JsonReader *r, const char *key, void **ret, size_t *ret_n) {
         const char *text = NULL;
 

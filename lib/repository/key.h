@@ -38,6 +38,9 @@ void repo_key_file_done(RepoKeyFile *k);
 /* A random master key. */
 int repo_key_generate(CipherKey *ret) _warn_unused_;
 
+/* The same one for the same password, which is as good as a key. */
+int repo_key_derive(const char *password, CipherKey *ret) _warn_unused_;
+
 /* Takes a key file apart. -EBADMSG with REPOSITORY_KEY_INVALID: not one, or one whose parameters are out of
  * bounds. */
 int repo_key_file_parse(const void *data, size_t n, RepoKeyFile *ret, Failure *reterr_failure) _warn_unused_;

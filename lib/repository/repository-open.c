@@ -157,7 +157,9 @@ int repository_init(const RepositoryArgs *args, const RepositoryNew *n, Failure 
         if (r < 0)
                 return r;
         r = storage_stat(args->storage, path, &size, NULL);
-        if (r == -ENOENT)
+        if (r == -ENOENT && n->derived)
+                r = 0;
+        else if (r == -ENOENT)
                 r = repository_list_at(args->storage, args->prefix, REPO_FILE_KEY, found, NULL,
                                        reterr_failure);
         else if (r >= 0)
@@ -169,7 +171,7 @@ int repository_init(const RepositoryArgs *args, const RepositoryNew *n, Failure 
         if (r < 0)
                 return failure_set(reterr_failure, r, "STORAGE", "%s cannot be looked at: %s",
                                    storage_name(args->storage), strerror(-r));
-        r = repo_key_generate(&key);
+        r = n->derived ? repo_key_derive(args->password, &key) : repo_key_generate(&key);
         if (r >= 0)
                 r = write_key(args, n, &key, reterr_failure);
         return r < 0 ? r : write_config(args, n, &key, reterr_failure);

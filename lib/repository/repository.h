@@ -44,6 +44,10 @@ typedef struct RepositoryNew {
         uint64_t chunker_polynomial;
         ChunkerKind chunker;
         const char *hostname, *username;
+        /* The master key is made of the password, which has to be 256 random bits: whoever makes this
+         * repository, at the same time or after one that was interrupted, makes the same. Keys that are
+         * there are no reason to refuse then. */
+        bool derived;
 } RepositoryNew;
 
 int repository_init(const RepositoryArgs *args, const RepositoryNew *n, Failure *reterr_failure)

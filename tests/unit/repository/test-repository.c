@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "repository/blob.h"
+#include "repository/key.h"
 #include "repository/lock-held.h"
 #include "repository/polynomial.h"
 #include "tests/test.h"
@@ -49,6 +50,45 @@ static void ground_done(Ground *g) {
         storage_free(g->storage);
         CHECK_OK(asprintf_safe(&command, "rm -r %s", g->folder));
         CHECK_INT(system(command), 0);
+}
+
+static int count_one(void *userdata, const Id *id, uint64_t size) {
+        unsigned *n = ASSERT_PTR(userdata);
+
+        (*n)++;
+        return 0;
+}
+
+/* Made by two at once, or by one that was interrupted behind its key and another: one repository, and any of
+ * its keys is right. */
+static void test_derived(void) {
+        _cleanup_(repository_freep) Repository *r = NULL;
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+        RepositoryNew n = { .chunker = CHUNKER_GEAR, .derived = true };
+        CipherKey one, same, other;
+        unsigned keys = 0;
+        Ground g;
+
+        ground_init(&g);
+        g.args.prefix = "derived/";
+        CHECK_OK(polynomial_random(&n.chunker_polynomial));
+        CHECK_OK(repository_init(&g.args, &n, &f));
+        CHECK_OK(storage_remove(g.storage, "derived/config", &f));
+        CHECK_INT(repository_open(&g.args, &r, &f), -ENOENT);
+        CHECK_OK(repository_init(&g.args, &n, &f));
+        CHECK_INT(repository_init(&g.args, &n, &f), -EEXIST);
+        CHECK_OK(repository_open(&g.args, &r, &f));
+        CHECK_OK(repository_list(r, REPO_FILE_KEY, count_one, &keys, &f));
+        CHECK_INT(keys, 2);
+
+        CHECK_OK(repo_key_derive("word", &one));
+        CHECK_OK(repo_key_derive("word", &same));
+        CHECK_OK(repo_key_derive("words", &other));
+        CHECK_MEM(&one, &same, sizeof(one));
+        CHECK_MEM(&one, repository_key(r), sizeof(one));
+        CHECK(memcmp(&one, &other, sizeof(one)) != 0);
+        CHECK(memcmp(one.encrypt, one.mac_k, sizeof(one.mac_k)) != 0);
+        ground_done(&g);
 }
 
 static Repository *opened(const Ground *g) {
@@ -245,6 +285,7 @@ static void test_blobs(void) {
 }
 
 int main(void) {
+        RUN(test_derived);
         RUN(test_open);
         RUN(test_snapshots);
         RUN(test_damage);
