@@ -185,9 +185,30 @@ void restore_spec_done(RestoreSpec *s) {
         assert(s);
 
         archive_ref_done(&s->archive);
+        snapshot_ref_done(&s->snapshots);
         free(s->destination);
         strv_free(s->paths);
         *s = RESTORE_SPEC_NULL;
+}
+
+/* What a restore or a look is of: an archive, or snapshots. */
+static int build_backup(json_t *json, const ArchiveRef *archive, const SnapshotRef *snapshots) {
+        json_t *value = NULL;
+        int r;
+
+        assert(snapshots);
+
+        r = snapshots->n > 0 ? snapshot_ref_build(snapshots, &value) : archive_ref_build(archive, &value);
+        return r < 0 ? r : json_set(json, snapshots->n > 0 ? "snapshots" : "archive", value);
+}
+
+static int read_backup(JsonReader *r, ArchiveRef *archive, SnapshotRef *snapshots) {
+        JsonReader object;
+
+        (void) snapshot_ref_read(r, snapshots);
+        if (json_reader_object(r, "archive", snapshots->n > 0 ? JSON_OPTIONAL : JSON_REQUIRED, &object) > 0)
+                return archive_ref_read(&object, archive);
+        return r->error;
 }
 
 static json_t *build_destination(const RestoreSpec *s) {
@@ -203,7 +224,6 @@ static json_t *build_destination(const RestoreSpec *s) {
 
 int restore_spec_build(const RestoreSpec *s, json_t **ret) {
         _cleanup_json_ json_t *json = json_object();
-        json_t *archive = NULL;
         int r;
 
         assert(s);
@@ -213,9 +233,7 @@ int restore_spec_build(const RestoreSpec *s, json_t **ret) {
         if (r >= 0)
                 r = json_set(json, "source_run", json_from_u64(s->source_run));
         if (r >= 0)
-                r = archive_ref_build(&s->archive, &archive);
-        if (r >= 0)
-                r = json_set(json, "archive", archive);
+                r = build_backup(json, &s->archive, &s->snapshots);
         if (r >= 0)
                 r = json_set(json, "destination", build_destination(s));
         if (r >= 0)
@@ -245,15 +263,14 @@ static void read_destination(JsonReader *r, RestoreSpec *s) {
 int restore_spec_parse(const json_t *json, RestoreSpec *ret, Failure *reterr_failure) {
         _cleanup_(restore_spec_done) RestoreSpec s = RESTORE_SPEC_NULL;
         int k, conflict = RESTORE_CONFLICT_FAIL;
-        JsonReader r, archive;
+        JsonReader r;
 
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
         (void) json_reader_u64(&r, "run", JSON_REQUIRED, INT64_MAX, &s.run);
         (void) json_reader_u64(&r, "source_run", JSON_REQUIRED, INT64_MAX, &s.source_run);
-        (void) json_reader_object(&r, "archive", JSON_REQUIRED, &archive);
-        k = archive_ref_read(&archive, &s.archive);
+        k = read_backup(&r, &s.archive, &s.snapshots);
         if (k == -ENOMEM)
                 return k;
         read_destination(&r, &s);
@@ -274,6 +291,7 @@ void listing_spec_done(ListingSpec *s) {
         assert(s);
 
         archive_ref_done(&s->archive);
+        snapshot_ref_done(&s->snapshots);
         free(s->path);
         free(s->cursor);
         *s = LISTING_SPEC_NULL;
@@ -281,18 +299,14 @@ void listing_spec_done(ListingSpec *s) {
 
 int listing_spec_build(const ListingSpec *s, CommandKind kind, json_t **ret) {
         _cleanup_json_ json_t *json = json_object();
-        json_t *archive = NULL;
         int r = 0;
 
         assert(s);
         assert(kind == COMMAND_BROWSE || kind == COMMAND_LIST_DIR);
         assert(ret);
 
-        if (kind == COMMAND_BROWSE) {
-                r = archive_ref_build(&s->archive, &archive);
-                if (r >= 0)
-                        r = json_set(json, "archive", archive);
-        }
+        if (kind == COMMAND_BROWSE)
+                r = build_backup(json, &s->archive, &s->snapshots);
         if (r >= 0)
                 r = json_set(json, "path", json_from_path(strempty(s->path)));
         if (r >= 0)
@@ -322,7 +336,7 @@ static int read_listing_path(JsonReader *r, char **ret) {
 
 int listing_spec_parse(const json_t *json, CommandKind kind, ListingSpec *ret, Failure *reterr_failure) {
         _cleanup_(listing_spec_done) ListingSpec s = { .limit = LISTING_LIMIT_DEFAULT };
-        JsonReader r, archive;
+        JsonReader r;
         int k;
 
         assert(kind == COMMAND_BROWSE || kind == COMMAND_LIST_DIR);
@@ -330,8 +344,7 @@ int listing_spec_parse(const json_t *json, CommandKind kind, ListingSpec *ret, F
 
         (void) json_reader_init(&r, json, reterr_failure);
         if (kind == COMMAND_BROWSE) {
-                (void) json_reader_object(&r, "archive", JSON_REQUIRED, &archive);
-                k = archive_ref_read(&archive, &s.archive);
+                k = read_backup(&r, &s.archive, &s.snapshots);
                 if (k == -ENOMEM)
                         return k;
         }

@@ -37,13 +37,15 @@ bool command_kind_is_probe(CommandKind kind);
 #define SPEC_COPIES_MAX 16
 #define SPEC_SIZE_MAX (1U << 20)
 
-/* Where something is stored. prefix is used by backups alone: the job appends "<attempt>/". */
+/* Where something is stored. prefix is used by backups, where the job appends
+ * "<attempt>/" to that of an archive, and by whatever reads a repository. */
 typedef struct SpecTarget {
         uint64_t id;
         char *name;
         char *type;
         json_t *config; /* an object */
         char *prefix;   /* may be NULL */
+        bool make;      /* of a backup into a repository: nothing was ever stored in it, so it may be made */
 } SpecTarget;
 
 #define SPEC_TARGET_NULL ((SpecTarget){})
@@ -62,7 +64,7 @@ typedef struct BackupSpec {
         char **excludes;
         bool one_file_system;
         bool follow_symlinks;
-        char *format;      /* "archive" */
+        char *format;      /* "archive", "repository" */
         char *compression; /* "zstd" */
         uint32_t level;
         char **recipients; /* none: not encrypted */
@@ -94,6 +96,25 @@ void archive_ref_done(ArchiveRef *a);
 int archive_ref_build(const ArchiveRef *a, json_t **ret) _warn_unused_;
 int archive_ref_read(JsonReader *r, ArchiveRef *ret) _warn_unused_;
 
+/* A snapshot in one repository; prefix and secrets are those of its target. */
+typedef struct SnapshotCopy {
+        SpecTarget target;
+        char *id; /* 64 digits */
+} SnapshotCopy;
+
+/* The same backup in one repository or more: which to read first, and so on. */
+typedef struct SnapshotRef {
+        SnapshotCopy *copies;
+        size_t n; /* 0: there is an archive instead */
+} SnapshotRef;
+
+#define SNAPSHOT_REF_NULL ((SnapshotRef){})
+void snapshot_ref_done(SnapshotRef *s);
+int snapshot_ref_build(const SnapshotRef *s, json_t **ret) _warn_unused_;
+/* The field "snapshots" of r; absent: n is 0. The error sticks in r. */
+int snapshot_ref_read(JsonReader *r, SnapshotRef *ret);
+bool snapshot_id_is_valid(const char *id);
+
 typedef enum RestoreConflict {
         RESTORE_CONFLICT_FAIL,
         RESTORE_CONFLICT_OVERWRITE,
@@ -108,9 +129,10 @@ typedef struct RestoreSpec {
         uint64_t run;
         uint64_t source_run;
         ArchiveRef archive;
-        char *destination; /* NULL: in place */
-        bool in_place;     /* asked for by name, never a default */
-        char **paths;      /* none: everything */
+        SnapshotRef snapshots; /* instead of the archive */
+        char *destination;     /* NULL: in place */
+        bool in_place;         /* asked for by name, never a default */
+        char **paths;          /* none: everything */
         RestoreConflict conflict;
 } RestoreSpec;
 
@@ -123,10 +145,12 @@ int restore_spec_parse(const json_t *json, RestoreSpec *ret, Failure *reterr_fai
 #define LISTING_LIMIT_MAX 5000 /* entries of one page: 5,000 of the longest names stay under a job frame */
 #define LISTING_CURSOR_MAX 8192
 
-/* browse (one level of an archive) and list_dir (one directory of the node): archive is used by browse. */
+/* browse (one level of a backup) and list_dir (one directory of the node): what is browsed is an archive or
+ * a snapshot. */
 typedef struct ListingSpec {
         ArchiveRef archive;
-        char *path; /* "" for the roots of an archive */
+        SnapshotRef snapshots; /* instead of the archive */
+        char *path;            /* "" for the roots of an archive */
         uint32_t limit;
         char *cursor; /* "" at the start */
 } ListingSpec;
@@ -141,9 +165,11 @@ int listing_spec_parse(const json_t *json, CommandKind kind, ListingSpec *ret, F
 int test_storage_spec_build(const SpecTarget *target, json_t **ret) _warn_unused_;
 int test_storage_spec_parse(const json_t *json, SpecTarget *ret, Failure *reterr_failure) _warn_unused_;
 
-/* The plain text of a command's "secrets". targets: id → object; file_keys: 16 bytes each. */
+/* The plain text of a command's "secrets". targets: id → object; repository: id → {"password","polynomial"};
+ * file_keys: 16 bytes each. */
 typedef struct CommandSecrets {
-        json_t *targets; /* object by decimal id; may be NULL */
+        json_t *targets;      /* object by decimal id; may be NULL */
+        json_t *repositories; /* the same */
         bool has_file_keys;
         uint8_t key_data[16];
         uint8_t key_entries[16];
@@ -157,3 +183,21 @@ int command_secrets_build(const CommandSecrets *s, json_t **ret) _warn_unused_;
 int command_secrets_parse(const json_t *json, CommandSecrets *ret, Failure *reterr_failure) _warn_unused_;
 /* Borrowed; NULL when the target has none. */
 const json_t *command_secrets_target(const CommandSecrets *s, uint64_t id);
+
+#define REPOSITORY_PASSWORD_MAX 1024
+
+/* What opens a repository, or makes it. */
+typedef struct RepositorySecret {
+        const char *password;
+        uint64_t polynomial; /* of the chunker */
+} RepositorySecret;
+
+/* {"password","polynomial":"3f…"}, in hexadecimal digits. Takes over nothing. */
+int repository_secret_build(const RepositorySecret *s, json_t **ret) _warn_unused_;
+/* The password is borrowed. -EBADMSG: no such object. */
+int repository_secret_parse(const json_t *json, RepositorySecret *ret) _warn_unused_;
+/* -ENOKEY: the command brought none for this target. */
+int command_secrets_repository(const CommandSecrets *s, uint64_t target_id, RepositorySecret *ret)
+                _warn_unused_;
+int command_secrets_add_repository(CommandSecrets *s, uint64_t target_id, const RepositorySecret *secret)
+                _warn_unused_;

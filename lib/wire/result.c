@@ -149,7 +149,9 @@ static json_t *build_targets(const BackupOutcome *o) {
                     json_set(e, "state", json_string(t->succeeded ? "succeeded" : "failed")) < 0 ||
                     json_set(e, "key", json_from_string(t->key)) < 0 ||
                     json_set(e, "size", json_from_u64(t->size)) < 0 ||
-                    json_set(e, "sha256", t->succeeded ? from_sha256(t->sha256) : json_null()) < 0 ||
+                    json_set(e, "sha256",
+                             t->succeeded && !t->snapshot ? from_sha256(t->sha256) : json_null()) < 0 ||
+                    (t->snapshot && json_set(e, "snapshot", json_string(t->snapshot)) < 0) ||
                     json_set(e, "error", json_from_string(t->error)) < 0)
                         return NULL;
         }
@@ -169,8 +171,11 @@ static void read_target(JsonReader *row, void *item) {
         (void) json_reader_strdup(row, "key", t->succeeded ? JSON_REQUIRED : JSON_OPTIONAL, KEY_MAX,
                                   &t->key);
         (void) json_reader_u64(row, "size", JSON_OPTIONAL, INT64_MAX, &t->size);
-        (void) json_reader_hex(row, "sha256", t->succeeded ? JSON_REQUIRED : JSON_OPTIONAL, t->sha256,
-                               SHA256_SIZE);
+        (void) json_reader_strdup(row, "snapshot", JSON_OPTIONAL, 2 * SHA256_SIZE, &t->snapshot);
+        if (row->error >= 0 && t->snapshot && !snapshot_id_is_valid(t->snapshot))
+                (void) json_reader_fail(row, "snapshot", "has to be %d hexadecimal digits", 2 * SHA256_SIZE);
+        (void) json_reader_hex(row, "sha256", t->succeeded && !t->snapshot ? JSON_REQUIRED : JSON_OPTIONAL,
+                               t->sha256, SHA256_SIZE);
         (void) json_reader_strdup(row, "error", JSON_OPTIONAL, MESSAGE_TEXT_MAX, &t->error);
 }
 
@@ -189,10 +194,38 @@ void backup_outcome_done(BackupOutcome *o) {
         free(o->objects);
         for (size_t i = 0; i < o->n_targets; i++) {
                 free(o->targets[i].key);
+                free(o->targets[i].snapshot);
                 free(o->targets[i].error);
         }
         free(o->targets);
         *o = BACKUP_OUTCOME_NULL;
+}
+
+static int build_counts(const BackupOutcome *o, json_t *json) {
+        int r;
+
+        assert(o);
+
+        r = json_set(json, "files_new", json_from_u64(o->files_new));
+        if (r >= 0)
+                r = json_set(json, "files_changed", json_from_u64(o->files_changed));
+        if (r >= 0)
+                r = json_set(json, "files_unchanged", json_from_u64(o->files_unchanged));
+        if (r >= 0)
+                r = json_set(json, "bytes_new", json_from_u64(o->bytes_new));
+        if (r >= 0)
+                r = json_set(json, "bytes_total", json_from_u64(o->bytes_total));
+        return r;
+}
+
+static void read_counts(JsonReader *r, BackupOutcome *o) {
+        assert(o);
+
+        (void) json_reader_u64(r, "files_new", JSON_OPTIONAL, INT64_MAX, &o->files_new);
+        (void) json_reader_u64(r, "files_changed", JSON_OPTIONAL, INT64_MAX, &o->files_changed);
+        (void) json_reader_u64(r, "files_unchanged", JSON_OPTIONAL, INT64_MAX, &o->files_unchanged);
+        (void) json_reader_u64(r, "bytes_new", JSON_OPTIONAL, INT64_MAX, &o->bytes_new);
+        o->has_counts = json_reader_u64(r, "bytes_total", JSON_OPTIONAL, INT64_MAX, &o->bytes_total) > 0;
 }
 
 int backup_outcome_build(const BackupOutcome *o, json_t **ret) {
@@ -214,6 +247,8 @@ int backup_outcome_build(const BackupOutcome *o, json_t **ret) {
                 r = json_set(json, "targets", build_targets(o));
         if (r >= 0)
                 r = json_set(json, "first_read_usec", json_from_u64(o->first_read_usec));
+        if (r >= 0 && o->has_counts)
+                r = build_counts(o, json);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(json);
@@ -232,6 +267,7 @@ int backup_outcome_parse(const json_t *json, BackupOutcome *ret, Failure *reterr
         o.lost_total = UINT64_MAX;
         (void) json_reader_u64(&r, "lost_total", JSON_OPTIONAL, INT64_MAX, &o.lost_total);
         (void) json_reader_u64(&r, "first_read_usec", JSON_OPTIONAL, INT64_MAX, &o.first_read_usec);
+        read_counts(&r, &o);
         o.has_manifest = json_reader_hex(&r, "manifest_sha256", JSON_OPTIONAL, o.manifest_sha256,
                                          SHA256_SIZE) > 0;
         (void) json_reader_rows(&r, "objects", JSON_OPTIONAL, &object_rows, &o.objects, &o.n_objects);

@@ -40,6 +40,7 @@ typedef struct ResultTarget {
         char *key;
         uint64_t size;
         uint8_t sha256[32]; /* of the manifest there */
+        char *snapshot;     /* in a repository, instead of a manifest: 64 digits */
         char *error;        /* NULL: none */
 } ResultTarget;
 
@@ -64,6 +65,10 @@ typedef struct BackupOutcome {
         ResultTarget *targets;
         size_t n_targets;
         usec_t first_read_usec; /* wall clock; 0: nothing was read */
+        /* Of repositories: files against the snapshot before; bytes that were new, and of all files. */
+        bool has_counts;
+        uint64_t files_new, files_changed, files_unchanged;
+        uint64_t bytes_new, bytes_total;
 } BackupOutcome;
 
 #define BACKUP_OUTCOME_NULL ((BackupOutcome){})

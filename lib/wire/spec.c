@@ -75,6 +75,8 @@ int spec_target_build(const SpecTarget *t, json_t **ret) {
                 r = json_set(json, "config", t->config ? json_incref(t->config) : json_object());
         if (r >= 0 && t->prefix)
                 r = json_set(json, "prefix", json_string(t->prefix));
+        if (r >= 0 && t->make)
+                r = json_set(json, "make", json_true());
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(json);
@@ -92,6 +94,7 @@ int spec_target_read(JsonReader *r, SpecTarget *ret) {
         (void) json_reader_strdup(r, "name", JSON_REQUIRED, NAME_MAX_BYTES, &ret->name);
         (void) json_reader_strdup(r, "type", JSON_REQUIRED, TYPE_MAX, &ret->type);
         (void) json_reader_strdup(r, "prefix", JSON_OPTIONAL, KEY_MAX, &ret->prefix);
+        (void) json_reader_bool(r, "make", JSON_OPTIONAL, &ret->make);
         k = json_reader_value(r, "config", JSON_REQUIRED, &config);
         if (k > 0 && !json_is_object(config))
                 k = json_reader_fail(r, "config", "has to be an object");
@@ -217,6 +220,7 @@ void command_secrets_done(CommandSecrets *s) {
         assert(s);
 
         json_decref(s->targets);
+        json_decref(s->repositories);
         explicit_bzero(s, sizeof(*s));
 }
 
@@ -239,6 +243,8 @@ int command_secrets_build(const CommandSecrets *s, json_t **ret) {
         assert(ret);
 
         r = json_set(json, "targets", s->targets ? json_incref(s->targets) : json_object());
+        if (r >= 0 && s->repositories)
+                r = json_set(json, "repository", json_incref(s->repositories));
         if (r < 0)
                 return r;
         if (s->has_file_keys) {
@@ -279,7 +285,7 @@ static int read_key(JsonReader *r, const char *name, uint8_t ret[static FILE_KEY
 
 int command_secrets_parse(const json_t *json, CommandSecrets *ret, Failure *reterr_failure) {
         _cleanup_(command_secrets_done) CommandSecrets s = COMMAND_SECRETS_NULL;
-        const json_t *targets = NULL;
+        const json_t *targets = NULL, *repositories = NULL;
         JsonReader r, keys;
         int k;
 
@@ -291,6 +297,11 @@ int command_secrets_parse(const json_t *json, CommandSecrets *ret, Failure *rete
                 k = json_reader_fail(&r, "targets", "has to be an object");
         if (k > 0)
                 s.targets = json_incref((json_t *) targets);
+        k = json_reader_value(&r, "repository", JSON_OPTIONAL, &repositories);
+        if (k > 0 && !json_is_object(repositories))
+                k = json_reader_fail(&r, "repository", "has to be an object");
+        if (k > 0)
+                s.repositories = json_incref((json_t *) repositories);
         if (json_reader_object(&r, "file_keys", JSON_OPTIONAL, &keys) > 0) {
                 s.has_file_keys = true;
                 (void) read_key(&keys, "data", s.key_data);

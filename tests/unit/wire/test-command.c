@@ -187,6 +187,98 @@ static void test_secrets(void) {
         CHECK_INT(command_secrets_parse(cut, &bad, NULL), -EBADMSG);
 }
 
+static void test_repository_secrets(void) {
+        static const char *const bad[] = {
+                "{\"password\":\"p\"}",
+                "{\"polynomial\":\"3f\"}",
+                "{\"password\":\"p\",\"polynomial\":\"3F\"}",
+                "{\"password\":\"p\",\"polynomial\":\"123456789abcdef01\"}",
+                "{\"password\":1,\"polynomial\":\"3f\"}",
+                "{\"password\":\"p\",\"polynomial\":\"\"}",
+                "[]",
+        };
+        _cleanup_(command_secrets_done) CommandSecrets s = COMMAND_SECRETS_NULL, back = COMMAND_SECRETS_NULL;
+        const RepositorySecret secret = { "p\"w", UINT64_C(0x3da3358b4dc173) };
+        _cleanup_json_ json_t *built = NULL, *list = load("{\"repository\":[]}");
+        RepositorySecret found = {};
+
+        CHECK_INT(command_secrets_repository(&s, 5, &found), -ENOKEY);
+        CHECK_OK(command_secrets_add_repository(&s, 5, &secret));
+        CHECK_OK(command_secrets_build(&s, &built));
+        CHECK_OK(command_secrets_parse(built, &back, NULL));
+        CHECK_OK(command_secrets_repository(&back, 5, &found));
+        CHECK_STR(found.password, "p\"w");
+        CHECK_INT(found.polynomial, secret.polynomial);
+        CHECK_INT(command_secrets_repository(&back, 6, &found), -ENOKEY);
+        CHECK_INT(command_secrets_parse(list, &(CommandSecrets){}, NULL), -EBADMSG);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_json_ json_t *json = load(bad[i]);
+
+                if (repository_secret_parse(json, &found) != -EBADMSG)
+                        TEST_FAIL("%s was taken", bad[i]);
+        }
+}
+
+#define PLACE "\"id\":5,\"name\":\"disk\",\"type\":\"local\",\"config\":{}"
+#define COPY(place, id) "{\"target\":{" place "},\"id\":\"" id "\"}"
+#define RESTORE_OF(backup) \
+        "{\"run\":2,\"source_run\":1," backup \
+        "\"destination\":{\"path\":\"/to\"},\"paths\":[\"/etc\"],\"conflict\":\"skip\"}"
+
+static void test_restore_snapshot(void) {
+        static const char *const bad[] = {
+                RESTORE_OF(""),
+                RESTORE_OF("\"snapshots\":[],"),
+                RESTORE_OF("\"snapshots\":[" COPY(PLACE ",\"prefix\":\"n/r/\"", "latest") "],"),
+                RESTORE_OF("\"snapshots\":[{\"id\":\"" DIGEST "\"}],"),
+                RESTORE_OF("\"snapshots\":[" COPY(PLACE, DIGEST) "],"),
+        };
+        _cleanup_json_ json_t *json = load(
+                        RESTORE_OF("\"snapshots\":[" COPY(PLACE ",\"prefix\":\"n/r/\"", DIGEST) "],"));
+        _cleanup_(restore_spec_done) RestoreSpec spec = RESTORE_SPEC_NULL;
+        json_t *built = NULL;
+
+        CHECK_OK(restore_spec_parse(json, &spec, NULL));
+        CHECK_INT(spec.snapshots.n, 1);
+        CHECK_STR(spec.snapshots.copies[0].id, DIGEST);
+        CHECK_STR(spec.snapshots.copies[0].target.prefix, "n/r/");
+        CHECK_OK(restore_spec_build(&spec, &built));
+        check_same(built, json);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(restore_spec_done) RestoreSpec other = RESTORE_SPEC_NULL;
+                _cleanup_json_ json_t *text = load(bad[i]);
+
+                if (restore_spec_parse(text, &other, NULL) != -EBADMSG)
+                        TEST_FAIL("%s was taken", bad[i]);
+        }
+}
+
+#define SHORT "\"bytes_read\":1,\"bytes_written\":2,\"files\":3"
+#define REPOSITORY_TARGET(id) \
+        "\"targets\":[{\"target_id\":5,\"state\":\"succeeded\",\"key\":\"n/r/\",\"size\":0," \
+        "\"sha256\":null,\"snapshot\":\"" id "\",\"error\":null}]"
+
+static void test_repository_outcome(void) {
+        _cleanup_json_ json_t *
+                        json = load("{" SHORT ",\"skipped\":4,\"errors\":[],\"errors_total\":0,"
+                                    "\"lost_total\":0,\"objects\":[],\"manifest_sha256\":null,"
+                                    "\"first_read_usec\":11,\"files_new\":1,\"files_changed\":2,"
+                                    "\"files_unchanged\":3,\"bytes_new\":4,"
+                                    "\"bytes_total\":5," REPOSITORY_TARGET(DIGEST) "}"),
+                       *name = load("{" SHORT "," REPOSITORY_TARGET("latest") "}");
+        _cleanup_(backup_outcome_done) BackupOutcome o = BACKUP_OUTCOME_NULL, bad = BACKUP_OUTCOME_NULL;
+        json_t *built = NULL;
+
+        CHECK_OK(backup_outcome_parse(json, &o, NULL));
+        CHECK_STR(o.targets[0].snapshot, DIGEST);
+        CHECK(o.has_counts);
+        CHECK_INT(o.files_changed, 2);
+        CHECK_INT(o.bytes_total, 5);
+        CHECK_OK(backup_outcome_build(&o, &built));
+        check_same(built, json);
+        CHECK_INT(backup_outcome_parse(name, &bad, NULL), -EBADMSG);
+}
+
 static void test_backup_outcome(void) {
         _cleanup_(backup_outcome_done) BackupOutcome o = BACKUP_OUTCOME_NULL, bad = BACKUP_OUTCOME_NULL;
         _cleanup_json_ json_t *
@@ -232,6 +324,9 @@ int main(void) {
         RUN(test_listing);
         RUN(test_discovery);
         RUN(test_secrets);
+        RUN(test_repository_secrets);
+        RUN(test_restore_snapshot);
+        RUN(test_repository_outcome);
         RUN(test_backup_outcome);
         RUN(test_kinds);
         return EXIT_SUCCESS;
