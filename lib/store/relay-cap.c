@@ -66,3 +66,48 @@ int relay_cap_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], uint32_
         bind_u64(&q, attempt);
         return query_row(&q, &relay_cap_type, ret);
 }
+
+/* --- Locks --- */
+
+int relay_lock_add(Store *s, uint64_t target_id, const char *key, uint64_t command_id) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(key);
+
+        query_start(&q, s, SQL_RELAY_LOCK_ADD);
+        bind_u64(&q, target_id);
+        bind_text(&q, key);
+        bind_u64(&q, command_id);
+        return query_exec(&q);
+}
+
+int relay_lock_find(Store *s, uint64_t target_id, const char *key, uint64_t *ret_command_id) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        assert(s);
+        assert(key);
+        assert(ret_command_id);
+
+        query_start(&q, s, SQL_RELAY_LOCK_FIND);
+        bind_u64(&q, target_id);
+        bind_text(&q, key);
+        r = query_step(&q);
+        if (r <= 0)
+                return r < 0 ? r : (int) STORE_E_NOT_FOUND;
+        *ret_command_id = column_u64(&q);
+        return q.error;
+}
+
+int relay_lock_forget(Store *s, uint64_t target_id, const char *key) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(key);
+
+        query_start(&q, s, SQL_RELAY_LOCK_DELETE);
+        bind_u64(&q, target_id);
+        bind_text(&q, key);
+        return query_exec(&q);
+}

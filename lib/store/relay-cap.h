@@ -12,6 +12,7 @@
 #define RELAY_VERB_GET (1U << 0)    /* read, stat, list */
 #define RELAY_VERB_PUT (1U << 1)    /* new objects */
 #define RELAY_VERB_DELETE (1U << 2) /* remove: prune jobs alone */
+#define RELAY_VERB_LOCK (1U << 3)   /* remove the locks that the command itself wrote, and nothing else */
 
 typedef struct RelayCap {
         uint64_t command_id;
@@ -37,3 +38,12 @@ int relay_cap_add(Store *s, const RelayCap *c, const uint8_t hash[static TOKEN_H
 /* For a job of this attempt. STORE_E_NOT_FOUND: unknown, or the attempt has ended. */
 int relay_cap_find(Store *s, const uint8_t hash[static TOKEN_HASH_SIZE], uint32_t attempt, RelayCap *ret)
                 _warn_unused_;
+
+/* --- Locks of repositories, written by the API --- */
+
+/* The command wrote this object, and may remove it. */
+int relay_lock_add(Store *s, uint64_t target_id, const char *key, uint64_t command_id) _warn_unused_;
+/* Who wrote it. STORE_E_NOT_FOUND: nobody who is known. */
+int relay_lock_find(Store *s, uint64_t target_id, const char *key, uint64_t *ret_command_id) _warn_unused_;
+/* It is gone; none is fine. */
+int relay_lock_forget(Store *s, uint64_t target_id, const char *key) _warn_unused_;

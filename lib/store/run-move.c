@@ -116,6 +116,12 @@ static int run_finish_row(Store *s, uint64_t id, const RunEnd *end, usec_t now) 
         bind_u64(&q, end->first_read);
         bind_u64(&q, now);
         bind_u64(&q, run_archives(end));
+        bind_text(&q, end->format);
+        bind_u64(&q, end->files_new);
+        bind_u64(&q, end->files_changed);
+        bind_u64(&q, end->files_unchanged);
+        bind_u64(&q, end->bytes_new);
+        bind_u64(&q, end->bytes_total);
         return query_exec_or(&q, STORE_E_STATE);
 }
 
@@ -133,6 +139,7 @@ static int run_finish_target(Store *s, uint64_t id, const RunTarget *t) {
         bind_text(&q, t->sha256);
         bind_text(&q, t->error_code);
         bind_text(&q, t->error);
+        bind_text(&q, t->snapshot);
         return query_exec(&q);
 }
 

@@ -45,6 +45,7 @@ void run_target_done(RunTarget *t) {
         free(t->target_name);
         free(t->key);
         free(t->sha256);
+        free(t->snapshot);
         free(t->error_code);
         free(t->error);
         *t = (RunTarget){};
@@ -61,6 +62,7 @@ static void run_target_read(Query *q, void *item) {
         t->sha256 = column_text(q);
         t->error_code = column_text(q);
         t->error = column_text(q);
+        t->snapshot = column_text(q);
 }
 
 static void run_target_row_done(void *item) {
@@ -92,6 +94,7 @@ void run_done(Run *r) {
         free(r->errors);
         free(r->objects);
         free(r->manifest_sha256);
+        free(r->format);
         *r = RUN_NULL;
 }
 
@@ -112,6 +115,13 @@ static void run_read_result(Query *q, Run *r) {
         r->first_read = column_u64(q);
         r->node_label = column_text(q);
         r->waiting = column_text(q);
+        r->archives = column_u64(q);
+        r->format = column_text(q);
+        r->files_new = column_u64(q);
+        r->files_changed = column_u64(q);
+        r->files_unchanged = column_u64(q);
+        r->bytes_new = column_u64(q);
+        r->bytes_total = column_u64(q);
 }
 
 static void run_read(Query *q, void *item) {

@@ -65,9 +65,10 @@ typedef struct RunTarget {
         uint64_t target_id;
         char *target_name;
         RunTargetState state;
-        char *key; /* where the archive lies: ends in / */
+        char *key; /* where the archive, or the repository, lies: ends in / */
         uint64_t size;
-        char *sha256; /* of the manifest there, hex */
+        char *sha256;   /* of the manifest there, hex */
+        char *snapshot; /* of a repository: its name there, 64 digits; NULL: an archive, or nothing */
         char *error_code;
         char *error;
 } RunTarget;
@@ -123,6 +124,13 @@ typedef struct Run {
         char *manifest_sha256;
         bool encrypted;
         usec_t first_read; /* wall clock of the job's first byte */
+
+        uint64_t archives; /* targets that hold what it backed up */
+        char *format;      /* "archive", "repository"; NULL: it has not ended, or left nothing */
+        /* Of a backup into a repository: files against the snapshot before; bytes that no snapshot had, and
+         * of all files. */
+        uint64_t files_new, files_changed, files_unchanged;
+        uint64_t bytes_new, bytes_total;
 } Run;
 
 #define RUN_NULL ((Run){})
@@ -235,6 +243,9 @@ typedef struct RunEnd {
         const char *objects;
         const char *manifest_sha256;
         usec_t first_read;
+        const char *format; /* NULL: nothing was backed up */
+        uint64_t files_new, files_changed, files_unchanged;
+        uint64_t bytes_new, bytes_total;
         const RunTarget *targets; /* those named are written; pending ones not named become failed */
         size_t n_targets;
 } RunEnd;

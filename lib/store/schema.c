@@ -248,6 +248,30 @@ static const char step_7[] =
                 "CREATE INDEX nodes_disabled ON nodes (id) WHERE enabled = 0;"
                 "CREATE INDEX targets_updated ON targets (updated);";
 
+/* Repositories, one a node and target, and the snapshots in them. Without foreign keys to nodes and targets:
+ * what was written stays on record. A lock in the relay is removed by the command that wrote it alone. */
+static const char step_8[] =
+                "CREATE TABLE repositories ("
+                "  id INTEGER PRIMARY KEY AUTOINCREMENT, node_id INTEGER NOT NULL,"
+                "  target_id INTEGER NOT NULL, prefix TEXT NOT NULL, chunker TEXT NOT NULL,"
+                "  sealed TEXT NOT NULL, created INTEGER NOT NULL,"
+                "  UNIQUE (node_id, target_id), UNIQUE (target_id, prefix)) STRICT;"
+                "ALTER TABLE run_targets ADD COLUMN snapshot TEXT;"
+                "ALTER TABLE run_targets ADD COLUMN repository_id INTEGER;"
+                "CREATE INDEX run_targets_repository ON run_targets (repository_id)"
+                " WHERE repository_id IS NOT NULL;"
+                "ALTER TABLE runs ADD COLUMN format TEXT;"
+                "ALTER TABLE runs ADD COLUMN files_new INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE runs ADD COLUMN files_changed INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE runs ADD COLUMN files_unchanged INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE runs ADD COLUMN bytes_new INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE runs ADD COLUMN bytes_total INTEGER NOT NULL DEFAULT 0;"
+                "CREATE TABLE relay_locks ("
+                "  target_id INTEGER NOT NULL, key TEXT NOT NULL, command_id INTEGER NOT NULL"
+                " REFERENCES commands ON DELETE CASCADE,"
+                "  PRIMARY KEY (target_id, key)) STRICT, WITHOUT ROWID;"
+                "CREATE INDEX relay_locks_command ON relay_locks (command_id);";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
@@ -256,6 +280,7 @@ const char *const schema_steps[] = {
         step_5,
         step_6,
         step_7,
+        step_8,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

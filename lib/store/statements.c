@@ -38,18 +38,24 @@
         "t.id, t.name, t.schedule_expression, t.schedule_timezone, t.schedule_catch_up, t.enabled," \
         " t.revision, t.updated, x.revision, x.next, x.last, x.error"
 #define SCHEDULE_FROM " FROM tasks t LEFT JOIN schedules x ON x.task_id = t.id "
+#define RUN_REPOSITORY \
+        " r.archives, r.format, r.files_new, r.files_changed, r.files_unchanged, r.bytes_new," \
+        " r.bytes_total"
 #define RUN_COLUMNS \
         "r.id, r.kind, r.state, r.task_id, r.task_name, r.node_id, r.node_name, r.origin, r.user_id," \
         " r.username, r.scheduled_for, r.deadline, r.source_run, r.request, r.spec, r.queued," \
         " r.dispatched, r.started, r.finished, r.cancel, r.command_id, c.attempt, r.error_code, r.error," \
         " r.bytes_read, r.bytes_written, r.files, r.skipped, r.errors_total, r.errors, r.objects," \
-        " r.manifest_sha256, r.encrypted, r.first_read, r.node_label, r.waiting"
+        " r.manifest_sha256, r.encrypted, r.first_read, r.node_label, r.waiting," RUN_REPOSITORY
 #define RUN_COLUMNS_SHORT \
         "r.id, r.kind, r.state, r.task_id, r.task_name, r.node_id, r.node_name, r.origin, r.user_id," \
         " r.username, r.scheduled_for, r.deadline, r.source_run, NULL, NULL, r.queued, r.dispatched," \
         " r.started, r.finished, r.cancel, r.command_id, c.attempt, r.error_code, r.error, r.bytes_read," \
         " r.bytes_written, r.files, r.skipped, r.errors_total, NULL, NULL, r.manifest_sha256," \
-        " r.encrypted, r.first_read, r.node_label, r.waiting"
+        " r.encrypted, r.first_read, r.node_label, r.waiting," RUN_REPOSITORY
+#define REPOSITORY_COLUMNS \
+        "p.id, p.node_id, p.target_id, p.prefix, p.chunker, p.sealed, p.created," \
+        " EXISTS (SELECT 1 FROM run_targets x WHERE x.repository_id = p.id)"
 #define RUN_FROM " FROM runs r LEFT JOIN commands c ON c.id = r.command_id "
 #define COMMAND_COLUMNS \
         "id, run_id, node_id, kind, state, attempt, created, deadline, dispatched, accepted, finished," \
@@ -381,8 +387,8 @@ const Statement statement_table[_SQL_MAX] = {
                   " ON g.id = x.target_id WHERE x.task_id = ?2"),
         STATEMENT(RUN_GET, ALL, "SELECT " RUN_COLUMNS RUN_FROM "WHERE r.id = ?1"),
         STATEMENT(RUN_TARGETS_GET, ALL,
-                  "SELECT target_id, target_name, state, key, size, sha256, error_code, error"
-                  " FROM run_targets WHERE run_id = ?1 ORDER BY position"),
+                  "SELECT target_id, target_name, state, key, size, sha256, error_code, error,"
+                  " snapshot FROM run_targets WHERE run_id = ?1 ORDER BY position"),
         /* ?1 before, ?2 states, ?3 kind or -1, ?4 node or 0, ?5 limit, ?6 task or 0 */
         STATEMENT(RUNS_LIST, ALL,
                   "SELECT " RUN_COLUMNS_SHORT RUN_FROM "WHERE " RUN_FILTER_WHERE
@@ -428,12 +434,17 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RUN_FINISH, DISPATCHER,
                   "UPDATE runs SET state = ?2, waiting = NULL, error_code = ?3, error = ?4, bytes_read = ?5,"
                   " bytes_written = ?6, files = ?7, skipped = ?8, errors_total = ?9, errors = ?10,"
-                  " objects = ?11, manifest_sha256 = ?12, first_read = ?13, finished = ?14, archives = ?15"
+                  " objects = ?11, manifest_sha256 = ?12, first_read = ?13, finished = ?14, archives = ?15,"
+                  " format = ?16, files_new = ?17, files_changed = ?18, files_unchanged = ?19,"
+                  " bytes_new = ?20, bytes_total = ?21"
                   " WHERE id = ?1"
                   " AND state < 3"),
         STATEMENT(RUN_TARGET_FINISH, DISPATCHER,
                   "UPDATE run_targets SET state = ?3, key = ?4, size = ?5, sha256 = ?6, error_code = ?7,"
-                  " error = ?8 WHERE run_id = ?1 AND target_id = ?2"),
+                  " error = ?8, snapshot = ?9, repository_id = CASE WHEN ?9 IS NULL THEN NULL ELSE"
+                  " (SELECT p.id FROM repositories p JOIN runs r ON r.node_id = p.node_id"
+                  " WHERE r.id = ?1 AND p.target_id = ?2) END"
+                  " WHERE run_id = ?1 AND target_id = ?2"),
         STATEMENT(RUN_TARGETS_FAIL, DISPATCHER,
                   "UPDATE run_targets SET state = 2, error_code = coalesce(?2, 'NO_RESULT'), error = ?3"
                   " WHERE run_id = ?1 AND state = 0"),
@@ -612,4 +623,28 @@ const Statement statement_table[_SQL_MAX] = {
                   " JOIN targets g ON g.id = p.target_id JOIN nodes n ON n.id = c.node_id"
                   " WHERE p.hash = ?1 AND n.enabled = 1 AND c.state IN (1, 2) AND c.attempt = ?2"
                   " AND p.attempt IN (0, c.attempt)"),
+        STATEMENT(RELAY_LOCK_ADD, API,
+                  "INSERT INTO relay_locks (target_id, key, command_id) VALUES (?1, ?2, ?3)"
+                  " ON CONFLICT (target_id, key) DO UPDATE SET command_id = excluded.command_id"),
+        STATEMENT(RELAY_LOCK_FIND, API,
+                  "SELECT command_id FROM relay_locks WHERE target_id = ?1 AND key = ?2"),
+        STATEMENT(RELAY_LOCK_DELETE, API, "DELETE FROM relay_locks WHERE target_id = ?1 AND key = ?2"),
+        STATEMENT(REPOSITORY_ADD, DISPATCHER,
+                  "INSERT INTO repositories (node_id, target_id, prefix, chunker, sealed, created)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
+        STATEMENT(REPOSITORY_FIND, DISPATCHER,
+                  "SELECT " REPOSITORY_COLUMNS " FROM repositories p WHERE p.node_id = ?1"
+                  " AND p.target_id = ?2"),
+        STATEMENT(REPOSITORY_FIRST, DISPATCHER,
+                  "SELECT " REPOSITORY_COLUMNS " FROM repositories p WHERE p.node_id = ?1"
+                  " ORDER BY p.id LIMIT 1"),
+        /* ?1 before; ?2 node, ?3 task, ?4 target or 0; ?5 limit. A row's key is its run and position. */
+        STATEMENT(SNAPSHOTS_LIST, ALL,
+                  "SELECT x.run_id * 16 + x.position, x.snapshot, r.id, r.task_id, r.task_name, r.node_id,"
+                  " r.node_name, x.target_id, x.target_name, r.state, r.finished, r.files, r.bytes_new,"
+                  " r.bytes_total FROM run_targets x JOIN runs r ON r.id = x.run_id"
+                  " WHERE x.snapshot IS NOT NULL AND x.run_id <= ?1 / 16"
+                  " AND x.run_id * 16 + x.position < ?1 AND (?2 = 0 OR r.node_id = ?2)"
+                  " AND (?3 = 0 OR r.task_id = ?3) AND (?4 = 0 OR x.target_id = ?4)"
+                  " ORDER BY x.run_id DESC, x.position DESC LIMIT ?5"),
 };

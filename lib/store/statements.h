@@ -178,6 +178,13 @@ typedef enum Sql {
         SQL_PROBES_CLEAN,
         SQL_RELAY_CAP_ADD,
         SQL_RELAY_CAP_FIND,
+        SQL_RELAY_LOCK_ADD,
+        SQL_RELAY_LOCK_FIND,
+        SQL_RELAY_LOCK_DELETE,
+        SQL_REPOSITORY_ADD,
+        SQL_REPOSITORY_FIND,
+        SQL_REPOSITORY_FIRST,
+        SQL_SNAPSHOTS_LIST,
         _SQL_MAX,
 } Sql;
 

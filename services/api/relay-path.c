@@ -66,6 +66,17 @@ int relay_prefix_of(const char *prefix, uint32_t attempt, char **ret) {
         return free_and_strdup(ret, prefix);
 }
 
+bool relay_key_is_lock(const char *prefix, const char *key) {
+        const char *rest;
+
+        assert(prefix);
+        assert(key);
+
+        rest = startswith(key, prefix);
+        rest = rest ? startswith(rest, RELAY_LOCKS) : NULL;
+        return rest && rest[0] && !strchr(rest, '/');
+}
+
 bool relay_directory_is_allowed(const char *dir, char *const *allowed) {
         assert(dir);
 

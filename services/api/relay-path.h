@@ -18,6 +18,10 @@ bool relay_prefix_is_valid(const char *prefix);
 /* The prefix of a capability: where it ends in '-' the attempt follows. */
 int relay_prefix_of(const char *prefix, uint32_t attempt, char **ret) _warn_unused_;
 
+/* Where a repository has its locks: key is one in the repository at prefix, which it was checked against. */
+#define RELAY_LOCKS "locks/"
+bool relay_key_is_lock(const char *prefix, const char *key);
+
 /* Whether dir is one of the allowed directories or below one. Both are absolute and without "..". */
 bool relay_directory_is_allowed(const char *dir, char *const *allowed);
 

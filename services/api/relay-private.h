@@ -75,6 +75,8 @@ struct RelayJob {
         int error;
         const char *message; /* beside error */
         bool existed;
+        bool repeated; /* this very upload was committed before */
+        bool is_lock;  /* the key is one of a lock */
         int fd;
         char *data;
         uint64_t offset;

@@ -218,7 +218,34 @@ static int work_remove(RelayJob *job) {
 }
 
 static int answer_remove(RelayJob *job, Request *r) {
-        return request_reply_empty(r, MHD_HTTP_NO_CONTENT);
+        int error;
+
+        assert(job);
+
+        error = job->is_lock ? relay_lock_forget(r->api->store, r->id, job->key) : 0;
+        return error < 0 ? error : request_reply_empty(r, MHD_HTTP_NO_CONTENT);
+}
+
+/* A job may take back the locks that it wrote itself: to know of one is no leave to remove it. Positive: the
+ * request was answered. */
+static int check_lock(Request *r, RelayJob *job) {
+        const RelayCap *cap = &r->principal.relay;
+        uint64_t writer = 0;
+        int error;
+
+        assert(job);
+
+        job->is_lock = relay_key_is_lock(job->prefix, job->key);
+        if (cap->verbs & RELAY_VERB_DELETE)
+                return 0;
+        error = job->is_lock ? relay_lock_find(r->api->store, r->id, job->key, &writer) : 0;
+        if (error < 0)
+                return error;
+        if (error == 0 && writer == cap->command_id)
+                return 0;
+        error = request_fail(r, ERROR_RELAY_DENIED,
+                             "The capability removes the locks that its own job wrote, and nothing else.");
+        return error < 0 ? error : 1;
 }
 
 int relay_remove(Request *r) {
@@ -227,12 +254,17 @@ int relay_remove(Request *r) {
 
         assert(r);
 
-        error = relay_job_new(r, RELAY_VERB_DELETE, &job);
+        error = relay_job_new(r, RELAY_VERB_DELETE | RELAY_VERB_LOCK, &job);
         if (error != 0)
                 return MIN(error, 0);
         if (!job->key) {
                 relay_job_free(job);
                 return request_fail(r, ERROR_REQUEST_INVALID, "A key is expected in the path.");
+        }
+        error = check_lock(r, job);
+        if (error != 0) {
+                relay_job_free(job);
+                return MIN(error, 0);
         }
         job->work = work_remove;
         job->answer = answer_remove;

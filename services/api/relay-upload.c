@@ -342,7 +342,7 @@ static int work_commit(RelayJob *job) {
 
         job->message = "There is no such upload (any more).";
         if (job->cached && job->cached->is_committed) {
-                job->existed = true;
+                job->existed = job->repeated = true;
                 return is_same_commit(job) ? 0 : -EEXIST;
         }
         r = relay_open_base(job->base, /* make= */ false, &base);
@@ -374,7 +374,24 @@ static int work_commit(RelayJob *job) {
         return r;
 }
 
+/* One that was there already may be another's. */
+static int note_lock(const RelayJob *job, Request *r) {
+        const RelayCap *cap = &r->principal.relay;
+
+        assert(job);
+
+        if ((job->existed && !job->repeated) || !(cap->verbs & RELAY_VERB_LOCK) ||
+            !relay_key_is_lock(job->prefix, job->key))
+                return 0;
+        return relay_lock_add(r->api->store, r->id, job->key, cap->command_id);
+}
+
 static int answer_commit(RelayJob *job, Request *r) {
+        int error;
+
+        error = note_lock(job, r);
+        if (error < 0)
+                return error;
         return request_reply(r, job->existed ? MHD_HTTP_OK : MHD_HTTP_CREATED, json_object());
 }
 

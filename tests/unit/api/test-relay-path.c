@@ -123,11 +123,31 @@ static void test_staged_names(void) {
         CHECK(!relay_upload_id_is_valid("../../../../../../../etc/passwd0"));
 }
 
+static void test_locks(void) {
+        static const char *const none[] = {
+                "n/r/locks/",
+                "n/r/locks",
+                "n/r/data/ab/x",
+                "n/r/locks/x/y",
+                "n/r/n/r/locks/x",
+                "other/locks/x",
+                "n/r/config",
+                "n/rlocks/x",
+                "locks/x",
+        };
+
+        CHECK(relay_key_is_lock("n/r/", "n/r/locks/0123"));
+        for (size_t i = 0; i < ELEMENTSOF(none); i++)
+                if (relay_key_is_lock("n/r/", none[i]))
+                        TEST_FAIL("'%s' was taken for a lock", none[i]);
+}
+
 int main(void) {
         RUN(test_keys);
         RUN(test_prefixes);
         RUN(test_directories);
         RUN(test_ranges);
         RUN(test_staged_names);
+        RUN(test_locks);
         return EXIT_SUCCESS;
 }
