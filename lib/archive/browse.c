@@ -23,20 +23,17 @@ void browse_result_done(BrowseResult *r) {
         *r = BROWSE_RESULT_NULL;
 }
 
-typedef struct Page {
-        const char *after; /* the last name of the page before; or NULL */
-        size_t limit;
-        size_t allocated;
-        bool more;
-        BrowseResult result;
-} Page;
+void browse_page_done(BrowsePage *p) {
+        assert(p);
 
-static void page_done(Page *p) {
+        free(p->after);
         browse_result_done(&p->result);
+        *p = (BrowsePage){};
 }
 
-static int take_entry(void *userdata, const char *directory, Entry *e) {
-        Page *p = ASSERT_PTR(userdata);
+int browse_page_add(BrowsePage *p, Entry *e) {
+        assert(p);
+        assert(e);
 
         if (p->after && strcmp(path_name(e->member.path), p->after) <= 0)
                 return 0;
@@ -58,6 +55,10 @@ static int take_entry(void *userdata, const char *directory, Entry *e) {
         return 0;
 }
 
+static int take_entry(void *userdata, const char *directory, Entry *e) {
+        return browse_page_add(userdata, e);
+}
+
 /* The cursor is the last name of a page: bytes, so in base64. */
 static int read_cursor(const char *cursor, char **ret) {
         void *name;
@@ -72,6 +73,40 @@ static int read_cursor(const char *cursor, char **ret) {
         if (r < 0)
                 return r;
         *ret = name;
+        return 0;
+}
+
+int browse_page_init(BrowsePage *p, size_t limit, const char *cursor, Failure *reterr_failure) {
+        int r;
+
+        assert(p);
+
+        *p = (BrowsePage){ .limit = limit };
+        if (limit == 0 || limit > BROWSE_LIMIT_MAX)
+                return failure_set_field(reterr_failure, -EINVAL, "FIELD_INVALID", "limit",
+                                         "limit is from 1 to %d", BROWSE_LIMIT_MAX);
+        r = read_cursor(cursor, &p->after);
+        if (r < 0)
+                return failure_set_field(reterr_failure, r, "FIELD_INVALID", "cursor",
+                                         "cursor is none that an earlier answer gave");
+        return 0;
+}
+
+int browse_page_finish(BrowsePage *p, BrowseResult *ret) {
+        int r = 0;
+
+        assert(p);
+        assert(ret);
+
+        if (p->more) {
+                const char *last = path_name(p->result.entries[p->result.n_entries - 1].member.path);
+
+                r = base64_encode(BASE64_URL, last, strlen(last), &p->result.next_cursor);
+        }
+        if (r < 0)
+                return r;
+        *ret = p->result;
+        p->result = BROWSE_RESULT_NULL;
         return 0;
 }
 
@@ -91,7 +126,7 @@ static int explain_missing(Copies *c, const char *path, Failure *reterr_failure)
                            display);
 }
 
-static int list_page(Copies *c, const char *path, Page *page, Failure *reterr_failure) {
+static int list_page(Copies *c, const char *path, BrowsePage *page, Failure *reterr_failure) {
         _cleanup_failure_ Failure why = FAILURE_NULL;
         int r;
 
@@ -103,26 +138,21 @@ static int list_page(Copies *c, const char *path, Page *page, Failure *reterr_fa
         if (r < 0)
                 return failure_set(reterr_failure, r, why.code[0] ? why.code : "ARCHIVE_UNREADABLE", "%s",
                                    failure_message(&why, r));
-        if (page->more) {
-                const char *last = path_name(page->result.entries[page->result.n_entries - 1].member.path);
-
-                return base64_encode(BASE64_URL, last, strlen(last), &page->result.next_cursor);
-        }
         return 0;
 }
 
 int archive_browse(const BrowseArgs *args, BrowseResult *ret, Failure *reterr_failure) {
-        _cleanup_(page_done) Page page = {};
+        _cleanup_(browse_page_done) BrowsePage page = {};
         _cleanup_(copies_freep) Copies *copies = NULL;
-        _cleanup_(freep) char *path = NULL, *after = NULL;
+        _cleanup_(freep) char *path = NULL;
         int r;
 
         assert(args);
         assert(ret);
 
-        if (args->limit == 0 || args->limit > BROWSE_LIMIT_MAX)
-                return failure_set_field(reterr_failure, -EINVAL, "FIELD_INVALID", "limit",
-                                         "limit is from 1 to %d", BROWSE_LIMIT_MAX);
+        r = browse_page_init(&page, args->limit, args->cursor, reterr_failure);
+        if (r < 0)
+                return r;
         if (args->source.n_copies == 0)
                 return failure_set(reterr_failure, -EINVAL, "FIELD_INVALID",
                                    "No storage that holds the archive is named");
@@ -130,19 +160,9 @@ int archive_browse(const BrowseArgs *args, BrowseResult *ret, Failure *reterr_fa
         if (r < 0)
                 return failure_set_field(reterr_failure, r, "FIELD_INVALID", "path",
                                          "path is not an absolute path");
-        r = read_cursor(args->cursor, &after);
-        if (r < 0)
-                return failure_set_field(reterr_failure, r, "FIELD_INVALID", "cursor",
-                                         "cursor is none that an earlier answer gave");
-        page.after = after;
-        page.limit = args->limit;
         r = copies_open(&args->source, NULL, NULL, &copies, reterr_failure);
         if (r < 0)
                 return r;
         r = list_page(copies, path, &page, reterr_failure);
-        if (r < 0)
-                return r;
-        *ret = page.result;
-        page.result = BROWSE_RESULT_NULL;
-        return 0;
+        return r < 0 ? r : browse_page_finish(&page, ret);
 }

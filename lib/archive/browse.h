@@ -26,6 +26,24 @@ typedef struct BrowseResult {
 
 void browse_result_done(BrowseResult *r);
 
+/* A page as it grows, for whatever has directories. */
+typedef struct BrowsePage {
+        char *after;  /* the last name of the page before; or NULL */
+        size_t limit; /* 1 to BROWSE_LIMIT_MAX */
+        size_t allocated;
+        bool more;
+        BrowseResult result;
+} BrowsePage;
+
+/* -EINVAL: not a limit, or not a cursor. Always with a failure. */
+int browse_page_init(BrowsePage *p, size_t limit, const char *cursor, Failure *reterr_failure) _warn_unused_;
+void browse_page_done(BrowsePage *p);
+/* The entries of a directory, in the order of their names. 1: the page is full, and e was not taken; 0: it
+ * was taken (then *e is ENTRY_NULL), or belongs to an earlier page. */
+int browse_page_add(BrowsePage *p, Entry *e) _warn_unused_;
+/* Hands over the page, with its cursor. */
+int browse_page_finish(BrowsePage *p, BrowseResult *ret) _warn_unused_;
+
 /* -ENOENT: no such directory in the archive; -ENOTDIR: it is not one; -EINVAL: not a path, limit or cursor;
  * -EBADMSG, and what storage gives: the archive cannot be read. Always with a failure. */
 int archive_browse(const BrowseArgs *args, BrowseResult *ret, Failure *reterr_failure) _warn_unused_;
