@@ -150,6 +150,8 @@ static const Option target_test_options[] = {
           "of zstd, 1 to 19; 3 by default" }, \
         { 'e', "encryption", OPTION_STRING, "KIND", "encryption", "none|sealed", \
           "sealed: only this node's backups, through the master, can be opened" }, \
+        { 0, "format", OPTION_STRING, "FORMAT", "format", "archive|repository", \
+          "repository: deduplicated, encrypted, as restic has it" }, \
         { 's', "schedule", OPTION_STRING, "TEXT", "schedule.expression", NULL, \
           "cron or systemd calendar: \"30 2 * * 1-5\", \"Mon..Fri 02:30\"" }, \
         { 0, "timezone", OPTION_STRING, "ZONE", "schedule.timezone", NULL, \
@@ -186,6 +188,12 @@ static const Option run_list_options[] = {
           "only those in this state" },
         { 0,   "task",    OPTION_STRING, "TASK",  NULL, NULL, "only those of this task" },
         { 0,   "on-node", OPTION_STRING, "NODE",  NULL, NULL, "only those on this node" },
+};
+static const Option snapshot_options[] = {
+        LIMIT,
+        { 0, "task", OPTION_STRING, "TASK", NULL, NULL, "only those of this task" },
+        { 0, "on-node", OPTION_STRING, "NODE", NULL, NULL, "only those of this node" },
+        { 0, "on-target", OPTION_STRING, "TARGET", NULL, NULL, "only those on this target" },
 };
 static const Option queue_options[] = {
         { 'n', "node", OPTION_NODE, "NODE", NULL, NULL, "only what is for this node" },
@@ -314,6 +322,9 @@ static const Command commands[] = {
 
         { "queue", NULL, NULL, NULL, OPTIONS(queue_options), verb_queue,
           "show what waits, what is out, and for what", NULL },
+
+        { "snapshots", NULL, NULL, NULL, OPTIONS(snapshot_options), verb_list,
+          "list what is in the repositories, the newest first", NULL },
 
         { "restores", "list", NULL, NULL, OPTIONS(run_list_options), verb_list,
           "list the restores, the newest first", NULL },

@@ -70,6 +70,19 @@ static const Column restore_columns[] = {
         { "ERROR", "error.code", COLUMN_TEXT },
 };
 
+static const Column snapshot_columns[] = {
+        { "SNAPSHOT", "id", COLUMN_TEXT },
+        { "RUN", "run_id", COLUMN_NUMBER },
+        { "TASK", "task_name|task_id", COLUMN_TEXT },
+        { "NODE", "node_name|node_id", COLUMN_TEXT },
+        { "TARGET", "target_name|target_id", COLUMN_TEXT },
+        { "FINISHED", "finished_at", COLUMN_TIME },
+        { "STATE", "run_state", COLUMN_TEXT },
+        { "FILES", "files", COLUMN_NUMBER },
+        { "NEW", "bytes_new", COLUMN_SIZE },
+        { "TOTAL", "bytes_total", COLUMN_SIZE },
+};
+
 static const Column key_columns[] = {
         { "ID", "id", COLUMN_NUMBER },
         { "NAME", "name", COLUMN_TEXT },
@@ -104,6 +117,7 @@ static const Entity entities[] = {
         { "targets", "targets", "target", target_columns, ELEMENTSOF(target_columns) },
         { "runs", "runs", "run", run_columns, ELEMENTSOF(run_columns) },
         { "restores", "runs?kind=restore", "restore", restore_columns, ELEMENTSOF(restore_columns) },
+        { "snapshots", "snapshots", "snapshot", snapshot_columns, ELEMENTSOF(snapshot_columns) },
         { "keys", "api-keys", "API key", key_columns, ELEMENTSOF(key_columns) },
         { "users", "users", "user", user_columns, ELEMENTSOF(user_columns) },
         { "logs", "audit", "entry", audit_columns, ELEMENTSOF(audit_columns) },

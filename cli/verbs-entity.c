@@ -36,6 +36,7 @@ static int list_path(Cli *c, const Entity *e, const Arguments *a, Buffer *path) 
                 { "state", "state", NULL },
                 { "task", "task_id", "tasks" },
                 { "on-node", "node_id", "nodes" },
+                { "on-target", "target_id", "targets" },
                 { "user", "user_id", "users" },
                 { "action", "action", NULL },
         };

@@ -13,7 +13,7 @@ static int check_backup(const json_t *json, const Policy *policy, Failure *reter
         r = backup_spec_parse(json, &spec, reterr_failure);
         if (r < 0)
                 return r;
-        if (!streq_ptr(spec.format, "archive"))
+        if (!streq_ptr(spec.format, FORMAT_ARCHIVE) && !streq_ptr(spec.format, FORMAT_REPOSITORY))
                 return failure_set(reterr_failure, -EOPNOTSUPP, "FORMAT_UNSUPPORTED",
                                    "This agent (version %s) does not write the format '%s'", BACKUPX_VERSION,
                                    strempty(spec.format));

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* backup: sources of this host into an archive, to all targets of the task at once. A target that cannot be
- * opened does not stop the others; the run is partial then. */
+/* backup: sources of this host into an archive or into repositories, to all targets of the task at once. A
+ * target that cannot be opened does not stop the others; the run is partial then. */
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "agent/job/kinds.h"
+#include "agent/job/repositories.h"
 #include "agent/job/targets.h"
 #include "agent/job/verdict.h"
 #include "archive/backup.h"
 #include "base/alloc.h"
 #include "base/encode.h"
 #include "base/text.h"
+#include "repository/backup.h"
 #include "sys/log.h"
 #include "wire/path.h"
 
@@ -24,21 +26,27 @@ typedef struct Backup {
         Storage *storages[SPEC_TARGETS_MAX];
         char *keys[SPEC_TARGETS_MAX];
         char *errors[SPEC_TARGETS_MAX];
+        bool to_repositories;
+        char *lock_hostname;
         /* Those that could be opened, as archive_backup() gets them, and their places in the spec. */
         BackupTarget targets[SPEC_TARGETS_MAX];
+        Repository *repositories[SPEC_TARGETS_MAX];
         size_t places[SPEC_TARGETS_MAX];
         size_t n_targets;
         AgeRecipient recipients[SPEC_RECIPIENTS_MAX];
         BackupResult result;
+        Id snapshots[SPEC_TARGETS_MAX]; /* as targets */
         BackupOutcome outcome;
 } Backup;
 
 static void backup_done(Backup *b) {
         for (size_t i = 0; i < SPEC_TARGETS_MAX; i++) {
+                repository_free(b->repositories[i]);
                 storage_free(b->storages[i]);
                 free(b->keys[i]);
                 free(b->errors[i]);
         }
+        free(b->lock_hostname);
         backup_spec_done(&b->spec);
         backup_result_done(&b->result);
         backup_outcome_done(&b->outcome);
@@ -96,6 +104,22 @@ static int allowed(void *userdata, const char *path) {
 
 /* --- Preparing ---------------------------------------------------------------------------------------- */
 
+static int read_spec(Backup *b, Failure *reterr_failure) {
+        int r;
+
+        assert(b);
+
+        r = backup_spec_parse(b->run->start->spec, &b->spec, reterr_failure);
+        if (r < 0)
+                return r;
+        b->to_repositories = streq(b->spec.format, FORMAT_REPOSITORY);
+        if (b->to_repositories || streq(b->spec.format, FORMAT_ARCHIVE))
+                return 0;
+        return failure_set(reterr_failure, -EOPNOTSUPP, "FORMAT_UNKNOWN",
+                           "This agent cannot back up in the format '%s': is it older than the master?",
+                           b->spec.format);
+}
+
 static int check_sources(Backup *b, Failure *reterr_failure) {
         int r;
 
@@ -132,16 +156,27 @@ static int parse_recipients(Backup *b, size_t *ret_n, Failure *reterr_failure) {
         return 0;
 }
 
+/* Where the spec says: of an archive, each attempt has a place of its own. */
+static int name_place(const Backup *b, const SpecTarget *target, char **ret) {
+        assert(b);
+
+        if (b->to_repositories)
+                return free_and_strdup(ret, strempty(target->prefix));
+        return asprintf_safe(ret, "%s%" PRIu64 "/", strempty(target->prefix), b->run->start->name.attempt);
+}
+
 static int open_target(Backup *b, size_t i) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         const SpecTarget *target = b->spec.targets + i;
         int r;
 
-        r = asprintf_safe(&b->keys[i], "%s%" PRIu64 "/", strempty(target->prefix),
-                          b->run->start->name.attempt);
+        r = name_place(b, target, &b->keys[i]);
         if (r < 0)
                 return r;
         r = job_target_open(b->run, target, &b->storages[i], &failure);
+        if (r >= 0 && b->to_repositories)
+                r = job_repository_open(b->run, target, b->storages[i], &b->repositories[b->n_targets],
+                                        &failure);
         if (r < 0) {
                 job_link_log(b->run->link, LOG_ERR, "Target %s: %s", target->name,
                              failure_message(&failure, r));
@@ -167,7 +202,39 @@ static int open_targets(Backup *b, Failure *reterr_failure) {
                            b->spec.n_targets > 0 ? strempty(b->errors[0]) : "the task has none");
 }
 
-static int run_archive(Backup *b, size_t n_recipients, Failure *reterr_failure) {
+static int run_repositories(Backup *b, const BackupArgs *base, Failure *reterr_failure) {
+        RepoBackupResult result = REPO_BACKUP_RESULT_NULL;
+        RepoBackupArgs args = {
+                .args = base,
+                .repositories = b->repositories,
+                .hostname = b->spec.node_name,
+                .username = "root",
+        };
+        BackupOutcome *o = &b->outcome;
+        int r;
+
+        r = job_lock_hostname(b->spec.node_id, &b->lock_hostname);
+        if (r < 0)
+                return r;
+        args.lock_hostname = b->lock_hostname;
+        r = repository_backup(&args, &result, reterr_failure);
+        if (r < 0)
+                return r;
+        o->has_counts = true;
+        o->files_new = result.counts.files_new;
+        o->files_changed = result.counts.files_changed;
+        o->files_unchanged = result.counts.files_unchanged;
+        o->bytes_total = result.counts.bytes;
+        o->bytes_new = result.new_bytes;
+        for (size_t i = 0; i < result.base.n_targets; i++)
+                b->snapshots[i] = result.snapshots[i];
+        b->result = result.base;
+        result.base = BACKUP_RESULT_NULL;
+        repo_backup_result_done(&result);
+        return 0;
+}
+
+static int run_backup(Backup *b, size_t n_recipients, Failure *reterr_failure) {
         BackupArgs args = {
                 .paths = b->spec.paths,
                 .excludes = b->spec.excludes,
@@ -191,7 +258,8 @@ static int run_archive(Backup *b, size_t n_recipients, Failure *reterr_failure) 
                 .allowed = allowed,
         };
 
-        return archive_backup(&args, &b->result, reterr_failure);
+        return b->to_repositories ? run_repositories(b, &args, reterr_failure) :
+                                    archive_backup(&args, &b->result, reterr_failure);
 }
 
 /* --- The result ------------------------------------------------------------------------------------- */
@@ -232,19 +300,30 @@ static int put_objects(Backup *b) {
         return 0;
 }
 
-static int put_target(Backup *b, size_t place, const BackupTargetResult *from) {
+static int put_snapshot(const Id *id, ResultTarget *to) {
+        char hex[ID_HEX_SIZE];
+
+        return free_and_strdup(&to->snapshot, id_to_hex(id, hex));
+}
+
+static int put_target(Backup *b, size_t i, const BackupTargetResult *from) {
+        size_t place = b->places[i];
         ResultTarget *to = b->outcome.targets + place;
+        int r;
 
         assert(from);
 
-        if (from->abandoned) /* a thread hangs in it: it is gone with the process */
+        if (from->abandoned) { /* a thread hangs in it: it is gone with the process */
                 b->storages[place] = NULL;
+                b->repositories[i] = NULL;
+        }
         to->succeeded = from->succeeded;
         if (!from->succeeded)
                 return free_and_strdup(&to->error, failure_message(&from->failure, -EIO));
         to->size = from->size;
         memcpy(to->sha256, b->outcome.manifest_sha256, sizeof(to->sha256));
-        return free_and_strdup(&to->key, b->keys[place]);
+        r = b->to_repositories ? put_snapshot(&b->snapshots[i], to) : 0;
+        return r < 0 ? r : free_and_strdup(&to->key, b->keys[place]);
 }
 
 static int put_targets(Backup *b) {
@@ -260,7 +339,7 @@ static int put_targets(Backup *b) {
                 o->targets[i].error = TAKE_PTR(b->errors[i]);
         }
         for (size_t i = 0; i < MIN(b->n_targets, b->result.n_targets); i++) {
-                r = put_target(b, b->places[i], b->result.targets + i);
+                r = put_target(b, i, b->result.targets + i);
                 if (r < 0)
                         return r;
         }
@@ -309,7 +388,7 @@ static int back_up(Backup *b, JobOutcome *ret, Failure *reterr_failure) {
         assert(b);
         assert(ret);
 
-        r = backup_spec_parse(b->run->start->spec, &b->spec, reterr_failure);
+        r = read_spec(b, reterr_failure);
         if (r >= 0)
                 r = check_sources(b, reterr_failure);
         if (r >= 0)
@@ -317,7 +396,7 @@ static int back_up(Backup *b, JobOutcome *ret, Failure *reterr_failure) {
         if (r >= 0)
                 r = open_targets(b, reterr_failure);
         if (r >= 0)
-                r = run_archive(b, n_recipients, reterr_failure);
+                r = run_backup(b, n_recipients, reterr_failure);
         if (r < 0)
                 return r;
         r = build_result(b, &ret->result);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* browse: one page of one directory of an archive. */
+/* browse: one page of one directory of a backup. */
 
 #include <errno.h>
 
 #include "agent/job/archives.h"
 #include "agent/job/kinds.h"
+#include "agent/job/repositories.h"
 #include "archive/browse.h"
 #include "base/alloc.h"
 #include "base/text.h"
+#include "repository/browse.h"
 
 static EntryType type_of(MemberType type) {
         switch (type) {
@@ -80,11 +82,50 @@ static int build_page(const BrowseResult *page, json_t **ret) {
         return listing_build(TAKE_PTR(entries), page->next_cursor, ret);
 }
 
+static int browse_archive(const JobRun *run, const ListingSpec *spec, BrowseResult *ret,
+                          Failure *reterr_failure) {
+        _cleanup_(job_archive_done) JobArchive archive = {};
+        BrowseArgs args;
+        int r;
+
+        assert(spec);
+
+        r = job_archive_open(run, &spec->archive, &archive, reterr_failure);
+        if (r < 0)
+                return r;
+        args = (BrowseArgs){
+                .source = archive.source,
+                .path = strempty(spec->path),
+                .limit = MIN(spec->limit, (uint32_t) BROWSE_LIMIT_MAX),
+                .cursor = spec->cursor,
+        };
+        return archive_browse(&args, ret, reterr_failure);
+}
+
+static int browse_snapshot(const JobRun *run, const ListingSpec *spec, BrowseResult *ret,
+                           Failure *reterr_failure) {
+        _cleanup_(job_snapshot_done) JobSnapshot snapshot = {};
+        RepositoryBrowseArgs args;
+        int r;
+
+        assert(spec);
+
+        r = job_snapshot_open(run, &spec->snapshots, &snapshot, reterr_failure);
+        if (r < 0)
+                return r;
+        args = (RepositoryBrowseArgs){
+                .repository = snapshot.repository,
+                .snapshot = snapshot.id,
+                .path = strempty(spec->path),
+                .limit = MIN(spec->limit, (uint32_t) BROWSE_LIMIT_MAX),
+                .cursor = spec->cursor,
+        };
+        return repository_browse(&args, ret, reterr_failure);
+}
+
 static int browse(const JobRun *run, JobOutcome *ret, Failure *reterr_failure) {
         _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
-        _cleanup_(job_archive_done) JobArchive archive = {};
         _cleanup_(browse_result_done) BrowseResult page = BROWSE_RESULT_NULL;
-        BrowseArgs args;
         int r;
 
         assert(run);
@@ -92,19 +133,9 @@ static int browse(const JobRun *run, JobOutcome *ret, Failure *reterr_failure) {
 
         r = listing_spec_parse(run->start->spec, COMMAND_BROWSE, &spec, reterr_failure);
         if (r >= 0)
-                r = job_archive_open(run, &spec.archive, &archive, reterr_failure);
-        if (r < 0)
-                return r;
-        args = (BrowseArgs){
-                .source = archive.source,
-                .path = strempty(spec.path),
-                .limit = MIN(spec.limit, (uint32_t) BROWSE_LIMIT_MAX),
-                .cursor = spec.cursor,
-        };
-        r = archive_browse(&args, &page, reterr_failure);
-        if (r < 0)
-                return r;
-        return build_page(&page, &ret->result);
+                r = spec.snapshots.n > 0 ? browse_snapshot(run, &spec, &page, reterr_failure) :
+                                           browse_archive(run, &spec, &page, reterr_failure);
+        return r < 0 ? r : build_page(&page, &ret->result);
 }
 
 void job_kind_browse(const JobRun *run, JobOutcome *ret) {

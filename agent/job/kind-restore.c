@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* restore: an archive, or chosen paths of it, into a directory or back in place. The policy of this host is
+/* restore: a backup, or chosen paths of it, into a directory or back in place. The policy of this host is
  * asked for each directory that things are restored into, as it was resolved. */
 
 #include <errno.h>
 
 #include "agent/job/archives.h"
 #include "agent/job/kinds.h"
+#include "agent/job/repositories.h"
 #include "agent/job/verdict.h"
 #include "archive/restore.h"
 #include "base/alloc.h"
 #include "base/text.h"
+#include "repository/restore.h"
 #include "sys/log.h"
 
 typedef struct Restore {
         const JobRun *run;
         RestoreSpec spec;
         JobArchive archive;
+        JobSnapshot snapshot; /* instead of the archive */
         RestoreResult result;
         RestoreOutcome outcome;
         Failure denied; /* the first refusal of the policy */
@@ -24,6 +27,7 @@ typedef struct Restore {
 
 static void restore_done(Restore *s) {
         job_archive_done(&s->archive);
+        job_snapshot_done(&s->snapshot);
         restore_spec_done(&s->spec);
         restore_result_done(&s->result);
         restore_outcome_done(&s->outcome);
@@ -72,7 +76,15 @@ static int build_result(Restore *s, json_t **ret) {
         return r < 0 ? r : restore_outcome_build(o, ret);
 }
 
-static int run_archive(Restore *s, Failure *reterr_failure) {
+static int open_backup(Restore *s, Failure *reterr_failure) {
+        assert(s);
+
+        if (s->spec.snapshots.n > 0)
+                return job_snapshot_open(s->run, &s->spec.snapshots, &s->snapshot, reterr_failure);
+        return job_archive_open(s->run, &s->spec.archive, &s->archive, reterr_failure);
+}
+
+static int run_restore(Restore *s, Failure *reterr_failure) {
         RestoreArgs args = {
                 .source = s->archive.source,
                 .destination = s->spec.destination,
@@ -86,6 +98,13 @@ static int run_archive(Restore *s, Failure *reterr_failure) {
                 .allowed = allowed,
         };
 
+        if (s->snapshot.repository) {
+                const RepositoryRestoreArgs of = {
+                        .repository = s->snapshot.repository, .snapshot = s->snapshot.id, .restore = args
+                };
+
+                return repository_restore(&of, &s->result, reterr_failure);
+        }
         return archive_restore(&args, &s->result, reterr_failure);
 }
 
@@ -101,9 +120,9 @@ static int restore(Restore *s, JobOutcome *ret, Failure *reterr_failure) {
         if (r >= 0 && s->spec.destination)
                 r = policy_check_restore(s->run->policy, s->spec.destination, reterr_failure);
         if (r >= 0)
-                r = job_archive_open(s->run, &s->spec.archive, &s->archive, reterr_failure);
+                r = open_backup(s, reterr_failure);
         if (r >= 0)
-                r = run_archive(s, reterr_failure);
+                r = run_restore(s, reterr_failure);
         if (r < 0)
                 return r;
         r = build_result(s, &ret->result);

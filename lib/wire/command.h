@@ -54,6 +54,10 @@ int spec_target_build(const SpecTarget *t, json_t **ret) _warn_unused_;
 /* The error sticks in r. */
 int spec_target_read(JsonReader *r, SpecTarget *ret);
 
+/* Forms of a backup. */
+#define FORMAT_ARCHIVE "archive"
+#define FORMAT_REPOSITORY "repository"
+
 typedef struct BackupSpec {
         uint64_t run;
         uint64_t task_id;

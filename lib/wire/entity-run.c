@@ -30,6 +30,7 @@ static json_t *run_target_to_json(const RunTarget *target) {
             json_set(json, "key", json_from_string(target->key)) < 0 ||
             json_set(json, "size", json_from_u64(target->size)) < 0 ||
             json_set(json, "sha256", json_from_string(target->sha256)) < 0 ||
+            json_set(json, "snapshot_id", json_from_string(target->snapshot)) < 0 ||
             json_set(json, "error", error_to_json(target->error_code, target->error)) < 0)
                 return NULL;
         return TAKE_PTR(json);
@@ -96,7 +97,25 @@ static int add_outcome(json_t *json, const Run *run, const json_t *progress) {
             json_set(json, "files", figure(run->files, progress, "files_done")) < 0 ||
             json_set(json, "skipped", json_from_u64(run->skipped)) < 0 ||
             json_set(json, "errors_total", json_from_u64(run->errors_total)) < 0 ||
-            json_set(json, "encrypted", json_boolean(run->encrypted)) < 0)
+            json_set(json, "encrypted", json_boolean(run->encrypted)) < 0 ||
+            json_set(json, "format", json_from_string(run->format)) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+/* Of a backup into a repository. */
+static int add_counts(json_t *json, const Run *run) {
+        bool counted;
+
+        assert(run);
+
+        counted = streq_ptr(run->format, "repository");
+        if (json_set(json, "files_new", counted ? json_from_u64(run->files_new) : json_null()) < 0 ||
+            json_set(json, "files_changed", counted ? json_from_u64(run->files_changed) : json_null()) < 0 ||
+            json_set(json, "files_unchanged", counted ? json_from_u64(run->files_unchanged) : json_null()) <
+                            0 ||
+            json_set(json, "bytes_new", counted ? json_from_u64(run->bytes_new) : json_null()) < 0 ||
+            json_set(json, "bytes_total", counted ? json_from_u64(run->bytes_total) : json_null()) < 0)
                 return -ENOMEM;
         return 0;
 }
@@ -117,7 +136,8 @@ json_t *run_to_json(const Run *run, const RunTargetList *targets, const char *pr
 
         assert(run);
 
-        if (add_identity(json, run) < 0 || add_times(json, run) < 0 || add_outcome(json, run, live) < 0)
+        if (add_identity(json, run) < 0 || add_times(json, run) < 0 || add_outcome(json, run, live) < 0 ||
+            add_counts(json, run) < 0)
                 return NULL;
         if (targets && add_details(json, run, targets, live) < 0)
                 return NULL;
@@ -133,6 +153,29 @@ json_t *run_log_line_to_json(const RunLogLine *line) {
             json_set(json, "t", json_from_stamp(line->at)) < 0 ||
             json_set(json, "level", json_from_string(line->level)) < 0 ||
             json_set(json, "text", json_from_string(line->text)) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}
+
+json_t *snapshot_to_json(const StoredSnapshot *s) {
+        _cleanup_json_ json_t *json = json_object();
+
+        assert(s);
+
+        if (json_set(json, "id", json_from_string(s->id)) < 0 ||
+            json_set(json, "run_id", json_from_u64(s->run_id)) < 0 ||
+            json_set(json, "run_state",
+                     json_from_string(run_state_to_string((RunState) s->run_state))) < 0 ||
+            json_set(json, "task_id", json_from_id(s->task_id)) < 0 ||
+            json_set(json, "task_name", json_from_string(s->task_name)) < 0 ||
+            json_set(json, "node_id", json_from_id(s->node_id)) < 0 ||
+            json_set(json, "node_name", json_from_string(s->node_name)) < 0 ||
+            json_set(json, "target_id", json_from_id(s->target_id)) < 0 ||
+            json_set(json, "target_name", json_from_string(s->target_name)) < 0 ||
+            json_set(json, "finished_at", json_from_stamp(s->finished)) < 0 ||
+            json_set(json, "files", json_from_u64(s->files)) < 0 ||
+            json_set(json, "bytes_new", json_from_u64(s->bytes_new)) < 0 ||
+            json_set(json, "bytes_total", json_from_u64(s->bytes_total)) < 0)
                 return NULL;
         return TAKE_PTR(json);
 }

@@ -260,7 +260,8 @@ static int first_error(int before, int now) {
 }
 
 int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
-        static const char *const types[] = { "file", NULL }, *const formats[] = { "archive", NULL };
+        static const char *const types[] = { "file", NULL };
+        static const char *const formats[] = { "archive", "repository", NULL };
         static const char *const encryptions[] = { "none", "sealed", NULL };
         JsonReader reader;
         int r;

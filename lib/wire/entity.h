@@ -17,6 +17,7 @@
 #include "store/run-log.h"
 #include "store/run.h"
 #include "store/schedule.h"
+#include "store/stored-repository.h"
 #include "store/target.h"
 #include "store/task.h"
 #include "store/user.h"
@@ -101,6 +102,7 @@ json_t *queue_item_to_json(const QueueItem *item, usec_t now);
  * stand for those of the run then. */
 json_t *run_to_json(const Run *run, const RunTargetList *targets, const char *progress);
 json_t *run_log_line_to_json(const RunLogLine *line);
+json_t *snapshot_to_json(const StoredSnapshot *s);
 
 typedef struct RestoreRequest {
         uint64_t node_id; /* 0: the master's own; not used in place */

@@ -67,6 +67,7 @@ int task_remove(Request *r);
 /* run.c, run-log.c, restore.c, entries.c */
 int task_run(Request *r);
 int runs_get(Request *r);
+int snapshots_get(Request *r);
 int run_get_one(Request *r);
 int run_cancel(Request *r);
 int run_logs(Request *r);

@@ -30,8 +30,8 @@ static int get_archive(Request *r, Run *ret) {
                 error = request_fail(r, ERROR_RUN_NOT_FOUND, "There is no run %" PRIu64 ".", r->id);
         else if (ret->kind != RUN_BACKUP)
                 error = request_fail(r, ERROR_RUN_NO_ARCHIVE, "Run %" PRIu64 " is not a backup.", r->id);
-        else if (!ret->manifest_sha256)
-                error = request_fail(r, ERROR_RUN_NO_ARCHIVE, "Run %" PRIu64 " (%s) left no archive.", r->id,
+        else if (ret->archives == 0)
+                error = request_fail(r, ERROR_RUN_NO_ARCHIVE, "Run %" PRIu64 " (%s) left no backup.", r->id,
                                      run_state_to_string(ret->state));
         else
                 return 0;

@@ -96,6 +96,9 @@ static const Route routes[] = {
           PAGE " path", run_entries },
         { METHOD_POST,   "/api/v1/runs/{id}/restore",      ACCESS_OPERATOR, LARGE,  NULL, run_restore },
 
+        { METHOD_GET,    "/api/v1/snapshots",              ACCESS_VIEWER,   0,
+          PAGE " task_id node_id target_id", snapshots_get },
+
         { METHOD_GET,    "/api/v1/queue",                  ACCESS_VIEWER,   0,
           PAGE " node_id", queue_get },
 

@@ -94,8 +94,8 @@ static int add_copy(const OrderContext *x, const Copies *c, size_t i, Order *o,
 
 static int refuse_unreachable(const Run *source, const char *whom, Failure *reterr_failure) {
         failure_set(reterr_failure, 0, "ARCHIVE_UNREACHABLE",
-                    "No copy of the archive of run %" PRIu64
-                    " can be reached from %s; a target of type 'local' is a"
+                    "No copy of what run %" PRIu64
+                    " backed up can be reached from %s; a target of type 'local' is a"
                     " directory of the node that wrote it ('%s')",
                     source->id, whom, strempty(source->node_name));
         return ORDER_E_REFUSED;
@@ -122,8 +122,8 @@ static int add_copies(const OrderContext *x, const Copies *c, const size_t *orde
         return 0;
 }
 
-int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
-                  Failure *reterr_failure) {
+static int find_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
+                        Failure *reterr_failure) {
         _cleanup_(archive_ref_done) ArchiveRef archive = ARCHIVE_REF_NULL;
         _cleanup_(copies_done) Copies copies = {};
         size_t order[TASK_TARGETS_MAX], n;
@@ -154,6 +154,49 @@ int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Ord
         *ret = archive;
         archive = ARCHIVE_REF_NULL;
         return 0;
+}
+
+static int find_snapshots(const OrderContext *x, const Run *source, uint64_t reader, Order *o,
+                          SnapshotRef *ret, Failure *reterr_failure) {
+        _cleanup_(snapshot_ref_done) SnapshotRef snapshots = SNAPSHOT_REF_NULL;
+        _cleanup_(copies_done) Copies copies = {};
+        size_t order[TASK_TARGETS_MAX], n;
+        int r;
+
+        assert(source);
+        assert(ret);
+
+        r = copies_load(x, source, &copies);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < copies.n; i++)
+                if (!copies.list.items[i].snapshot)
+                        copies.views[i].state = RUN_TARGET_FAILED;
+        n = choose_copies(copies.views, copies.n, source->node_id, reader, order);
+        if (n == 0)
+                return refuse_unreachable(source, "this node", reterr_failure);
+        snapshots.copies = new0(SnapshotCopy, n);
+        if (!snapshots.copies)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                r = order_snapshot(x, source->node_id, copies.targets + order[i],
+                                   copies.list.items + order[i], o, snapshots.copies + snapshots.n++,
+                                   reterr_failure);
+                if (r != 0)
+                        return r;
+        }
+        *ret = snapshots;
+        snapshots = SNAPSHOT_REF_NULL;
+        return 0;
+}
+
+int order_backup_of(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
+                    SnapshotRef *ret_snapshots, Failure *reterr_failure) {
+        assert(source);
+
+        if (streq_ptr(source->format, FORMAT_REPOSITORY))
+                return find_snapshots(x, source, reader, o, ret_snapshots, reterr_failure);
+        return find_archive(x, source, reader, o, ret, reterr_failure);
 }
 
 static int node_is_online(const OrderContext *x, uint64_t id, bool *ret) {

@@ -124,7 +124,7 @@ static int order_browse(const OrderContext *x, const ProbeRequest *p, const Run 
         _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
         int r;
 
-        r = order_archive(x, source, o->node_id, o, &spec.archive, reterr_failure);
+        r = order_backup_of(x, source, o->node_id, o, &spec.archive, &spec.snapshots, reterr_failure);
         return r != 0 ? r : build_listing(p, &spec, o);
 }
 

@@ -129,6 +129,51 @@ static int add_backup_targets(const OrderContext *x, const RunTargetList *target
         return 0;
 }
 
+static int add_repositories(const OrderContext *x, const RunTargetList *targets, const Node *node,
+                            usec_t now, Order *o, BackupSpec *spec, Failure *reterr_failure) {
+        assert(x);
+        assert(spec);
+
+        spec->targets = new0(SpecTarget, MAX(targets->n, (size_t) 1));
+        if (!spec->targets)
+                return -ENOMEM;
+        for (size_t i = 0; i < targets->n && i < SPEC_TARGETS_MAX; i++) {
+                _cleanup_(target_done) Target target = TARGET_NULL;
+                int r;
+
+                r = target_get(x->store, targets->items[i].target_id, &target);
+                if (r < 0)
+                        return r;
+                if (r > 0)
+                        continue;
+                r = order_repository(x, node, &target, now, o, spec->targets + spec->n_targets,
+                                     reterr_failure);
+                if (r != 0)
+                        return r;
+                spec->n_targets++;
+        }
+        return 0;
+}
+
+/* Where it goes to; the failure says why not. */
+static int add_places(const OrderContext *x, const Run *run, const Node *node, usec_t now, Order *o,
+                      BackupSpec *spec, Failure *reterr_failure) {
+        _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
+        _cleanup_(freep) char *prefix = NULL;
+        int r;
+
+        assert(run);
+        assert(spec);
+
+        r = run_targets_get(x->store, run->id, &targets);
+        if (r < 0)
+                return r;
+        if (streq(spec->format, FORMAT_REPOSITORY))
+                return add_repositories(x, &targets, node, now, o, spec, reterr_failure);
+        r = make_prefix(run, spec, now, &prefix);
+        return r < 0 ? r : add_backup_targets(x, &targets, prefix, o, spec, reterr_failure);
+}
+
 static int add_recipients(const OrderContext *x, const Task *task, const Node *node, BackupSpec *spec,
                           Failure *reterr_failure) {
         _cleanup_(freep) char *recipient = NULL;
@@ -138,7 +183,8 @@ static int add_recipients(const OrderContext *x, const Task *task, const Node *n
         assert(node);
         assert(spec);
 
-        if (streq(strempty(task->encryption), "none"))
+        /* A repository is sealed with its own key. */
+        if (streq(strempty(task->encryption), "none") || streq(spec->format, FORMAT_REPOSITORY))
                 return 0;
         r = order_archive_recipient(x, node->id, &recipient, reterr_failure);
         if (r != 0)
@@ -163,11 +209,9 @@ static int fill_backup(const OrderContext *x, const Run *run, const Task *task, 
 }
 
 int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, Failure *reterr_failure) {
-        _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
         _cleanup_(backup_spec_done) BackupSpec spec = BACKUP_SPEC_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
         _cleanup_(task_done) Task task = TASK_NULL;
-        _cleanup_(freep) char *prefix = NULL;
         _cleanup_json_ json_t *json = NULL;
         int r;
 
@@ -185,8 +229,6 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
         if (r == STORE_E_NOT_FOUND)
                 return refuse(reterr_failure, "NODE_NOT_FOUND",
                               "The node was deleted before the run could start");
-        if (r == 0)
-                r = run_targets_get(x->store, run->id, &targets);
         if (r < 0)
                 return r;
         if (!node.public_key)
@@ -195,9 +237,7 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
         ret->kind = COMMAND_BACKUP;
         r = fill_backup(x, run, &task, &node, &spec, reterr_failure);
         if (r == 0)
-                r = make_prefix(run, &spec, now, &prefix);
-        if (r == 0)
-                r = add_backup_targets(x, &targets, prefix, ret, &spec, reterr_failure);
+                r = add_places(x, run, &node, now, ret, &spec, reterr_failure);
         if (r != 0)
                 return r;
         if (spec.n_targets == 0)
@@ -279,7 +319,8 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;
         if (r == 0)
-                r = order_archive(x, &source, node.id, ret, &spec.archive, reterr_failure);
+                r = order_backup_of(x, &source, node.id, ret, &spec.archive, &spec.snapshots,
+                                    reterr_failure);
         if (r != 0)
                 return r;
         r = restore_spec_build(&spec, &json);

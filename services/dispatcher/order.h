@@ -87,11 +87,22 @@ int order_archive_recipient(const OrderContext *x, uint64_t node_id, char **ret,
 int order_file_keys(const OrderContext *x, const Run *source, Order *o, bool *ret_encrypted,
                     Failure *reterr_failure) _warn_unused_;
 
+/* --- order-repository.c --- */
+
+/* The repository of this node on this target, which is put on record where there was none: its place and
+ * whether it may be made, its password among the secrets, and a capability to write to it. */
+int order_repository(const OrderContext *x, const Node *node, const Target *target, usec_t now, Order *o,
+                     SpecTarget *ret, Failure *reterr_failure) _warn_unused_;
+/* A snapshot that a run of node writer left on this target, to be read. */
+int order_snapshot(const OrderContext *x, uint64_t writer, const Target *target, const RunTarget *written,
+                   Order *o, SnapshotCopy *ret, Failure *reterr_failure) _warn_unused_;
+
 /* --- order-archive.c --- */
 
-/* Where the archive of a run lies, as far as reader can reach it; capabilities to read go into the order. */
-int order_archive(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
-                  Failure *reterr_failure) _warn_unused_;
+/* Where the archive of a run lies, or its snapshots (then *ret_snapshots is set), as far as reader can reach
+ * it; capabilities to read and what opens it go into the order. */
+int order_backup_of(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
+                    SnapshotRef *ret_snapshots, Failure *reterr_failure) _warn_unused_;
 /* Who can look into it: choose_reader() with what the store knows. */
 int order_archive_reader(const OrderContext *x, const Run *source, uint64_t *ret, Failure *reterr_failure)
                 _warn_unused_;

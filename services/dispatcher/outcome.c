@@ -94,6 +94,25 @@ static int fail_target(RunTarget *t, const char *code, const char *text) {
         return t->error_code && t->error ? 0 : -ENOMEM;
 }
 
+static bool spec_is_repository(const json_t *spec) {
+        return streq_ptr(json_string_value(json_object_get(spec, "format")), FORMAT_REPOSITORY);
+}
+
+/* The place of a repository is the one that the spec named, whatever the attempt. */
+static int judge_snapshot(const json_t *spec, const ResultTarget *found, RunTarget *t) {
+        const char *prefix = spec_prefix(spec, found->target_id);
+
+        if (!found->snapshot)
+                return fail_target(t, "RESULT_INVALID", "The job reported no snapshot for this target");
+        if (!prefix || !streq_ptr(prefix, found->key))
+                return fail_target(t, "RESULT_INVALID", "The job reported a place that it was not given");
+        t->state = RUN_TARGET_SUCCEEDED;
+        t->size = found->size;
+        t->key = strdup(found->key);
+        t->snapshot = strdup(found->snapshot);
+        return t->key && t->snapshot ? 0 : -ENOMEM;
+}
+
 static int judge_target(const json_t *spec, const Command *c, const BackupOutcome *b, RunTarget *t) {
         const ResultTarget *found = find_result(b, t->target_id);
         char hex[65];
@@ -106,6 +125,10 @@ static int judge_target(const json_t *spec, const Command *c, const BackupOutcom
         if (!found->succeeded)
                 return fail_target(t, "TARGET_FAILED",
                                    found->error ? found->error : "The job did not say why");
+        if (spec_is_repository(spec))
+                return judge_snapshot(spec, found, t);
+        if (found->snapshot)
+                return fail_target(t, "RESULT_INVALID", "The job reported a snapshot instead of an archive");
         if (!b->has_manifest || memcmp(found->sha256, b->manifest_sha256, sizeof found->sha256) != 0)
                 return fail_target(t, "RESULT_INVALID", "The job reported another manifest for this target");
         if (!key_is_ours(spec, found, c->attempt))
@@ -152,6 +175,17 @@ static void take_figures(Outcome *o, const ResultFigures *figures) {
         o->end.errors_total = figures->errors_total;
 }
 
+static void take_counts(Outcome *o, const BackupOutcome *b) {
+        assert(o);
+        assert(b);
+
+        o->end.files_new = b->files_new;
+        o->end.files_changed = b->files_changed;
+        o->end.files_unchanged = b->files_unchanged;
+        o->end.bytes_new = b->bytes_new;
+        o->end.bytes_total = b->bytes_total;
+}
+
 static int explain_errors(Outcome *o, const ResultFigures *figures, uint64_t total, const char *what) {
         _cleanup_(freep) char *path = NULL, *text = NULL;
         const ResultError *errors = figures->errors;
@@ -180,7 +214,7 @@ static int explain_targets(Outcome *o, size_t committed) {
 
         for (size_t i = 0; i < o->end.n_targets && !why; i++)
                 why = o->targets[i].error;
-        r = asprintf_safe(&text, "%zu of %zu targets hold the archive: %s", committed, o->end.n_targets,
+        r = asprintf_safe(&text, "%zu of %zu targets hold the backup: %s", committed, o->end.n_targets,
                           why ? why : "the others did not report");
         if (r < 0)
                 return r;
@@ -239,7 +273,11 @@ static int judge_backup(const Run *run, const RunTargetList *targets, const Comm
                 return r;
         o->end.errors = o->errors;
         o->end.objects = o->objects;
-        if (b.has_manifest && committed > 0) {
+        if (committed > 0)
+                o->end.format = spec_is_repository(spec) ? FORMAT_REPOSITORY : FORMAT_ARCHIVE;
+        if (b.has_counts)
+                take_counts(o, &b);
+        if (b.has_manifest && committed > 0 && !spec_is_repository(spec)) {
                 hex_encode(b.manifest_sha256, sizeof b.manifest_sha256, o->manifest_sha256);
                 o->end.manifest_sha256 = o->manifest_sha256;
         }

@@ -17,7 +17,7 @@ from suite import Suite
 
 SUITE = Suite(agent=False)
 PART = 8 << 20
-GET, PUT, DELETE = 1, 2, 4
+GET, PUT, DELETE, LOCK = 1, 2, 4, 8
 
 
 def setUpModule():
@@ -288,6 +288,39 @@ class Confinement(Case):
         self.assertEqual(remover.request('DELETE', key)[0], 204)
         self.assertEqual(remover.code('DELETE', key), (404, 'RELAY_NOT_FOUND'))
         self.assertFalse((self.folder / self.node.name).exists())
+
+    def test_locks(self):
+        """A job removes the locks that it wrote itself: no other's, and nothing but locks."""
+        prefix = f'{self.node.name}/repository-1/'
+        writer = self.make_job(prefix, GET | PUT | LOCK)
+        for key in 'locks/mine', 'locks/second', 'data/ab/pack', 'locks/below/deep', 'config':
+            self.assertEqual(writer.put(prefix + key, b'content'), 201)
+        for key in 'data/ab/pack', 'locks/below/deep', 'config', 'locks/absent':
+            self.assertEqual(writer.code('DELETE', prefix + key), (403, 'RELAY_DENIED'), key)
+
+        mine = writer
+        node = FakeNode(SUITE, kind='relay')
+        self.addCleanup(node.close)
+        other_command = node.command()
+        node.agent.accept(other_command)
+        token = add_capability(other_command['id'], self.node.target, prefix, GET | PUT | LOCK)
+        other = self.open_job(token)
+        self.assertEqual(other.code('DELETE', prefix + 'locks/mine'), (403, 'RELAY_DENIED'))
+        # Writing the same again is no claim to it: not as a new upload, and not as a commit that was lost.
+        self.assertEqual(other.code('POST', prefix + 'locks/mine?upload'), (409, 'RELAY_EXISTS'))
+        self.assertEqual(other.commit(prefix + 'locks/mine', secrets.token_hex(16), b'content')[0], 200)
+        self.assertEqual(other.code('DELETE', prefix + 'locks/mine'), (403, 'RELAY_DENIED'))
+        # One that nobody is known to have written, as stock restic does on the master's disk.
+        (self.folder / prefix / 'locks' / 'foreign').write_bytes(b'content')
+        self.assertEqual(mine.code('DELETE', prefix + 'locks/foreign'), (403, 'RELAY_DENIED'))
+
+        backup = self.make_job(prefix, GET | PUT)
+        self.assertEqual(backup.code('DELETE', prefix + 'locks/mine'), (403, 'RELAY_DENIED'))
+        SUITE.restart('api')
+        mine = self.make_job(prefix, GET | PUT | LOCK)  # of the same command
+        self.assertEqual(mine.request('DELETE', prefix + 'locks/mine')[0], 204)
+        self.assertEqual(mine.code('DELETE', prefix + 'locks/mine'), (403, 'RELAY_DENIED'))
+        self.assertEqual(mine.request('DELETE', prefix + 'locks/second')[0], 204)
 
     def test_tokens(self):
         key = self.prefix + 'data'

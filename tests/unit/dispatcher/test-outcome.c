@@ -169,6 +169,77 @@ static void test_numbers(void) {
         CHECK_INT(o.end.targets[0].size, 77);
 }
 
+#define REPOSITORY_SPEC \
+        "{\"format\":\"repository\",\"targets\":[" \
+        "{\"id\":5,\"name\":\"disk\",\"prefix\":\"n/repository-1/\"}," \
+        "{\"id\":6,\"name\":\"nas\",\"prefix\":\"n/repository-1/\"}]}"
+#define PLACE "n/repository-1/"
+#define SNAPSHOT_AT(id, key, name) \
+        "{\"target_id\":" #id ",\"state\":\"succeeded\",\"key\":\"" key "\",\"size\":0," \
+        "\"snapshot\":\"" name "\"}"
+#define SNAPSHOTS(targets) \
+        "{" NUMBERS "," NO_ERRORS ",\"files_new\":1,\"files_changed\":2,\"files_unchanged\":3," \
+        "\"bytes_new\":40,\"bytes_total\":50,\"targets\":[" targets "]}"
+
+static void judge_snapshots(const char *spec, const char *result, RunState state, unsigned committed,
+                            Outcome *ret) {
+        RunTarget targets[] = { { .target_id = 5 }, { .target_id = 6 } };
+        const RunTargetList list = { targets, ELEMENTSOF(targets) };
+        const Run run = { .id = 12, .kind = RUN_BACKUP, .spec = (char *) spec };
+        const Command command = {
+                .id = 30, .run_id = 12, .state = COMMAND_SUCCEEDED, .attempt = 3, .result = (char *) result
+        };
+        unsigned n = 0;
+
+        CHECK_OK(outcome_judge(&run, &list, &command, ret));
+        for (size_t k = 0; k < ret->end.n_targets; k++)
+                n += ret->end.targets[k].state == RUN_TARGET_SUCCEEDED;
+        if (ret->end.state != state || n != committed)
+                TEST_FAIL("%s: the run is %s, %u targets are committed", result,
+                          run_state_to_string(ret->end.state), n);
+}
+
+/* A snapshot for what was to be a repository, an archive for what was to be one; each where it was told. */
+static void test_snapshots(void) {
+        static const struct {
+                const char *spec, *result;
+                RunState state;
+                unsigned committed;
+        } bad[] = {
+                { REPOSITORY_SPEC,
+                  SNAPSHOTS(SNAPSHOT_AT(5, PLACE, HASH) "," SNAPSHOT_AT(6, "n/repository-2/", HASH)),
+                  RUN_PARTIAL, 1 },
+                { REPOSITORY_SPEC,
+                  SNAPSHOTS(SNAPSHOT_AT(5, PLACE, HASH) "," SNAPSHOT_AT(6, "n/repository-1/3/", HASH)),
+                  RUN_PARTIAL, 1 },
+                { REPOSITORY_SPEC, SNAPSHOTS(SNAPSHOT_AT(5, PLACE, HASH)), RUN_PARTIAL, 1 },
+                { REPOSITORY_SPEC, SNAPSHOTS(SNAPSHOT_AT(5, PLACE, "latest")), RUN_FAILED, 0 },
+                { REPOSITORY_SPEC, RESULT(GOOD(5) "," GOOD(6), NO_ERRORS), RUN_FAILED, 0 },
+                { SPEC, SNAPSHOTS(SNAPSHOT_AT(5, KEY, HASH) "," SNAPSHOT_AT(6, KEY, HASH)), RUN_FAILED, 0 },
+        };
+        _cleanup_(outcome_done) Outcome good = {};
+
+        judge_snapshots(REPOSITORY_SPEC,
+                        SNAPSHOTS(SNAPSHOT_AT(5, PLACE, HASH) "," SNAPSHOT_AT(6, PLACE,
+                                                                              OTHER)),
+                        RUN_SUCCEEDED, 2, &good);
+        CHECK_STR(good.end.format, "repository");
+        CHECK(!good.end.manifest_sha256);
+        CHECK_STR(good.end.targets[0].snapshot, HASH);
+        CHECK_STR(good.end.targets[1].snapshot, OTHER);
+        CHECK_STR(good.end.targets[1].key, "n/repository-1/");
+        CHECK_INT(good.end.files_new, 1);
+        CHECK_INT(good.end.files_changed, 2);
+        CHECK_INT(good.end.files_unchanged, 3);
+        CHECK_INT(good.end.bytes_new, 40);
+        CHECK_INT(good.end.bytes_total, 50);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(outcome_done) Outcome o = {};
+
+                judge_snapshots(bad[i].spec, bad[i].result, bad[i].state, bad[i].committed, &o);
+        }
+}
+
 /* A person's cancellation that met the deadline is a cancellation. */
 static void test_cancelled_at_deadline(void) {
         static const Case c = { .command = COMMAND_CANCELLED, .code = "DEADLINE_PASSED" };
@@ -205,6 +276,7 @@ static void test_restores(void) {
 int main(void) {
         RUN(test_backups);
         RUN(test_numbers);
+        RUN(test_snapshots);
         RUN(test_cancelled_at_deadline);
         RUN(test_restores);
         return 0;

@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Backups into repositories through the real services: two targets from one read, restored by us on another node
+and by stock restic; and what a job may not do to a repository."""
+
+import base64
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / 'tests' / 'lib'), str(ROOT / 'tests' / 'tools')]
+
+import treecmp  # noqa: E402 pylint: disable=wrong-import-position
+import trees  # noqa: E402 pylint: disable=wrong-import-position
+from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
+from processes import Process  # noqa: E402 pylint: disable=wrong-import-position
+from suite import Suite  # noqa: E402 pylint: disable=wrong-import-position
+
+
+class Repositories(unittest.TestCase):
+    """One suite with two nodes for all tests."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.suite = Suite()
+        cls.suite.start()
+        cls.addClassCleanup(cls.suite.close)
+        made = cls.suite.client.post('nodes', {'name': 'web-1'})
+        cls.node = made['id']
+        cls.state = state = cls.suite.folder / 'web-1'
+        (state / 'results').mkdir(parents=True)
+        (state / 'storage').mkdir()
+        (state / 'token').write_text(made['token'])
+        environment = {**cls.suite.agent_environment(), 'BACKUPX_AGENT_TOKEN_FILE': str(state / 'token'),
+                       'BACKUPX_AGENT_STATE_DIR': str(state),
+                       'BACKUPX_AGENT_RUNTIME_DIR': str(cls.suite.run / 'web-1')}
+        cls.suite.processes['web-1'] = Process('web-1', [cls.suite.program('agent')], cls.suite.run, environment)
+        cls.suite.processes['web-1'].start()
+        cls.suite.wait_online(cls.node)
+
+    def setUp(self):
+        self.name = self.id().rsplit('.', 1)[1].replace('_', '-')
+        self.folder = self.suite.folder / self.name
+        self.source = self.folder / 'source'
+        self.source.mkdir(parents=True)
+        trees.make_small(self.source)
+        (self.source / 'documents' / 'sparse').unlink()  # the format does not hold where holes were
+        if os.geteuid() == 0:
+            trees.make_privileged(self.source)
+        (self.source / 'noise').write_bytes(os.urandom(3 << 20))
+
+    def make_targets(self, storage=None):
+        """A local one and one through the relay."""
+        path = (storage or self.suite.storage) / self.name
+        path.mkdir()
+        self.disk = self.suite.make_target(f'{self.name}-disk', path)
+        self.relay = self.suite.make_target(f'{self.name}-relay', kind='relay')
+        return [self.disk, self.relay]
+
+    def back_up(self, task, state='succeeded'):
+        """Runs it; the run."""
+        run = self.suite.backup(task)
+        self.assertEqual(run['state'], state, f'{run} {self.suite.logs(run["id"])}')
+        return run
+
+    def place(self, run, target):
+        """The directory of a repository."""
+        key = next(t['key'] for t in run['targets'] if t['target_id'] == target)
+        config = self.suite.client.get(f'targets/{target}')['config']
+        folder = config.get('path') or config.get('directory') or f'{self.suite.master_state}/relay/{target}'
+        return pathlib.Path(folder) / key
+
+    def password(self, node, target):
+        """By a way that needs no BackupX: the database, the dispatcher's key and age."""
+        with sqlite3.connect(f'file:{self.suite.master_state}/backupx.db?mode=ro', uri=True) as database:
+            sealed, = database.execute('SELECT sealed FROM repositories WHERE node_id = ? AND target_id = ?',
+                                       (node, target)).fetchone()
+        opened = subprocess.run(['age', '-d', '-i', self.suite.folder / 'keys' / 'dispatcher-identity'],
+                                input=base64.b64decode(sealed), capture_output=True, check=True)
+        return json.loads(opened.stdout)['password']
+
+    def restic(self, repository, password, *arguments):
+        """Stock restic, as somebody who has lost BackupX."""
+        done = subprocess.run(['restic', '--no-cache', '-r', repository, *arguments], text=True,
+                              capture_output=True, check=False,
+                              env={**os.environ, 'RESTIC_PASSWORD': password})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def check_with_restic(self, run, node, target, snapshots):
+        """Sound, with so many snapshots, without locks that stayed, and restored as it was."""
+        repository, password = self.place(run, target), self.password(node, target)
+        self.assertEqual(list((repository / 'locks').glob('*')), [])
+        self.restic(repository, password, 'check', '--read-data')
+        found = json.loads(self.restic(repository, password, 'snapshots', '--json'))
+        self.assertEqual(len(found), snapshots)
+        self.assertIn(next(t['snapshot_id'] for t in run['targets'] if t['target_id'] == target),
+                      [s['id'] for s in found])
+        to = self.folder / f'restic-{target}'
+        self.restic(repository, password, 'restore', 'latest', '--target', to)
+        self.assertEqual(treecmp.differences(self.source, pathlib.Path(f'{to}{self.source}')), [])
+
+    def test_twice(self):
+        """Backed up twice to both targets; the second run has little that is new."""
+        task = self.suite.make_task([self.source], self.make_targets(self.state / 'storage'), self.name,
+                                    format='repository',
+                                    node_id=self.node)
+        first = self.back_up(task)
+        self.assertEqual((first['format'], first['encrypted']), ('repository', True))
+        self.assertGreater(first['files_new'], 3)
+        self.assertGreater(first['bytes_new'], 3 << 20)
+        self.assertEqual(first['files_changed'] + first['files_unchanged'], 0)
+        (self.source / 'added').write_text('more')
+        second = self.back_up(task)
+        self.assertEqual((second['files_new'], second['files_changed']), (1, 0))
+        self.assertEqual(second['files_unchanged'], first['files_new'])
+        self.assertLess(second['bytes_new'], 1 << 20)
+        self.assertEqual(second['bytes_total'], first['bytes_total'] + 4)
+        for target in self.disk, self.relay:
+            self.check_with_restic(second, self.node, target, 2)
+
+        listed = self.suite.client.get(f'snapshots?task_id={task}')['items']
+        self.assertEqual([(s['run_id'], s['target_id']) for s in listed],
+                         [(run['id'], target) for run in (second, first) for target in (self.relay, self.disk)])
+        self.check_restores(first, second)
+
+    def check_restores(self, first, second):
+        """Elsewhere, some of it, and a look."""
+        to = self.folder / 'elsewhere'
+        restored = self.suite.restore(second['id'], to, node=1)
+        self.assertEqual(restored['state'], 'succeeded', self.suite.logs(restored['id']))
+        self.assertEqual(treecmp.differences(self.source, pathlib.Path(f'{to}{self.source}')), [])
+        part = self.folder / 'part'
+        restored = self.suite.restore(first['id'], part, [self.source / 'noise'], node=self.node)
+        self.assertEqual(restored['state'], 'succeeded', self.suite.logs(restored['id']))
+        self.assertEqual((self.source / 'noise').read_bytes(),
+                         pathlib.Path(f'{part}{self.source}/noise').read_bytes())
+        shown = self.suite.client.get(f'runs/{second["id"]}/entries?path={self.source}&limit=2')
+        names = [entry['name'] for entry in shown['items']]
+        while shown['next_cursor']:
+            shown = self.suite.client.get(f'runs/{second["id"]}/entries?path={self.source}&limit=2'
+                                          f'&cursor={shown["next_cursor"]}')
+            names += [entry['name'] for entry in shown['items']]
+        self.assertEqual(names, sorted(os.listdir(self.source), key=os.fsencode))
+        with self.assertRaises(ApiError):
+            self.suite.client.get(f'runs/{second["id"]}/entries?path=/no/such/place')
+
+    def test_gone(self):
+        """A repository that should be there and is not: no new one is made in its place, and the run is not
+        green."""
+        task = self.suite.make_task([self.source], self.make_targets(), self.name, format='repository')
+        run = self.back_up(task)
+        shutil.rmtree(self.place(run, self.disk))
+        run = self.back_up(task, 'partial')
+        target = next(t for t in run['targets'] if t['target_id'] == self.disk)
+        self.assertIn('There is no repository', target['error']['message'])
+        self.assertFalse(list((self.suite.storage / self.name).rglob('config')))
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
