@@ -128,6 +128,9 @@ class Repositories(unittest.TestCase):
         listed = self.suite.client.get(f'snapshots?task_id={task}')['items']
         self.assertEqual([(s['run_id'], s['target_id']) for s in listed],
                          [(run['id'], target) for run in (second, first) for target in (self.relay, self.disk)])
+        shown = json.loads(self.suite.cli('snapshots', '--json', '--task', self.name, '--on-target',
+                                          f'{self.name}-disk').stdout)
+        self.assertEqual([s['run_id'] for s in shown], [second['id'], first['id']])
         self.check_restores(first, second)
 
     def check_restores(self, first, second):
@@ -150,6 +153,32 @@ class Repositories(unittest.TestCase):
         self.assertEqual(names, sorted(os.listdir(self.source), key=os.fsencode))
         with self.assertRaises(ApiError):
             self.suite.client.get(f'runs/{second["id"]}/entries?path=/no/such/place')
+
+    def test_first_runs_at_once(self):
+        """Two tasks of a node begin together: one makes the repository, or both do; both are in it."""
+        targets = self.make_targets()
+        tasks = [self.suite.make_task([self.source], targets, f'{self.name}-{i}', format='repository')
+                 for i in range(2)]
+        runs = [self.suite.wait_run(run) for run in [self.suite.run_task(task) for task in tasks]]
+        for run in runs:
+            self.assertEqual(run['state'], 'succeeded', self.suite.logs(run['id']))
+        for target in targets:
+            self.check_with_restic(runs[0], 1, target, 2)
+
+    def test_with_restic(self):
+        """What stock restic does in between is fine: a backup of its own, forget and prune."""
+        task = self.suite.make_task([self.source], self.make_targets(), self.name, format='repository')
+        first = self.back_up(task)
+        repository, password = self.place(first, self.disk), self.password(1, self.disk)
+        self.restic(repository, password, 'backup', '--host', 'elsewhere', self.source)
+        self.restic(repository, password, 'forget', '--prune', first['targets'][0]['snapshot_id'])
+        (self.source / 'added').write_text('more')
+        second = self.back_up(task)
+        self.check_with_restic(second, 1, self.disk, 2)
+        self.check_with_restic(second, 1, self.relay, 2)
+        gone = self.suite.restore(first['id'], self.folder / 'gone')
+        self.assertEqual(gone['state'], 'succeeded')  # from the relay, where it is still
+        self.assertIn('cannot be read', str(self.suite.logs(gone['id'])))
 
     def test_gone(self):
         """A repository that should be there and is not: no new one is made in its place, and the run is not
