@@ -151,7 +151,7 @@ static const Option target_test_options[] = {
         { 'e', "encryption", OPTION_STRING, "KIND", "encryption", "none|sealed", \
           "sealed: only this node's backups, through the master, can be opened" }, \
         { 0, "format", OPTION_STRING, "FORMAT", "format", "archive|repository", \
-          "repository: deduplicated, encrypted, as restic has it" }, \
+          "repository by default: deduplicated, encrypted, as restic has it" }, \
         { 's', "schedule", OPTION_STRING, "TEXT", "schedule.expression", NULL, \
           "cron or systemd calendar: \"30 2 * * 1-5\", \"Mon..Fri 02:30\"" }, \
         { 0, "timezone", OPTION_STRING, "ZONE", "schedule.timezone", NULL, \

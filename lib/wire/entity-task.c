@@ -17,7 +17,7 @@ int task_init(Task *ret) {
         assert(ret);
 
         task.type = strdup("file");
-        task.format = strdup("archive");
+        task.format = strdup("repository");
         task.encryption = strdup("none");
         task.compression = strdup(COMPRESSION_DEFAULT);
         if (!task.type || !task.format || !task.encryption || !task.compression)

@@ -187,6 +187,19 @@ exit 0
         self.assert_state(guest.restore(run['id'], '/srv/from-relay'), 'succeeded')
         self.assertEqual(listing('/srv/relayed'), listing('/srv/from-relay/srv/relayed'))
 
+    def test_05b_repository(self):
+        """In the sandboxes of the real units: made, written to again, looked into, restored."""
+        targets = [guest.make_target('repository'), guest.make_target('repository-relay', kind='relay')]
+        task = guest.make_task('repository', ['/etc/systemd', '/etc/hostname'], targets, format='repository')
+        for unchanged in False, True:
+            run = guest.wait_run(guest.start_run(task))
+            self.assert_state(run, 'succeeded')
+            self.assertEqual(run['files_unchanged'] > 0, unchanged)
+        shown = guest.get(f'runs/{run["id"]}/entries?path=/etc')['items']
+        self.assertEqual([entry['name'] for entry in shown], ['hostname', 'systemd'])
+        self.assert_state(guest.restore(run['id'], '/srv/of-repository'), 'succeeded')
+        self.assertEqual(guest.run('diff', '-r', '/etc/systemd', '/srv/of-repository/etc/systemd').stdout, '')
+
     def test_06_one_of_two_targets(self):
         """A target that fails makes the run partial; the other holds the backup."""
         good, bad = guest.make_target('good'), guest.make_target('bad', '/srv/not-allowed')
