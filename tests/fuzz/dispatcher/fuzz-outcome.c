@@ -8,11 +8,32 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "services/dispatcher/outcome.h"
+#include "wire/command.h"
 
 #define SPEC "{\"targets\":[{\"id\":5,\"prefix\":\"n/t/20261122T221501.123Z-12-\"}]}"
 #define KEY "n/t/20261122T221501.123Z-12-3/"
 
+#define REPOSITORY "n/repository-1/"
+#define REPOSITORY_SPEC "{\"format\":\"repository\",\"targets\":[{\"id\":5,\"prefix\":\"" REPOSITORY "\"}]}"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The same for a snapshot: green only where one is named, in the repository that was. */
+static void judge_snapshot(char *result, CommandState state) {
+        RunTarget target = { .target_id = 5 };
+        const RunTargetList targets = { &target, 1 };
+        const Run run = { .id = 12, .kind = RUN_BACKUP, .spec = (char *) REPOSITORY_SPEC };
+        const Command command = { .id = 30, .run_id = 12, .state = state, .attempt = 3, .result = result };
+        Outcome o = {};
+
+        if (outcome_judge(&run, &targets, &command, &o) < 0)
+                abort();
+        if (o.end.state == RUN_SUCCEEDED)
+                if (o.end.n_targets != 1 || !streq_ptr(o.targets[0].key, REPOSITORY) ||
+                    !snapshot_id_is_valid(o.targets[0].snapshot) || o.end.manifest_sha256)
+                        abort();
+        outcome_done(&o);
+}
 
 static void judge(char *result, CommandState state, RunKind kind) {
         RunTarget target = { .target_id = 5 };
@@ -43,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < ELEMENTSOF(states); i++) {
                 judge(result, states[i], RUN_BACKUP);
                 judge(result, states[i], RUN_RESTORE);
+                judge_snapshot(result, states[i]);
         }
         return 0;
 }
