@@ -34,7 +34,7 @@ int http_server_new(Storage *s, const HttpServerArgs *args, HttpServer **ret) _w
 HttpServer *http_server_free(HttpServer *h);
 
 /* Makes a request until it is answered with success (2xx), or with what will not pass. key is for the
- * failure's text. Any thread. */
+ * failure's text. Any thread. After a cancellation a DELETE is still tried, once and shortly. */
 int http_server_request(HttpServer *h, const HttpRequest *q, const char *key, HttpAnswer *a,
                         Failure *reterr_failure) _warn_unused_;
 /* Once, whatever comes back, for tidying up: after a cancellation, too, but then it is short. */

@@ -114,6 +114,7 @@ int storage_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *reter
 /* Every committed object under prefix, sorted by the bytes of the key. */
 int storage_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
                  Failure *reterr_failure) _warn_unused_;
+/* After a cancel it may still be tried, once and shortly: a run takes its lock back at its end. */
 int storage_remove(Storage *s, const char *key, Failure *reterr_failure) _warn_unused_;
 /* Writes, reads back and removes a small object where that is allowed, so that a target that cannot be
  * written fails here and not at night. */

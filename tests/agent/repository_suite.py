@@ -20,7 +20,7 @@ import treecmp  # noqa: E402 pylint: disable=wrong-import-position
 import trees  # noqa: E402 pylint: disable=wrong-import-position
 from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
 from processes import Process  # noqa: E402 pylint: disable=wrong-import-position
-from suite import Suite  # noqa: E402 pylint: disable=wrong-import-position
+from suite import Suite, wait_until  # noqa: E402 pylint: disable=wrong-import-position
 
 
 class Repositories(unittest.TestCase):
@@ -164,6 +164,31 @@ class Repositories(unittest.TestCase):
             self.assertEqual(run['state'], 'succeeded', self.suite.logs(run['id']))
         for target in targets:
             self.check_with_restic(runs[0], 1, target, 2)
+
+    def limit_bandwidth(self, limit):
+        """Of node 1; 0: none. Its agent hears of it when it starts."""
+        self.suite.client.put('nodes/1', {'limits': {'bandwidth': limit or None}})
+        self.suite.restart('agent')
+        file = self.suite.agent_state / 'limits'
+        wait_until(lambda: (json.loads(file.read_text()).get('bandwidth', 0) if file.exists() else 0) == limit,
+                   what='the limit')
+        self.suite.wait_online()
+
+    def test_cancelled(self):
+        """A cancelled run leaves no snapshot and no lock; the next one goes on with what it stored."""
+        (self.source / 'large').write_bytes(os.urandom(40 << 20))
+        task = self.suite.make_task([self.source], self.make_targets(), self.name, format='repository')
+        self.limit_bandwidth(256 << 10)  # minutes, by the relay
+        number = self.suite.run_task(task)
+        wait_until(lambda: self.suite.client.get(f'runs/{number}')['bytes_read'] > 0, what='the first bytes')
+        self.suite.client.post(f'runs/{number}/cancel')
+        run = self.suite.wait_run(number)
+        self.assertEqual((run['state'], run['format']), ('cancelled', None), self.suite.logs(number))
+        self.assertEqual(self.suite.client.get(f'snapshots?task_id={task}')['items'], [])
+        self.limit_bandwidth(0)
+        run = self.back_up(task)
+        for target in self.disk, self.relay:
+            self.check_with_restic(run, 1, target, 1)
 
     def test_with_restic(self):
         """What stock restic does in between is fine: a backup of its own, forget and prune."""
