@@ -258,14 +258,14 @@ int backup_outcome_build(const BackupOutcome *o, json_t **ret) {
 int backup_outcome_parse(const json_t *json, BackupOutcome *ret, Failure *reterr_failure) {
         _cleanup_(backup_outcome_done) BackupOutcome o = BACKUP_OUTCOME_NULL;
         JsonReader r;
+        bool told;
         int k;
 
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
         read_figures(&r, &o.figures);
-        o.lost_total = UINT64_MAX;
-        (void) json_reader_u64(&r, "lost_total", JSON_OPTIONAL, INT64_MAX, &o.lost_total);
+        told = json_reader_u64(&r, "lost_total", JSON_OPTIONAL, INT64_MAX, &o.lost_total) > 0;
         (void) json_reader_u64(&r, "first_read_usec", JSON_OPTIONAL, INT64_MAX, &o.first_read_usec);
         read_counts(&r, &o);
         o.has_manifest = json_reader_hex(&r, "manifest_sha256", JSON_OPTIONAL, o.manifest_sha256,
@@ -275,7 +275,11 @@ int backup_outcome_parse(const json_t *json, BackupOutcome *ret, Failure *reterr
         k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
-        o.lost_total = MIN(o.lost_total, o.figures.errors_total);
+        /* More losses than errors is no reason to believe in fewer. */
+        if (told)
+                o.figures.errors_total = MAX(o.figures.errors_total, o.lost_total);
+        else
+                o.lost_total = o.figures.errors_total;
         *ret = o;
         o = BACKUP_OUTCOME_NULL;
         return 0;

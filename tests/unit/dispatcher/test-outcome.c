@@ -70,6 +70,8 @@ static const Case cases[] = {
           NULL, RESULT(GOOD(5) "," GOOD(6), ONE_ERROR ",\"lost_total\":0"), RUN_SUCCEEDED, NULL, 2 },
         { "a file shrank, and the agent says it is green", COMMAND_SUCCEEDED, NULL, NULL,
           RESULT(GOOD(5) "," GOOD(6), ONE_ERROR ",\"lost_total\":1"), RUN_PARTIAL, "PATHS_FAILED", 2 },
+        { "more was lost than there are errors, and the agent says it is green", COMMAND_SUCCEEDED, NULL,
+          NULL, RESULT(GOOD(5) "," GOOD(6), NO_ERRORS ",\"lost_total\":5"), RUN_PARTIAL, "PATHS_FAILED", 2 },
         { "partial without a reason", COMMAND_PARTIAL, NULL, NULL, RESULT(GOOD(5) "," GOOD(6), NO_ERRORS),
           RUN_PARTIAL, "JOB_PARTIAL", 2 },
         { "partial with a reason", COMMAND_PARTIAL, "SOURCE_CHANGED", "it grew",
