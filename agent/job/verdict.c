@@ -36,22 +36,27 @@ ResultStatus job_result_status(ArchiveState state) {
         return RESULT_FAILED;
 }
 
+/* Moves those that are lost, or those that are not, behind what is there already. */
+static void take_sort(ArchiveProblem *problems, size_t n, bool lost, ResultFigures *figures) {
+        for (size_t i = 0; i < n && figures->n_errors < RESULT_ERRORS_MAX; i++)
+                if (problems[i].lost == lost)
+                        figures->errors[figures->n_errors++] = (ResultError){
+                                .path = TAKE_PTR(problems[i].path),
+                                .code = TAKE_PTR(problems[i].code),
+                                .message = TAKE_PTR(problems[i].message),
+                        };
+}
+
 int job_take_problems(ArchiveProblem *problems, size_t n, ResultFigures *figures) {
         assert(problems || n == 0);
         assert(figures);
 
-        n = MIN(n, (size_t) RESULT_ERRORS_MAX);
         if (n == 0)
                 return 0;
-        figures->errors = new0(ResultError, n);
+        figures->errors = new0(ResultError, MIN(n, (size_t) RESULT_ERRORS_MAX));
         if (!figures->errors)
                 return -ENOMEM;
-        figures->n_errors = n;
-        for (size_t i = 0; i < n; i++)
-                figures->errors[i] = (ResultError){
-                        .path = TAKE_PTR(problems[i].path),
-                        .code = TAKE_PTR(problems[i].code),
-                        .message = TAKE_PTR(problems[i].message),
-                };
+        take_sort(problems, n, true, figures);
+        take_sort(problems, n, false, figures);
         return 0;
 }

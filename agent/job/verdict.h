@@ -9,5 +9,6 @@
 /* A level of syslog. */
 int job_log_level(ArchiveLogLevel level) _pure_;
 ResultStatus job_result_status(ArchiveState state) _pure_;
-/* Moves as many as a result may name; the rest stays where it is. */
+/* Moves as many as a result may name, what is lost first: a run says why it is partial with the first of
+ * them. The rest stays where it is. */
 int job_take_problems(ArchiveProblem *problems, size_t n, ResultFigures *figures) _warn_unused_;
