@@ -83,12 +83,15 @@ def main_job(suite, folder):
 
 
 def write_env(suite, path):
-    """How other programs reach the suite."""
-    path.touch(mode=0o600)
-    path.write_text(
+    """How other programs reach the suite. Whoever waits for the file finds all of it."""
+    new = path.with_suffix('.new')
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(
         f'BACKUPX_SERVER={suite.server}\nBACKUPX_TOKEN={suite.client.token}\n'
         f'BACKUPX_STATE={suite.folder}\n'
     )
+    new.rename(path)
 
 
 def say_how(suite, env):
@@ -99,11 +102,16 @@ def say_how(suite, env):
     )
 
 
-def serve(suite):
+def serve(suite, last_words=''):
     """Keeps the suite running until a signal or the end of one of its programs."""
     stopped = []
+    # Before the file is there: whoever has read it may send one at once.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stopped.append(number))
+    write_env(suite, suite.folder / 'env')
+    say_how(suite, suite.folder / 'env')
+    if last_words:
+        say(last_words)
     while not stopped:
         for name, process in suite.processes.items():
             if not process.running():
@@ -125,8 +133,6 @@ def run_from_build_tree(options):
     with Suite(state=state, port=options.port) as suite:
         say(f'Started the bus, the scheduler, the dispatcher, the API and an agent in {suite.folder}')
         if options.serve:
-            write_env(suite, suite.folder / 'env')
-            say_how(suite, suite.folder / 'env')
             serve(suite)
             return True
         work = pathlib.Path(tempfile.mkdtemp(prefix='backupx-work-', dir='/var/tmp'))
@@ -135,10 +141,7 @@ def run_from_build_tree(options):
         finally:
             shutil.rmtree(work, ignore_errors=True)
         if identical and not options.once:
-            write_env(suite, suite.folder / 'env')
-            say_how(suite, suite.folder / 'env')
-            say('It runs until you press Control-C.')
-            serve(suite)
+            serve(suite, 'It runs until you press Control-C.')
         return identical
 
 
