@@ -8,6 +8,9 @@
 #include "base/text.h"
 #include "repository/backup-internal.h"
 
+/* While one waits for the disk or for the other end's answer, the next is on its way. */
+#define UPLOADS_DEFAULT 2
+
 void backup_side_done(BackupSide *s) {
         assert(s);
 
@@ -79,7 +82,7 @@ static int packer_make(BackupSide *s) {
                 .storage = repository_storage(s->repository),
                 .prefix = repository_prefix(s->repository),
                 .key = repository_key(s->repository),
-                .uploads = MAX(s->args->uploads, 1U),
+                .uploads = s->args->uploads ?: UPLOADS_DEFAULT,
                 .index_interval = s->args->index_interval ?: PACKER_INDEX_INTERVAL,
                 .put_index = put_index,
                 .userdata = s,

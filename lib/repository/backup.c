@@ -37,7 +37,7 @@ typedef struct Run {
         pthread_t producer;
         bool has_report, has_producer;
         atomic_bool opened; /* sides and feed are there, for the watch too */
-        atomic_bool produced, committing;
+        atomic_bool committing;
         int error;
 } Run;
 
@@ -286,7 +286,6 @@ static void *produce_main(void *userdata) {
         Run *run = ASSERT_PTR(userdata);
 
         run->error = produce(run);
-        atomic_store(&run->produced, true);
         return NULL;
 }
 
@@ -308,12 +307,21 @@ static uint64_t written(const Run *run) {
         return most;
 }
 
+/* Waits for it until then. */
+static bool producer_ended(Run *run, usec_t until) {
+        const struct timespec time = {
+                .tv_sec = (time_t) (until / USEC_PER_SEC),
+                .tv_nsec = (long) (until % USEC_PER_SEC * 1000),
+        };
+
+        return pthread_clockjoin_np(run->producer, /* retval= */ NULL, CLOCK_MONOTONIC, &time) == 0;
+}
+
 static void watch(Run *run) {
         BackupProgress p = {};
         usec_t told = 0;
 
-        while (!atomic_load(&run->produced)) {
-                struct timespec interval = { .tv_nsec = WATCH_INTERVAL * 1000 };
+        while (run->has_producer) {
                 usec_t now = now_usec(CLOCK_MONOTONIC);
                 BackupPhase phase = atomic_load(&run->committing) ? BACKUP_COMMITTING : BACKUP_READING;
                 bool due = now >= usec_add(told, PROGRESS_INTERVAL) || phase != p.phase;
@@ -329,7 +337,7 @@ static void watch(Run *run) {
                 report_flush(&run->report, run->args->args, due ? &p : NULL);
                 if (due)
                         told = now;
-                (void) nanosleep(&interval, NULL);
+                run->has_producer = !producer_ended(run, now + WATCH_INTERVAL);
         }
         p.phase = BACKUP_COMMITTING;
         p.bytes_written = written(run);
@@ -445,8 +453,6 @@ int repository_backup(const RepoBackupArgs *args, RepoBackupResult *ret, Failure
         if (r < 0)
                 return failure_set(reterr_failure, r, "BACKUP_FAILED", "The backup could not begin: %m.");
         watch(&run);
-        (void) pthread_join(run.producer, NULL);
-        run.has_producer = false;
         result_fill(&run, &result);
         *ret = result;
         result = REPO_BACKUP_RESULT_NULL;

@@ -36,7 +36,7 @@ typedef struct RepoBackupArgs {
         char *const *tags;
         const RepoStream *stream; /* NULL: the paths of args are walked */
         Moment started;           /* 0: now; what the next run compares times of change with */
-        unsigned uploads;         /* at a time and target; 0: 1 */
+        unsigned uploads;         /* at a time and target; 0: 2 */
         usec_t index_interval;    /* 0: PACKER_INDEX_INTERVAL */
         bool skip_verify;         /* do not open and compare what was sealed before it is uploaded */
 } RepoBackupArgs;

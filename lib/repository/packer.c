@@ -18,16 +18,27 @@
 #define PACK_ROOM (((size_t) 8 << 20) + CIPHER_OVERHEAD)
 /* Blobs of an average of 400 bytes make a header that restic still takes. */
 #define PACK_BLOBS_MAX 40000
+#define PACK_END (pack_header_size_max(PACK_BLOBS_MAX) + CIPHER_OVERHEAD + PACK_TRAILER_SIZE)
 #define WRITE_SIZE ((size_t) 1 << 20)
+/* Who fills a pack hashes so much of it at a time, while it is still in the processor's cache. */
+#define HASH_SIZE ((size_t) 256 << 10)
+/* Packs that are full while the next one fills: one that is written, one that waits for the disk. */
+#define CLOSED_MIN 2U
 
 struct Pack {
         Pack *next;
         uint8_t *data;
         size_t capacity, used;
         PackBlob *blobs;
+        bool *filled; /* of each */
         size_t n_blobs, n_allocated;
         unsigned unfilled; /* rooms that were given out */
         bool closed;
+        bool again; /* its memory is for others after it */
+        Sha256 *digest;
+        size_t n_whole; /* blobs at the beginning that are filled in */
+        size_t hashed;  /* bytes at the beginning that the digest has */
+        bool hashing;   /* by one of those who fill */
 };
 
 /* A pack that is stored and in no index file yet. */
@@ -45,7 +56,7 @@ struct Packer {
         pthread_cond_t changed;
         Pack *open[_BLOB_TYPE_MAX];
         Pack *first, **last; /* to be uploaded */
-        Pack *spare;         /* memory for the next one */
+        Pack *spares;        /* memory for the next ones */
         unsigned n_closed;   /* not open any more, not yet uploaded */
         unsigned n_uploading;
         bool ended;
@@ -67,8 +78,19 @@ static void pack_free(Pack *k) {
                 return;
         if (k->data)
                 (void) munmap(k->data, k->capacity);
+        sha256_free(k->digest);
         free(k->blobs);
+        free(k->filled);
         free(k);
+}
+
+static void packs_free(Pack *first) {
+        while (first) {
+                Pack *next = first->next;
+
+                pack_free(first);
+                first = next;
+        }
 }
 
 static Stored *stored_free(Stored *s) {
@@ -132,7 +154,10 @@ uint64_t packer_stored(const Packer *p) {
 
 /* --- Filling ------------------------------------------------------------------------------------------ */
 
-static void enqueue(Packer *p, Pack *k) {
+/* With the lock: it is for the uploads as soon as nobody fills it any more. */
+static void enqueue_whole(Packer *p, Pack *k) {
+        if (!k->closed || k->unfilled > 0)
+                return;
         *p->last = k;
         p->last = &k->next;
         (void) pthread_cond_broadcast(&p->changed);
@@ -145,49 +170,63 @@ static void close_pack(Packer *p, BlobType type) {
                 return;
         k->closed = true;
         p->n_closed++;
-        if (k->unfilled == 0)
-                enqueue(p, k);
+        enqueue_whole(p, k);
 }
 
-/* A pack with room for a blob of this length. */
-static int pack_new(Packer *p, size_t length, Pack **ret) {
-        size_t capacity = PACK_FULL + MAX(length, PACK_ROOM) + pack_header_size_max(PACK_BLOBS_MAX) +
-                        CIPHER_OVERHEAD + PACK_TRAILER_SIZE;
-        Pack *k = TAKE_PTR(p->spare);
+static int pack_map(size_t capacity, Pack **ret) {
+        Pack *k = new0(Pack, 1);
         void *data;
 
-        if (k && k->capacity < capacity) {
-                pack_free(k);
-                k = NULL;
-        }
-        if (!k) {
-                data = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-                if (data == MAP_FAILED)
-                        return -ENOMEM;
-                k = new0(Pack, 1);
-                if (!k) {
-                        (void) munmap(data, capacity);
-                        return -ENOMEM;
-                }
+        if (!k)
+                return -ENOMEM;
+        data = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                    0);
+        if (data != MAP_FAILED) {
                 k->data = data;
                 k->capacity = capacity;
         }
+        if (data == MAP_FAILED || sha256_new(&k->digest) < 0) {
+                pack_free(k);
+                return -ENOMEM;
+        }
         *ret = k;
         return 0;
+}
+
+/* A pack of this type with room for a blob of this length. Memory is used again for data alone: packs of
+ * trees are seldom full. */
+static int pack_new(Packer *p, BlobType type, size_t length, Pack **ret) {
+        bool again = type == BLOB_DATA && length <= PACK_ROOM;
+        int r;
+
+        if (again && p->spares) {
+                *ret = p->spares;
+                p->spares = (*ret)->next;
+                (*ret)->next = NULL;
+                return 0;
+        }
+        r = pack_map(PACK_FULL + MAX(length, PACK_ROOM) + PACK_END, ret);
+        if (r >= 0)
+                (*ret)->again = again;
+        return r;
 }
 
 static int pack_add(Pack *k, const PackBlob *b) {
         if (k->n_blobs == k->n_allocated) {
                 size_t n = k->n_allocated == 0 ? 64 : 2 * k->n_allocated;
                 PackBlob *grown = reallocarray(k->blobs, n, sizeof *grown);
+                bool *filled = reallocarray(k->filled, n, sizeof *filled);
 
-                if (!grown)
+                if (grown)
+                        k->blobs = grown;
+                if (filled)
+                        k->filled = filled;
+                if (!grown || !filled)
                         return -ENOMEM;
-                k->blobs = grown;
                 k->n_allocated = n;
         }
         k->blobs[k->n_blobs] = *b;
+        k->filled[k->n_blobs] = false;
         k->blobs[k->n_blobs++].offset = (uint32_t) k->used;
         k->used += b->length;
         k->unfilled++;
@@ -210,8 +249,8 @@ static int pack_find(Packer *p, const PackBlob *b, Pack **ret) {
                         *ret = k;
                         return 0;
                 }
-                if (p->n_closed <= p->args.uploads) {
-                        r = pack_new(p, b->length, &p->open[b->type]);
+                if (p->n_closed < MAX(p->args.uploads, CLOSED_MIN)) {
+                        r = pack_new(p, b->type, b->length, &p->open[b->type]);
                         if (r < 0)
                                 return r;
                         continue;
@@ -229,6 +268,7 @@ static int reserve(Packer *p, const PackBlob *b, PackSlot *ret) {
         if (r < 0)
                 return r;
         ret->pack = k;
+        ret->number = k->n_blobs;
         ret->data = k->data + k->used;
         r = pack_add(k, b);
         if (r < 0)
@@ -252,15 +292,42 @@ int packer_reserve(Packer *p, const PackBlob *b, PackSlot *ret) {
         return r;
 }
 
+/* The end of what is filled in without a gap. */
+static size_t whole_end(Pack *k) {
+        while (k->n_whole < k->n_blobs && k->filled[k->n_whole])
+                k->n_whole++;
+        return k->n_whole < k->n_blobs ? k->blobs[k->n_whole].offset : k->used;
+}
+
+/* With the lock, which is let go meanwhile: takes into the digest what is there. */
+static void hash_whole(Packer *p, Pack *k) {
+        size_t end;
+
+        while (!k->hashing && p->error == 0 && (end = whole_end(k)) - k->hashed >= HASH_SIZE) {
+                int r;
+
+                k->hashing = true;
+                (void) pthread_mutex_unlock(&p->lock);
+                r = sha256_add(k->digest, k->data + k->hashed, end - k->hashed);
+                (void) pthread_mutex_lock(&p->lock);
+                k->hashing = false;
+                k->hashed = end;
+                if (r < 0)
+                        fail_locked(p, r, NULL);
+        }
+}
+
 void packer_filled(Packer *p, const PackSlot *slot) {
         Pack *k = slot->pack;
 
         assert(p);
 
         (void) pthread_mutex_lock(&p->lock);
-        assert(k->unfilled > 0);
-        if (--k->unfilled == 0 && k->closed)
-                enqueue(p, k);
+        assert(k->unfilled > 0 && !k->filled[slot->number]);
+        k->filled[slot->number] = true;
+        hash_whole(p, k);
+        k->unfilled--;
+        enqueue_whole(p, k);
         (void) pthread_mutex_unlock(&p->lock);
 }
 
@@ -328,7 +395,9 @@ static int upload(Packer *p, Pack *k, Cipher *cipher, Failure *reterr_failure) {
 
         r = pack_end(k, cipher);
         if (r >= 0)
-                r = id_of(k->data, k->used, &id);
+                r = sha256_add(k->digest, k->data + k->hashed, k->used - k->hashed);
+        if (r >= 0)
+                r = sha256_finish(k->digest, id.bytes);
         if (r >= 0)
                 r = pack_put(p, k, &id, reterr_failure);
         return r < 0 ? r : pack_stored(p, k, &id);
@@ -397,11 +466,12 @@ static Pack *pack_take(Packer *p) {
 /* Gives the memory to the next pack. */
 static void pack_release(Packer *p, Pack *k) {
         (void) pthread_mutex_lock(&p->lock);
-        k->used = k->n_blobs = 0;
+        k->used = k->n_blobs = k->n_whole = k->hashed = 0;
         k->closed = false;
-        k->next = NULL;
-        if (!p->spare && k->capacity <= 2 * PACK_FULL + PACK_ROOM)
-                p->spare = TAKE_PTR(k);
+        if (k->again) {
+                k->next = p->spares;
+                p->spares = TAKE_PTR(k);
+        }
         p->n_closed--;
         p->n_uploading--;
         (void) pthread_cond_broadcast(&p->changed);
@@ -464,13 +534,8 @@ Packer *packer_free(Packer *p) {
                 (void) pthread_join(p->threads[i], NULL);
         for (BlobType t = 0; t < _BLOB_TYPE_MAX; t++)
                 pack_free(p->open[t]);
-        while (p->first) {
-                Pack *next = p->first->next;
-
-                pack_free(p->first);
-                p->first = next;
-        }
-        pack_free(p->spare);
+        packs_free(p->first);
+        packs_free(p->spares);
         stored_free(p->stored);
         failure_done(&p->failure);
         free(p->prefix);

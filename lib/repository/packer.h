@@ -5,7 +5,8 @@
  * what is full is uploaded by threads of its own. Index files list the packs that are there, every so often,
  * so that what an interrupted run has uploaded is found by the next one.
  *
- * Memory: one pack of each type that fills, and one for each upload. Who adds waits when all are taken. */
+ * Memory: one pack of each type that fills, and one for each upload, at least two. Who adds waits when all
+ * are taken. */
 
 #include <stdatomic.h>
 
@@ -15,8 +16,9 @@
 #include "repository/pack.h"
 #include "storage/storage.h"
 
-/* A pack is closed when it has this much; a blob of 8 MiB may come on top. */
-#define PACK_FULL ((size_t) 16 << 20)
+/* A pack is closed when it has this much; a blob of 8 MiB may come on top. Near the 16 MiB of restic, and
+ * three of them leave room in 64 MiB for all else. */
+#define PACK_FULL ((size_t) 14 << 20)
 #define PACKER_UPLOADS_MAX 4
 /* An index file is written when so many blobs wait for it: 4 MiB of JSON. */
 #define PACKER_INDEX_BLOBS 20000
@@ -42,6 +44,7 @@ typedef struct Pack Pack;
 /* Room for one sealed blob. */
 typedef struct PackSlot {
         Pack *pack; /* weak */
+        size_t number;
         uint8_t *data;
 } PackSlot;
 
