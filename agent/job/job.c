@@ -35,6 +35,7 @@ struct Job {
         sd_event_source *news;
         char *policy_path;
         char *storage_dir;
+        char *cache_dir;
         char *tools_path;
 
         JobStart start;
@@ -200,6 +201,7 @@ static int prepare(Job *j, Failure *reterr_failure) {
                 .policy = &j->policy,
                 .storage_dir = j->storage_dir,
                 .tools_path = j->tools_path,
+                .cache_dir = j->cache_dir,
                 .link = j->link,
                 .pace = &j->pace,
         };
@@ -462,6 +464,8 @@ int job_new(sd_event *event, const JobArgs *args, Job **ret) {
         if (r >= 0)
                 r = free_and_strdup(&j->tools_path, args->tools_path);
         if (r >= 0)
+                r = free_and_strdup(&j->cache_dir, args->cache_dir);
+        if (r >= 0)
                 r = job_link_new(&j->link);
         if (r >= 0)
                 r = add_sources(j);
@@ -498,6 +502,7 @@ Job *job_free(Job *j) {
         free(j->policy_path);
         free(j->storage_dir);
         free(j->tools_path);
+        free(j->cache_dir);
         safe_close(j->results_fd);
         safe_close(j->lock_fd); /* last: until here the job lives */
         sd_event_unref(j->event);

@@ -34,6 +34,7 @@ typedef struct JobArgs {
         const char *policy_path;
         const char *storage_dir;
         const char *tools_path; /* where tools are looked for */
+        const char *cache_dir;  /* of repositories */
 } JobArgs;
 
 int job_new(sd_event *event, const JobArgs *args, Job **ret) _warn_unused_;

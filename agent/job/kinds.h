@@ -14,6 +14,7 @@ typedef struct JobRun {
         const Policy *policy;
         const char *storage_dir; /* where local targets need no rule */
         const char *tools_path;  /* where tools are looked for */
+        const char *cache_dir;   /* of repositories; may vanish at any time */
         JobLink *link;
         Pace *pace; /* of what it uploads */
 } JobRun;

@@ -84,10 +84,27 @@ static int parse_argv(int argc, char *argv[]) {
         return 1;
 }
 
+/* Where storage of ours and the cache are: the unit says where a cache belongs. */
+static int find_folders(char **ret_storage, char **ret_cache) {
+        const char *state = getenv("BACKUPX_AGENT_STATE_DIR"), *cache = getenv("CACHE_DIRECTORY");
+        _cleanup_(freep) char *storage = NULL;
+        int r;
+
+        if (isempty(state))
+                state = STATE_DIR_DEFAULT;
+        r = asprintf_safe(&storage, "%s/storage", state);
+        if (r >= 0)
+                r = isempty(cache) ? asprintf_safe(ret_cache, "%s/cache", state) :
+                                     asprintf_safe(ret_cache, "%s", cache);
+        if (r < 0)
+                return r;
+        *ret_storage = TAKE_PTR(storage);
+        return 0;
+}
+
 static int run(int argc, char *argv[]) {
-        const char *policy = getenv("BACKUPX_AGENT_POLICY"), *state = getenv("BACKUPX_AGENT_STATE_DIR"),
-                   *tools = getenv("BACKUPX_AGENT_TOOLS_PATH");
-        _cleanup_(freep) char *storage_dir = NULL;
+        const char *policy = getenv("BACKUPX_AGENT_POLICY"), *tools = getenv("BACKUPX_AGENT_TOOLS_PATH");
+        _cleanup_(freep) char *storage_dir = NULL, *cache_dir = NULL;
         _cleanup_(job_freep) Job *j = NULL;
         _cleanup_event_ sd_event *event = NULL;
         JobArgs args = {
@@ -108,10 +125,11 @@ static int run(int argc, char *argv[]) {
         r = check_line();
         if (r < 0)
                 return r;
-        r = asprintf_safe(&storage_dir, "%s/storage", isempty(state) ? STATE_DIR_DEFAULT : state);
+        r = find_folders(&storage_dir, &cache_dir);
         if (r < 0)
                 return log_error_errno(r, "%m");
         args.storage_dir = storage_dir;
+        args.cache_dir = cache_dir;
         r = event_new_bare(&event); /* a signal cancels the job */
         if (r >= 0)
                 r = job_new(event, &args, &j);

@@ -9,7 +9,11 @@
 #include "agent/job/targets.h"
 #include "base/alloc.h"
 #include "base/text.h"
+#include "repository/cache.h"
 #include "sys/log.h"
+
+/* Indexes of repositories kept on a node: of some 10 TB. */
+#define CACHE_MAX (1ULL << 30)
 
 /* The inode of the machine's own namespace of processes, the same on every Linux (PROC_PID_INIT_INO). */
 #define PID_NAMESPACE_INODE 0xEFFFFFFCU
@@ -48,7 +52,9 @@ static int make(const JobRun *run, const RepositoryArgs *args, const RepositoryS
 
 int job_repository_open(const JobRun *run, const SpecTarget *target, Storage *storage, Repository **ret,
                         Failure *reterr_failure) {
-        RepositoryArgs args = { .storage = storage, .prefix = strempty(target->prefix) };
+        RepositoryArgs args = {
+                .storage = storage, .prefix = strempty(target->prefix), .cache = run->cache_dir
+        };
         _cleanup_(repository_freep) Repository *repository = NULL;
         _cleanup_failure_ Failure missing = FAILURE_NULL;
         RepositorySecret secret = {};
@@ -76,6 +82,7 @@ int job_repository_open(const JobRun *run, const SpecTarget *target, Storage *st
                 return failure_set(reterr_failure, -EMEDIUMTYPE, "REPOSITORY_FOREIGN",
                                    "The repository on %s is not the one that this node made there",
                                    storage_name(storage));
+        repo_cache_trim(run->cache_dir, CACHE_MAX);
         *ret = TAKE_PTR(repository);
         return 0;
 }
@@ -94,7 +101,7 @@ static int open_copy(const JobRun *run, const SnapshotCopy *copy, JobSnapshot *r
                      Failure *reterr_failure) {
         _cleanup_(job_snapshot_done) JobSnapshot s = { .id = copy->id };
         _cleanup_(snapshot_done) Snapshot snapshot = SNAPSHOT_NULL;
-        RepositoryArgs args = { .prefix = strempty(copy->target.prefix) };
+        RepositoryArgs args = { .prefix = strempty(copy->target.prefix), .cache = run->cache_dir };
         RepositorySecret secret = {};
         Id id;
         int r;
@@ -111,6 +118,7 @@ static int open_copy(const JobRun *run, const SnapshotCopy *copy, JobSnapshot *r
                 r = repository_find_snapshot(s.repository, copy->id, &id, &snapshot, reterr_failure);
         if (r < 0)
                 return r;
+        repo_cache_trim(run->cache_dir, CACHE_MAX);
         *ret = s;
         s = (JobSnapshot){};
         return 0;

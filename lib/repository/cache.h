@@ -9,7 +9,7 @@
 
 typedef struct RepoCache RepoCache;
 
-/* directory: made where it is missing, together with one for this repository in it. */
+/* directory: made when there is something to put into it, together with a folder for this repository. */
 int repo_cache_new(const char *directory, const Id *repository, RepoCache **ret) _warn_unused_;
 RepoCache *repo_cache_free(RepoCache *c);
 /* Allocates. -ENOENT: no copy that is what its name says. */
@@ -19,5 +19,9 @@ void repo_cache_remove(RepoCache *c, const char *kind, const Id *id);
 /* Removes copies that keep() does not want. */
 typedef bool (*RepoCacheKeep)(void *userdata, const Id *id);
 void repo_cache_clean(RepoCache *c, const char *kind, RepoCacheKeep keep, void *userdata);
+
+/* Of all repositories in the directory: where their copies take more than limit bytes, those of the
+ * repositories that were not used for the longest time are removed until they do not. */
+void repo_cache_trim(const char *directory, uint64_t limit);
 
 DEFINE_CLEANUP(RepoCache *, repo_cache_free);

@@ -153,6 +153,11 @@ class Repositories(unittest.TestCase):
         self.assertEqual(names, sorted(os.listdir(self.source), key=os.fsencode))
         with self.assertRaises(ApiError):
             self.suite.client.get(f'runs/{second["id"]}/entries?path=/no/such/place')
+        cache = self.state / 'cache'
+        self.assertNotEqual(list(cache.glob('*/index/*')), [])
+        shutil.rmtree(cache)
+        self.suite.client.get(f'runs/{second["id"]}/entries?path={self.source}&limit=2')
+        self.assertNotEqual(list(cache.glob('*/index/*')), [])
 
     def test_first_runs_at_once(self):
         """Two tasks of a node begin together: one makes the repository, or both do; both are in it."""

@@ -197,6 +197,10 @@ exit 0
             self.assertEqual(run['files_unchanged'] > 0, unchanged)
         shown = guest.get(f'runs/{run["id"]}/entries?path=/etc')['items']
         self.assertEqual([entry['name'] for entry in shown], ['hostname', 'systemd'])
+        cache = guest.run('find', '/var/cache/backupx-agent', '-type', 'f', '-printf', '%U %m %P\\n').stdout
+        self.assertRegex(cache, r'\A([0-9]+ 600 [0-9a-f]{64}/(index|snapshots)/[0-9a-f]{64}\n)+\Z')
+        guest.shell('rm -r /var/cache/backupx-agent/*')
+        self.assertEqual(guest.get(f'runs/{run["id"]}/entries?path=/etc')['items'], shown)
         self.assert_state(guest.restore(run['id'], '/srv/of-repository'), 'succeeded')
         self.assertEqual(guest.run('diff', '-r', '/etc/systemd', '/srv/of-repository/etc/systemd').stdout, '')
 
