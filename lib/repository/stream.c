@@ -15,6 +15,8 @@
 
 #define SLOTS 4096
 #define GROUPS 512
+#define ZEROS_MAX 16
+#define ZEROS_FIXED 2
 #define GROUP_BYTES ((uint64_t) 2 << 20) /* sealed; a single blob may have more */
 #define GROUP_GAP (64U << 10)            /* bytes that are read for nothing rather than asked for anew */
 
@@ -24,9 +26,16 @@ typedef struct Slot {
         PackBlob blob;
         uint8_t *data;
         uint32_t size;
+        bool counted; /* in the bytes of the stream */
         bool ready;
         int error;
 } Slot;
+
+/* A blob of nothing but zeros. */
+typedef struct Zeros {
+        Id id;
+        uint32_t size;
+} Zeros;
 
 typedef struct Group {
         uint64_t first, end; /* of slots; marks between them do not count */
@@ -45,11 +54,11 @@ struct BlobStream {
         int result;
         uint64_t added, taken; /* slots */
         uint64_t groups_added, groups_taken;
-        size_t bytes;  /* of content in slots that were not taken */
-        Group open;    /* being made */
-        uint8_t *last; /* the data that the taker has */
-        Id zeros[2];   /* blobs of nothing but zeros, as both chunkers cut them */
-        uint32_t zero_sizes[2];
+        size_t bytes;           /* of content in slots that were not taken */
+        Group open;             /* being made */
+        uint8_t *last;          /* the data that the taker has */
+        Zeros zeros[ZEROS_MAX]; /* as both chunkers cut them; then what was found */
+        size_t n_zeros, next_zeros;
         Slot slots[SLOTS];
         Group groups[GROUPS];
 };
@@ -130,6 +139,21 @@ static int fill_slot(Helper *h, const Group *g, ssize_t n, Slot *s) {
         return r == -ENOMEM || r == -ECANCELED ? r : read_elsewhere(h, s);
 }
 
+/* The rest of a hole is cut to the same size again and again: the first such blob tells of the others. */
+static void find_hole(BlobStream *s, Slot *slot) {
+        Zeros *z;
+
+        if (!slot->data || slot->size == 0 || slot->data[0] != 0 ||
+            memcmp(slot->data, slot->data + 1, slot->size - 1) != 0)
+                return;
+        slot->data = mfree(slot->data);
+        (void) pthread_mutex_lock(&s->lock);
+        z = s->zeros + ZEROS_FIXED + s->next_zeros++ % (ZEROS_MAX - ZEROS_FIXED);
+        *z = (Zeros){ slot->blob.id, slot->size };
+        s->n_zeros = MAX(s->n_zeros, (size_t) (z - s->zeros) + 1);
+        (void) pthread_mutex_unlock(&s->lock);
+}
+
 /* Whether slot i is a blob of the group that is worked on. Marks between its blobs may have been taken by
  * now, and their slots be used again. */
 static bool is_waiting(BlobStream *s, uint64_t i) {
@@ -153,6 +177,7 @@ static void work_on(Helper *h, const Group *g) {
                 if (!is_waiting(s, i))
                         continue;
                 slot->error = fill_slot(h, g, n, slot);
+                find_hole(s, slot);
                 (void) pthread_mutex_lock(&s->lock);
                 slot->ready = true;
                 if (i == s->taken)
@@ -203,10 +228,11 @@ static int find_zeros(BlobStream *s) {
 
         if (!zeros)
                 return -ENOMEM;
-        s->zero_sizes[0] = CHUNK_MIN;
-        s->zero_sizes[1] = CHUNK_MAX;
-        r = id_of(zeros, CHUNK_MIN, s->zeros);
-        return r < 0 ? r : id_of(zeros, CHUNK_MAX, s->zeros + 1);
+        s->zeros[0].size = CHUNK_MIN;
+        s->zeros[1].size = CHUNK_MAX;
+        s->n_zeros = ZEROS_FIXED;
+        r = id_of(zeros, CHUNK_MIN, &s->zeros[0].id);
+        return r < 0 ? r : id_of(zeros, CHUNK_MAX, &s->zeros[1].id);
 }
 
 BlobStream *blob_stream_free(BlobStream *s, BlobStreamMarkFree mark_free) {
@@ -310,8 +336,8 @@ int blob_stream_mark(BlobStream *s, void *mark) {
 }
 
 static bool is_zeros(const BlobStream *s, const PackBlob *b) {
-        for (size_t i = 0; i < ELEMENTSOF(s->zeros); i++)
-                if (pack_blob_plain_length(b) == s->zero_sizes[i] && id_equal(&b->id, s->zeros + i))
+        for (size_t i = 0; i < s->n_zeros; i++)
+                if (pack_blob_plain_length(b) == s->zeros[i].size && id_equal(&b->id, &s->zeros[i].id))
                         return true;
         return false;
 }
@@ -331,7 +357,7 @@ static void add_to_group(BlobStream *s, const IndexEntry *e) {
         }
         g->to = b->offset + (uint64_t) b->length;
         s->slots[s->added % SLOTS] = (Slot){
-                .number = s->added, .blob = *b, .size = pack_blob_plain_length(b)
+                .number = s->added, .blob = *b, .size = pack_blob_plain_length(b), .counted = true
         };
         s->bytes += pack_blob_plain_length(b);
         g->end = ++s->added;
@@ -394,8 +420,8 @@ int blob_stream_next(BlobStream *s, BlobStreamItem *ret) {
                 s->last = slot->data;
                 slot->data = NULL;
                 s->taken++;
-                if (ret->data || ret->error < 0)
-                        s->bytes -= MIN(s->bytes, (size_t) slot->size);
+                if (slot->counted)
+                        s->bytes -= MIN(s->bytes, (size_t) pack_blob_plain_length(&slot->blob));
                 (void) pthread_cond_signal(&s->room);
         }
         (void) pthread_mutex_unlock(&s->lock);

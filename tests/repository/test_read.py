@@ -183,6 +183,22 @@ class Whole(Read):
             file.seek((200 << 20) - 10)
             self.assertEqual(file.read(40), bytes(10) + b'in the middle' + bytes(17))
 
+    def test_short_holes(self):
+        """Zeros of any length are not written, whether or not as many came before; a dump has them all."""
+        for i in range(30):
+            (self.source / str(i)).write_bytes(bytes(300_000 + i // 3))
+        (self.source / 'mixed').write_bytes(bytes(300_000) + b'x')
+        self.restic('init')
+        self.restic('backup', self.source)
+        self.restore()
+        for i in range(30):
+            there = self.restored() / str(i)
+            self.assertEqual(there.read_bytes(), bytes(300_000 + i // 3))
+            self.assertEqual(there.stat().st_blocks, 0, i)
+        self.assertEqual((self.restored() / 'mixed').read_bytes(), bytes(300_000) + b'x')
+        dumped, _ = self.tool('dump', 'latest', self.source / '7')
+        self.assertEqual(dumped, bytes(300_002))
+
     def test_stored_repositories(self):
         """Written by other versions of restic."""
         if not (DATA / 'restic-repos').is_dir():
