@@ -16,6 +16,7 @@ struct RepoLockHeld {
         RepoLock lock;
         Id id;
         bool held;
+        usec_t delay; /* after which a new file is listed, as far as is known */
 };
 
 RepoLockHeld *repo_lock_free(RepoLockHeld *l) {
@@ -110,8 +111,29 @@ static int look_at_others(RepoLockHeld *l, Failure *f) {
         return r;
 }
 
-static int wait_delay(const RepoLockArgs *args) {
-        usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), args->delay);
+static int is_ours(void *userdata, const Id *id, uint64_t size) {
+        const RepoLockHeld *l = ASSERT_PTR(userdata);
+
+        return id_equal(id, &l->id);
+}
+
+int repo_lock_check(RepoLockHeld *l, Failure *reterr_failure) {
+        int r;
+
+        assert(l && l->held);
+
+        r = repository_list(l->repository, REPO_FILE_LOCK, is_ours, l, reterr_failure);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                return 0;
+        return failure_set(reterr_failure, -ESTALE, "LOCK_LOST",
+                           "The lock in the repository on %s was removed by somebody else",
+                           storage_name(repository_storage(l->repository)));
+}
+
+static int wait_for(usec_t delay, const RepoLockArgs *args) {
+        usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), delay);
 
         for (;;) {
                 usec_t now = now_usec(CLOCK_MONOTONIC);
@@ -122,6 +144,36 @@ static int wait_delay(const RepoLockArgs *args) {
                         return 0;
                 (void) usleep((useconds_t) MIN(end - now, WAIT_STEP));
         }
+}
+
+/* Whoever wrote something before our lock was written, a snapshot, an index or a lock, has it listed when
+ * our lock is: so that is waited for. Where that took time it is waited for as long again, for what is
+ * listed later than ours. */
+static int wait_until_listed(RepoLockHeld *l, const RepoLockArgs *args, Failure *f) {
+        usec_t start = now_usec(CLOCK_MONOTONIC);
+        usec_t end = usec_add(usec_add(start, args->delay), REPO_LISTED_MAX);
+        bool late = false;
+        int r;
+
+        assert(l);
+
+        l->delay = args->delay;
+        r = wait_for(args->delay, args);
+        while (r >= 0) {
+                _cleanup_failure_ Failure why = FAILURE_NULL;
+
+                r = repo_lock_check(l, &why);
+                if (r >= 0)
+                        break;
+                if (r != -ESTALE || now_usec(CLOCK_MONOTONIC) >= end)
+                        return failure_set(f, r, why.code, "%s", failure_message(&why, r));
+                late = true;
+                r = wait_for(2 * WAIT_STEP, args);
+        }
+        if (r < 0 || !late)
+                return r;
+        l->delay = 2 * usec_sub(now_usec(CLOCK_MONOTONIC), start);
+        return wait_for(l->delay / 2, args);
 }
 
 static int fill(RepoLock *l, const RepoLockArgs *args) {
@@ -159,7 +211,7 @@ int repo_lock_take(Repository *r, const RepoLockArgs *args, RepoLockHeld **ret, 
         if (k < 0)
                 return k;
         l->held = true;
-        k = wait_delay(args);
+        k = wait_until_listed(l, args, reterr_failure);
         if (k >= 0)
                 k = look_at_others(l, reterr_failure);
         if (k >= 0)
@@ -189,25 +241,10 @@ int repo_lock_refresh(RepoLockHeld *l, Failure *reterr_failure) {
         return 0;
 }
 
-static int is_ours(void *userdata, const Id *id, uint64_t size) {
-        const RepoLockHeld *l = ASSERT_PTR(userdata);
+usec_t repo_lock_delay(const RepoLockHeld *l) {
+        assert(l);
 
-        return id_equal(id, &l->id);
-}
-
-int repo_lock_check(RepoLockHeld *l, Failure *reterr_failure) {
-        int r;
-
-        assert(l && l->held);
-
-        r = repository_list(l->repository, REPO_FILE_LOCK, is_ours, l, reterr_failure);
-        if (r < 0)
-                return r;
-        if (r > 0)
-                return 0;
-        return failure_set(reterr_failure, -ESTALE, "LOCK_LOST",
-                           "The lock in the repository on %s was removed by somebody else",
-                           storage_name(repository_storage(l->repository)));
+        return l->delay;
 }
 
 int repo_lock_release(RepoLockHeld *l, Failure *reterr_failure) {

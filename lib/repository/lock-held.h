@@ -20,19 +20,21 @@ typedef struct RepoLockArgs {
         bool exclusive;
         const char *hostname;      /* NULL: this machine's. Has a suffix where our pid means nothing */
         const char *username;      /* NULL: none */
-        usec_t delay;              /* how long a new file may stay out of the storage's listings */
+        usec_t delay;              /* how long a new file may stay out of listings, where that is known */
         RepoLockTimes times;       /* of repo_lock_watch_new() */
         const atomic_bool *cancel; /* ends the wait; may be NULL */
 } RepoLockArgs;
 
-/* Writes a lock, waits, and looks for others again. -EBUSY with REPOSITORY_LOCKED: who holds it and since
- * when; then ours is gone again. */
+/* Writes a lock, waits until it is listed, and so all that was written before, and looks for others again.
+ * -EBUSY with REPOSITORY_LOCKED: who holds it and since when; then ours is gone again. */
 int repo_lock_take(Repository *r, const RepoLockArgs *args, RepoLockHeld **ret, Failure *reterr_failure)
                 _warn_unused_;
 /* Writes it anew, and removes the one before. Where that fails the old one stays. */
 int repo_lock_refresh(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
 /* Whether it is still listed: -ESTALE with LOCK_LOST. */
 int repo_lock_check(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
+/* How long a new file may stay out of listings, as far as is known. */
+usec_t repo_lock_delay(const RepoLockHeld *l);
 /* Removes it. */
 int repo_lock_release(RepoLockHeld *l, Failure *reterr_failure) _warn_unused_;
 /* Releases what was not released, as far as that works. */

@@ -140,13 +140,13 @@ int repo_lock_watch_new(Repository *r, const RepoLockArgs *args, RepoLockWatch *
                 return k;
         w->storage = repository_storage(r);
         set_times(&w->times, &args->times);
-        w->delay = args->delay;
         w->cancel = args->cancel;
         w->since = now_usec(CLOCK_BOOTTIME);
         k = repo_lock_take(r, args, &w->lock, reterr_failure);
         if (k < 0)
                 return k;
         w->written = now_usec(CLOCK_MONOTONIC);
+        w->delay = repo_lock_delay(w->lock);
         k = -pthread_create(&w->thread, NULL, watch_main, w);
         if (k < 0)
                 return k;

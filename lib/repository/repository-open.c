@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -10,6 +11,7 @@
 
 /* Key files that are tried, as restic does. */
 #define KEYS_MAX 20
+#define LISTED_STEP (100 * USEC_PER_MSEC)
 
 Repository *repository_free(Repository *r) {
         if (!r)
@@ -143,6 +145,24 @@ static int found(void *userdata, const Id *id, uint64_t size) {
         return 1;
 }
 
+/* Some storages list late what was stored. Without a listed key nobody can open it, us included. */
+static int wait_for_key(const RepositoryArgs *args, Failure *f) {
+        usec_t end = usec_add(now_usec(CLOCK_MONOTONIC), REPO_LISTED_MAX);
+
+        for (;;) {
+                int r = repository_list_at(args->storage, args->prefix, REPO_FILE_KEY, found, NULL, f);
+
+                if (r != 0)
+                        return MIN(r, 0);
+                if (now_usec(CLOCK_MONOTONIC) >= end)
+                        return failure_set(f, -ESTALE, "STORAGE_LISTS_LATE",
+                                           "%s does not list what was stored there a minute ago: a "
+                                           "repository cannot be used there",
+                                           storage_name(args->storage));
+                (void) usleep((useconds_t) LISTED_STEP);
+        }
+}
+
 int repository_init(const RepositoryArgs *args, const RepositoryNew *n, Failure *reterr_failure) {
         _cleanup_(freep) char *path = NULL;
         CipherKey key = {};
@@ -174,7 +194,9 @@ int repository_init(const RepositoryArgs *args, const RepositoryNew *n, Failure 
         r = n->derived ? repo_key_derive(args->password, &key) : repo_key_generate(&key);
         if (r >= 0)
                 r = write_key(args, n, &key, reterr_failure);
-        return r < 0 ? r : write_config(args, n, &key, reterr_failure);
+        if (r >= 0)
+                r = write_config(args, n, &key, reterr_failure);
+        return r < 0 ? r : wait_for_key(args, reterr_failure);
 }
 
 /* --- Opening ----------------------------------------------------------------------------------------- */

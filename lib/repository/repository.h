@@ -13,6 +13,9 @@
 #include "repository/snapshot.h"
 #include "storage/storage.h"
 
+/* A storage that does not list for so long what was stored is not one to work with. */
+#define REPO_LISTED_MAX USEC_PER_MINUTE
+
 typedef enum RepoFileType {
         REPO_FILE_CONFIG,
         REPO_FILE_KEY,

@@ -2,7 +2,7 @@
 
 /* Backs up into repositories of restic's format, without daemons: backup-tool [options] SOURCE…
  *
- *   --repository DIR  (repeatable); the password is in $RESTIC_PASSWORD
+ *   --repository DIR  (repeatable; or @FILE, see tool-storage.h); the password is in $RESTIC_PASSWORD
  *   --init            makes them, with one polynomial
  *   --stream NAME     standard input as a file of this name; the sources say what it is of
  *   --time-ahead SEC  the run says that it began so much later
@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "repository/backup.h"
 #include "repository/polynomial.h"
+#include "tests/repository/tool-storage.h"
 #include "wire/json.h"
 
 typedef struct Tool {
@@ -128,13 +129,9 @@ static void open_repository(Tool *t, const char *folder, uint64_t polynomial) {
         RepositoryNew new = { .chunker_polynomial = polynomial, .chunker = CHUNKER_GEAR };
         Failure failure = FAILURE_NULL;
         size_t n = t->args.n_targets++;
-        StorageConfig c = { .id = n + 1, .name = folder, .type = "local", .cancel = &t->cancel };
-        json_t *config = json_object();
         int r;
 
-        check("configuration", json_set(config, "path", json_string(folder)));
-        c.config = config;
-        r = storage_open(&c, &t->targets[n].storage, &failure);
+        r = tool_storage_open(folder, n + 1, &t->cancel, &t->targets[n].storage, &failure);
         args.storage = t->targets[n].storage;
         if (r >= 0 && t->init)
                 r = repository_init(&args, &new, &failure);
@@ -142,7 +139,6 @@ static void open_repository(Tool *t, const char *folder, uint64_t polynomial) {
                 r = repository_open(&args, &t->repositories[n], &failure);
         if (r < 0)
                 die("repository", &failure, r);
-        json_decref(config);
 }
 
 static void open_repositories(Tool *t) {

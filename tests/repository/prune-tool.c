@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Forgets and prunes in a repository of a folder, without daemons; the password is in $RESTIC_PASSWORD:
+/* Forgets and prunes in a repository of a folder (or @FILE, see tool-storage.h), without daemons; the
+ * password is in $RESTIC_PASSWORD:
  *
  *   prune-tool [options] FOLDER forget RULE…   rules are last=3, daily=7, within=1d, within-weekly=2m
  *   prune-tool [options] FOLDER prune
@@ -24,7 +25,7 @@
 #include "base/text.h"
 #include "repository/forget-run.h"
 #include "repository/prune.h"
-#include "wire/json.h"
+#include "tests/repository/tool-storage.h"
 
 typedef struct Tool {
         RepositoryForgetArgs forget;
@@ -241,13 +242,10 @@ static int run_prune(Tool *t) {
 }
 
 static int open_all(Tool *t, const char *folder, Failure *f) {
-        json_t *config = json_pack("{s:s}", "path", folder);
-        StorageConfig c = { .id = 1, .type = "local", .config = config, .cancel = &t->cancel };
         RepositoryArgs args = { .prefix = "", .password = getenv("RESTIC_PASSWORD") };
         int r;
 
-        r = storage_open(&c, &t->storage, f);
-        json_decref(config);
+        r = tool_storage_open(folder, 1, &t->cancel, &t->storage, f);
         args.storage = t->storage;
         return r < 0 ? r : repository_open(&args, &t->repository, f);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Reads repositories with lib/repository alone, for tests: read-tool FOLDER PASSWORD COMMAND …
+ * FOLDER may be @FILE, see tool-storage.h.
  *
  * init        snapshots        ls SNAPSHOT        dump SNAPSHOT PATH        check [SHARE OF]        stats
  * restore SNAPSHOT DIRECTORY RULE [PATH…]    with fail, skip, overwrite or resume as the rule
@@ -25,7 +26,7 @@
 #include "repository/restore.h"
 #include "repository/stats.h"
 #include "repository/tree-walk.h"
-#include "wire/json.h"
+#include "tests/repository/tool-storage.h"
 
 typedef struct Tool {
         Storage *storage;
@@ -42,15 +43,12 @@ static _noreturn_ void die(const char *what, const Failure *f, int r) {
 }
 
 static void open_storage(Tool *t, const char *folder) {
-        json_t *config = json_pack("{s:s}", "path", folder);
-        StorageConfig c = { .id = 1, .type = "local", .config = config };
         _cleanup_failure_ Failure f = FAILURE_NULL;
         int r;
 
-        r = storage_open(&c, &t->storage, &f);
+        r = tool_storage_open(folder, 1, /* cancel= */ NULL, &t->storage, &f);
         if (r < 0)
                 die("storage", &f, r);
-        json_decref(config);
         t->args.storage = t->storage;
         t->args.cache = getenv("READ_TOOL_CACHE");
 }
