@@ -131,6 +131,7 @@ int agent_uninstall(bool purge, Failure *reterr_failure) {
         (void) unlink("/etc/tmpfiles.d/backupx-agent.conf");
         (void) unlink("/etc/dbus-1/system.d/org.backupx.Agent1.conf");
         remove_tree("/run/backupx-agent");
+        remove_tree("/var/cache/backupx-agent");
         if (purge)
                 remove_data();
         remove_link();

@@ -419,9 +419,11 @@ class Install(unittest.TestCase):
 
     def test_10_uninstall(self):
         """Programs and units go, and with --purge everything else."""
+        self.server.shell('install -d -o backupx -g backupx -m 0700 /var/cache/backupx-agent')
         shown = self.server.shell('PATH=/usr/local/bin:$PATH backupx agent uninstall')
         self.assertIn('was removed', shown)
-        for path in ('/opt/backupx-agent', f'{UNITS}/backupx-agent.service', '/usr/local/bin/backupx'):
+        for path in ('/opt/backupx-agent', f'{UNITS}/backupx-agent.service', '/usr/local/bin/backupx',
+                     '/var/cache/backupx-agent'):
             self.server.run('test', '!', '-e', path)
         self.assertEqual(self.server.show('backupx-agent.service', 'LoadState'), 'not-found')
         self.assertEqual(self.server.shell("systemctl list-units --all --no-legend 'backupx*'"), '')
