@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -298,6 +299,9 @@ def main():
     """What ./check does."""
     # Nothing may depend on how whoever calls has set these.
     os.umask(0o022)
+    # In the background of a script both are ignored, and tests that interrupt something would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     os.environ.update(LC_ALL='C.UTF-8', LANGUAGE='')
     options = parse_arguments()
     if options.list:
