@@ -75,25 +75,45 @@ int go_text_add_json(Buffer *out, const char *s) {
         return r < 0 ? r : buffer_add_string(out, "\"");
 }
 
-int go_text_quote(Buffer *out, const char *name) {
+/* Bytes that a quoted name has as they are. */
+static size_t quoted_plain(const char *s) {
+        size_t n = 0;
+
+        while ((unsigned char) s[n] >= ' ' && (unsigned char) s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+                n++;
+        return n;
+}
+
+/* The one at *name, which is not plain, or not valid. */
+static int quote_character(Buffer *out, const char **name) {
         static const char from[] = "\a\b\f\n\r\t\v\\\"", to[] = "abfnrtv\\\"";
+        const char *s = *name, *special = strchr(from, *s);
+        size_t n = character_length(s);
+
+        *name += MAX(n, (size_t) 1);
+        if (special)
+                return buffer_printf(out, "\\%c", to[special - from]);
+        if (n == 0 || (unsigned char) *s < ' ' || *s == 0x7f)
+                return buffer_printf(out, "\\x%02x", (unsigned) (unsigned char) *s);
+        return buffer_add(out, s, n);
+}
+
+int go_text_quote(Buffer *out, const char *name) {
         int r;
 
         assert(out);
         assert(name);
 
         r = buffer_reserve(out, 1);
-        while (r >= 0 && *name) {
-                const char *special = strchr(from, *name);
-                size_t n = character_length(name);
+        while (r >= 0) {
+                size_t plain = quoted_plain(name);
 
-                if (special)
-                        r = buffer_printf(out, "\\%c", to[special - from]);
-                else if (n == 0 || (unsigned char) *name < ' ' || *name == 0x7f)
-                        r = buffer_printf(out, "\\x%02x", (unsigned) (unsigned char) *name);
+                r = buffer_add(out, name, plain);
+                name += plain;
+                if (r >= 0 && *name)
+                        r = quote_character(out, &name);
                 else
-                        r = buffer_add(out, name, n);
-                name += MAX(n, (size_t) 1);
+                        break;
         }
         return r;
 }

@@ -20,9 +20,9 @@ struct JsonPull {
         JsonPullRead read;
         void *userdata;
         int error;
-        bool ended; /* of the source */
-        size_t at, filled;
-        uint64_t taken; /* before the window */
+        bool ended;              /* of the source */
+        size_t at, filled, most; /* most: that was ever filled */
+        uint64_t taken;          /* before the window */
         unsigned depth;
         uint8_t levels[JSON_PULL_DEPTH_MAX];
         Buffer text;
@@ -35,7 +35,7 @@ JsonPull *json_pull_free(JsonPull *p) {
         if (p->text.data)
                 explicit_bzero(p->text.data, p->text.allocated);
         buffer_done(&p->text);
-        explicit_bzero(p->window, sizeof(p->window)); /* keys come this way, too */
+        explicit_bzero(p->window, p->most); /* keys come this way, too */
         return mfree(p);
 }
 
@@ -45,9 +45,11 @@ int json_pull_new(JsonPullRead read, void *userdata, JsonPull **ret) {
         assert(read);
         assert(ret);
 
-        p = new0(JsonPull, 1);
+        p = malloc(sizeof(*p));
         if (!p)
                 return -ENOMEM;
+        /* The window is read only as far as it was filled: most documents are trees of a few nodes. */
+        memset(p, 0, offsetof(JsonPull, window));
         p->read = read;
         p->userdata = userdata;
         p->text = BUFFER_LIMITED(JSON_PULL_STRING_MAX);
@@ -97,6 +99,7 @@ static int fill(JsonPull *p) {
                 return fail(p, (int) n);
         p->ended = n == 0;
         p->filled = (size_t) n;
+        p->most = MAX(p->most, p->filled);
         return n > 0;
 }
 

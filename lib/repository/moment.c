@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "repository/moment.h"
@@ -134,11 +133,25 @@ int moment_parse(const char *s, size_t n, Moment *ret) {
         return 0;
 }
 
+/* n digits of v at s; what is behind them. */
+static char *put_digits(char *s, unsigned v, int n) {
+        for (int i = n - 1; i >= 0; i--, v /= 10)
+                s[i] = (char) ('0' + v % 10);
+        return s + n;
+}
+
+/* The same, and a character. */
+static char *put_field(char *s, unsigned v, int n, char behind) {
+        s = put_digits(s, v, n);
+        *s = behind;
+        return s + 1;
+}
+
 char *moment_format(const Moment *m, char buf[static MOMENT_TEXT_MAX]) {
         int64_t local, days, clock;
-        int32_t offset;
+        unsigned offset;
         CivilDate date;
-        int n;
+        char *s = buf;
 
         assert(m);
         assert(m->nsec < 1000000000);
@@ -151,20 +164,27 @@ char *moment_format(const Moment *m, char buf[static MOMENT_TEXT_MAX]) {
         date.year = CLAMP(date.year, 0, 9999);
         if (date.month == 2 && date.day == 29 && !civil_leap_year(date.year))
                 date.day = 28;
-        n = sprintf(buf, "%04u-%02u-%02uT%02u:%02u:%02u", (unsigned) date.year % 10000,
-                    (unsigned) date.month % 100, (unsigned) date.day % 100, (unsigned) (clock / HOUR) % 100,
-                    (unsigned) (clock / MINUTE % 60), (unsigned) (clock % MINUTE));
+        s = put_field(s, (unsigned) date.year, 4, '-');
+        s = put_field(s, (unsigned) date.month, 2, '-');
+        s = put_field(s, (unsigned) date.day, 2, 'T');
+        s = put_field(s, (unsigned) (clock / HOUR), 2, ':');
+        s = put_field(s, (unsigned) (clock / MINUTE % 60), 2, ':');
+        s = put_digits(s, (unsigned) (clock % MINUTE), 2);
         if (m->nsec > 0) {
-                n += sprintf(buf + n, ".%09u", m->nsec % 1000000000);
-                while (buf[n - 1] == '0')
-                        n--;
+                *s++ = '.';
+                s = put_digits(s, m->nsec, NSEC_DIGITS);
+                while (s[-1] == '0')
+                        s--;
         }
-        offset = m->offset;
+        offset = (unsigned) abs(m->offset);
         if (offset == 0)
-                (void) strcpy(buf + n, "Z");
-        else
-                (void) sprintf(buf + n, "%c%02u:%02u", offset < 0 ? '-' : '+',
-                               (unsigned) abs(offset) / HOUR % 100, (unsigned) abs(offset) / MINUTE % 60);
+                *s++ = 'Z';
+        else {
+                *s++ = m->offset < 0 ? '-' : '+';
+                s = put_field(s, offset / HOUR, 2, ':');
+                s = put_digits(s, offset / MINUTE % 60, 2);
+        }
+        *s = 0;
         return buf;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -40,24 +39,56 @@ static int add_name(Buffer *out, const char *name) {
         return r < 0 ? r : go_text_add_json(out, quoted.data);
 }
 
+/* Nodes are many, and a format string is slow to follow. */
+static int add_key(Buffer *out, const char *key) {
+        int r;
+
+        r = buffer_add(out, ",\"", 2);
+        if (r >= 0)
+                r = buffer_add_string(out, key);
+        return r < 0 ? r : buffer_add(out, "\":", 2);
+}
+
+static int add_quoted(Buffer *out, const char *text) {
+        int r;
+
+        r = buffer_add(out, "\"", 1);
+        if (r >= 0)
+                r = buffer_add_string(out, text);
+        return r < 0 ? r : buffer_add(out, "\"", 1);
+}
+
 /* A field that is left out where it is empty. */
 static int add_text(Buffer *out, const char *key, const char *value) {
         int r;
 
         if (isempty(value))
                 return 0;
-        r = buffer_printf(out, ",\"%s\":", key);
+        r = add_key(out, key);
         return r < 0 ? r : go_text_add_json(out, value);
 }
 
+static int add_digits(Buffer *out, const char *key, uint64_t value) {
+        char text[24], *s = text + sizeof(text);
+        int r;
+
+        do
+                *--s = (char) ('0' + value % 10);
+        while ((value /= 10) > 0);
+        r = add_key(out, key);
+        return r < 0 ? r : buffer_add(out, s, (size_t) (text + sizeof(text) - s));
+}
+
 static int add_number(Buffer *out, const char *key, uint64_t value) {
-        return value == 0 ? 0 : buffer_printf(out, ",\"%s\":%" PRIu64, key, value);
+        return value == 0 ? 0 : add_digits(out, key, value);
 }
 
 static int add_moment(Buffer *out, const char *key, const Moment *m) {
         char text[MOMENT_TEXT_MAX];
+        int r;
 
-        return buffer_printf(out, ",\"%s\":\"%s\"", key, moment_format(m, text));
+        r = add_key(out, key);
+        return r < 0 ? r : add_quoted(out, moment_format(m, text));
 }
 
 static int add_base64(Buffer *out, const void *p, size_t n) {
@@ -65,7 +96,7 @@ static int add_base64(Buffer *out, const void *p, size_t n) {
         int r;
 
         r = base64_encode(BASE64_STANDARD, p, n, &text);
-        return r < 0 ? r : buffer_printf(out, "\"%s\"", text);
+        return r < 0 ? r : add_quoted(out, text);
 }
 
 static int add_xattrs(Buffer *out, const TreeNode *n) {
@@ -110,8 +141,11 @@ static int add_content(Buffer *out, const TreeNode *n) {
         if (n->type != TREE_NODE_FILE)
                 return buffer_add_string(out, ",\"content\":null");
         r = buffer_add_string(out, ",\"content\":[");
-        for (size_t i = 0; i < n->n_content && r >= 0; i++)
-                r = buffer_printf(out, "%s\"%s\"", i > 0 ? "," : "", id_to_hex(n->content + i, hex));
+        for (size_t i = 0; i < n->n_content && r >= 0; i++) {
+                r = i > 0 ? buffer_add(out, ",", 1) : 0;
+                if (r >= 0)
+                        r = add_quoted(out, id_to_hex(n->content + i, hex));
+        }
         return r < 0 ? r : buffer_add_string(out, "]");
 }
 
@@ -121,7 +155,7 @@ static int add_stat(Buffer *out, const TreeNode *n) {
 
         assert(n);
 
-        r = buffer_printf(out, ",\"type\":\"%s\"", tree_node_type_to_string(n->type));
+        r = add_text(out, "type", tree_node_type_to_string(n->type));
         if (r >= 0)
                 r = add_number(out, "mode", go_mode(n->type, n->mode));
         if (r >= 0)
@@ -131,7 +165,9 @@ static int add_stat(Buffer *out, const TreeNode *n) {
         if (r >= 0)
                 r = add_moment(out, "ctime", &n->ctime);
         if (r >= 0)
-                r = buffer_printf(out, ",\"uid\":%" PRIu32 ",\"gid\":%" PRIu32, n->uid, n->gid);
+                r = add_digits(out, "uid", n->uid);
+        if (r >= 0)
+                r = add_digits(out, "gid", n->gid);
         if (r >= 0)
                 r = add_text(out, "user", n->user);
         if (r >= 0)
@@ -163,7 +199,7 @@ static int add_node(Buffer *out, const TreeNode *n) {
         if (r >= 0)
                 r = add_content(out, n);
         if (r >= 0 && n->has_subtree)
-                r = buffer_printf(out, ",\"subtree\":\"%s\"", id_to_hex(&n->subtree, hex));
+                r = add_text(out, "subtree", id_to_hex(&n->subtree, hex));
         return r < 0 ? r : buffer_add_string(out, "}");
 }
 
