@@ -44,11 +44,27 @@ static int on_seek(void *userdata, curl_off_t offset, int origin) {
         return CURL_SEEKFUNC_OK;
 }
 
+/* Takes what fits. Curl gives a piece that is held once more, from its start. */
+static size_t take_or_hold(Transfer *t, const char *p, size_t n) {
+        size_t part = MIN(n - t->skip, t->into_size - t->into_used);
+
+        assert(t->skip <= n);
+
+        if (part > 0)
+                memcpy(t->into + t->into_used, p + t->skip, part);
+        t->into_used += part;
+        t->held = t->skip + part < n;
+        t->skip = t->held ? t->skip + part : 0;
+        return t->held ? CURL_WRITEFUNC_PAUSE : n;
+}
+
 static size_t on_write(char *p, size_t size, size_t n, void *userdata) {
         Transfer *t = ASSERT_PTR(userdata);
         long code = 0;
 
         (void) curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &code);
+        if (t->into && t->holds && code < 300 && t->skip <= size * n)
+                return take_or_hold(t, p, size * n);
         if (t->into && code < 300 && size * n <= t->into_size - t->into_used) {
                 memcpy(t->into + t->into_used, p, size * n);
                 t->into_used += size * n;
@@ -61,6 +77,18 @@ static size_t on_write(char *p, size_t size, size_t n, void *userdata) {
         return size * n;
 }
 
+static bool is_cancelled(const Transfer *t) {
+        return t->args.cancel && atomic_load_explicit(t->args.cancel, memory_order_relaxed);
+}
+
+/* Whether nobody should wait any longer. */
+static bool is_over(Transfer *t) {
+        if (is_cancelled(t))
+                return true;
+        t->stalled = now_usec(CLOCK_MONOTONIC) > usec_add(t->moved_at, t->args.stall);
+        return t->stalled;
+}
+
 static int on_progress(void *userdata, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
                        curl_off_t up) {
         Transfer *t = ASSERT_PTR(userdata);
@@ -71,7 +99,8 @@ static int on_progress(void *userdata, curl_off_t down_total, curl_off_t down, c
                 if (t->args.moved)
                         t->args.moved(t->args.userdata);
         }
-        return 0;
+        /* Behind an upload of FTP curl itself waits for the answer, and asks here once a second. */
+        return is_over(t) ? 1 : 0;
 }
 
 /* --- The transfer ------------------------------------------------------------------------------------- */
@@ -156,7 +185,8 @@ void transfer_reset(Transfer *t) {
         t->into_size = t->into_used = 0;
         transfer_set_body(t, NULL, 0);
         t->upload_before = 0;
-        t->pieces = t->last = t->starved = t->stalled = t->overflow = false;
+        t->pieces = t->last = t->starved = t->stalled = t->overflow = t->holds = t->held = false;
+        t->skip = 0;
         t->code = CURLE_OK;
         t->moved = 0;
 }
@@ -186,10 +216,12 @@ int transfer_error(const Transfer *t) {
         case CURLE_COULDNT_RESOLVE_HOST:
         case CURLE_COULDNT_RESOLVE_PROXY:
         case CURLE_COULDNT_CONNECT:
+        case CURLE_FTP_CANT_GET_HOST:
                 return -EHOSTUNREACH;
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
         case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_USE_SSL_FAILED: /* no TLS where it is wanted */
                 return -EKEYREJECTED;
         case CURLE_LOGIN_DENIED:
         case CURLE_REMOTE_ACCESS_DENIED:
@@ -228,21 +260,24 @@ static void end(Transfer *t, CURLcode code) {
                 (void) snprintf(t->error, sizeof t->error, "%s", words_of(t));
 }
 
-static bool is_cancelled(const Transfer *t) {
-        return t->args.cancel && atomic_load_explicit(t->args.cancel, memory_order_relaxed);
+/* Curl 7.88 forgets to name a socket between the answer about a data connection of FTP and its opening: so
+ * waits begin short, and get longer as long as nothing happens. */
+static int wait_for_line(Transfer *t, int *ms) {
+        int ready = 0;
+
+        assert(ms);
+
+        if (curl_multi_poll(t->multi, NULL, 0, *ms, &ready) != CURLM_OK)
+                return -ENOMEM;
+        *ms = ready > 0 ? 1 : MIN(*ms * 2, (int) (TRANSFER_SLICE / USEC_PER_MSEC));
+        return 0;
 }
 
-/* Whether nobody should wait any longer. */
-static bool is_over(Transfer *t) {
-        if (is_cancelled(t))
-                return true;
-        t->stalled = now_usec(CLOCK_MONOTONIC) > usec_add(t->moved_at, t->args.stall);
-        return t->stalled;
-}
-
-/* Until it ended, or until a piece was read and there is none. */
+/* Until it ended, until a piece was read and there is none, or until more came than there is room for. */
 static void drive(Transfer *t) {
-        while (t->running && !(t->starved && t->pieces && !t->last)) {
+        int ms = 1;
+
+        while (t->running && !t->held && !(t->starved && t->pieces && !t->last)) {
                 CURLMsg *message;
                 int n = 0;
 
@@ -259,9 +294,7 @@ static void drive(Transfer *t) {
                         end(t, CURLE_ABORTED_BY_CALLBACK);
                         return;
                 }
-                if (!t->starved &&
-                    curl_multi_poll(t->multi, NULL, 0, (int) (TRANSFER_SLICE / USEC_PER_MSEC), NULL) !=
-                                    CURLM_OK) {
+                if (!t->starved && wait_for_line(t, &ms) < 0) {
                         end(t, CURLE_OUT_OF_MEMORY);
                         return;
                 }
@@ -291,7 +324,21 @@ int transfer_run(Transfer *t) {
         if (r < 0)
                 return r;
         drive(t);
-        return transfer_error(t);
+        return t->running ? 0 : transfer_error(t);
+}
+
+int transfer_go_on(Transfer *t, void *into, size_t n) {
+        assert(transfer_is_held(t));
+
+        t->into = into;
+        t->into_size = n;
+        t->into_used = 0;
+        t->held = false;
+        t->moved_at = now_usec(CLOCK_MONOTONIC);
+        if (curl_easy_pause(t->easy, CURLPAUSE_CONT) != CURLE_OK)
+                end(t, CURLE_RECV_ERROR);
+        drive(t);
+        return t->running ? 0 : transfer_error(t);
 }
 
 int transfer_start_pieces(Transfer *t) {

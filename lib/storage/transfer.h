@@ -42,6 +42,7 @@ typedef struct Transfer {
         Buffer *in;
         char *into;
         size_t into_size, into_used;
+        bool holds; /* what does not fit waits on the line; see transfer_go_on() */
 
         /* Private. */
         CURLM *multi;
@@ -49,7 +50,8 @@ typedef struct Transfer {
         size_t upload_left, upload_size;
         curl_off_t upload_before; /* bytes of earlier pieces */
         bool pieces, last, starved, running;
-        bool stalled, overflow;
+        bool stalled, overflow, held;
+        size_t skip; /* of what curl gives again after it was held: taken already */
         CURLcode code;
         curl_off_t moved;
         usec_t moved_at;
@@ -65,8 +67,11 @@ void transfer_reset(Transfer *t);
 /* The body that goes out. */
 void transfer_set_body(Transfer *t, const void *data, size_t n);
 
-/* The whole of it. 0, or as transfer_error() has it. */
+/* The whole of it. 0, or as transfer_error() has it. Where it holds, it also comes back with 0 when the
+ * memory is full and more came: then it is transfer_is_held(), and goes on with other memory or is
+ * aborted. */
 int transfer_run(Transfer *t) _warn_unused_;
+int transfer_go_on(Transfer *t, void *into, size_t n) _warn_unused_;
 
 /* In pieces: starts; hands over a piece and comes back when it was read; and ends. A server that answers
  * before the end gives 1 to the piece: the caller goes to transfer_finish(), which tells how it went. */
@@ -75,6 +80,10 @@ int transfer_send_piece(Transfer *t, const void *data, size_t n) _warn_unused_;
 int transfer_finish(Transfer *t) _warn_unused_;
 /* Ends a transfer half-way; its connection with it. Does nothing when none runs. */
 void transfer_abort(Transfer *t);
+
+static inline bool transfer_is_held(const Transfer *t) {
+        return t->running && t->held;
+}
 
 /* -ECANCELED; -ETIMEDOUT: nothing moved for too long; -EKEYREJECTED: certificate, pin or host key;
  * -EHOSTUNREACH: no connection; -ECONNRESET: it ended too early; -EFBIG: more came in than there is room
