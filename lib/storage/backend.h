@@ -49,6 +49,7 @@ struct StoragePut {
 
 extern const StorageType storage_type_local;
 extern const StorageType storage_type_relay;
+extern const StorageType storage_type_ftp;
 extern const StorageType storage_type_sftp;
 extern const StorageType storage_type_s3;
 extern const StorageType storage_type_webdav;

@@ -140,6 +140,9 @@ int remote_failure(const Storage *s, int error, const char *what, const char *wo
                                    "The server of %s (%s) is not the one that it should be: %s. Nothing was "
                                    "sent to it.",
                                    m->place, s->name, why);
+        case EINVAL:
+                return failure_set(f, error, "STORAGE_KEY_INVALID", "'%s' cannot be kept at %s (%s): %s.",
+                                   what, m->place, s->name, why);
         case EFBIG:
                 return failure_set(f, error, "STORAGE_TOO_LARGE", "'%s' is too large for %s (%s): %s.", what,
                                    m->place, s->name, why);

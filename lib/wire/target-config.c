@@ -141,6 +141,19 @@ static const char *class_complaint(const char *text) {
 
 /* --- The types ----------------------------------------------------------------------------------------- */
 
+static int check_ftp(JsonReader *target, const json_t *config, const json_t *secrets) {
+        const char *password = json_string_value(json_object_get(secrets, "password"));
+        bool is_plain = streq_ptr(json_string_value(json_object_get(config, "tls")), "none");
+
+        if (is_plain && (json_object_get(config, "pin") || json_object_get(config, "ca_cert")))
+                return json_reader_fail(target, "config.tls",
+                                        "is none: no certificate is looked at, and there is nothing to pin");
+        /* It would end the line of the protocol. */
+        if (password && strpbrk(password, "\r\n"))
+                return json_reader_fail(target, "secrets", "has a line end in the password");
+        return 0;
+}
+
 static int check_sftp(JsonReader *target, const json_t *config, const json_t *secrets) {
         if (!secrets || json_object_get(config, "agent") || json_object_get(secrets, "password") ||
             json_object_get(secrets, "private_key"))
@@ -181,6 +194,24 @@ static int check_webdav(JsonReader *target, const json_t *config, const json_t *
                 return json_reader_fail(target, "secrets", "needs the password of the user");
         return 0;
 }
+
+static const char *const ftp_tls[] = { "explicit", "implicit", "none", NULL };
+
+static const TargetField ftp_fields[] = {
+        { "host", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = target_host_complaint },
+        { "port", TARGET_NUMBER, JSON_OPTIONAL, .min = 1, .max = 65535 },
+        { "user", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = target_text_complaint },
+        { "path", TARGET_TEXT, JSON_REQUIRED, .max = 1024, .complaint = target_path_complaint },
+        { "tls", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .choices = ftp_tls },
+        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = file_complaint },
+        { "pin", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = pin_complaint },
+        { "read_back", TARGET_SWITCH, JSON_OPTIONAL },
+        {},
+};
+static const TargetSecret ftp_secrets[] = {
+        { "password", JSON_REQUIRED },
+        {},
+};
 
 static const TargetField local_fields[] = {
         { "path", TARGET_DIRECTORY, JSON_REQUIRED },
@@ -256,6 +287,7 @@ static const TargetSecret webdav_secrets[] = {
 };
 
 static const TargetType types[] = {
+        { "ftp", ftp_fields, ftp_secrets, check_ftp },
         { "local", local_fields, NULL, NULL },
         { "relay", relay_fields, NULL, NULL },
         { "s3", s3_fields, s3_secrets, check_s3 },

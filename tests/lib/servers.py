@@ -4,6 +4,8 @@
 Root is needed, and nothing of this machine changes: users are added in a mount namespace.
 """
 
+import base64
+import hashlib
 import os
 import shutil
 import socket
@@ -207,6 +209,67 @@ Require valid-user
         return {'type': 'webdav',
                 'config': {'url': f'http{"s" if self.tls else ""}://{host}:{port}/back%20ups', 'user': USER, **config},
                 'secrets': {'password': PASSWORD} if secrets is None else secrets}
+
+
+class Proftpd(Server):
+    """ProFTPD with one user; tls is 'none', 'explicit' or 'implicit', and then nothing goes without it."""
+
+    def __init__(self, folder, tls='none', options=()):
+        super().__init__(folder)
+        self.tls = tls
+        lines = []
+        if tls != 'none':
+            certificate(self.path('certificate'), self.path('key'))
+            lines = ['LoadModule mod_tls.c', 'TLSEngine on', 'TLSRequired on', 'TLSProtocol TLSv1.3',
+                     f'TLSECCertificateFile {self.path("certificate")}', f'TLSECCertificateKeyFile {self.path("key")}',
+                     'TLSOptions NoSessionReuseRequired' + (' UseImplicitSSL' if tls == 'implicit' else '')]
+        digest = subprocess.run(['openssl', 'passwd', '-6', '-stdin'], input=PASSWORD, text=True, check=True,
+                                capture_output=True).stdout.strip()
+        write(self.path('passwords'), f'{USER}:{digest}:{UID}:{UID}::{self.data}:/bin/sh\n', 0o600)
+        write(self.path('config'), f'''ServerName test
+ServerType standalone
+DefaultAddress 127.0.0.1
+SocketBindTight on
+Port {self.port}
+PidFile {self.path('pid')}
+ScoreboardFile {self.path('board')}
+DelayTable none
+WtmpLog off
+UseReverseDNS off
+User nobody
+Group nogroup
+RequireValidShell off
+AuthPAM off
+AuthUserFile {self.path('passwords')}
+AuthOrder mod_auth_file.c
+DefaultRoot ~
+''' + ''.join(line + '\n' for line in (*lines, *options)))
+        self.launch()
+
+    def launch(self):
+        """Starts it, a first time or again."""
+        self.start(['/usr/sbin/proftpd', '--nodaemon', '--config', self.path('config')], users=False)
+
+    def pin(self):
+        """Of the certificate's key, as the manual of curl has it computed."""
+        return pin(self.path('certificate'))
+
+    def target(self, secrets=None, address=None, **config):
+        """A target on it."""
+        host, port = address or ('127.0.0.1', self.port)
+        if self.tls != 'none':
+            config.setdefault('ca_cert', self.path('certificate'))
+        return {'type': 'ftp',
+                'config': {'host': host, 'port': port, 'user': USER, 'path': 'back ups', 'tls': self.tls, **config},
+                'secrets': {'password': PASSWORD} if secrets is None else secrets}
+
+
+def pin(path):
+    """The hash of a certificate's public key."""
+    key = subprocess.run(['openssl', 'x509', '-in', path, '-pubkey', '-noout'], check=True, capture_output=True).stdout
+    der = subprocess.run(['openssl', 'pkey', '-pubin', '-outform', 'der'], input=key, check=True,
+                         capture_output=True).stdout
+    return 'sha256//' + base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
 def certificate(path, key):

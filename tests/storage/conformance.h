@@ -17,7 +17,7 @@
 typedef struct Tool {
         Storage *storage;
         const char *prefix;
-        bool may_remove, usage, relay;
+        bool may_remove, usage, relay, printable;
         size_t part;
         unsigned pages;
         uint64_t large;

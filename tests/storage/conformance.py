@@ -54,12 +54,13 @@ class Line:
     #: Whether an answer of HTTP means something to it.
     speaks_http = True
     body = 3 * MIB
+    proxy = fault_proxy.Proxy
 
     def operate(self, fault, *operations, **more):
         """Each operation with the fault in between; what the driver says of each."""
         more = {'retry_ms': 30000, 'stall_ms': 20000, **more}
         host, port = self.address()
-        with fault_proxy.Proxy(host, port, fault) as proxy:
+        with self.proxy(host, port, fault) as proxy:
             done = run(self.spec(('127.0.0.1', proxy.port)), operations=list(operations), **more)
         self.assertEqual(done.returncode, 0, done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines()]

@@ -80,6 +80,10 @@ class Proxy:
             if ready and not client.recv(65536):
                 break
 
+    def pass_on(self, data):
+        """What came from the server, as it goes on."""
+        return data
+
     def forward(self, client, fault):
         with socket.create_connection(self.to) as server:
             moved = {client: 0, server: 0}
@@ -105,4 +109,7 @@ class Proxy:
                             select.select([self.ending], [], [])
                             return
                     moved[source] += len(data)
-                    (server if source is client else client).sendall(data)
+                    if source is client:
+                        server.sendall(data)
+                    else:
+                        client.sendall(self.pass_on(data))

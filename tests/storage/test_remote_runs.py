@@ -86,6 +86,11 @@ class RemoteRuns(remotes.RemoteCase):
             target = server.target(ca_cert=server.path('certificate'))
             self.check_round('webdav', target, server.data + '/back ups', servers.PASSWORD)
 
+    def test_ftp(self):
+        self.needs('proftpd')
+        with servers.Proftpd(self.path('ftp'), tls='explicit') as server:
+            self.check_round('ftp', server.target(), server.data + '/back ups', servers.PASSWORD)
+
     def test_sftp_of_another_key(self):
         """Refused, and the failure says what to do."""
         self.needs('sshd', 'ssh-keygen')

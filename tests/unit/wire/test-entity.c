@@ -197,6 +197,38 @@ static void test_sftp(void) {
                 check_target(cases[i].text, cases[i].field);
 }
 
+#define FTP(config, rest) "{\"name\":\"d\",\"type\":\"ftp\",\"config\":{" config "}" rest "}"
+
+static void test_ftp(void) {
+        static const struct {
+                const char *text, *field;
+        } cases[] = {
+                { FTP(SFTP_HOST, SFTP_PASSWORD), NULL },
+                { FTP(SFTP_HOST ",\"tls\":\"implicit\",\"port\":\"990\",\"ca_cert\":\"/etc/ca.pem\"",
+                      SFTP_PASSWORD),
+                  NULL },
+                { FTP(SFTP_HOST ",\"tls\":\"none\",\"read_back\":true", SFTP_PASSWORD), NULL },
+                { FTP(SFTP_HOST ",\"tls\":\"none\",\"ca_cert\":\"/etc/ca.pem\"", SFTP_PASSWORD),
+                  "config.tls" },
+                { FTP(SFTP_HOST ",\"tls\":\"maybe\"", SFTP_PASSWORD), "config.tls" },
+                { FTP(SFTP_HOST ",\"tls\":false", SFTP_PASSWORD), "config.tls" },
+                { FTP(SFTP_HOST ",\"pin\":\"sha256//x\"", SFTP_PASSWORD), "config.pin" },
+                { FTP(SFTP_HOST ",\"port\":0", SFTP_PASSWORD), "config.port" },
+                { FTP("\"host\":\"ftp://h\",\"user\":\"u\",\"path\":\"b\"", SFTP_PASSWORD),
+                  "config.host" },
+                { FTP("\"host\":\"h\",\"user\":\"u\\r\\nDELE x\",\"path\":\"b\"", SFTP_PASSWORD),
+                  "config.user" },
+                { FTP("\"host\":\"h\",\"user\":\"u\",\"path\":\"a\\nb\"", SFTP_PASSWORD),
+                  "config.path" },
+                { FTP(SFTP_HOST, ""), "secrets" },
+                { FTP(SFTP_HOST, ",\"secrets\":{\"token\":\"t\"}"), "secrets" },
+                { FTP(SFTP_HOST, ",\"secrets\":{\"password\":\"a\\r\\nDELE x\"}"), "secrets" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                check_target(cases[i].text, cases[i].field);
+}
+
 #define S3_BUCKET "\"bucket\":\"b\",\"access_key\":\"AK\""
 #define S3_REGION "\"preset\":\"aws\",\"region\":\"eu-west-1\""
 #define S3_AWS S3_REGION "," S3_BUCKET
@@ -365,6 +397,7 @@ int main(void) {
         RUN(test_task_paths);
         RUN(test_targets);
         RUN(test_sftp);
+        RUN(test_ftp);
         RUN(test_s3);
         RUN(test_webdav);
         RUN(test_target_changes);
