@@ -245,7 +245,7 @@ int age_header_length(const void *data, size_t n, size_t *ret) {
         return 0;
 }
 
-/* --- Wrapping and unwrapping the file key ------------------------------------------------------------ */
+/* --- Wrapping and unwrapping the file key ----------------------------------------------------------- */
 
 /* The wrapping key is used once, so its nonce is zero. */
 static const uint8_t wrap_nonce[AEAD_NONCE_SIZE];
@@ -419,7 +419,7 @@ int age_header_unwrap(const void *header, size_t n, const AgeKeys *keys,
         return 0;
 }
 
-/* --- Making ------------------------------------------------------------------------------------------ */
+/* --- Making ----------------------------------------------------------------------------------------- */
 
 static int add_base64(Buffer *out, const void *p, size_t n) {
         _cleanup_(freep) char *text = NULL;
@@ -467,10 +467,51 @@ static int add_stanza(Buffer *out, const AgeRecipient *recipient,
         return add_base64(out, body, sizeof(body));
 }
 
+static int add_passphrase(Buffer *out, const char *passphrase,
+                          const uint8_t file_key[static AGE_FILE_KEY_SIZE]) {
+        uint8_t salt[STRLEN(LABEL_SCRYPT) + SCRYPT_SALT_SIZE], key[AEAD_KEY_SIZE], body[WRAPPED_SIZE];
+        _cleanup_(aead_freep) Aead *aead = NULL;
+        _cleanup_(freep) char *text = NULL;
+        CLEANUP_ERASE(key);
+        int r;
+
+        assert(passphrase);
+
+        memcpy(salt, LABEL_SCRYPT, STRLEN(LABEL_SCRYPT));
+        r = random_bytes(salt + STRLEN(LABEL_SCRYPT), SCRYPT_SALT_SIZE);
+        if (r >= 0)
+                r = scrypt_key(passphrase, salt, sizeof(salt), AGE_WORK_FACTOR, key);
+        if (r >= 0)
+                r = aead_new(AEAD_SEAL, key, &aead);
+        if (r >= 0)
+                r = aead_seal(aead, wrap_nonce, file_key, AGE_FILE_KEY_SIZE, body);
+        if (r >= 0)
+                r = base64_encode(BASE64_RAW, salt + STRLEN(LABEL_SCRYPT), SCRYPT_SALT_SIZE, &text);
+        if (r >= 0)
+                r = buffer_printf(out, STANZA_START KIND_SCRYPT " %s %d\n", text, AGE_WORK_FACTOR);
+        return r < 0 ? r : add_base64(out, body, sizeof(body));
+}
+
+/* The stanzas are in; what is left is the MAC over all of it. */
+static int finish_header(Buffer *header, const uint8_t file_key[static AGE_FILE_KEY_SIZE], Buffer *out) {
+        uint8_t mac[SHA256_SIZE];
+        int r;
+
+        assert(header);
+
+        r = buffer_add_string(header, MAC_START);
+        if (r >= 0)
+                r = header_mac(file_key, header->data, header->size, mac);
+        if (r >= 0)
+                r = buffer_add_string(header, " ");
+        if (r >= 0)
+                r = add_base64(header, mac, sizeof(mac));
+        return r < 0 ? r : buffer_add(out, header->data, header->size);
+}
+
 int age_header_make(const AgeRecipient *recipients, size_t n_recipients,
                     const uint8_t file_key[static AGE_FILE_KEY_SIZE], Buffer *out) {
         _cleanup_buffer_ Buffer header = BUFFER_NULL;
-        uint8_t mac[SHA256_SIZE];
         int r;
 
         assert(recipients);
@@ -480,15 +521,19 @@ int age_header_make(const AgeRecipient *recipients, size_t n_recipients,
         r = buffer_add_string(&header, VERSION_LINE);
         for (size_t i = 0; i < n_recipients && r >= 0; i++)
                 r = add_stanza(&header, recipients + i, file_key);
+        return r < 0 ? r : finish_header(&header, file_key, out);
+}
+
+int age_header_make_passphrase(const char *passphrase, const uint8_t file_key[static AGE_FILE_KEY_SIZE],
+                               Buffer *out) {
+        _cleanup_buffer_ Buffer header = BUFFER_NULL;
+        int r;
+
+        assert(passphrase);
+        assert(out);
+
+        r = buffer_add_string(&header, VERSION_LINE);
         if (r >= 0)
-                r = buffer_add_string(&header, MAC_START);
-        if (r >= 0)
-                r = header_mac(file_key, header.data, header.size, mac);
-        if (r >= 0)
-                r = buffer_add_string(&header, " ");
-        if (r >= 0)
-                r = add_base64(&header, mac, sizeof(mac));
-        if (r < 0)
-                return r;
-        return buffer_add(out, header.data, header.size);
+                r = add_passphrase(&header, passphrase, file_key);
+        return r < 0 ? r : finish_header(&header, file_key, out);
 }

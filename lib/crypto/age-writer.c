@@ -31,12 +31,20 @@ AgeWriter *age_writer_free(AgeWriter *w) {
         return mfree(w);
 }
 
-static int writer_start(AgeWriter *w, const AgeRecipient *recipients, size_t n_recipients) {
+/* Whom a file is for: recipients, or whoever knows the passphrase. */
+typedef struct Reader {
+        const AgeRecipient *recipients;
+        size_t n_recipients;
+        const char *passphrase;
+} Reader;
+
+static int writer_start(AgeWriter *w, const Reader *reader) {
         uint8_t file_key[AGE_FILE_KEY_SIZE], nonce[AGE_NONCE_SIZE];
         CLEANUP_ERASE(file_key);
         int r;
 
         assert(w);
+        assert(reader);
 
         r = random_bytes(file_key, sizeof(file_key));
         if (r < 0)
@@ -44,7 +52,9 @@ static int writer_start(AgeWriter *w, const AgeRecipient *recipients, size_t n_r
         r = random_bytes(nonce, sizeof(nonce));
         if (r < 0)
                 return r;
-        r = age_header_make(recipients, n_recipients, file_key, &w->header);
+        r = reader->passphrase ? age_header_make_passphrase(reader->passphrase, file_key, &w->header) :
+                                 age_header_make(reader->recipients, reader->n_recipients, file_key,
+                                                 &w->header);
         if (r < 0)
                 return r;
         r = age_payload_cipher(AEAD_SEAL, file_key, nonce, &w->cipher);
@@ -56,12 +66,10 @@ static int writer_start(AgeWriter *w, const AgeRecipient *recipients, size_t n_r
         return w->sink(w->userdata, nonce, sizeof(nonce));
 }
 
-int age_writer_new(const AgeRecipient *recipients, size_t n_recipients, AgeSink sink, void *userdata,
-                   AgeWriter **ret) {
+static int writer_new(const Reader *reader, AgeSink sink, void *userdata, AgeWriter **ret) {
         _cleanup_(age_writer_freep) AgeWriter *w = NULL;
         int r;
 
-        assert(recipients);
         assert(sink);
         assert(ret);
 
@@ -74,11 +82,25 @@ int age_writer_new(const AgeRecipient *recipients, size_t n_recipients, AgeSink 
         w->sealed = malloc(AGE_SEALED_CHUNK_SIZE);
         if (!w->plain || !w->sealed)
                 return -ENOMEM;
-        r = writer_start(w, recipients, n_recipients);
+        r = writer_start(w, reader);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(w);
         return 0;
+}
+
+int age_writer_new(const AgeRecipient *recipients, size_t n_recipients, AgeSink sink, void *userdata,
+                   AgeWriter **ret) {
+        assert(recipients);
+
+        return writer_new(&(Reader){ .recipients = recipients, .n_recipients = n_recipients }, sink,
+                          userdata, ret);
+}
+
+int age_writer_new_passphrase(const char *passphrase, AgeSink sink, void *userdata, AgeWriter **ret) {
+        assert(passphrase);
+
+        return writer_new(&(Reader){ .passphrase = passphrase }, sink, userdata, ret);
 }
 
 static int write_chunk(AgeWriter *w, const uint8_t *plain, size_t n, bool last) {

@@ -4,12 +4,12 @@
 /* The age file format, version 1 (age-encryption.org/v1): a text header with the file key wrapped for each
  * recipient, then the payload in ChaCha20-Poly1305 chunks of 64 KiB (the STREAM construction).
  *
- * Keys here are X25519; a passphrase (scrypt) can be read, not written. Headers are parsed strictly: one
- * text for one header. Stanzas of unknown kinds are skipped. No armor.
+ * Keys here are X25519, or one passphrase (scrypt). Headers are parsed strictly: one text for one header.
+ * Stanzas of unknown kinds are skipped. No armor.
  *
- * Errors of this module: -EBADMSG: not a well-formed header, or a payload that was changed, cut or extended;
- * -EKEYREJECTED: the file key was found, but the header's MAC is wrong; -ENOKEY: none of the keys opens it.
- * Nothing is ever given out that was not authenticated. */
+ * Errors of this module: -EBADMSG: not a well-formed header, or a payload that was changed, cut or
+ * extended; -EKEYREJECTED: the file key was found, but the header's MAC is wrong; -ENOKEY: none of the keys
+ * opens it. Nothing is ever given out that was not authenticated. */
 
 #include <sys/types.h>
 
@@ -80,6 +80,11 @@ char *age_recipient_format(const AgeRecipient *recipient, char buf[static AGE_RE
 int age_header_make(const AgeRecipient *recipients, size_t n_recipients,
                     const uint8_t file_key[static AGE_FILE_KEY_SIZE], Buffer *out) _warn_unused_;
 
+/* The same for a passphrase, which stands alone, with the work factor of stock age: 256 MiB of memory. */
+#define AGE_WORK_FACTOR 18
+int age_header_make_passphrase(const char *passphrase, const uint8_t file_key[static AGE_FILE_KEY_SIZE],
+                               Buffer *out) _warn_unused_;
+
 /* The length of the header at the start of data. -EAGAIN: its end is not within the n bytes; -EBADMSG: it
  * does not begin like one, or is larger than AGE_HEADER_MAX. */
 int age_header_length(const void *data, size_t n, size_t *ret) _warn_unused_;
@@ -88,11 +93,14 @@ int age_header_length(const void *data, size_t n, size_t *ret) _warn_unused_;
 int age_header_unwrap(const void *header, size_t n, const AgeKeys *keys,
                       uint8_t ret_file_key[static AGE_FILE_KEY_SIZE]) _warn_unused_;
 
-/* --- Writing, streamed --------------------------------------------------------------------------------- */
+/* --- Writing, streamed ------------------------------------------------------------------------------ */
 
 /* Makes a file key of its own and writes the header to sink at once. */
 int age_writer_new(const AgeRecipient *recipients, size_t n_recipients, AgeSink sink, void *userdata,
                    AgeWriter **ret) _warn_unused_;
+/* The same for whoever knows the passphrase. */
+int age_writer_new_passphrase(const char *passphrase, AgeSink sink, void *userdata,
+                              AgeWriter **ret) _warn_unused_;
 AgeWriter *age_writer_free(AgeWriter *w);
 int age_writer_write(AgeWriter *w, const void *p, size_t n) _warn_unused_;
 /* Writes the last chunk. Without it the file is cut short, and no reader takes it. */
@@ -102,7 +110,7 @@ void age_writer_header(const AgeWriter *w, const void **ret, size_t *ret_size);
 
 DEFINE_CLEANUP(AgeWriter *, age_writer_free);
 
-/* --- Reading at any place ------------------------------------------------------------------------------ */
+/* --- Reading at any place --------------------------------------------------------------------------- */
 
 /* Opens a file of size bytes. The last chunk is read and checked here: a file that was cut or extended at
  * any place is refused before anything of it is used. */
@@ -116,7 +124,7 @@ ssize_t age_reader_pread(AgeReader *r, uint64_t offset, void *buf, size_t n) _wa
 
 DEFINE_CLEANUP(AgeReader *, age_reader_free);
 
-/* --- Reading, streamed --------------------------------------------------------------------------------- */
+/* --- Reading, streamed ------------------------------------------------------------------------------ */
 
 /* The keys must stay valid until the header has passed. Plain bytes go to sink as soon as their chunk is
  * authenticated; that the file ends where it should is known when age_decrypter_finish() gives 0. */

@@ -87,6 +87,35 @@ static void test_round_trip(void) {
 }
 
 /* Every read that begins or ends at, before or behind a border of a chunk. */
+/* What a passphrase seals it opens, and no other one. */
+static void test_passphrase(void) {
+        static const char text[] = "written down";
+        static const struct {
+                const char *passphrase;
+                int result;
+        } cases[] = { { "correct horse", 0 }, { "correct hors", -ENOKEY }, { "", -ENOKEY } };
+        _cleanup_buffer_ Buffer sealed = BUFFER_NULL;
+        _cleanup_(age_writer_freep) AgeWriter *w = NULL;
+
+        CHECK_OK(age_writer_new_passphrase("correct horse", to_buffer, &sealed, &w));
+        CHECK_OK(age_writer_write(w, text, sizeof(text)));
+        CHECK_OK(age_writer_finish(w));
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const AgeKeys keys = { .passphrase = cases[i].passphrase };
+                _cleanup_(age_decrypter_freep) AgeDecrypter *d = NULL;
+                _cleanup_buffer_ Buffer plain = BUFFER_NULL;
+                int r;
+
+                CHECK_OK(age_decrypter_new(&keys, to_buffer, &plain, &d));
+                r = age_decrypter_write(d, sealed.data, sealed.size);
+                if (r >= 0)
+                        r = age_decrypter_finish(d);
+                CHECK_INT(r, cases[i].result);
+                CHECK_INT(plain.size, r == 0 ? sizeof(text) : 0);
+                CHECK(r < 0 || memcmp(plain.data, text, sizeof(text)) == 0);
+        }
+}
+
 static void test_seekable(void) {
         AgeIdentity identity;
         AgeRecipient recipient;
@@ -360,6 +389,7 @@ static void test_speed(void) {
 
 int main(void) {
         RUN(test_round_trip);
+        RUN(test_passphrase);
         RUN(test_seekable);
         RUN(test_seekable_large);
         RUN(test_truncated);
