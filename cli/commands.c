@@ -241,6 +241,29 @@ static const Option audit_options[] = {
 };
 static const Option reset_options[] = { PASSWORD_FILE };
 
+/* --- the master itself --- */
+
+#define PASSPHRASE \
+        { 0, "passphrase", OPTION_SWITCH, NULL, NULL, NULL, \
+          "sealed with a passphrase, which is asked for" }, \
+        { 0, "password-file", OPTION_STRING, "FILE", NULL, NULL, \
+          "read the passphrase from a file, - for standard input" }, \
+        { 0, "plain", OPTION_STRING, "DIR", NULL, NULL, \
+          "the master's keys are plain files in DIR, as backupx-keys --plain makes them" }
+static const Option kit_options[] = {
+        { 0, "recipient", OPTION_LIST, "KEY", NULL, NULL,
+          "seal it to a public key of age, age1…; several times" },
+        { 0, "force", OPTION_SWITCH, NULL, NULL, NULL, "replace a file that is there" },
+        PASSPHRASE,
+};
+static const Option self_restore_options[] = {
+        { 'i', "identity", OPTION_STRING, "FILE", NULL, NULL,
+          "the identities of age (AGE-SECRET-KEY-1…) that it is sealed to" },
+        { 0, "force", OPTION_SWITCH, NULL, NULL, NULL,
+          "replace a master that has content; its files are kept as *.before-restore" },
+        PASSPHRASE,
+};
+
 static const Command commands[] = {
         { "setup", NULL, NULL, NULL, OPTIONS(login_options), verb_setup,
           "make the first administrator of a new master", NULL },
@@ -360,6 +383,19 @@ static const Command commands[] = {
           "set a password on the master itself (root)",
           "Works without a login, on the database: for an administrator who forgot the password. All "
           "sessions of the account end." },
+        { "recovery-kit", NULL, "FILE", NULL, OPTIONS(kit_options), verb_recovery_kit,
+          "write down all that restoring without BackupX needs (root)",
+          "One text with the keys, the place and the password of every repository, the logins of all "
+          "targets, and the commands of stock tools that restore. It opens every backup: the file is "
+          "readable by root alone, and belongs off the machine. - is the standard output." },
+        { "self-backup", NULL, "FILE", NULL, OPTIONS(kit_options), verb_self_backup,
+          "copy the master itself: database, keys, configuration (root)",
+          "One file (.tar.zst, sealed .tar.zst.age) that stock tools open and self-restore puts back. The "
+          "daemons go on meanwhile. - is the standard output." },
+        { "self-restore", NULL, "FILE", NULL, OPTIONS(self_restore_options), verb_self_restore,
+          "make this machine the master that self-backup copied (root)",
+          "The daemons must not run. All of the copy is checked before anything is changed, and a failure "
+          "leaves everything as it was. - is the standard input." },
         { "help", NULL, "[COMMAND…]", NULL, NO_OPTIONS, verb_help,
           "explain a command; --json: all of them, for programs", NULL },
 };

@@ -7,7 +7,8 @@
 #define SCHEDULER (1U << STORE_SCHEDULER)
 #define DISPATCHER (1U << STORE_DISPATCHER)
 #define DAEMONS (API | SCHEDULER | DISPATCHER)
-#define ALL (DAEMONS | 1U << STORE_READONLY)
+#define RECOVERY (1U << STORE_RECOVERY)
+#define ALL (DAEMONS | RECOVERY | 1U << STORE_READONLY)
 
 /* Columns, in the order in which the entity's one read function takes them; and pieces that statements
  * share. */
@@ -648,4 +649,26 @@ const Statement statement_table[_SQL_MAX] = {
                   " AND x.run_id * 16 + x.position < ?1 AND (?2 = 0 OR r.node_id = ?2)"
                   " AND (?3 = 0 OR r.task_id = ?3) AND (?4 = 0 OR x.target_id = ?4)"
                   " ORDER BY x.run_id DESC, x.position DESC LIMIT ?5"),
+        STATEMENT(RECOVERY_IDENTITIES, RECOVERY,
+                  "SELECT i.node_id, coalesce(n.name, (SELECT r.node_name FROM runs r"
+                  " WHERE r.node_id = i.node_id ORDER BY r.id DESC LIMIT 1)), n.hostname, i.recipient,"
+                  " i.sealed FROM node_identities i LEFT JOIN nodes n ON n.id = i.node_id"
+                  " WHERE i.node_id > ?1 ORDER BY i.node_id LIMIT ?2"),
+        STATEMENT(RECOVERY_TARGETS, RECOVERY,
+                  "SELECT id, name, type, config, secrets FROM targets WHERE id > ?1 ORDER BY id LIMIT ?2"),
+        STATEMENT(RECOVERY_REPOSITORIES, RECOVERY,
+                  "SELECT p.id, p.node_id, coalesce(n.name, (SELECT r.node_name FROM runs r"
+                  " WHERE r.node_id = p.node_id ORDER BY r.id DESC LIMIT 1)), p.target_id, p.prefix,"
+                  " p.sealed, p.created FROM repositories p LEFT JOIN nodes n ON n.id = p.node_id"
+                  " WHERE p.id > ?1 ORDER BY p.id LIMIT ?2"),
+        /* The newest of each task, node, target and format. ?1 after, the key of such a row; ?2 limit. */
+        STATEMENT(RECOVERY_PLACES, RECOVERY,
+                  "SELECT x.run_id * 16 + x.position, x.run_id, x.target_id, x.target_name, r.node_id,"
+                  " r.node_name, r.task_name, r.finished, x.key, x.snapshot, x.sha256, r.encrypted"
+                  " FROM run_targets x JOIN runs r ON r.id = x.run_id JOIN (SELECT max(y.run_id) AS run_id,"
+                  " y.target_id AS target_id FROM run_targets y JOIN runs q ON q.id = y.run_id"
+                  " WHERE y.state = 1 AND y.key IS NOT NULL AND q.kind = 0"
+                  " GROUP BY y.target_id, q.node_id, q.task_name, y.snapshot IS NULL) z"
+                  " ON z.run_id = x.run_id AND z.target_id = x.target_id"
+                  " WHERE x.run_id * 16 + x.position > ?1 ORDER BY 1 LIMIT ?2"),
 };

@@ -207,8 +207,12 @@ static int wait_for_lock(void *userdata, int n) {
         return 1;
 }
 
+static bool is_reader(StoreRole role) {
+        return role == STORE_READONLY || role == STORE_RECOVERY;
+}
+
 static int store_connect(Store *s, const char *path, Failure *reterr_failure) {
-        int flags = s->role == STORE_READONLY ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, r;
+        int flags = is_reader(s->role) ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, r;
 
         r = sqlite_to_errno(sqlite3_open_v2(path, &s->db,
                                             flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL));
@@ -364,7 +368,7 @@ static int store_migrate(Store *s, const char *path, const char *const *steps, u
                         return failure_set(reterr_failure, r, "STORE_OPEN", "Cannot read %s: %m", path);
                 if (version >= (int64_t) n_steps)
                         return 0;
-                if (s->role == STORE_READONLY)
+                if (is_reader(s->role))
                         return failure_set(reterr_failure, -EROFS, "STORE_OLD",
                                            "%s has an older format (schema %" PRIi64
                                            "). Start the suite once: it "
@@ -405,7 +409,7 @@ static int store_open_any(const char *path, StoreRole role, const char *const *s
                 return -ENOMEM;
         s->role = role;
 
-        if (role != STORE_READONLY) {
+        if (!is_reader(role)) {
                 r = store_make_file(path, reterr_failure);
                 if (r < 0)
                         return r;
@@ -419,7 +423,7 @@ static int store_open_any(const char *path, StoreRole role, const char *const *s
         r = store_set_up(s, path, reterr_failure);
         if (r < 0)
                 return r;
-        if (role != STORE_READONLY) {
+        if (!is_reader(role)) {
                 r = store_set_wal(s, path, reterr_failure);
                 if (r < 0)
                         return r;

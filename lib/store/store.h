@@ -25,6 +25,7 @@ typedef enum StoreRole {
         STORE_SCHEDULER,
         STORE_DISPATCHER,
         STORE_READONLY,
+        STORE_RECOVERY, /* reads all, what is sealed to the dispatcher, too: for root of the master */
         _STORE_ROLE_MAX,
         _STORE_ROLE_INVALID = -EINVAL,
 } StoreRole;

@@ -14,9 +14,9 @@
 #include "crypto/random.h"
 #include "crypto/session.h"
 #include "crypto/token.h"
+#include "sys/creds.h"
 #include "wire/names.h"
 
-#include "services/keys/creds.h"
 #include "services/keys/keys.h"
 #include "services/keys/leftovers.h"
 

@@ -25,8 +25,8 @@ NESTING_MAX = 5
 PARAMETERS_MAX = 7
 
 # Which layers of the tree a folder may include, itself aside. The longest folder that fits a file counts.
-LIB = ['base', 'sys', 'crypto', 'store', 'wire', 'storage', 'archive', 'repository']
-LIB_BUT_STORE = [layer for layer in LIB if layer != 'store']
+LIB = ['base', 'sys', 'crypto', 'store', 'wire', 'storage', 'archive', 'repository', 'recovery']
+LIB_BUT_STORE = [layer for layer in LIB if layer not in ('store', 'recovery')]
 MAY_USE = {
     'lib/base': [],
     'lib/sys': ['base'],
@@ -37,6 +37,7 @@ MAY_USE = {
     'lib/storage': ['base', 'sys', 'crypto', 'wire'],
     'lib/archive': ['base', 'sys', 'crypto', 'wire', 'storage'],
     'lib/repository': ['base', 'sys', 'crypto', 'wire', 'storage', 'archive'],
+    'lib/recovery': ['base', 'sys', 'crypto', 'store', 'wire', 'archive'],
     'services/api': LIB,
     'services/scheduler': LIB,
     'services/dispatcher': LIB,
@@ -44,6 +45,7 @@ MAY_USE = {
     'agent': LIB_BUT_STORE,
     'cli': LIB_BUT_STORE,
     'cli/reset-password': LIB,
+    'cli/recovery': LIB,
     'tests': LIB + ['services', 'agent', 'cli', 'tests'],
 }
 
@@ -59,7 +61,7 @@ FOREIGN = {
     r'systemd/sd-bus.*\.h': r'.*bus[^/]*$',
     r'jansson\.h': r'lib/wire/',
     r'yaml\.h': r'lib/sys/',
-    r'zstd.*\.h': r'lib/archive/|lib/repository/compress\.c$|tests/unit/archive/',
+    r'zstd.*\.h': r'lib/archive/|lib/repository/compress\.c$|lib/recovery/bundle-[^/]*$|tests/unit/archive/',
     r'sys/acl\.h|acl/libacl\.h': r'lib/archive/|tests/unit/archive/',
     r'libssh2.*\.h': r'lib/storage/sftp[^/]*\.[ch]$',
     r'curl/.*\.h': r'cli/http\.c$|lib/storage/(http|transfer|tcp)\.[ch]$|agent/daemon/http[^/]*\.[ch]$',

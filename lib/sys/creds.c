@@ -11,12 +11,15 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
-
-#include "services/keys/creds.h"
+#include "sys/creds.h"
 
 #define SYSTEMD_CREDS "systemd-creds"
 
-static int path_of(const Creds *c, const char *name, char **ret) {
+int creds_path(const Creds *c, const char *name, char **ret) {
+        assert(c);
+        assert(name);
+        assert(ret);
+
         return asprintf_safe(ret, "%s/%s%s", c->folder, c->prefix, name);
 }
 
@@ -28,7 +31,7 @@ int creds_exist(const Creds *c, const char *name, Failure *reterr_failure) {
         assert(c);
         assert(name);
 
-        r = path_of(c, name, &path);
+        r = creds_path(c, name, &path);
         if (r < 0)
                 return r;
         if (stat(path, &st) < 0) {
@@ -159,21 +162,15 @@ static int write_encrypted(const char *name, const char *secret, const char *pat
         return fsync_parent(AT_FDCWD, path);
 }
 
-int creds_write(const Creds *c, const char *name, const char *secret, Failure *reterr_failure) {
-        _cleanup_(freep) char *path = NULL;
+int creds_stage(const Creds *c, const char *name, const char *secret, const char *path,
+                Failure *reterr_failure) {
         int r;
 
         assert(c);
         assert(name);
         assert(secret);
+        assert(path);
 
-        r = mkdir_p(c->folder, 0700);
-        if (r < 0)
-                return failure_set(reterr_failure, r, "CREDENTIAL_UNWRITABLE", "Cannot make folder %s: %m",
-                                   c->folder);
-        r = path_of(c, name, &path);
-        if (r < 0)
-                return r;
         if (!c->encrypted) {
                 r = write_file_atomic(AT_FDCWD, path, secret, strlen(secret), 0600);
                 return r < 0 ? failure_set(reterr_failure, r, "CREDENTIAL_UNWRITABLE", "Cannot write %s: %m",
@@ -187,6 +184,22 @@ int creds_write(const Creds *c, const char *name, const char *secret, Failure *r
         return 0;
 }
 
+int creds_write(const Creds *c, const char *name, const char *secret, Failure *reterr_failure) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        assert(c);
+        assert(name);
+        assert(secret);
+
+        r = mkdir_p(c->folder, 0700);
+        if (r < 0)
+                return failure_set(reterr_failure, r, "CREDENTIAL_UNWRITABLE", "Cannot make folder %s: %m",
+                                   c->folder);
+        r = creds_path(c, name, &path);
+        return r < 0 ? r : creds_stage(c, name, secret, path, reterr_failure);
+}
+
 int creds_read(const Creds *c, const char *name, char **ret, Failure *reterr_failure) {
         _cleanup_(erase_and_freep) char *secret = NULL;
         _cleanup_(freep) char *path = NULL;
@@ -196,7 +209,7 @@ int creds_read(const Creds *c, const char *name, char **ret, Failure *reterr_fai
         assert(name);
         assert(ret);
 
-        r = path_of(c, name, &path);
+        r = creds_path(c, name, &path);
         if (r < 0)
                 return r;
         if (c->encrypted)
