@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "wire/entity.h"
 #include "wire/path.h"
+#include "wire/rclone-options.h"
 #include "wire/s3-preset.h"
 #include "wire/target-config.h"
 
@@ -183,6 +184,16 @@ static int check_s3(JsonReader *target, const json_t *config, const json_t *secr
         return 0;
 }
 
+static int check_rclone(JsonReader *target, const json_t *config, const json_t *secrets) {
+        const char *type = json_string_value(json_object_get(target->object, "type")), *path;
+
+        (void) secrets;
+        path = json_string_value(json_object_get(config, "path"));
+        if (streq_ptr(type, RCLONE_TYPE_PREFIX "local") && (!path || !path_is_normalized_absolute(path)))
+                return json_reader_fail(target, "config.path", "is not an absolute path of the node");
+        return 0;
+}
+
 static int check_webdav(JsonReader *target, const json_t *config, const json_t *secrets) {
         bool has_password = json_object_get(secrets, "password");
 
@@ -286,6 +297,17 @@ static const TargetSecret webdav_secrets[] = {
         {},
 };
 
+/* The rest is the backend's. */
+static const TargetField rclone_fields[] = {
+        { "path", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = rclone_path_complaint },
+        { "read_back", TARGET_SWITCH, JSON_OPTIONAL },
+        {},
+};
+
+static const char *rclone_further(const char *name, const char *value) {
+        return rclone_name_complaint(name) ?: rclone_value_complaint(name, value);
+}
+
 static const TargetType types[] = {
         { "ftp", ftp_fields, ftp_secrets, check_ftp },
         { "local", local_fields, NULL, NULL },
@@ -295,7 +317,17 @@ static const TargetType types[] = {
         { "webdav", webdav_fields, webdav_secrets, check_webdav },
 };
 
+static const TargetType rclone_type = {
+        .name = RCLONE_TYPE_PREFIX,
+        .fields = rclone_fields,
+        .check = check_rclone,
+        .further = rclone_further,
+        .secret_name = rclone_name_complaint,
+};
+
 const TargetType *target_type_find(const char *name) {
+        if (rclone_type_backend(name))
+                return &rclone_type;
         for (size_t i = 0; name && i < ELEMENTSOF(types); i++)
                 if (streq(types[i].name, name))
                         return types + i;
@@ -391,6 +423,55 @@ static int read_field(JsonReader *reader, const TargetField *field, json_t **ret
         return -EINVAL;
 }
 
+static bool is_field(const TargetType *type, const char *name) {
+        for (const TargetField *f = type->fields; f->name; f++)
+                if (streq(f->name, name))
+                        return true;
+        return false;
+}
+
+/* A scalar as a text. */
+static int value_text(const json_t *value, char **ret) {
+        if (json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value))
+                return free_and_strdup(ret, json_string_value(value));
+        if (json_is_boolean(value))
+                return free_and_strdup(ret, json_is_true(value) ? "true" : "false");
+        if (json_is_integer(value))
+                return asprintf_safe(ret, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return -EINVAL;
+}
+
+static int read_further(const TargetType *type, JsonReader *config, json_t *out) {
+        const char *name;
+        json_t *value;
+
+        /* What is beyond is not known to anybody; finishing says so. */
+        json_object_foreach((json_t *) config->object, name, value) {
+                _cleanup_(freep) char *text = NULL;
+                const json_t *seen = NULL;
+                const char *wrong;
+                int r;
+
+                if (is_field(type, name) || json_object_size(out) >= RCLONE_GIVEN_MAX)
+                        continue;
+                r = json_reader_value(config, name, JSON_OPTIONAL, &seen);
+                if (r <= 0)
+                        continue;
+                r = value_text(value, &text);
+                if (r == -ENOMEM)
+                        return r;
+                wrong = r < 0 || strlen(text) > RCLONE_VALUE_MAX ?
+                                "is not a text of at most 4096 bytes, a whole number or a switch" :
+                                type->further(name, text);
+                if (wrong)
+                        return json_reader_fail(config, name, "%s", wrong);
+                r = json_set(out, name, json_string(text));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 int target_config_read(const TargetType *type, JsonReader *config, json_t **ret) {
         _cleanup_json_ json_t *out = json_object();
         int r;
@@ -409,6 +490,9 @@ int target_config_read(const TargetType *type, JsonReader *config, json_t **ret)
                 if (r < 0 && r != -EBADMSG)
                         return r;
         }
+        r = type->further ? read_further(type, config, out) : 0;
+        if (r < 0 && r != -EBADMSG)
+                return r;
         r = json_reader_finish(config);
         if (r < 0)
                 return r;
@@ -424,6 +508,8 @@ static bool secret_is_known(const TargetType *type, const char *name) {
         for (const TargetSecret *s = type->secrets; s && s->name; s++)
                 if (streq(s->name, name))
                         return true;
+        if (type->secret_name)
+                return !type->secret_name(name);
         return !type->secrets && n > 0 && n <= SECRET_NAME_MAX &&
                         strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
 }

@@ -31,15 +31,21 @@ typedef struct TargetSecret {
 } TargetSecret;
 
 typedef struct TargetType {
-        const char *name;
+        const char *name;            /* as far as the ':' in it, where one follows */
         const TargetField *fields;   /* ends with a NULL name */
         const TargetSecret *secrets; /* the same; NULL: any name may be given, and none is used */
         /* What no field says alone: sets the failure with json_reader_fail(). secrets is NULL where a
          * request leaves those that are there. May be NULL. */
         int (*check)(JsonReader *target, const json_t *config, const json_t *secrets);
+        /* What the node alone knows: further members of the configuration (texts, numbers and switches, all
+         * kept as texts), and what is wrong with one of them by its form, as complaint. NULL: there are
+         * none. */
+        const char *(*further)(const char *name, const char *value);
+        /* What is wrong with the name of a secret, where secrets is NULL; may be NULL. */
+        const char *(*secret_name)(const char *name);
 } TargetType;
 
-/* NULL: there is no such type. */
+/* NULL: there is no such type. "rclone:BACKEND" is one for each backend that rclone may have. */
 const TargetType *target_type_find(const char *name);
 /* Reads all fields of a configuration into a new object that has what was given and nothing else. Errors as
  * of the reader. */
