@@ -2,13 +2,14 @@
 
 #include "agent/job/targets.h"
 #include "base/text.h"
+#include "wire/rclone-options.h"
 
 static int check_place(const JobRun *run, const SpecTarget *target, Failure *reterr_failure) {
         const char *path;
 
-        if (!streq_ptr(target->type, "local"))
-                return 0;
-        path = json_string_value(json_object_get(target->config, "path"));
+        path = streq_ptr(target->type, "local") ?
+                        json_string_value(json_object_get(target->config, "path")) :
+                        rclone_directory(target->type, target->config);
         if (!path)
                 return 0; /* storage_open() says what is wrong */
         return policy_check_storage(run->policy, run->storage_dir, path, reterr_failure);

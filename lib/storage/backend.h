@@ -48,6 +48,7 @@ struct StoragePut {
 };
 
 extern const StorageType storage_type_local;
+extern const StorageType storage_type_rclone;
 extern const StorageType storage_type_relay;
 extern const StorageType storage_type_ftp;
 extern const StorageType storage_type_sftp;

@@ -32,6 +32,7 @@ typedef struct RemotePut {
         Buffer part;    /* collected; it stays until the server has all of it */
         uint64_t sent;  /* how much of the object is before it */
         uint64_t taken; /* bytes that the server has */
+        bool direct;    /* temp is path */
         bool is_made;   /* the temporary file may be there */
         bool failed;
 } RemotePut;
@@ -71,13 +72,21 @@ static int temp_create(RemoteSession *x, const RemoteOps *ops, RemotePut *p, uin
         /* An earlier try may have begun it. */
         if (p->is_made)
                 (void) ops->remove(x, p->temp);
-        p->is_made = true;
+        p->is_made = !p->direct;
         p->taken = 0;
         r = ops->create(x, p->temp, size);
         if (r != -ENOENT)
                 return r;
         r = make_parents(x, ops, p->temp);
         return r < 0 ? r : ops->create(x, p->temp, size);
+}
+
+static int check_absent(const Remote *m, RemoteSession *x, const RemotePut *p) {
+        int r;
+
+        r = m->ops->stat(x, p->path, &(RemoteEntry){});
+        return r >= 0 ? -EEXIST : r == -ENOENT ? 0 :
+                                                 r;
 }
 
 int remote_put_new(StoragePut *put, Failure *reterr_failure) {
@@ -91,17 +100,17 @@ int remote_put_new(StoragePut *put, Failure *reterr_failure) {
                 return -ENOMEM;
         put->backend = p;
         r = remote_path(m, put->key, &p->path);
-        if (r >= 0)
-                r = asprintf_safe(&p->temp, "%s" REMOTE_TEMP "/%08" PRIx32 "%08" PRIx32 ".part", m->base,
-                                  random_u32(), random_u32());
         if (r < 0)
                 return r;
-        while (remote_try_next(&t)) {
-                r = m->ops->stat(t.session, p->path, &(RemoteEntry){});
-                t.result = r >= 0 ? -EEXIST : r == -ENOENT ? 0 :
-                                                             r;
-        }
-        return t.result;
+        while (remote_try_next(&t))
+                t.result = m->ops->is_slow ? 0 : check_absent(m, t.session, p);
+        if (t.result < 0)
+                return t.result;
+        p->direct = m->direct;
+        if (p->direct)
+                return free_and_strdup(&p->temp, p->path);
+        return asprintf_safe(&p->temp, "%s" REMOTE_TEMP "/%08" PRIx32 "%08" PRIx32 ".part", m->base,
+                             random_u32(), random_u32());
 }
 
 /* What is collected, from where the server is. */
@@ -192,7 +201,7 @@ static int put_start(StoragePut *put, uint64_t size, Failure *f) {
                 p->session = t.session;
         else
                 remote_session_put(t.session);
-        if (!atomic_exchange(&m->swept, true))
+        if (!p->direct && !atomic_exchange(&m->swept, true))
                 remote_sweep(put->storage, p->temp);
         return 0;
 }
@@ -305,6 +314,8 @@ static int name_give(StoragePut *put, RemoteSession *x, bool was_lost) {
         RemoteEntry there = {};
         int r;
 
+        if (p->direct)
+                return 0;
         /* Some servers replace what is there, whatever they are asked. */
         r = m->ops->stat(x, p->path, &there);
         if (r >= 0 && was_lost && there.size == put->size &&
@@ -346,6 +357,16 @@ static int put_finish(StoragePut *put, Failure *f) {
         return 0;
 }
 
+/* An object that appears at its end: whether its name is still free. */
+static int put_check_name(StoragePut *put, Failure *f) {
+        RemoteTry t = remote_try(put->storage, put->key, f);
+        const RemotePut *p = put->backend;
+
+        while (remote_try_next(&t))
+                t.result = check_absent(put->storage->backend, t.session, p);
+        return t.result;
+}
+
 int remote_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *reterr_failure) {
         RemoteTry t = remote_try(put->storage, put->key, reterr_failure);
         RemotePut *p = put->backend;
@@ -355,6 +376,9 @@ int remote_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure 
         if (p->failed)
                 return -EIO;
         p->failed = true; /* a commit is made once */
+        r = p->direct ? put_check_name(put, reterr_failure) : 0;
+        if (r < 0)
+                return r;
         r = p->sent == 0 ? put_start(put, p->part.size, reterr_failure) : put_finish(put, reterr_failure);
         if (r < 0)
                 return r;

@@ -52,6 +52,7 @@ typedef struct RemoteSession {
  * the connection failed. -EBUSY: the server wants to be asked later. */
 typedef struct RemoteOps {
         bool keeps_pace; /* what it writes goes at the storage's rate already */
+        bool is_slow;    /* to ask takes long: a name that is taken is noticed at the commit alone */
         /* Sets the failure. -ECONNRESET, -EHOSTUNREACH, -EBUSY are tried again. */
         int (*connect)(Storage *s, usec_t end, RemoteSession **ret, Failure *reterr_failure);
         void (*disconnect)(RemoteSession *x);
@@ -89,6 +90,9 @@ typedef struct Remote {
         char *place; /* for messages: "sftp://user@host/path" */
         char *base;  /* what stands before a key: "", or ends in '/' */
         bool read_back;
+        /* What is created appears when it is finished, whole, and never otherwise: it is written under its
+         * own name. Known when the first session is there. */
+        bool direct;
         void *config; /* the backend's */
 
         pthread_mutex_t lock; /* of idle */

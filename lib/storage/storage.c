@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "storage/backend.h"
+#include "wire/rclone-options.h"
 
 static const StorageType *const types[] = {
         &storage_type_local,
@@ -62,6 +63,15 @@ static int key_check(const Storage *s, const char *key, Failure *reterr_failure)
                            "'%s' cannot be the name of an object in %s.", key, s->name);
 }
 
+static const StorageType *type_find(const char *name) {
+        if (rclone_type_backend(name))
+                return &storage_type_rclone;
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (streq_ptr(types[i]->name, name))
+                        return types[i];
+        return NULL;
+}
+
 int storage_open(const StorageConfig *config, Storage **ret, Failure *reterr_failure) {
         _cleanup_(storage_freep) Storage *s = NULL;
         int r;
@@ -81,9 +91,7 @@ int storage_open(const StorageConfig *config, Storage **ret, Failure *reterr_fai
                                     asprintf_safe(&s->name, "target '%s'", config->name);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < ELEMENTSOF(types); i++)
-                if (streq_ptr(types[i]->name, config->type))
-                        s->type = types[i];
+        s->type = type_find(config->type);
         if (!s->type)
                 return failure_set(reterr_failure, -EINVAL, "STORAGE_TYPE_UNKNOWN",
                                    "This version of BackupX has no storage of type '%s' (%s).",

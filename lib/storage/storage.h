@@ -84,7 +84,8 @@ typedef struct StorageUsage {
 /* One object of a listing. Gives 0 to go on; anything else ends the listing, which gives it back. */
 typedef int (*StorageListFunc)(void *userdata, const char *key, uint64_t size);
 
-/* The types this build knows, NULL-terminated. */
+/* The types this build knows, NULL-terminated; beside these there is "rclone:BACKEND" for each backend of
+ * the rclone of this host. */
 const char *const *storage_types(void);
 
 /* Checks the configuration without touching the storage. */
