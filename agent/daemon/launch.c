@@ -31,6 +31,7 @@ const char *launch_unit(CommandKind kind) {
                 return "restore";
         case COMMAND_LIST_DIR:
         case COMMAND_DISCOVER_DATABASES:
+        case COMMAND_RCLONE_BACKENDS:
         case COMMAND_TEST_STORAGE:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:

@@ -68,6 +68,7 @@ static int check_with_policy(CommandKind kind, const json_t *spec, const Policy 
                 return check_target(spec, reterr_failure);
         case COMMAND_SELF_CHECK:
         case COMMAND_DISCOVER_DATABASES:
+        case COMMAND_RCLONE_BACKENDS:
                 return 0;
         case COMMAND_VERIFY:
         case COMMAND_PRUNE:

@@ -348,6 +348,7 @@ static bool answers_somebody(const Job *j) {
         switch (j->start.kind) {
         case COMMAND_LIST_DIR:
         case COMMAND_DISCOVER_DATABASES:
+        case COMMAND_RCLONE_BACKENDS:
         case COMMAND_TEST_STORAGE:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:

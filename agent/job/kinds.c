@@ -20,6 +20,8 @@ JobKindFunc job_kind_function(CommandKind kind) {
                 return job_kind_self_check;
         case COMMAND_DISCOVER_DATABASES:
                 return job_kind_discover;
+        case COMMAND_RCLONE_BACKENDS:
+                return job_kind_rclone;
         case COMMAND_VERIFY:
         case COMMAND_PRUNE:
         case _COMMAND_KIND_MAX:

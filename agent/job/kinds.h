@@ -29,6 +29,7 @@ void job_kind_list_dir(const JobRun *run, JobOutcome *ret);
 void job_kind_test_storage(const JobRun *run, JobOutcome *ret);
 void job_kind_self_check(const JobRun *run, JobOutcome *ret);
 void job_kind_discover(const JobRun *run, JobOutcome *ret);
+void job_kind_rclone(const JobRun *run, JobOutcome *ret);
 
 /* NULL: this version does not do it. */
 JobKindFunc job_kind_function(CommandKind kind);

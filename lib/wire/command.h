@@ -17,6 +17,7 @@ typedef enum CommandKind {
         COMMAND_PRUNE,
         COMMAND_LIST_DIR,
         COMMAND_DISCOVER_DATABASES,
+        COMMAND_RCLONE_BACKENDS,
         COMMAND_TEST_STORAGE,
         COMMAND_BROWSE,
         COMMAND_SELF_CHECK,

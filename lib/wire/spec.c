@@ -23,6 +23,7 @@ static const char *const command_kind_table[_COMMAND_KIND_MAX] = {
         [COMMAND_PRUNE] = "prune",
         [COMMAND_LIST_DIR] = "list_dir",
         [COMMAND_DISCOVER_DATABASES] = "discover_databases",
+        [COMMAND_RCLONE_BACKENDS] = "rclone_backends",
         [COMMAND_TEST_STORAGE] = "test_storage",
         [COMMAND_BROWSE] = "browse",
         [COMMAND_SELF_CHECK] = "self_check",
@@ -41,6 +42,7 @@ bool command_kind_is_probe(CommandKind kind) {
                 return false;
         case COMMAND_LIST_DIR:
         case COMMAND_DISCOVER_DATABASES:
+        case COMMAND_RCLONE_BACKENDS:
         case COMMAND_TEST_STORAGE:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:

@@ -47,6 +47,7 @@ int node_reset_identity(Request *r);
 /* probe.c */
 int node_directories(Request *r);
 int node_databases(Request *r);
+int node_rclone_backends(Request *r);
 /* node-check.c */
 int node_check(Request *r);
 

@@ -9,6 +9,7 @@
 #include "wire/discovery.h"
 #include "wire/entity.h"
 #include "wire/path.h"
+#include "wire/rclone-options.h"
 
 #include "services/api/api.h"
 #include "services/api/change.h"
@@ -225,4 +226,42 @@ int node_databases(Request *r) {
                 return error;
         return probe_ask(r, r->id, command_kind_to_string(COMMAND_DISCOVER_DATABASES), TAKE_PTR(spec),
                          /* more= */ NULL, databases_done);
+}
+
+static int reply_backends(Request *r, uint64_t command_id) {
+        _cleanup_(command_done) Command command = COMMAND_NULL;
+        _cleanup_json_ json_t *result = NULL;
+        json_t *backends;
+        int error;
+
+        error = probe_result(r, command_id, &command, &result);
+        if (error < 0)
+                return error;
+        backends = json_object_get(result, "backends");
+        if (!json_is_array(backends))
+                return request_fail(r, ERROR_PROBE_FAILED, "The node's answer is not a list of backends.");
+        return request_reply(r, MHD_HTTP_OK, json_pack("{s:O}", "backends", backends));
+}
+
+static void backends_done(Request *r, int error, uint64_t command_id, const Failure *failure) {
+        request_end(r, error < 0 ? request_fail_failure(r, error, failure) : reply_backends(r, command_id));
+}
+
+/* The backends that the node's rclone has; the options of one of them, which a form is made of. */
+int node_rclone_backends(Request *r) {
+        const char *backend = request_query(r, "backend");
+        json_t *spec;
+        int error;
+
+        error = probe_check_node(r);
+        if (error < 0)
+                return error;
+        if (backend && !rclone_backend_name_is_valid(backend)) {
+                error = request_fail_field(r, ERROR_QUERY_INVALID, "backend",
+                                           "backend is the name of a backend of rclone.");
+                return request_refused(error);
+        }
+        spec = backend ? json_pack("{s:s}", "backend", backend) : json_object();
+        return probe_ask(r, r->id, command_kind_to_string(COMMAND_RCLONE_BACKENDS), spec, /* more= */ NULL,
+                         backends_done);
 }

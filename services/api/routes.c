@@ -62,6 +62,8 @@ static const Route routes[] = {
 
         { METHOD_GET,    "/api/v1/nodes/{id}/directories", ACCESS_OPERATOR, 0,
           PAGE " path", node_directories },
+        { METHOD_GET,    "/api/v1/nodes/{id}/rclone-backends", ACCESS_OPERATOR, 0,
+          "backend", node_rclone_backends },
         { METHOD_POST,   "/api/v1/nodes/{id}/discover-databases",
                                                            ACCESS_OPERATOR, SMALL,  NULL, node_databases },
         { METHOD_POST,   "/api/v1/nodes/{id}/check",       ACCESS_OPERATOR, SMALL,  NULL, node_check },

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "services/dispatcher/order.h"
 #include "wire/path.h"
+#include "wire/rclone-options.h"
 
 #define PROBE_REQUEST_MAX (64U << 10)
 /* Where a test writes in a relay directory, so that it can be told from archives and swept. */
@@ -16,6 +17,7 @@ void probe_request_done(ProbeRequest *p) {
 
         free(p->path);
         free(p->cursor);
+        free(p->backend);
         discovery_spec_done(&p->discovery);
         *p = PROBE_REQUEST_NULL;
 }
@@ -24,7 +26,8 @@ static int lookup_kind(const char *s) {
         CommandKind kind = command_kind_from_string(s);
 
         return kind == COMMAND_LIST_DIR || kind == COMMAND_BROWSE || kind == COMMAND_TEST_STORAGE ||
-                                        kind == COMMAND_SELF_CHECK || kind == COMMAND_DISCOVER_DATABASES ?
+                                        kind == COMMAND_SELF_CHECK || kind == COMMAND_DISCOVER_DATABASES ||
+                                        kind == COMMAND_RCLONE_BACKENDS ?
                         (int) kind :
                         -EINVAL;
 }
@@ -47,6 +50,7 @@ static void read_spec(JsonReader *reader, ProbeRequest *p) {
                 return;
         if (p->kind == COMMAND_DISCOVER_DATABASES && discovery_spec_read(&spec, &p->discovery) < 0)
                 return;
+        json_reader_strdup(&spec, "backend", JSON_OPTIONAL, RCLONE_NAME_MAX, &p->backend);
         read_path(&spec, p);
         json_reader_u32(&spec, "limit", JSON_OPTIONAL, LISTING_LIMIT_MAX, &p->limit);
         json_reader_strdup(&spec, "cursor", JSON_OPTIONAL, LISTING_CURSOR_MAX, &p->cursor);
@@ -197,6 +201,17 @@ static int order_discovery(const ProbeRequest *p, Order *o) {
         return r < 0 ? r : json_format(json, &o->spec, NULL);
 }
 
+static int order_backends(const ProbeRequest *p, Order *o) {
+        _cleanup_json_ json_t *json = json_object();
+        int r;
+
+        assert(p);
+
+        r = !json ? -ENOMEM : p->backend ? json_set(json, "backend", json_string(p->backend)) :
+                                           0;
+        return r < 0 ? r : json_format(json, &o->spec, NULL);
+}
+
 int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failure *reterr_failure) {
         _cleanup_(listing_spec_done) ListingSpec spec = LISTING_SPEC_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
@@ -220,6 +235,8 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failur
                 r = order_test(x, p, ret, reterr_failure);
         else if (p->kind == COMMAND_DISCOVER_DATABASES)
                 r = order_discovery(p, ret);
+        else if (p->kind == COMMAND_RCLONE_BACKENDS)
+                r = order_backends(p, ret);
         else if (p->kind == COMMAND_SELF_CHECK)
                 r = (ret->spec = strdup("{}")) ? 0 : -ENOMEM;
         else

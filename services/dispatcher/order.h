@@ -62,6 +62,7 @@ typedef struct ProbeRequest {
         uint64_t target_id;
         uint64_t source_run;
         DiscoverySpec discovery;
+        char *backend; /* of rclone; NULL: all */
 } ProbeRequest;
 
 #define PROBE_REQUEST_NULL ((ProbeRequest){})
