@@ -254,5 +254,5 @@ int repo_lock_release(RepoLockHeld *l, Failure *reterr_failure) {
 
         l->held = false;
         r = repository_remove(l->repository, REPO_FILE_LOCK, &l->id, reterr_failure);
-        return r == -ENOENT ? 0 : r;
+        return r == -ENOENT ? 0 : MIN(r, 0);
 }

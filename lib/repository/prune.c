@@ -161,19 +161,25 @@ static int still_ours(PruneRun *r, Failure *f) {
 
 /* --- Removing ----------------------------------------------------------------------------------------- */
 
-/* Gives 1: gone; 0: the storage refuses. */
+typedef enum Removal {
+        REMOVAL_REFUSED,
+        REMOVAL_GONE,
+        REMOVAL_HIDDEN, /* from us; the storage keeps it */
+} Removal;
+
+/* Gives a Removal. */
 static int remove_file(PruneRun *r, RepoFileType type, const Id *id, Failure *f) {
         _cleanup_failure_ Failure why = FAILURE_NULL;
         int k;
 
         k = repository_remove(r->args->repository, type, id, &why);
         if (k >= 0 || k == -ENOENT)
-                return 1;
+                return k > 0 ? REMOVAL_HIDDEN : REMOVAL_GONE;
         if (k != -EACCES && k != -EPERM)
                 return failure_set(f, k, why.code, "%s", failure_message(&why, k));
         if (!r->result->refusal)
                 r->result->refusal = strdup(failure_message(&why, k));
-        return 0;
+        return REMOVAL_REFUSED;
 }
 
 static int remove_index(PruneRun *r, const Id *id, Failure *f) {
@@ -182,7 +188,7 @@ static int remove_index(PruneRun *r, const Id *id, Failure *f) {
         k = remove_file(r, REPO_FILE_INDEX, id, f);
         if (k < 0)
                 return k;
-        if (k > 0) {
+        if (k != REMOVAL_REFUSED) {
                 r->result->indexes_removed++;
                 return 0;
         }
@@ -211,13 +217,15 @@ static int remove_pack(PruneRun *r, const PrunePack *p, Failure *f) {
 
         assert(p->action != PRUNE_KEEP);
 
-        k = p->action == PRUNE_RETAIN ? 0 : remove_file(r, REPO_FILE_PACK, &p->id, f);
+        k = p->action == PRUNE_RETAIN ? REMOVAL_REFUSED : remove_file(r, REPO_FILE_PACK, &p->id, f);
         if (k < 0)
                 return k;
-        result->packs_removed += k > 0;
-        result->bytes_removed += k > 0 ? p->size : 0;
-        result->packs_refused += k == 0;
-        result->bytes_refused += k == 0 ? p->size : 0;
+        result->packs_removed += k != REMOVAL_REFUSED;
+        result->bytes_removed += k != REMOVAL_REFUSED ? p->size : 0;
+        result->packs_hidden += k == REMOVAL_HIDDEN;
+        result->bytes_hidden += k == REMOVAL_HIDDEN ? p->size : 0;
+        result->packs_refused += k == REMOVAL_REFUSED;
+        result->bytes_refused += k == REMOVAL_REFUSED ? p->size : 0;
         return 0;
 }
 

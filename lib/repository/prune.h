@@ -63,6 +63,7 @@ typedef struct RepositoryPruneResult {
         uint64_t packs_repacked, bytes_repacked;            /* old packs; what is used of them */
         uint64_t packs_unindexed;                           /* of those to be removed: in no index */
         uint64_t packs_removed, bytes_removed;              /* in a dry run: that would be */
+        uint64_t packs_hidden, bytes_hidden;                /* of them; kept as older versions: not free */
         uint64_t packs_refused, bytes_refused;              /* the storage retains them */
         uint64_t indexes_written, indexes_removed, indexes_refused;
         uint64_t bytes_written; /* in new packs */

@@ -76,6 +76,7 @@ int repository_put(Repository *r, RepoFileType type, const void *json, size_t n,
 /* Reads a file (not a pack or a key). size: as listed; UINT64_MAX: not known. */
 int repository_get(Repository *r, RepoFileType type, const Id *id, uint64_t size, RepoFile *ret,
                    Failure *reterr_failure) _warn_unused_;
+/* Gives 1 where the storage hides it and keeps an older version. */
 int repository_remove(Repository *r, RepoFileType type, const Id *id, Failure *reterr_failure) _warn_unused_;
 
 /* Gives 0 to go on; anything else ends the listing, which gives it back. */

@@ -90,13 +90,19 @@ static int s3_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *ret
 
 /* --- Removing ----------------------------------------------------------------------------------------- */
 
+/* A bucket with versions only adds a marker, also where object lock retains what is below. Gives 1 then. */
 static int remove_key(Storage *s, const char *key, Failure *f) {
         _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
         _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
+        _cleanup_(freep) char *marker = NULL;
         int r;
 
         r = s3_request_init(s, &q, "DELETE", key);
-        return r < 0 ? r : s3_request_send(s, &q, key, &a, f);
+        if (r >= 0)
+                r = s3_request_send(s, &q, key, &a, f);
+        if (r >= 0)
+                r = http_answer_header(&a, "x-amz-delete-marker", &marker);
+        return r < 0 ? r : streq_ptr(marker, "true");
 }
 
 /* S3 removes what is not there, too; so it is asked first. */

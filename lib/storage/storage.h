@@ -116,6 +116,8 @@ int storage_stat(Storage *s, const char *key, uint64_t *ret_size, Failure *reter
 int storage_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
                  Failure *reterr_failure) _warn_unused_;
 /* After a cancel it may still be tried, once and shortly: a run takes its lock back at its end. */
+/* Gives 1 where it is hidden: neither listed nor read any more, but kept by the storage as an older version,
+ * which takes space until the storage's own rules end it. */
 int storage_remove(Storage *s, const char *key, Failure *reterr_failure) _warn_unused_;
 /* Writes, reads back and removes a small object where that is allowed, so that a target that cannot be
  * written fails here and not at night. */

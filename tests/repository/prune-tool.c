@@ -231,6 +231,8 @@ static int run_prune(Tool *t) {
         print_number("packs_unindexed", r.packs_unindexed);
         print_number("packs_removed", r.packs_removed);
         print_number("bytes_removed", r.bytes_removed);
+        print_number("packs_hidden", r.packs_hidden);
+        print_number("bytes_hidden", r.bytes_hidden);
         print_number("packs_refused", r.packs_refused);
         print_number("bytes_refused", r.bytes_refused);
         print_number("indexes_written", r.indexes_written);

@@ -439,7 +439,31 @@ class OnS3(Adversity, Rounds):
         self.assertLessEqual({k for k in before if '/data/' in k}, set(self.objects()))
         self.proxy.be_good()
         self.verify()
-        self.assertGreater(self.prune()[0]['packs_repacked'], 0)
+        result = self.prune()[0]
+        self.assertGreater(result['packs_repacked'], 0)
+        self.assertEqual(result['packs_hidden'], 0)
+        self.verify()
+
+    def keep_versions(self):
+        """From now on what is removed is only hidden."""
+        self.server.versions = True
+
+    def test_versions(self):
+        """A bucket that keeps what is removed: told, and no backup is the worse for it."""
+        self.keep_versions()
+        self.change()
+        self.backup('--init')
+        for _ in range(3):
+            self.change()
+            self.backup()
+        self.forget(1)
+        result = self.prune()[0]
+        self.assertGreater(result['packs_removed'], 0)
+        self.assertEqual((result['packs_hidden'], result['bytes_hidden']),
+                         (result['packs_removed'], result['bytes_removed']))
+        self.verify()
+        self.change()
+        self.backup()
         self.verify()
 
     def test_flipped_bits(self):
@@ -493,6 +517,15 @@ class OnCeph(OnS3):
         self.assertEqual((status, b'<IsTruncated>true' in body), (200, False))
         keys = [k.decode() for k in adverse_s3.KEY.findall(body)]
         return {k: self.client.request('GET', f'/{self.bucket}/{k}')[2] for k in keys}
+
+    def keep_versions(self):
+        """And what is written is retained, which no marker above it changes."""
+        self.bucket += 'l'
+        status, _, body = self.client.request('PUT', f'/{self.bucket}', headers=[
+            ('x-amz-bucket-object-lock-enabled', 'true')])
+        self.assertEqual(status, 200, body)
+        self.config.update(bucket=self.bucket, lock_mode='GOVERNANCE', lock_days=1)
+        self.retry(0)
 
     def remove(self, key):
         self.assertEqual(self.client.request('DELETE', f'/{self.bucket}/{key}')[0], 204)

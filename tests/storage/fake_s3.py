@@ -27,6 +27,7 @@ class FakeS3(http.server.ThreadingHTTPServer):
         self.token = 'session=token'
         self.fault = fault
         self.conditional = True
+        self.versions = False  # what is removed stays, below a marker
         self.customer_key = None  # that requests for objects must carry
         self.page = 1000
         self.objects = {}
@@ -223,7 +224,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.uploads.pop(words['uploadId'], None)
         else:
             self.server.objects.pop(key, None)
-        return self.answer(204)
+        marked = self.server.versions and 'uploadId' not in words
+        return self.answer(204, headers=[('x-amz-delete-marker', 'true')] if marked else [])
 
     def on_head(self, key, words, data):
         if key not in self.server.objects:
