@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,36 @@ class Backup(repositories.Repositories):
         self.assertEqual((again['files_new'], again['files_changed']), (0, 0))
         self.check()
         self.restored()
+
+    def test_mounted(self):
+        """What stock restic mounts is the source."""
+        if not os.access('/dev/fuse', os.W_OK) or not shutil.which('fusermount'):
+            self.skipTest('needs FUSE')
+        trees.make_small(self.source)
+        (self.source / 'large').write_bytes(random_bytes(1, 5 << 20))
+        self.backup('--init')
+        where = self.folder / 'mounted'
+        where.mkdir()
+        environment = {**os.environ, 'RESTIC_PASSWORD': repositories.PASSWORD,
+                       'RESTIC_CACHE_DIR': str(self.folder / 'cache')}
+        with subprocess.Popen(['restic', '-r', self.repository, 'mount', where], env=environment,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            self.addCleanup(subprocess.run, ['umount', '-l', where], check=False, capture_output=True)
+            try:
+                self.wait_for(lambda: process.poll() is not None or os.path.ismount(where))
+                self.assertIsNone(process.poll())
+                mounted = where / 'snapshots' / 'latest' / self.source.relative_to('/')
+                names = {p.relative_to(self.source) for p in self.source.rglob('*')}
+                self.assertEqual({p.relative_to(mounted) for p in mounted.rglob('*')}, names)
+                for name in names:
+                    one, other = self.source / name, mounted / name
+                    if one.is_symlink():
+                        self.assertEqual(os.readlink(one), os.readlink(other))
+                    elif one.is_file():
+                        self.assertEqual(one.read_bytes(), other.read_bytes(), name)
+            finally:
+                subprocess.run(['umount', where], check=False, capture_output=True)
+                process.kill()
 
     def test_changes(self):
         """Only what changed is read, and only what is new is stored."""
