@@ -374,8 +374,7 @@ class OnS3(Adversity, Rounds):
             self.tool('read', 'check', may=(0, 2, 3))
             self.proxy.be_good()
             self.verify(newest=3)
-        self.assertGreater(self.proxy.failed, 0)
-        if LONG:
+        if LONG:  # of few calls none may have been chosen
             self.assertGreater(failed, 0)
         self.backup()
         self.forget(2)
@@ -394,7 +393,8 @@ class OnS3(Adversity, Rounds):
             self.assertEqual((result['kept'], result['removed']), (1, 1))
             self.prune()
             self.verify()
-        self.assertGreater(self.proxy.hidden, 0)
+        if LONG:  # a slow machine lists later than that
+            self.assertGreater(self.proxy.hidden, 0)
 
     @long_only
     def test_stale_lists_of_two(self):
