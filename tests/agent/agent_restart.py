@@ -137,6 +137,11 @@ class Children(AgentCase):
         self.assertEqual([name for name, _ in self.jobs()], ['1-2'])
         self.wait_clean()
 
+    def orders_are_sent(self):
+        """The job's lock is taken before it is sent with them; the mark of what is not begun is older."""
+        there = self.leftovers()
+        return 'command-1-1.lock' in there and 'command-1-1.todo' not in there
+
     def test_killed_before_the_job_reads_its_orders(self):
         """They are sent, and the job is slow: it is alive all the same, and its result is awaited."""
         slow = self.folder / 'slow-job'
@@ -145,9 +150,7 @@ class Children(AgentCase):
         self.job = slow
         self.start()
         command = self.master.add('backup', self.backup('hang', seconds=0))
-        self.master.wait(
-            lambda: self.leftovers() and 'command-1-1.todo' not in self.leftovers(), what='the orders'
-        )
+        self.master.wait(self.orders_are_sent, what='the orders')
         self.assertEqual(self.jobs(), [])
         self.kill()
         self.start()
@@ -164,9 +167,7 @@ class Children(AgentCase):
         self.job = slow
         self.start()
         command = self.master.add('backup', self.backup('hang', seconds=60))
-        self.master.wait(
-            lambda: self.leftovers() and 'command-1-1.todo' not in self.leftovers(), what='the orders'
-        )
+        self.master.wait(self.orders_are_sent, what='the orders')
         self.kill()
         command.cancel = True
         self.start()
