@@ -107,7 +107,7 @@ class Sftp(Conformance, Case):
                            'shell_type': 'none'}}
 
 
-@unittest.skipUnless(backups.LONG, 'WebDav has the same faults, and is faster')
+@unittest.skipUnless(backups.LONG, 'long rounds: WebDav has the same faults, and is faster')
 class SftpLine(conformance.Line, Sftp):
     """And its line."""
     speaks_http = False
@@ -132,7 +132,7 @@ class WebDav(Conformance, conformance.Line, Case):
                            'user': servers.USER, 'path': 'back ups'}}
 
 
-@unittest.skipUnless(backups.LONG, 'a Ceph takes long to start')
+@unittest.skipUnless(backups.LONG, 'long rounds: a Ceph takes its time to start')
 class S3(Conformance, conformance.Line, Case):
     """A Ceph, where objects appear whole under their own names."""
     #: Of two that write one name at the same moment, both may succeed there.
