@@ -349,6 +349,9 @@ static const Command commands[] = {
         { "snapshots", NULL, NULL, NULL, OPTIONS(snapshot_options), verb_list,
           "list what is in the repositories, the newest first", NULL },
 
+        { "dump", NULL, "RUN PATH", NULL, NO_OPTIONS, verb_dump,
+          "write one file of a backup to standard output", NULL },
+
         { "restores", "list", NULL, NULL, OPTIONS(run_list_options), verb_list,
           "list the restores, the newest first", NULL },
         { "restores", "show",   "RESTORE",     NULL, NO_OPTIONS, verb_show, "show a restore", NULL },

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/encode.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "cli/api.h"
@@ -49,6 +50,64 @@ int verb_runs_files(Cli *c, const Arguments *a) {
                 return failure_set(&c->failure, -EINVAL, "USAGE", "A run is named by its number, not '%s'.",
                                    text);
         return list_entries(c, "runs", run, "entries", arguments_operand(a, 1));
+}
+
+/* A piece of the file, and the size of all of it. */
+static int get_piece(Cli *c, uint64_t run, const char *path, uint64_t offset, void **ret, size_t *ret_n,
+                     uint64_t *ret_size) {
+        _cleanup_json_ json_t *piece = NULL;
+        const char *content;
+        int r;
+
+        r = cli_get(c, &piece, "runs/%" PRIu64 "/content?path=%s&offset=%" PRIu64, run, path, offset);
+        if (r < 0)
+                return r;
+        content = json_string_value(json_object_get(piece, "content"));
+        *ret_size = (uint64_t) json_integer_value(json_object_get(piece, "size"));
+        r = content ? base64_decode(BASE64_STANDARD, content, strlen(content), ret, ret_n) : -EBADMSG;
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return failure_set(&c->failure, -EBADMSG, "ANSWER_INVALID",
+                                   "The server's answer is not a piece of a file.");
+        return 0;
+}
+
+/* One after the other, until the file's end. */
+static int dump(Cli *c, uint64_t run, const char *path) {
+        uint64_t offset = 0, size = 0;
+
+        do {
+                _cleanup_(freep) void *data = NULL;
+                size_t n = 0;
+                int r;
+
+                r = get_piece(c, run, path, offset, &data, &n, &size);
+                if (r < 0)
+                        return r;
+                if (n == 0 && offset < size)
+                        return failure_set(&c->failure, -EBADMSG, "ANSWER_INVALID",
+                                           "The file ended after %" PRIu64 " of %" PRIu64 " bytes.", offset,
+                                           size);
+                if (fwrite(data, 1, n, stdout) != n || fflush(stdout) != 0)
+                        return failure_set(&c->failure, -errno, "WRITE",
+                                           "The file cannot be written to standard output: %m");
+                offset += n;
+        } while (offset < size);
+        return 0;
+}
+
+int verb_dump(Cli *c, const Arguments *a) {
+        const char *text = arguments_operand(a, 0), *path = arguments_operand(a, 1);
+        _cleanup_(freep) char *escaped = NULL;
+        uint64_t run = 0;
+        int r;
+
+        if (parse_u64(text, 1, INT64_MAX, &run) < 0)
+                return failure_set(&c->failure, -EINVAL, "USAGE", "A run is named by its number, not '%s'.",
+                                   text);
+        r = http_escape(path, &escaped);
+        return r < 0 ? r : dump(c, run, escaped);
 }
 
 int verb_nodes_ls(Cli *c, const Arguments *a) {

@@ -35,6 +35,7 @@ const char *launch_unit(CommandKind kind) {
         case COMMAND_TEST_STORAGE:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:
+        case COMMAND_READ_FILE:
         case _COMMAND_KIND_MAX:
         case _COMMAND_KIND_INVALID:
                 return "probe";

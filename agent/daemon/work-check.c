@@ -48,6 +48,12 @@ static int check_listing(const json_t *json, CommandKind kind, const Policy *pol
         return r;
 }
 
+static int check_read(const json_t *json, Failure *reterr_failure) {
+        _cleanup_(read_spec_done) ReadSpec spec = READ_SPEC_NULL;
+
+        return read_spec_parse(json, &spec, reterr_failure);
+}
+
 static int check_target(const json_t *json, Failure *reterr_failure) {
         _cleanup_(spec_target_done) SpecTarget target = SPEC_TARGET_NULL;
 
@@ -64,6 +70,8 @@ static int check_with_policy(CommandKind kind, const json_t *spec, const Policy 
         case COMMAND_LIST_DIR:
         case COMMAND_BROWSE:
                 return check_listing(spec, kind, policy, reterr_failure);
+        case COMMAND_READ_FILE:
+                return check_read(spec, reterr_failure);
         case COMMAND_TEST_STORAGE:
                 return check_target(spec, reterr_failure);
         case COMMAND_SELF_CHECK:

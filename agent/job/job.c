@@ -352,6 +352,7 @@ static bool answers_somebody(const Job *j) {
         case COMMAND_TEST_STORAGE:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:
+        case COMMAND_READ_FILE:
                 return true;
         case COMMAND_BACKUP:
         case COMMAND_RESTORE:

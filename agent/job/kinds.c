@@ -18,6 +18,8 @@ JobKindFunc job_kind_function(CommandKind kind) {
                 return job_kind_test_storage;
         case COMMAND_SELF_CHECK:
                 return job_kind_self_check;
+        case COMMAND_READ_FILE:
+                return job_kind_read_file;
         case COMMAND_DISCOVER_DATABASES:
                 return job_kind_discover;
         case COMMAND_RCLONE_BACKENDS:

@@ -191,8 +191,7 @@ void restore_spec_done(RestoreSpec *s) {
         *s = RESTORE_SPEC_NULL;
 }
 
-/* What a restore or a look is of: an archive, or snapshots. */
-static int build_backup(json_t *json, const ArchiveRef *archive, const SnapshotRef *snapshots) {
+int backup_ref_build(json_t *json, const ArchiveRef *archive, const SnapshotRef *snapshots) {
         json_t *value = NULL;
         int r;
 
@@ -202,7 +201,7 @@ static int build_backup(json_t *json, const ArchiveRef *archive, const SnapshotR
         return r < 0 ? r : json_set(json, snapshots->n > 0 ? "snapshots" : "archive", value);
 }
 
-static int read_backup(JsonReader *r, ArchiveRef *archive, SnapshotRef *snapshots) {
+int backup_ref_read(JsonReader *r, ArchiveRef *archive, SnapshotRef *snapshots) {
         JsonReader object;
 
         (void) snapshot_ref_read(r, snapshots);
@@ -233,7 +232,7 @@ int restore_spec_build(const RestoreSpec *s, json_t **ret) {
         if (r >= 0)
                 r = json_set(json, "source_run", json_from_u64(s->source_run));
         if (r >= 0)
-                r = build_backup(json, &s->archive, &s->snapshots);
+                r = backup_ref_build(json, &s->archive, &s->snapshots);
         if (r >= 0)
                 r = json_set(json, "destination", build_destination(s));
         if (r >= 0)
@@ -270,7 +269,7 @@ int restore_spec_parse(const json_t *json, RestoreSpec *ret, Failure *reterr_fai
         (void) json_reader_init(&r, json, reterr_failure);
         (void) json_reader_u64(&r, "run", JSON_REQUIRED, INT64_MAX, &s.run);
         (void) json_reader_u64(&r, "source_run", JSON_REQUIRED, INT64_MAX, &s.source_run);
-        k = read_backup(&r, &s.archive, &s.snapshots);
+        k = backup_ref_read(&r, &s.archive, &s.snapshots);
         if (k == -ENOMEM)
                 return k;
         read_destination(&r, &s);
@@ -306,7 +305,7 @@ int listing_spec_build(const ListingSpec *s, CommandKind kind, json_t **ret) {
         assert(ret);
 
         if (kind == COMMAND_BROWSE)
-                r = build_backup(json, &s->archive, &s->snapshots);
+                r = backup_ref_build(json, &s->archive, &s->snapshots);
         if (r >= 0)
                 r = json_set(json, "path", json_from_path(strempty(s->path)));
         if (r >= 0)
@@ -344,7 +343,7 @@ int listing_spec_parse(const json_t *json, CommandKind kind, ListingSpec *ret, F
 
         (void) json_reader_init(&r, json, reterr_failure);
         if (kind == COMMAND_BROWSE) {
-                k = read_backup(&r, &s.archive, &s.snapshots);
+                k = backup_ref_read(&r, &s.archive, &s.snapshots);
                 if (k == -ENOMEM)
                         return k;
         }

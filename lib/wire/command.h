@@ -21,6 +21,7 @@ typedef enum CommandKind {
         COMMAND_TEST_STORAGE,
         COMMAND_BROWSE,
         COMMAND_SELF_CHECK,
+        COMMAND_READ_FILE,
         _COMMAND_KIND_MAX,
         _COMMAND_KIND_INVALID = -EINVAL,
 } CommandKind;
@@ -165,6 +166,29 @@ void listing_spec_done(ListingSpec *s);
 int listing_spec_build(const ListingSpec *s, CommandKind kind, json_t **ret) _warn_unused_;
 int listing_spec_parse(const json_t *json, CommandKind kind, ListingSpec *ret, Failure *reterr_failure)
                 _warn_unused_;
+
+/* What a restore, a look or a read is of: an archive, or snapshots. */
+int backup_ref_build(json_t *json, const ArchiveRef *archive, const SnapshotRef *snapshots) _warn_unused_;
+/* The error sticks in r. */
+int backup_ref_read(JsonReader *r, ArchiveRef *archive, SnapshotRef *snapshots);
+
+#define READ_LENGTH_MAX (2U << 20) /* in base64 under a job frame, and under the body of a result */
+
+/* read_file: a piece of one file of a backup. */
+typedef struct ReadSpec {
+        ArchiveRef archive;
+        SnapshotRef snapshots; /* instead of the archive */
+        char *path;            /* absolute */
+        uint64_t offset;
+        uint32_t length; /* 1 to READ_LENGTH_MAX */
+} ReadSpec;
+
+#define READ_SPEC_NULL ((ReadSpec){})
+void read_spec_done(ReadSpec *s);
+int read_spec_build(const ReadSpec *s, json_t **ret) _warn_unused_;
+int read_spec_parse(const json_t *json, ReadSpec *ret, Failure *reterr_failure) _warn_unused_;
+/* What a job answers: {"size":…,"content":"<base64>"}, the size being that of the whole file. */
+int read_result_build(uint64_t size, const void *content, size_t n, json_t **ret) _warn_unused_;
 
 /* test_storage: {"target":{…}} */
 int test_storage_spec_build(const SpecTarget *target, json_t **ret) _warn_unused_;

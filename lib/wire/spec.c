@@ -27,6 +27,7 @@ static const char *const command_kind_table[_COMMAND_KIND_MAX] = {
         [COMMAND_TEST_STORAGE] = "test_storage",
         [COMMAND_BROWSE] = "browse",
         [COMMAND_SELF_CHECK] = "self_check",
+        [COMMAND_READ_FILE] = "read_file",
 };
 
 DEFINE_STRING_TABLE(command_kind, CommandKind);
@@ -46,6 +47,7 @@ bool command_kind_is_probe(CommandKind kind) {
         case COMMAND_TEST_STORAGE:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:
+        case COMMAND_READ_FILE:
                 return true;
         }
         return false;

@@ -297,7 +297,16 @@ static CommandState final_state(ResultStatus status) {
         return COMMAND_FAILED;
 }
 
+/* Content of a user's file does not go into the store. */
+static json_t *take_content(json_t *result) {
+        json_t *content = json_incref(json_object_get(result, "content"));
+
+        (void) json_object_del(result, "content");
+        return content;
+}
+
 int agent_result_run(AgentOp *op) {
+        _cleanup_json_ json_t *content = NULL;
         _cleanup_(freep) char *text = NULL;
         CommandEnd end = {};
         int r;
@@ -309,6 +318,7 @@ int agent_result_run(AgentOp *op) {
         end.error = op->result.error_message;
 
         if (op->result.result) {
+                content = take_content(op->result.result);
                 r = json_format(op->result.result, &text, NULL);
                 if (r < 0)
                         return r;
@@ -325,6 +335,9 @@ int agent_result_run(AgentOp *op) {
         r = append_log(op, op->result.lines, op->result.n_lines);
         if (r < 0)
                 return r;
+        if (content) /* of a command of this very node, which nobody else can answer for */
+                pieces_keep(&op->agents->api->pieces, op->ref.id, TAKE_PTR(content),
+                            now_usec(CLOCK_MONOTONIC));
         agent_command_forget(op->node, op->ref.id);
         op->rings = true;
         agent_op_reply(op, MHD_HTTP_OK, NULL);

@@ -309,6 +309,7 @@ Api *api_free(Api *api) {
         workers_free(api->workers);
         server_free(api->server);
         relay_free(api->relay);
+        pieces_done(&api->pieces);
         agents_free(api->agents);
         api_bus_free(api->bus);
         siblings_free(api->siblings);

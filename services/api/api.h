@@ -12,6 +12,7 @@
 
 #include "services/api/config.h"
 #include "services/api/metrics.h"
+#include "services/api/pieces.h"
 #include "services/api/server.h"
 #include "services/api/workers.h"
 
@@ -35,6 +36,7 @@ typedef struct Api {
         Throttle *throttle;
         Agents *agents;
         Relay *relay;
+        Pieces pieces;
         Metrics metrics;
         uint8_t session_key[SESSION_KEY_SIZE];
         ApiTls tls;

@@ -3,7 +3,10 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "base/parse.h"
 #include "store/run.h"
+#include "wire/command.h"
+#include "wire/path.h"
 #include "wire/entity.h"
 
 #include "services/api/api.h"
@@ -103,6 +106,88 @@ int run_restore(Request *r) {
                 return -ENOMEM;
         error = json_format(json, &text, NULL);
         return error < 0 ? error : sibling_queue_run(r, text, restore_done);
+}
+
+/* --- One file ------------------------------------------------------------------------------------- */
+
+typedef struct ContentQuery {
+        const char *path;
+        uint64_t offset;
+        uint32_t limit;
+} ContentQuery;
+
+static int read_content_query(Request *r, ContentQuery *ret) {
+        const char *offset = request_query(r, "offset"), *limit = request_query(r, "limit");
+        ContentQuery q = { .path = request_query(r, "path"), .limit = READ_LENGTH_MAX };
+        int error;
+
+        assert(ret);
+
+        if (isempty(q.path) || !path_is_normalized_absolute(q.path))
+                error = request_fail_field(r, ERROR_QUERY_INVALID, "path",
+                                           "path is the absolute path of a file, without '..' and doubled "
+                                           "slashes.");
+        else if (offset && parse_u64(offset, 0, INT64_MAX, &q.offset) < 0)
+                error = request_fail_field(r, ERROR_QUERY_INVALID, "offset", "offset is a number of bytes.");
+        else if (limit && parse_u32(limit, 1, READ_LENGTH_MAX, &q.limit) < 0)
+                error = request_fail_field(r, ERROR_QUERY_INVALID, "limit",
+                                           "limit is a number of bytes from 1 to %u.", READ_LENGTH_MAX);
+        else {
+                *ret = q;
+                return 0;
+        }
+        return request_refused(error);
+}
+
+static int reply_content(Request *r, uint64_t command_id) {
+        _cleanup_(command_done) Command command = COMMAND_NULL;
+        _cleanup_json_ json_t *result = NULL, *content = NULL;
+        int error;
+
+        error = probe_result(r, command_id, &command, &result);
+        if (error < 0)
+                return error;
+        content = pieces_take(&r->api->pieces, command_id, now_usec(CLOCK_MONOTONIC));
+        if (!content)
+                return request_fail(r, ERROR_UNAVAILABLE, "Too much was read at once: ask again.");
+        if (!json_is_string(content) || !json_is_integer(json_object_get(result, "size")))
+                return request_fail(r, ERROR_PROBE_FAILED, "The node's answer is not a piece of a file.");
+        return request_reply(r, MHD_HTTP_OK,
+                             json_pack("{s:O, s:O}", "size", json_object_get(result, "size"), "content",
+                                       content));
+}
+
+static void content_done(Request *r, int error, uint64_t command_id, const Failure *failure) {
+        request_end(r, error < 0 ? request_fail_failure(r, error, failure) : reply_content(r, command_id));
+}
+
+static json_t *content_spec(const ContentQuery *q) {
+        _cleanup_json_ json_t *spec = json_object();
+
+        if (json_set(spec, "path", json_from_path(q->path)) < 0 ||
+            json_set(spec, "offset", json_from_u64(q->offset)) < 0 ||
+            json_set(spec, "limit", json_from_u64(q->limit)) < 0)
+                return NULL;
+        return TAKE_PTR(spec);
+}
+
+/* A piece of a file: who wants all of it asks again behind it. Whoever reads of a file is put on record with
+ * its first piece. */
+int run_content(Request *r) {
+        _cleanup_(run_done) Run source = RUN_NULL;
+        ContentQuery query;
+        int error;
+
+        error = read_content_query(r, &query);
+        if (error >= 0)
+                error = get_archive(r, &source);
+        if (error >= 0 && query.offset == 0)
+                error = change_audit(r, "run.read", source.id, source.task_name,
+                                     json_pack("{s:o}", "path", json_from_path(query.path)));
+        if (error < 0)
+                return error;
+        return probe_ask(r, source.node_id, command_kind_to_string(COMMAND_READ_FILE), content_spec(&query),
+                         json_pack("{s:I}", "source_run", (json_int_t) source.id), content_done);
 }
 
 /* --- Browse --------------------------------------------------------------------------------------- */

@@ -96,6 +96,8 @@ static const Route routes[] = {
           "after limit", run_logs },
         { METHOD_GET,    "/api/v1/runs/{id}/entries",      ACCESS_OPERATOR, 0,
           PAGE " path", run_entries },
+        { METHOD_GET,    "/api/v1/runs/{id}/content",      ACCESS_OPERATOR, 0,
+          "path offset limit", run_content },
         { METHOD_POST,   "/api/v1/runs/{id}/restore",      ACCESS_OPERATOR, LARGE,  NULL, run_restore },
 
         { METHOD_GET,    "/api/v1/snapshots",              ACCESS_VIEWER,   0,

@@ -27,7 +27,7 @@ static int lookup_kind(const char *s) {
 
         return kind == COMMAND_LIST_DIR || kind == COMMAND_BROWSE || kind == COMMAND_TEST_STORAGE ||
                                         kind == COMMAND_SELF_CHECK || kind == COMMAND_DISCOVER_DATABASES ||
-                                        kind == COMMAND_RCLONE_BACKENDS ?
+                                        kind == COMMAND_RCLONE_BACKENDS || kind == COMMAND_READ_FILE ?
                         (int) kind :
                         -EINVAL;
 }
@@ -52,7 +52,9 @@ static void read_spec(JsonReader *reader, ProbeRequest *p) {
                 return;
         json_reader_strdup(&spec, "backend", JSON_OPTIONAL, RCLONE_NAME_MAX, &p->backend);
         read_path(&spec, p);
-        json_reader_u32(&spec, "limit", JSON_OPTIONAL, LISTING_LIMIT_MAX, &p->limit);
+        json_reader_u32(&spec, "limit", JSON_OPTIONAL,
+                        p->kind == COMMAND_READ_FILE ? READ_LENGTH_MAX : LISTING_LIMIT_MAX, &p->limit);
+        json_reader_u64(&spec, "offset", JSON_OPTIONAL, INT64_MAX, &p->offset);
         json_reader_strdup(&spec, "cursor", JSON_OPTIONAL, LISTING_CURSOR_MAX, &p->cursor);
         if (json_reader_finish_lenient(&spec) < 0)
                 return; /* it sticks to the parent */
@@ -132,6 +134,22 @@ static int order_browse(const OrderContext *x, const ProbeRequest *p, const Run 
         return r != 0 ? r : build_listing(p, &spec, o);
 }
 
+static int order_read(const OrderContext *x, const ProbeRequest *p, const Run *source, Order *o,
+                      Failure *reterr_failure) {
+        _cleanup_(read_spec_done) ReadSpec spec = { .offset = p->offset, .length = p->limit };
+        _cleanup_json_ json_t *json = NULL;
+        int r;
+
+        spec.path = strdup(p->path);
+        if (!spec.path)
+                return -ENOMEM;
+        r = order_backup_of(x, source, o->node_id, o, &spec.archive, &spec.snapshots, reterr_failure);
+        if (r != 0)
+                return r;
+        r = read_spec_build(&spec, &json);
+        return r < 0 ? r : json_format(json, &o->spec, NULL);
+}
+
 static int order_test(const OrderContext *x, const ProbeRequest *p, Order *o,
                       Failure *reterr_failure) {
         _cleanup_(spec_target_done) SpecTarget spec = SPEC_TARGET_NULL;
@@ -180,7 +198,7 @@ static int choose_node(const OrderContext *x, const ProbeRequest *p, Run *source
         int r;
 
         *ret = p->node_id == 0 ? NODE_LOCAL : p->node_id;
-        if (p->kind != COMMAND_BROWSE)
+        if (p->kind != COMMAND_BROWSE && p->kind != COMMAND_READ_FILE)
                 return 0;
         r = run_get(x->store, p->source_run, source);
         if (r < 0)
@@ -231,6 +249,8 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failur
                 return r;
         if (p->kind == COMMAND_BROWSE)
                 r = order_browse(x, p, &source, ret, reterr_failure);
+        else if (p->kind == COMMAND_READ_FILE)
+                r = order_read(x, p, &source, ret, reterr_failure);
         else if (p->kind == COMMAND_TEST_STORAGE)
                 r = order_test(x, p, ret, reterr_failure);
         else if (p->kind == COMMAND_DISCOVER_DATABASES)

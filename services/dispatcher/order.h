@@ -59,6 +59,7 @@ typedef struct ProbeRequest {
         char *path;
         uint32_t limit;
         char *cursor;
+        uint64_t offset; /* of read_file: path is the file, this and limit say which part */
         uint64_t target_id;
         uint64_t source_run;
         DiscoverySpec discovery;

@@ -144,6 +144,7 @@ class Repositories(unittest.TestCase):
         self.assertEqual(restored['state'], 'succeeded', self.suite.logs(restored['id']))
         self.assertEqual((self.source / 'noise').read_bytes(),
                          pathlib.Path(f'{part}{self.source}/noise').read_bytes())
+        self.check_dumps(second)
         shown = self.suite.client.get(f'runs/{second["id"]}/entries?path={self.source}&limit=2')
         names = [entry['name'] for entry in shown['items']]
         while shown['next_cursor']:
@@ -158,6 +159,58 @@ class Repositories(unittest.TestCase):
         shutil.rmtree(cache)
         self.suite.client.get(f'runs/{second["id"]}/entries?path={self.source}&limit=2')
         self.assertNotEqual(list(cache.glob('*/index/*')), [])
+
+    def dump(self, run, path):
+        """What the client writes to standard output."""
+        environment = {**os.environ, 'BACKUPX_SERVER': self.suite.server, 'HOME': str(self.folder),
+                       'BACKUPX_TOKEN': self.suite.client.token}
+        return subprocess.run([self.suite.program('cli'), 'dump', str(run['id']), str(path)],
+                              env=environment, capture_output=True, check=False)
+
+    def check_dumps(self, run):
+        """Each file byte for byte, in pieces; none of it in the database."""
+        for name in ('noise', 'documents/letter.txt', 'documents/same-letter', 'documents/empty-file',
+                     os.fsdecode(b'documents/caf\xe9')):
+            path = self.source / name
+            done = self.dump(run, path)
+            self.assertEqual((done.returncode, done.stderr), (0, b''))
+            self.assertEqual(done.stdout, path.read_bytes(), name)
+        for path, code in ((self.source, b'is not a file'), (self.source / 'nowhere', b'has no file'),
+                           ('relative', b'absolute')):
+            done = self.dump(run, path)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertEqual(done.stdout, b'')
+            self.assertIn(code, done.stderr)
+        piece = self.suite.client.get(f'runs/{run["id"]}/content?path={self.source}/noise'
+                                      f'&offset={(3 << 20) - 5}&limit=100')
+        self.assertEqual(base64.b64decode(piece['content']), (self.source / 'noise').read_bytes()[-5:])
+        self.assertEqual(piece['size'], 3 << 20)
+        with sqlite3.connect(f'file:{self.suite.master_state}/backupx.db?mode=ro', uri=True) as database:
+            results = [row[0] for row in
+                       database.execute("SELECT result FROM commands WHERE kind = 'read_file'")]
+            read = [json.loads(row[0]) for row in
+                    database.execute("SELECT detail FROM audit WHERE action = 'run.read'")]
+        self.assertGreater(len(results), 2)
+        for result in results:
+            self.assertNotIn('content', result or '')
+        self.assertIn({'path': str(self.source / 'noise')}, read)
+
+    def test_dump_of_archive(self):
+        """Of an archive, sealed or not, with a sparse file and a hard link in it."""
+        (self.source / 'holes').write_bytes(b'')
+        with (self.source / 'holes').open('r+b') as file:
+            file.seek(5 << 20)
+            file.write(b'in the middle')
+            file.truncate(9 << 20)
+        os.link(self.source / 'noise', self.source / 'noise-again')
+        for encryption in ('none', 'sealed'):
+            target = self.suite.make_target(f'{self.name}-{encryption}', self.suite.storage / encryption)
+            run = self.back_up(self.suite.make_task([self.source], [target], f'{self.name}-{encryption}',
+                                                    encryption=encryption))
+            self.check_dumps(run)
+            for name in ('holes', 'noise-again'):
+                self.assertEqual(self.dump(run, self.source / name).stdout,
+                                 (self.source / name).read_bytes())
 
     def test_first_runs_at_once(self):
         """Two tasks of a node begin together: one makes the repository, or both do; both are in it."""

@@ -16,10 +16,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (!text)
                 return 0;
-        if (probe_request_parse(text, &request, NULL) == 0)
-                if (!request.path || !request.cursor || request.limit == 0 ||
-                    request.limit > LISTING_LIMIT_MAX)
+        if (probe_request_parse(text, &request, NULL) == 0) {
+                uint32_t max = request.kind == COMMAND_READ_FILE ? READ_LENGTH_MAX : LISTING_LIMIT_MAX;
+
+                if (!request.path || !request.cursor || request.limit == 0 || request.limit > max)
                         abort();
+        }
         (void) !actor_parse(text, &actor, NULL);
         return 0;
 }

@@ -135,6 +135,38 @@ static void test_listing(void) {
         CHECK_INT(listing_spec_parse(b, COMMAND_BROWSE, &bad, NULL), -EBADMSG);
 }
 
+#define READ(more) "{\"archive\":" ARCHIVE "," more "}"
+
+static void test_read(void) {
+        static const char *const bad[] = {
+                READ("\"path\":\"etc\",\"offset\":0,\"length\":1"),
+                READ("\"path\":\"/etc\",\"offset\":0,\"length\":0"),
+                READ("\"path\":\"/etc\",\"offset\":-1,\"length\":1"),
+                READ("\"path\":\"/etc\",\"offset\":0,\"length\":2097153"),
+                READ("\"offset\":0,\"length\":1"),
+                "{\"path\":\"/etc\",\"offset\":0,\"length\":1}",
+        };
+        _cleanup_(read_spec_done) ReadSpec s = READ_SPEC_NULL;
+        _cleanup_json_ json_t *good = load(READ("\"path\":\"/f\",\"offset\":9,\"length\":2097152")),
+                              *answer = load("{\"size\":7,\"content\":\"AP8=\"}");
+        json_t *built = NULL, *result = NULL;
+
+        CHECK_OK(read_spec_parse(good, &s, NULL));
+        CHECK_STR(s.path, "/f");
+        CHECK_INT(s.offset, 9);
+        CHECK_OK(read_spec_build(&s, &built));
+        check_same(built, good);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(read_spec_done) ReadSpec none = READ_SPEC_NULL;
+                _cleanup_json_ json_t *json = load(bad[i]);
+
+                if (read_spec_parse(json, &none, NULL) != -EBADMSG)
+                        TEST_FAIL("%s was taken", bad[i]);
+        }
+        CHECK_OK(read_result_build(7, "\0\xff", 2, &result));
+        check_same(result, answer);
+}
+
 static void test_discovery(void) {
         static const struct {
                 const char *json;
@@ -322,6 +354,7 @@ int main(void) {
         RUN(test_backup_refused);
         RUN(test_restore);
         RUN(test_listing);
+        RUN(test_read);
         RUN(test_discovery);
         RUN(test_secrets);
         RUN(test_repository_secrets);
