@@ -201,6 +201,11 @@ static const Option queue_options[] = {
 static const Option logs_options[] = {
         { 'f', "follow", OPTION_SWITCH, NULL, NULL, NULL, "go on until the run's end" },
 };
+static const Option verify_options[] = {
+        { 0, "read-data", OPTION_SWITCH, NULL, NULL, NULL, "read all data, not only structure and sizes" },
+        { 0, "share", OPTION_STRING, "N/M", NULL, NULL, "read a share of the data, as 1/7" },
+        WAIT,
+};
 static const Option restore_options[] = {
         { 't', "to", OPTION_PATH, "DIR", "destination.path", NULL,
           "the directory to restore into" },
@@ -340,6 +345,8 @@ static const Command commands[] = {
         { "runs", "wait",   "RUN",        NULL, NO_OPTIONS, verb_runs_wait, "wait for a run's end", NULL },
         { "runs", "logs", "RUN", NULL, OPTIONS(logs_options), verb_runs_logs,
           "print the log of a run", NULL },
+        { "runs", "verify", "RUN", NULL, OPTIONS(verify_options), verb_runs_verify,
+          "look whether the repositories that hold a backup are whole", NULL },
         { "runs", "files", "RUN [PATH]", NULL, NO_OPTIONS, verb_runs_files,
           "list one directory of a backup", NULL },
 

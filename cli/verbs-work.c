@@ -17,6 +17,7 @@
 #include "cli/show.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
+#include "wire/command.h"
 #include "wire/path.h"
 
 #define STATUS_RUNS 10
@@ -131,6 +132,47 @@ int verb_runs_wait(Cli *c, const Arguments *a) {
 
         r = run_operand(c, a, 0, &run);
         return r < 0 ? r : follow_run(c, run);
+}
+
+/* "1/7". */
+static int parse_share(Cli *c, const char *text, uint32_t *ret_share, uint32_t *ret_shares) {
+        _cleanup_(freep) char *share = strdup(text);
+        char *slash = share ? strchr(share, '/') : NULL;
+
+        if (!share)
+                return -ENOMEM;
+        if (slash)
+                *slash = 0;
+        if (!slash || parse_u32(slash + 1, 1, VERIFY_SHARES_MAX, ret_shares) < 0 ||
+            parse_u32(share, 1, *ret_shares, ret_share) < 0)
+                return failure_set(&c->failure, -EINVAL, "USAGE",
+                                   "A share is one number of several, as 1/7, at most of %d; not '%s'.",
+                                   VERIFY_SHARES_MAX, text);
+        return 0;
+}
+
+int verb_runs_verify(Cli *c, const Arguments *a) {
+        const char *text = arguments_value(a, "share");
+        _cleanup_json_ json_t *body = NULL, *data = NULL;
+        uint32_t share = 0, shares = 0;
+        uint64_t run = 0;
+        int r;
+
+        assert(c);
+        assert(a);
+
+        r = run_operand(c, a, 0, &run);
+        if (r >= 0 && text && arguments_has(a, "read-data"))
+                r = failure_set(&c->failure, -EINVAL, "USAGE", "Either --read-data or --share, not both.");
+        if (r >= 0 && text)
+                r = parse_share(c, text, &share, &shares);
+        if (r < 0)
+                return r;
+        if (arguments_has(a, "read-data"))
+                share = shares = 1;
+        body = json_pack("{s:I, s:I}", "share", (json_int_t) share, "shares", (json_int_t) shares);
+        r = body ? cli_post(c, body, &data, "runs/%" PRIu64 "/verify", run) : -ENOMEM;
+        return r < 0 ? r : started(c, a, data);
 }
 
 int verb_restores_create(Cli *c, const Arguments *a) {

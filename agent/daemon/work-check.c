@@ -54,6 +54,12 @@ static int check_read(const json_t *json, Failure *reterr_failure) {
         return read_spec_parse(json, &spec, reterr_failure);
 }
 
+static int check_verify(const json_t *json, Failure *reterr_failure) {
+        _cleanup_(verify_spec_done) VerifySpec spec = VERIFY_SPEC_NULL;
+
+        return verify_spec_parse(json, &spec, reterr_failure);
+}
+
 static int check_target(const json_t *json, Failure *reterr_failure) {
         _cleanup_(spec_target_done) SpecTarget target = SPEC_TARGET_NULL;
 
@@ -79,6 +85,7 @@ static int check_with_policy(CommandKind kind, const json_t *spec, const Policy 
         case COMMAND_RCLONE_BACKENDS:
                 return 0;
         case COMMAND_VERIFY:
+                return check_verify(spec, reterr_failure);
         case COMMAND_PRUNE:
         case _COMMAND_KIND_MAX:
         case _COMMAND_KIND_INVALID:

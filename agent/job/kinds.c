@@ -25,6 +25,7 @@ JobKindFunc job_kind_function(CommandKind kind) {
         case COMMAND_RCLONE_BACKENDS:
                 return job_kind_rclone;
         case COMMAND_VERIFY:
+                return job_kind_verify;
         case COMMAND_PRUNE:
         case _COMMAND_KIND_MAX:
         case _COMMAND_KIND_INVALID:

@@ -24,6 +24,7 @@ typedef void (*JobKindFunc)(const JobRun *run, JobOutcome *ret);
 
 void job_kind_backup(const JobRun *run, JobOutcome *ret);
 void job_kind_restore(const JobRun *run, JobOutcome *ret);
+void job_kind_verify(const JobRun *run, JobOutcome *ret);
 void job_kind_browse(const JobRun *run, JobOutcome *ret);
 void job_kind_read_file(const JobRun *run, JobOutcome *ret);
 void job_kind_list_dir(const JobRun *run, JobOutcome *ret);

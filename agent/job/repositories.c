@@ -97,14 +97,19 @@ void job_snapshot_done(JobSnapshot *s) {
         *s = (JobSnapshot){};
 }
 
-static int open_copy(const JobRun *run, const SnapshotCopy *copy, JobSnapshot *ret,
-                     Failure *reterr_failure) {
+int job_snapshot_open_copy(const JobRun *run, const SnapshotCopy *copy, bool cached, JobSnapshot *ret,
+                           Failure *reterr_failure) {
         _cleanup_(job_snapshot_done) JobSnapshot s = { .id = copy->id };
         _cleanup_(snapshot_done) Snapshot snapshot = SNAPSHOT_NULL;
-        RepositoryArgs args = { .prefix = strempty(copy->target.prefix), .cache = run->cache_dir };
+        RepositoryArgs args = { .prefix = strempty(copy->target.prefix),
+                                .cache = cached ? run->cache_dir : NULL };
         RepositorySecret secret = {};
         Id id;
         int r;
+
+        assert(run);
+        assert(copy);
+        assert(ret);
 
         r = get_secret(run, &copy->target, &secret, reterr_failure);
         if (r >= 0)
@@ -136,7 +141,7 @@ int job_snapshot_open(const JobRun *run, const SnapshotRef *ref, JobSnapshot *re
                 _cleanup_failure_ Failure failure = FAILURE_NULL;
                 int r;
 
-                r = open_copy(run, ref->copies + i, ret, &failure);
+                r = job_snapshot_open_copy(run, ref->copies + i, /* cached= */ true, ret, &failure);
                 if (r >= 0 || r == -ECANCELED)
                         return r;
                 job_link_log(run->link, LOG_WARNING, "Target %s cannot be read: %s",

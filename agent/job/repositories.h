@@ -20,6 +20,9 @@ typedef struct JobSnapshot {
 } JobSnapshot;
 
 void job_snapshot_done(JobSnapshot *s);
+/* One copy. cached: indexes may come from this machine. */
+int job_snapshot_open_copy(const JobRun *run, const SnapshotCopy *copy, bool cached, JobSnapshot *ret,
+                           Failure *reterr_failure) _warn_unused_;
 /* The first copy that can be opened; those before it are told in the log. */
 int job_snapshot_open(const JobRun *run, const SnapshotRef *ref, JobSnapshot *ret, Failure *reterr_failure)
                 _warn_unused_;

@@ -190,6 +190,23 @@ int read_spec_parse(const json_t *json, ReadSpec *ret, Failure *reterr_failure) 
 /* What a job answers: {"size":…,"content":"<base64>"}, the size being that of the whole file. */
 int read_result_build(uint64_t size, const void *content, size_t n, json_t **ret) _warn_unused_;
 
+/* verify: whether the repositories that hold a backup are whole. */
+typedef struct VerifySpec {
+        uint64_t run;
+        uint64_t source_run;
+        SnapshotRef snapshots;  /* each copy is looked at */
+        uint32_t share, shares; /* of the data, which share of how many is read; 0 of 0: none */
+} VerifySpec;
+
+#define VERIFY_SHARES_MAX 1000
+
+#define VERIFY_SPEC_NULL ((VerifySpec){})
+void verify_spec_done(VerifySpec *s);
+int verify_spec_build(const VerifySpec *s, json_t **ret) _warn_unused_;
+int verify_spec_parse(const json_t *json, VerifySpec *ret, Failure *reterr_failure) _warn_unused_;
+/* The fields "share" and "shares", as requests have them too. The error sticks in r. */
+int verify_shares_read(JsonReader *r, uint32_t *ret_share, uint32_t *ret_shares);
+
 /* test_storage: {"target":{…}} */
 int test_storage_spec_build(const SpecTarget *target, json_t **ret) _warn_unused_;
 int test_storage_spec_parse(const json_t *json, SpecTarget *ret, Failure *reterr_failure) _warn_unused_;

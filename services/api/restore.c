@@ -108,6 +108,51 @@ int run_restore(Request *r) {
         return error < 0 ? error : sibling_queue_run(r, text, restore_done);
 }
 
+/* --- Verify -------------------------------------------------------------------------------------- */
+
+static int read_verify(Request *r, json_t **ret) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *body = NULL;
+        uint32_t share = 0, shares = 0;
+        JsonReader reader;
+        int error;
+
+        error = request_body_json_or_none(r, &body);
+        if (error < 0)
+                return error;
+        (void) json_reader_init(&reader, body, &failure);
+        error = verify_shares_read(&reader, &share, &shares);
+        if (error >= 0 || error == -EBADMSG)
+                error = request_check(r, json_reader_finish(&reader), &failure);
+        if (error >= 0)
+                *ret = json_pack("{s:i, s:i}", "share", (int) share, "shares", (int) shares);
+        return error;
+}
+
+/* Whether the repositories that hold the backup are whole, and with them all that is in them. */
+int run_verify(Request *r) {
+        _cleanup_json_ json_t *verify = NULL, *json = NULL;
+        _cleanup_(run_done) Run source = RUN_NULL;
+        _cleanup_(freep) char *text = NULL;
+        int error;
+
+        error = read_verify(r, &verify);
+        if (error >= 0)
+                error = get_archive(r, &source);
+        if (error < 0)
+                return error;
+        if (!streq_ptr(source.format, FORMAT_REPOSITORY))
+                return request_fail(r, ERROR_RUN_NO_ARCHIVE,
+                                    "Run %" PRIu64 " did not write to repositories: its archive is checked "
+                                    "whenever it is read.",
+                                    source.id);
+        json = json_pack("{s:s, s:I, s:I, s:o, s:o}", "kind", "verify", "source_run",
+                         (json_int_t) source.id, "node_id", (json_int_t) source.node_id, "verify",
+                         TAKE_PTR(verify), "by", change_by(r));
+        error = json ? json_format(json, &text, NULL) : -ENOMEM;
+        return error < 0 ? error : sibling_queue_run(r, text, restore_done);
+}
+
 /* --- One file ------------------------------------------------------------------------------------- */
 
 typedef struct ContentQuery {

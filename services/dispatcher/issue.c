@@ -32,6 +32,7 @@ static int make_order(Dispatcher *d, const Run *run, Order *ret, Failure *reterr
         case RUN_RESTORE:
                 return order_restore(&x, run, ret, reterr_failure);
         case RUN_VERIFY:
+                return order_verify(&x, run, ret, reterr_failure);
         case RUN_PRUNE:
         case _RUN_KIND_MAX:
         case _RUN_KIND_INVALID:

@@ -52,6 +52,9 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
 /* Chooses copies that the run's node can reach, and hands out the file keys of that one archive. */
 int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) _warn_unused_;
 
+/* Looks at every repository that holds a backup and that the run's node can reach. */
+int order_verify(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) _warn_unused_;
+
 /* A look at something, for a person who waits. */
 typedef struct ProbeRequest {
         uint64_t node_id; /* 0: the master's own; for browse the dispatcher chooses */

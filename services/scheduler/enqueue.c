@@ -69,7 +69,9 @@ static int audit_request(Scheduler *s, const RunRequest *request, uint64_t run, 
                 .user_id = request->by.user_id,
                 .username = request->by.username,
                 .address = request->by.address,
-                .action = (char *) (backup ? "task.run" : "run.restore"),
+                .action = (char *) (backup                                       ? "task.run" :
+                                                    request->kind == RUN_RESTORE ? "run.restore" :
+                                                                                   "run.verify"),
                 .object_type = (char *) (backup ? "task" : "run"),
                 .object_id = backup ? request->task_id : request->source_run,
         };
@@ -111,13 +113,13 @@ int scheduler_queue(Scheduler *s, const RunRequest *request, uint64_t *ret_run, 
         r = store_begin(s->store, &tx);
         if (r < 0)
                 return r;
-        if (asked.kind == RUN_RESTORE) {
+        if (asked.kind != RUN_BACKUP) {
                 r = check_source(s, &asked, reterr_failure);
                 if (r != 0)
                         return r;
                 n.source_run = asked.source_run;
                 n.node_id = asked.node_id;
-                n.request = asked.restore;
+                n.request = asked.details;
         } else
                 n.task_id = asked.task_id;
         r = run_add(s->store, &n, now, &run);

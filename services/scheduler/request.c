@@ -11,7 +11,7 @@
 void run_request_done(RunRequest *r) {
         assert(r);
 
-        free(r->restore);
+        free(r->details);
         free(r->by.username);
         free(r->by.address);
         *r = RUN_REQUEST_NULL;
@@ -34,13 +34,13 @@ static void read_actor(JsonReader *parent, Actor *by) {
 static int lookup_kind(const char *s) {
         RunKind kind = run_kind_from_string(s);
 
-        return kind == RUN_BACKUP || kind == RUN_RESTORE ? (int) kind : -EINVAL;
+        return kind == RUN_BACKUP || kind == RUN_RESTORE || kind == RUN_VERIFY ? (int) kind : -EINVAL;
 }
 
 int run_request_parse(const char *text, RunRequest *ret, Failure *reterr_failure) {
         _cleanup_(run_request_done) RunRequest request = RUN_REQUEST_NULL;
         _cleanup_json_ json_t *json = NULL;
-        const json_t *restore = NULL;
+        const json_t *details = NULL;
         int kind = RUN_BACKUP, r;
         JsonReader reader;
 
@@ -61,14 +61,14 @@ int run_request_parse(const char *text, RunRequest *ret, Failure *reterr_failure
         else {
                 json_reader_u64(&reader, "source_run", JSON_REQUIRED, INT64_MAX, &request.source_run);
                 json_reader_u64(&reader, "node_id", JSON_OPTIONAL, INT64_MAX, &request.node_id);
-                json_reader_value(&reader, "restore", JSON_REQUIRED, &restore);
+                json_reader_value(&reader, run_kind_to_string(request.kind), JSON_REQUIRED, &details);
         }
         read_actor(&reader, &request.by);
         r = json_reader_finish(&reader);
         if (r < 0)
                 return r;
-        if (restore) {
-                r = json_format(restore, &request.restore, NULL);
+        if (details) {
+                r = json_format(details, &request.details, NULL);
                 if (r < 0)
                         return r;
         }

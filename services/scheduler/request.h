@@ -16,11 +16,11 @@ typedef struct Actor {
 } Actor;
 
 typedef struct RunRequest {
-        RunKind kind; /* RUN_BACKUP or RUN_RESTORE */
+        RunKind kind; /* RUN_BACKUP, RUN_RESTORE or RUN_VERIFY */
         uint64_t task_id;
         uint64_t source_run;
         uint64_t node_id; /* 0: that of the source run */
-        char *restore;    /* JSON: destination, paths, conflict */
+        char *details;    /* JSON: of a restore destination, paths, conflict; of a verify share, shares */
         Actor by;
 } RunRequest;
 

@@ -195,6 +195,37 @@ class Repositories(unittest.TestCase):
             self.assertNotIn('content', result or '')
         self.assertIn({'path': str(self.source / 'noise')}, read)
 
+    def verify(self, run, **body):
+        """Looks at the repositories of a run; the run that did."""
+        return self.suite.wait_run(self.suite.client.post(f'runs/{run["id"]}/verify', body)['run_id'])
+
+    def test_verify(self):
+        """Whole repositories are called whole; a pack that is gone, and one that is changed, is named."""
+        task = self.suite.make_task([self.source], self.make_targets(), self.name, format='repository')
+        run = self.back_up(task)
+        packs = sorted((self.place(run, self.relay) / 'data').glob('*/*'), key=lambda p: p.stat().st_size)
+        for body in ({}, {'share': 1, 'shares': 1}, {'share': 2, 'shares': 3}):
+            done = self.verify(run, **body)
+            self.assertEqual((done['kind'], done['state']), ('verify', 'succeeded'), done)
+            self.assertEqual(done['bytes_read'] > 3 << 20, body.get('shares') == 1)
+            self.assertEqual(list((self.place(run, self.relay) / 'locks').glob('*')), [])
+        for body in ({'share': 2, 'shares': 1}, {'shares': 1}, {'share': 1, 'shares': 1001}, {'data': True}):
+            with self.assertRaises(ApiError):
+                self.verify(run, **body)
+        content = packs[-1].read_bytes()
+        packs[-1].chmod(0o600)
+        packs[-1].write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+        self.assertEqual(self.verify(run)['state'], 'succeeded')  # sizes are what they were
+        done = self.verify(run, share=1, shares=1)
+        self.assertEqual((done['state'], done['error']['code']), ('failed', 'REPOSITORY_DAMAGED'), done)
+        self.assertIn(f'{self.name}-relay', done['error']['message'])
+        self.assertIn(packs[-1].name[:8], self.suite.logs(done['id']))
+        packs[-1].unlink()
+        done = self.verify(run)
+        self.assertEqual((done['state'], done['error']['code']), ('failed', 'REPOSITORY_DAMAGED'), done)
+        shown = self.suite.cli('runs', 'verify', run['id'], '--share', '1/2', '--wait', check=False)
+        self.assertEqual(shown.returncode, 7, shown.stderr)
+
     def test_dump_of_archive(self):
         """Of an archive, sealed or not, with a sparse file and a hard link in it."""
         (self.source / 'holes').write_bytes(b'')

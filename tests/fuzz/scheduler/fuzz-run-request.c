@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!text)
                 return 0;
         if (run_request_parse(text, &request, NULL) == 0)
-                if (request.kind == RUN_RESTORE ? !request.restore : request.restore != NULL)
+                if (request.kind != RUN_BACKUP ? !request.details : request.details != NULL)
                         abort();
         return 0;
 }

@@ -68,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(command_secrets_done) CommandSecrets secrets = COMMAND_SECRETS_NULL;
         _cleanup_(listing_spec_done) ListingSpec browse = LISTING_SPEC_NULL, dir = LISTING_SPEC_NULL;
         _cleanup_(spec_target_done) SpecTarget target = SPEC_TARGET_NULL;
+        _cleanup_(verify_spec_done) VerifySpec verify = VERIFY_SPEC_NULL;
         _cleanup_(read_spec_done) ReadSpec read = READ_SPEC_NULL;
         _cleanup_(discovery_spec_done) DiscoverySpec discovery = DISCOVERY_SPEC_NULL;
         _cleanup_json_ json_t *json = NULL;
@@ -89,6 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(r <= 0);
         r = read_spec_parse(json, &read, NULL);
         CHECK(r < 0 || (read.length > 0 && read.length <= READ_LENGTH_MAX && read.path[0] == '/'));
+        r = verify_spec_parse(json, &verify, NULL);
+        CHECK(r < 0 || (verify.snapshots.n > 0 && verify.share <= verify.shares));
         r = test_storage_spec_parse(json, &target, NULL);
         CHECK(r <= 0);
         (void) json_reader_init(&reader, json, NULL);

@@ -15,7 +15,7 @@ static void test_backup(void) {
         CHECK_INT(r.by.user_id, 7);
         CHECK_STR(r.by.username, "ann");
         CHECK_STR(r.by.address, "::1");
-        CHECK(!r.restore);
+        CHECK(!r.details);
 }
 
 static void test_restore(void) {
@@ -28,7 +28,18 @@ static void test_restore(void) {
         CHECK_INT(r.kind, RUN_RESTORE);
         CHECK_INT(r.source_run, 12);
         CHECK_INT(r.node_id, 2);
-        CHECK(strstr(r.restore, "\"/srv\""));
+        CHECK(strstr(r.details, "\"/srv\""));
+}
+
+static void test_verify(void) {
+        _cleanup_(run_request_done) RunRequest r = RUN_REQUEST_NULL;
+
+        CHECK_OK(run_request_parse(
+                        "{\"kind\":\"verify\",\"source_run\":12,\"verify\":{\"share\":1,\"shares\":7}}", &r,
+                        NULL));
+        CHECK_INT(r.kind, RUN_VERIFY);
+        CHECK_INT(r.source_run, 12);
+        CHECK(strstr(r.details, "\"shares\":7"));
 }
 
 static void test_refused(void) {
@@ -45,6 +56,7 @@ static void test_refused(void) {
                 "{\"kind\":\"backup\",\"task_id\":3,\"by\":{\"surprise\":1}}",
                 "{\"kind\":\"restore\",\"source_run\":12}",
                 "{\"kind\":\"restore\",\"restore\":{}}",
+                "{\"kind\":\"verify\",\"source_run\":12,\"restore\":{}}",
                 "{\"kind\":\"backup\",\"task_id\":3} x",
         };
 
@@ -55,13 +67,14 @@ static void test_refused(void) {
                 if (run_request_parse(texts[i], &r, &failure) != -EBADMSG)
                         TEST_FAIL("%s is not refused", texts[i]);
                 CHECK(failure_is_set(&failure));
-                CHECK(!r.restore && !r.by.username);
+                CHECK(!r.details && !r.by.username);
         }
 }
 
 int main(void) {
         RUN(test_backup);
         RUN(test_restore);
+        RUN(test_verify);
         RUN(test_refused);
         return 0;
 }

@@ -167,6 +167,38 @@ static void test_read(void) {
         check_same(result, answer);
 }
 
+#define PLACE "\"id\":5,\"name\":\"disk\",\"type\":\"local\",\"config\":{}"
+#define COPY(place, id) "{\"target\":{" place "},\"id\":\"" id "\"}"
+#define WHOLE_COPY COPY(PLACE ",\"prefix\":\"n/r/\"", DIGEST)
+#define VERIFY(copies, shares) \
+        "{\"run\":13,\"source_run\":12,\"snapshots\":[" copies "]," shares "}"
+
+static void test_verify(void) {
+        static const char *const bad[] = {
+                VERIFY("", "\"share\":0,\"shares\":0"),
+                VERIFY(WHOLE_COPY, "\"share\":2,\"shares\":1"),
+                VERIFY(WHOLE_COPY, "\"share\":0,\"shares\":1"),
+                VERIFY(WHOLE_COPY, "\"share\":1,\"shares\":1001"),
+                "{\"run\":13,\"source_run\":12}",
+        };
+        _cleanup_json_ json_t *good = load(VERIFY(WHOLE_COPY, "\"share\":3,\"shares\":7"));
+        _cleanup_(verify_spec_done) VerifySpec s = VERIFY_SPEC_NULL;
+        json_t *built = NULL;
+
+        CHECK_OK(verify_spec_parse(good, &s, NULL));
+        CHECK_INT(s.snapshots.n, 1);
+        CHECK_INT(s.share, 3);
+        CHECK_OK(verify_spec_build(&s, &built));
+        check_same(built, good);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(verify_spec_done) VerifySpec none = VERIFY_SPEC_NULL;
+                _cleanup_json_ json_t *json = load(bad[i]);
+
+                if (verify_spec_parse(json, &none, NULL) != -EBADMSG)
+                        TEST_FAIL("%s was taken", bad[i]);
+        }
+}
+
 static void test_discovery(void) {
         static const struct {
                 const char *json;
@@ -251,8 +283,6 @@ static void test_repository_secrets(void) {
         }
 }
 
-#define PLACE "\"id\":5,\"name\":\"disk\",\"type\":\"local\",\"config\":{}"
-#define COPY(place, id) "{\"target\":{" place "},\"id\":\"" id "\"}"
 #define RESTORE_OF(backup) \
         "{\"run\":2,\"source_run\":1," backup \
         "\"destination\":{\"path\":\"/to\"},\"paths\":[\"/etc\"],\"conflict\":\"skip\"}"
@@ -355,6 +385,7 @@ int main(void) {
         RUN(test_restore);
         RUN(test_listing);
         RUN(test_read);
+        RUN(test_verify);
         RUN(test_discovery);
         RUN(test_secrets);
         RUN(test_repository_secrets);
