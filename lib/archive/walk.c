@@ -58,6 +58,12 @@ int walk_problem(Walk *w, int error, const char *what) {
         return 0;
 }
 
+static int child_replaced(Walk *w) {
+        report_problem(w->report, w->path.data, "UNREADABLE", /* lost= */ true,
+                       "Was replaced by something else while it was opened.");
+        return 0;
+}
+
 /* A source that is not there is no accident of timing. */
 static int child_problem(Walk *w, const Child *c, int error, const char *what) {
         if (error == -ENOENT && c->node) {
@@ -65,6 +71,9 @@ static int child_problem(Walk *w, const Child *c, int error, const char *what) {
                                "There is no such file or directory, but it is to be backed up.");
                 return 0;
         }
+        /* By a link, or where there was a directory. */
+        if (error == -ENOTDIR || (error == -ELOOP && !c->follow))
+                return child_replaced(w);
         return walk_problem(w, error, what);
 }
 
@@ -238,12 +247,7 @@ static int file_visit(Walk *w, Child *c) {
         r = fs_stat(w->fs, fd, "", /* follow= */ false, &c->stat);
         if (r < 0)
                 return child_problem(w, c, r, "Could not be looked at");
-        if (!S_ISREG(c->stat.mode)) {
-                report_problem(w->report, w->path.data, "UNREADABLE", /* lost= */ true,
-                               "Was replaced by something else while it was opened.");
-                return 0;
-        }
-        return walk_store_file(w, fd, &c->stat);
+        return S_ISREG(c->stat.mode) ? walk_store_file(w, fd, &c->stat) : child_replaced(w);
 }
 
 /* What a name is: from the listing where that says it, else from stat. Links are followed where they are to

@@ -81,6 +81,52 @@ def make_deep(folder, length=3000):
         os.close(here)
 
 
+ODD_NAMES = [
+    b'n' * 255, b' ', b'-rf', b'~', b'%s%n', b'quo"te', b"it's", b'back\\slash', b'\\n', b'\\x00', b'\\u1234',
+    b'tab\there', b'bell\x07', b'escape\x1b[31m', b'delete\x7f', b'trailing ', b'a:b', b'*?[]', b'\xff\xfe',
+    b'overlong\xc0\xaf', b'surrogate\xed\xa0\x80', b'beyond\xf4\x90\x80\x80', b'cut\xe2\x82',
+    '\ufffd'.encode(), '\u2028\u2029'.encode(), '\U0010ffff'.encode(), 'e\u0301'.encode(), '\u00e9'.encode(),
+]
+MOMENTS = [-1, 0, 1, 999_999_999, -500_000_000, 2**31 * 10**9 + 1, -(2**31) * 10**9, 4_294_967_296_123_456_789]
+
+
+def make_odd(folder):
+    """What few people have: names of any bytes, times long ago and far off, modes and attributes of all kinds of
+    objects, more than one name for things that are no files, sizes at the borders of chunks. Needs root."""
+    folder = os.fsencode(folder) + b'/odd'
+    for below in (b'/names', b'/times', b'/kinds/other', b'/sizes', b'/attributes'):
+        os.makedirs(folder + below)
+    for name in ODD_NAMES + [bytes([byte]) for byte in range(1, 256) if byte not in b'./']:
+        write(folder + b'/names/' + name, name)
+    os.symlink(b'l' * 4095, folder + b'/kinds/long-link')
+    os.symlink('caf\u00e9\n'.encode(), folder + b'/kinds/link')
+    for name, mode in ((b'none', 0), (b'all', 0o7777), (b'group', 0o2070), (b'sticky', 0o1000)):
+        write(folder + b'/kinds/' + name, name, mode)
+        os.mkdir(folder + b'/kinds/dir-' + name)
+        os.chmod(folder + b'/kinds/dir-' + name, mode)
+    os.mknod(folder + b'/kinds/high', stat.S_IFCHR | 0o600, os.makedev(4095, 1048575))
+    os.mkfifo(folder + b'/kinds/pipe')
+    os.chown(folder + b'/kinds/pipe', 4_294_967_294, 4_294_967_293)
+    for name in (b'link', b'high', b'pipe', b'all', b'none'):
+        os.link(folder + b'/kinds/' + name, folder + b'/kinds/other/' + name, follow_symlinks=False)
+    for name in (b'kinds', b'kinds/none', b'kinds/link', b'kinds/pipe'):
+        os.setxattr(folder + b'/' + name, b'trusted.note', name, follow_symlinks=False)
+    write(folder + b'/attributes/file')
+    for name, value in ((b'user.empty', b''), (b'user.' + b'n' * 250, b'\0'), ('user.\u00e9'.encode(), b'\xff'),
+                        (b'user.large', b'x' * 2000)):
+        os.setxattr(folder + b'/attributes/file', name, value)
+    subprocess.run(['setfacl', '-m', 'u:54321:rwx,m::r', folder + b'/attributes'], check=True)
+    for size in (0, 1, (512 << 10) - 1, 512 << 10, (512 << 10) + 1):
+        write(folder + b'/sizes/%d' % size, os.urandom(size))
+        write(folder + b'/sizes/zeros-%d' % size, bytes(size))
+    for size in ((8 << 20) - 1, 8 << 20, (8 << 20) + 1):
+        write(folder + b'/sizes/zeros-%d' % size, bytes(size))
+    for number, moment in enumerate(MOMENTS):
+        write(folder + b'/times/%d' % number)
+        os.utime(folder + b'/times/%d' % number, ns=(moment, moment))
+    os.utime(folder + b'/kinds/other', ns=(1, 1))
+
+
 def make_socket(path):
     """A unix socket, which no backup holds."""
     with socket.socket(socket.AF_UNIX) as s:

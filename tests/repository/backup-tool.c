@@ -8,6 +8,7 @@
  *   --time-ahead SEC  the run says that it began so much later
  *   --lock-times MS MS MS  of a refresh, after one that failed, until it is given up
  *   --exclude P  --level N  --host NAME  --uploads N  --no-verify  --cancel-after MS  --index-interval MS
+ *   --one-file-system  --follow-symlinks  --source-stall MS
  *
  * Log lines go to stderr, the result as JSON to stdout. Exit status: 0 succeeded, 3 partial, 4 failed, 5
  * cancelled. */
@@ -51,6 +52,42 @@ static ssize_t stream_read(void *userdata, void *buf, size_t n) {
         return read_full(STDIN_FILENO, buf, n);
 }
 
+static usec_t msec(const char *text) {
+        return (usec_t) atoi(text) * USEC_PER_MSEC;
+}
+
+/* Times, and what of the sources is taken. */
+static void parse_limit(Tool *t, int c, char *argv[]) {
+        switch (c) {
+        case 'c':
+                t->cancel_after = (unsigned) atoi(optarg);
+                break;
+        case 'o':
+                t->args.one_file_system = true;
+                break;
+        case 'f':
+                t->args.follow_symlinks = true;
+                break;
+        case 's':
+                t->args.source_stall = msec(optarg);
+                break;
+        case 'I':
+                t->repo_args.index_interval = msec(optarg);
+                break;
+        case 'T':
+                t->repo_args.started = moment_now();
+                t->repo_args.started.sec += atoi(optarg);
+                break;
+        case 'L':
+                t->repo_args.lock_times.refresh = msec(optarg);
+                t->repo_args.lock_times.retry = msec(argv[optind++]);
+                t->repo_args.lock_times.give_up = msec(argv[optind++]);
+                break;
+        default:
+                exit(2);
+        }
+}
+
 static void parse_option(Tool *t, int c, char *argv[]) {
         switch (c) {
         case 'r':
@@ -78,23 +115,8 @@ static void parse_option(Tool *t, int c, char *argv[]) {
         case 'n':
                 t->repo_args.skip_verify = true;
                 break;
-        case 'c':
-                t->cancel_after = (unsigned) atoi(optarg);
-                break;
-        case 'I':
-                t->repo_args.index_interval = (usec_t) atoi(optarg) * USEC_PER_MSEC;
-                break;
-        case 'T':
-                t->repo_args.started = moment_now();
-                t->repo_args.started.sec += atoi(optarg);
-                break;
-        case 'L':
-                t->repo_args.lock_times.refresh = (usec_t) atoi(optarg) * USEC_PER_MSEC;
-                t->repo_args.lock_times.retry = (usec_t) atoi(argv[optind++]) * USEC_PER_MSEC;
-                t->repo_args.lock_times.give_up = (usec_t) atoi(argv[optind++]) * USEC_PER_MSEC;
-                break;
-        case '?':
-                exit(2);
+        default:
+                parse_limit(t, c, argv);
         }
 }
 
@@ -112,6 +134,9 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
                 { "time-ahead", required_argument, NULL, 'T' },
                 { "lock-times", required_argument, NULL, 'L' },
                 { "index-interval", required_argument, NULL, 'I' },
+                { "one-file-system", no_argument, NULL, 'o' },
+                { "follow-symlinks", no_argument, NULL, 'f' },
+                { "source-stall", required_argument, NULL, 's' },
                 {},
         };
         int c;
@@ -205,6 +230,7 @@ static void print_result(const RepoBackupResult *r) {
         set_number(o, "bytes_written", r->base.bytes_written);
         set_number(o, "files", r->base.files);
         set_number(o, "directories", r->base.directories);
+        set_number(o, "skipped", r->base.skipped);
         set_number(o, "lost_total", r->base.lost_total);
         set_number(o, "files_new", c->files_new);
         set_number(o, "files_changed", c->files_changed);
