@@ -21,6 +21,7 @@ sys.path[:0] = [str(repositories.ROOT / 'tests' / 'lib')]
 import trees  # pylint: disable=wrong-import-position
 
 TOOL = repositories.BUILD / 'tests' / 'repository' / 'read-tool'
+BACKUP_TOOL = TOOL.with_name('backup-tool')
 TREECMP = repositories.ROOT / 'tests' / 'tools' / 'treecmp.py'
 TEMPLATE = pathlib.Path(tempfile.mkdtemp(prefix='backupx-test-'))
 atexit.register(shutil.rmtree, TEMPLATE, ignore_errors=True)
@@ -200,20 +201,38 @@ class Whole(Read):
         self.assertEqual(dumped, bytes(300_002))
 
     def test_stored_repositories(self):
-        """Written by other versions of restic."""
+        """Written by other versions of restic: restored as stock restic restores them, and written to."""
         if not (DATA / 'restic-repos').is_dir():
             self.skipTest(f'{DATA}/restic-repos is not there')
+        (self.source / 'file').write_bytes(random_bytes(1, 100_000))
         for path in sorted((DATA / 'restic-repos').glob('*.tar.gz')):
             with self.subTest(path.name):
                 folder = self.folder / path.name
                 folder.mkdir()
                 subprocess.run(['tar', '-xzf', path, '-C', folder], check=True)
-                repository = folder / 'repo'
-                snapshots, _ = self.tool('snapshots', repository=repository, password='geheim')
-                self.assertEqual(len(snapshots.splitlines()), len(os.listdir(repository / 'snapshots')))
-                for line in snapshots.decode().splitlines():
-                    name = line.split()[0]
-                    self.tool('restore', name, folder / name, 'fail', repository=repository, password='geheim')
+                self.check_stored(folder, folder / 'repo')
+
+    def check_stored(self, folder, repository):
+        """One of them."""
+        environment = {**os.environ, 'RESTIC_PASSWORD': 'geheim', 'RESTIC_REPOSITORY': str(repository)}
+
+        def stock(*words):
+            repositories.run('restic', '--no-cache', *words, env=environment)
+        snapshots, _ = self.tool('snapshots', repository=repository, password='geheim')
+        names = [line.split()[0] for line in snapshots.decode().splitlines()]
+        self.assertEqual(sorted(names), sorted(os.listdir(repository / 'snapshots')))
+        for name in names:
+            self.tool('restore', name, folder / name, 'fail', repository=repository, password='geheim')
+            stock('restore', '--no-lock', name, '--target', folder / 'stock')
+            done = subprocess.run([TREECMP, folder / 'stock', folder / name], capture_output=True, check=False,
+                                  text=True)
+            # The root is of no snapshot.
+            self.assertEqual([line for line in done.stdout.splitlines() if not line.startswith("b'': ")], [])
+            self.assertEqual(done.stderr, '')
+            shutil.rmtree(folder / 'stock')
+        repositories.run(BACKUP_TOOL, '--repository', repository, self.source, env=environment)
+        stock('check', '--read-data')
+        self.assertEqual(len(os.listdir(repository / 'snapshots')), len(names) + 1)
 
 
 class Damaged(Read):
