@@ -3,19 +3,21 @@
 """SIGKILL of each program of the suite at random moments during runs.
 
 Whatever is killed and started again: every run that was asked for exists once, ends by itself, has at most
-one archive, and its state tells the truth: a green run has its archive, whole and restorable; a run that is
+one archive or snapshot, and its state tells the truth: a green run has it, whole and restorable; a run that is
 not green says why. What happened is read from the database and from the target's directory, not from the API
-alone.
+alone; of repositories stock restic says what they are worth.
 
 BACKUPX_TEST_SEED repeats the moments (not the machine's scheduling); BACKUPX_TEST_LONG: 20 rounds of each.
 """
 
+import hashlib
 import http.client
 import os
 import pathlib
 import random
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -29,7 +31,8 @@ from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
 from processes import Failed  # noqa: E402 pylint: disable=wrong-import-position
 from suite import FINAL_STATES, Suite, wait_until  # noqa: E402 pylint: disable=wrong-import-position
 
-ROUNDS = 20 if os.environ.get('BACKUPX_TEST_LONG') else 3
+LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
+ROUNDS = 20 if LONG else 3
 SEED = int(os.environ.get('BACKUPX_TEST_SEED') or time.time_ns())
 DATA_MIB = 96
 # What a client sees while the API is dead.
@@ -73,10 +76,19 @@ def is_gone(pid):
         return True
 
 
+def restic(repository, password, *arguments):
+    """What stock restic prints."""
+    done = subprocess.run(['restic', '--no-cache', '-r', repository, *arguments], capture_output=True, check=False,
+                          env={**os.environ, 'RESTIC_PASSWORD': password})
+    assert done.returncode == 0, done.stderr.decode(errors='replace')
+    return done.stdout
+
+
 class KillCase(unittest.TestCase):
     """One suite for all tests of a class; each kills another program."""
 
     kind = None  # of the target
+    format = 'archive'
 
     @classmethod
     def setUpClass(cls):
@@ -90,16 +102,21 @@ class KillCase(unittest.TestCase):
         cls.source = cls.suite.folder / 'source'
         cls.source.mkdir()
         trees.make_small(cls.source)
-        (cls.source / 'large').write_bytes(cls.random.randbytes(DATA_MIB * 1024 * 1024))
-        target = cls.suite.make_target('disk', kind=cls.kind)
+        cls.write_large()
+        cls.target = cls.suite.make_target('disk', kind=cls.kind)
         cls.storage = cls.suite.storage / 'disk' if cls.kind == 'local' else cls.suite.master_state / 'relay'
-        cls.task = cls.suite.make_task([cls.source], [target], 'killed', encryption='sealed')
+        cls.task = cls.suite.make_task([cls.source], [cls.target], 'killed', encryption='sealed', format=cls.format)
         begun = time.monotonic()
         first = cls.suite.backup(cls.task)
         cls.length = time.monotonic() - begun
         assert first['state'] == 'succeeded', first
         cls.first = first['id']
         cls.asked = 1
+
+    @classmethod
+    def write_large(cls):
+        """A file that takes a while."""
+        (cls.source / 'large').write_bytes(cls.random.randbytes(DATA_MIB * 1024 * 1024))
 
     # --- what happened, from the database and the disk ---
 
@@ -115,18 +132,23 @@ class KillCase(unittest.TestCase):
         """Committed archives of a run on the target: those with a manifest."""
         return [path.parent for path in self.storage.glob(f'**/local/killed/*-{run}-*/manifest.json*')]
 
+    def check_target(self, run, target):
+        """A green target has what it names."""
+        found = self.archives(run)
+        self.assertLessEqual(len(found), 1, f'run {run} was done twice: {found}')
+        if target['state'] == 'succeeded':
+            self.assertEqual(len(found), 1, f'run {run} is green and has no archive')
+            self.assertTrue(f'{found[0]}/'.endswith('/' + target['key']), (found, target))
+
     def check_run(self, run):
         """The run's state against what there is."""
         shown = self.suite.client.get(f'runs/{run}')
-        found = self.archives(run)
-        self.assertLessEqual(len(found), 1, f'run {run} was done twice: {found}')
         accepted = self.query('SELECT count(*) FROM commands WHERE run_id = ? AND accepted <> 0', run)[0][0]
         self.assertLessEqual(accepted, 1, f'run {run} was accepted {accepted} times')
         (target,) = shown['targets']
+        self.check_target(run, target)
         if shown['state'] == 'succeeded':
-            self.assertEqual(len(found), 1, f'run {run} is green and has no archive')
             self.assertEqual(target['state'], 'succeeded')
-            self.assertTrue(f'{found[0]}/'.endswith('/' + target['key']), (found, target))
         else:
             self.assertNotEqual(target['state'], 'succeeded', f'run {run} is {shown["state"]}')
             self.assertTrue(shown['error'], f'run {run} is {shown["state"]} and does not say why')
@@ -138,7 +160,11 @@ class KillCase(unittest.TestCase):
         where.mkdir()
         again = self.when_reachable(lambda: self.suite.restore(run, where))
         self.assertEqual(again['state'], 'succeeded', again)
-        self.assertEqual(trees.differences(self.source, pathlib.Path(f'{where}{self.source}')), [])
+        self.check_content(run, pathlib.Path(f'{where}{self.source}'))
+
+    def check_content(self, _, restored):
+        """What was restored is what was saved."""
+        self.assertEqual(trees.differences(self.source, restored), [])
 
     def check_books(self):
         """Nothing is lost, doubled or open."""
@@ -280,11 +306,97 @@ class RelayKillTest(KillCase):
         self.rounds(self.kill_job, ('succeeded', 'failed/JOB_KILLED'))
 
 
+class RepositoryKillCase(KillCase):
+    """The same for a task of format repository: all runs write to the one repository, and each has something new
+    to store."""
+
+    format = 'repository'
+    digests = {}  # run -> of its large file
+
+    @classmethod
+    def setUpClass(cls):
+        if not LONG:
+            raise unittest.SkipTest('long rounds: those of archives show it, and chaos has tasks of both formats')
+        cls.digests = {}
+        super().setUpClass()
+        cls.digests[cls.first] = trees.digest(cls.source / 'large')
+
+    @property
+    def repository(self):
+        """Its directory."""
+        config, = self.storage.rglob('config')
+        return config.parent
+
+    def snapshots(self):
+        """Names of all that are there."""
+        return os.listdir(self.repository / 'snapshots')
+
+    def ask(self):
+        self.write_large()
+        digest = trees.digest(self.source / 'large')
+        run = super().ask()
+        self.digests[run] = digest
+        return run
+
+    def check_target(self, run, target):
+        if target['state'] == 'succeeded':
+            self.assertIn(target['snapshot_id'], self.snapshots(), f'run {run} is green and has no snapshot')
+
+    def check_content(self, run, restored):
+        self.assertEqual(trees.differences(self.source, restored, ['large']), [])
+        self.assertEqual(trees.digest(restored / 'large'), self.digests[run])
+
+    def check_books(self):
+        """Stock restic finds nothing wrong, and every green run, from the first to the last."""
+        super().check_books()
+        green = self.query('SELECT r.id, t.snapshot FROM runs r JOIN run_targets t ON t.run_id = r.id'
+                           ' WHERE r.kind = 0 AND r.state = 3')
+        there = self.snapshots()
+        self.assertEqual(len({snapshot for _, snapshot in green}), len(green), 'two runs share a snapshot')
+        self.assertLessEqual({snapshot for _, snapshot in green}, set(there))
+        self.assertLessEqual(len(there), type(self).asked, 'a run was done twice')
+        password = self.suite.repository_password(self.target)
+        restic(self.repository, password, 'unlock')
+        restic(self.repository, password, 'check', '--read-data')
+        for run, snapshot in green:
+            out = restic(self.repository, password, 'dump', snapshot, self.source / 'large')
+            self.assertEqual(hashlib.sha256(out).hexdigest(), self.digests[run], f'run {run}')
+
+
+class LocalRepositoryKillTest(RepositoryKillCase, LocalKillTest):
+    """The repository is on a disk of the job's machine."""
+
+    def test_first_run(self):
+        """Killed while the repository is made: the next run goes on with what there is of it."""
+        for number in range(ROUNDS):
+            name = f'first-{number}'
+            pause = self.random.uniform(0, 0.6)
+            with self.subTest(round=number, seed=SEED, pause=round(pause, 3)):
+                target = self.suite.make_target(name)
+                task = self.suite.make_task([self.source / 'documents'], [target], name, format='repository')
+                run = self.suite.run_task(task)
+                time.sleep(pause)
+                self.kill_job()
+                self.wait_end(run)
+                again = self.suite.backup(task)
+                type(self).asked += 2
+                self.assertEqual(again['state'], 'succeeded', self.suite.logs(again['id']))
+                config, = (self.suite.storage / name).rglob('config')
+                password = self.suite.repository_password(target)
+                restic(config.parent, password, 'unlock')
+                restic(config.parent, password, 'check', '--read-data')
+
+
+class RelayRepositoryKillTest(RepositoryKillCase, RelayKillTest):
+    """The repository is written through the API."""
+
+
 class ChaosTest(unittest.TestCase):
     """Everything at once: several tasks of both kinds of targets, cancellations and restores, while all
     programs are killed again and again. Then quiet, and the books are compared."""
 
     TASKS = 5
+    REPOSITORIES = (3, 4)  # of the tasks; one on each target
     SECONDS = 180 if ROUNDS == 20 else 15
 
     def setUp(self):
@@ -296,14 +408,14 @@ class ChaosTest(unittest.TestCase):
         self.told = set()      # runs that the API said exist
         self.restores = {}     # run of a restore -> (directory, task)
         self.tasks = {}        # task -> source
-        targets = [self.suite.make_target('disk'), self.suite.make_target('relay', kind='relay')]
+        self.targets = targets = [self.suite.make_target('disk'), self.suite.make_target('relay', kind='relay')]
         for number in range(self.TASKS):
             source = self.suite.folder / f'source-{number}'
             source.mkdir()
             trees.make_small(source)
             (source / 'large').write_bytes(self.random.randbytes(8 * 1024 * 1024))
-            task = self.suite.make_task([source], [targets[number % 2]], f'task-{number}',
-                                        encryption='sealed')
+            task = self.suite.make_task([source], [targets[number % 2]], f'task-{number}', encryption='sealed',
+                                        format='repository' if number in self.REPOSITORIES else 'archive')
             self.tasks[task] = source
         self.end = time.monotonic() + self.SECONDS
 
@@ -311,6 +423,8 @@ class ChaosTest(unittest.TestCase):
         """Asks for runs of one task, cancels some, restores some, until the time is over."""
         chance = random.Random(SEED + number)
         while time.monotonic() < self.end:
+            if number in self.REPOSITORIES:  # something new to store, also while it is read
+                (self.tasks[task] / 'noise').write_bytes(chance.randbytes(1 << 20))
             try:
                 run = self.suite.run_task(task)
                 with self.lock:
@@ -379,18 +493,34 @@ class ChaosTest(unittest.TestCase):
                 self.assertTrue(error, f'run {run} is in state {state} and does not say why')
             if kind == 0:
                 self.assertLessEqual(len(self.archives(run)), 1, f'run {run} was done twice')
-                if state == 3:
+                named = f"SELECT 1 FROM run_targets WHERE run_id = {run} AND snapshot <> ''"
+                if state == 3 and not self.rows(named):
                     self.assertEqual(len(self.archives(run)), 1, f'run {run} is green and has no archive')
             elif state == 3 and run in self.restores:
                 where, task = self.restores[run]
                 source = self.tasks[task]
-                found = trees.differences(source, pathlib.Path(f'{where}{source}'))
+                found = trees.differences(source, pathlib.Path(f'{where}{source}'), ['noise'])
                 self.assertEqual(found, [], f'run {run}')
         self.assertEqual(self.rows('SELECT run_id FROM commands WHERE accepted <> 0 AND run_id IS NOT NULL'
                                    ' GROUP BY run_id HAVING count(*) > 1'), [])
         self.assertEqual(self.rows("SELECT r.run_id FROM run_targets r JOIN runs x ON x.id = r.run_id"
                                    " WHERE r.state = 0 OR (r.state = 1 AND x.state NOT IN (3, 4))"), [])
         self.assertEqual(self.rows('PRAGMA integrity_check')[0][0], 'ok')
+
+    def check_repositories(self):
+        """Stock restic finds nothing wrong, and no run lost or doubled."""
+        for target, folder, task in zip(self.targets, [self.suite.storage, self.suite.master_state / 'relay'],
+                                        [self.REPOSITORIES[1], self.REPOSITORIES[0]]):
+            there = set()
+            for config in folder.rglob('config'):  # none yet, where everything is slow
+                password = self.suite.repository_password(target)
+                restic(config.parent, password, 'unlock', '--remove-all')
+                restic(config.parent, password, 'check', '--read-data')
+                there.update(path.name for path in config.parent.glob('snapshots/*'))
+            rows = self.rows('SELECT r.state, t.snapshot FROM runs r JOIN run_targets t ON t.run_id = r.id WHERE'
+                             f' r.kind = 0 AND t.target_id = {target} AND r.task_id = {list(self.tasks)[task]}')
+            self.assertLessEqual({snapshot for state, snapshot in rows if state == 3}, there)
+            self.assertLessEqual(len(there), len(rows), 'a run was done twice')
 
     def test_chaos(self):
         """Nothing is lost, doubled, unfinished or green without reason."""
@@ -411,6 +541,7 @@ class ChaosTest(unittest.TestCase):
                   self.suite.tails(), file=sys.stderr)
             raise
         self.check()
+        self.check_repositories()
         counts = self.rows('SELECT kind, state, error_code, count(*) FROM runs GROUP BY 1, 2, 3')
         print(f'  {kills} kills; runs by kind, state, reason: {counts}', file=sys.stderr)
 

@@ -3,12 +3,10 @@
 """Backups into repositories through the real services: two targets from one read, restored by us on another node
 and by stock restic; and what a job may not do to a repository."""
 
-import base64
 import json
 import os
 import pathlib
 import shutil
-import sqlite3
 import subprocess
 import sys
 import unittest
@@ -53,6 +51,7 @@ class Repositories(unittest.TestCase):
         (self.source / 'documents' / 'sparse').unlink()  # the format does not hold where holes were
         if os.geteuid() == 0:
             trees.make_privileged(self.source)
+        trees.make_deep(self.source)
         (self.source / 'noise').write_bytes(os.urandom(3 << 20))
 
     def make_targets(self, storage=None):
@@ -77,13 +76,8 @@ class Repositories(unittest.TestCase):
         return pathlib.Path(folder) / key
 
     def password(self, node, target):
-        """By a way that needs no BackupX: the database, the dispatcher's key and age."""
-        with sqlite3.connect(f'file:{self.suite.master_state}/backupx.db?mode=ro', uri=True) as database:
-            sealed, = database.execute('SELECT sealed FROM repositories WHERE node_id = ? AND target_id = ?',
-                                       (node, target)).fetchone()
-        opened = subprocess.run(['age', '-d', '-i', self.suite.folder / 'keys' / 'dispatcher-identity'],
-                                input=base64.b64decode(sealed), capture_output=True, check=True)
-        return json.loads(opened.stdout)['password']
+        """As somebody who has lost BackupX."""
+        return self.suite.repository_password(target, node)
 
     def restic(self, repository, password, *arguments):
         """Stock restic, as somebody who has lost BackupX."""

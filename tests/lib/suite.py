@@ -9,6 +9,7 @@ loopback, one agent. Real daemons, nothing mocked.
 import base64
 import hashlib
 import http.client
+import json
 import os
 import pathlib
 import random
@@ -17,6 +18,7 @@ import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -432,6 +434,15 @@ class Suite:
             'conflict': conflict,
         }
         return self.wait_run(self.client.post(f'runs/{run}/restore', body)['run_id'], timeout=timeout)
+
+    def repository_password(self, target, node=1):
+        """By a way that needs no BackupX: the database, the dispatcher's key and age."""
+        with sqlite3.connect(f'file:{self.master_state}/backupx.db?mode=ro', uri=True) as database:
+            sealed, = database.execute('SELECT sealed FROM repositories WHERE node_id = ? AND target_id = ?',
+                                       (node, target)).fetchone()
+        opened = subprocess.run(['age', '-d', '-i', self.folder / 'keys' / 'dispatcher-identity'],
+                                input=base64.b64decode(sealed), stdout=subprocess.PIPE, check=True)
+        return json.loads(opened.stdout)['password']
 
     def logs(self, run):
         """The text of a run's log."""

@@ -5,6 +5,7 @@ target holds. test_faults.py looks at the archives more closely, without service
 
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -18,26 +19,33 @@ SIZE = 4 * MIB
 JOB_WRAPPER = pathlib.Path(__file__).with_name('job_wrapper.py')
 
 
-class Sources(backups.Case):
-    """One suite for all; faults are injected into the job's system calls."""
+SHARED = {}
 
-    @classmethod
-    def setUpClass(cls):
-        if not backups.has_strace():
-            raise unittest.SkipTest('needs strace')
-        cls.shared = pathlib.Path(tempfile.mkdtemp(prefix='backupx-faults-'))
-        cls.addClassCleanup(backups.remove_tree, cls.shared)
-        cls.suite = Suite(wrap={'job': [JOB_WRAPPER, cls.shared]})
-        cls.addClassCleanup(cls.suite.close)
-        cls.suite.start()
+
+def setUpModule():
+    """One suite for all; faults are injected into the job's system calls."""
+    if not backups.has_strace():
+        raise unittest.SkipTest('needs strace')
+    SHARED['folder'] = pathlib.Path(tempfile.mkdtemp(prefix='backupx-faults-'))
+    unittest.addModuleCleanup(backups.remove_tree, SHARED['folder'])
+    SHARED['suite'] = Suite(wrap={'job': [JOB_WRAPPER, SHARED['folder']]})
+    unittest.addModuleCleanup(SHARED['suite'].close)
+    SHARED['suite'].start()
+
+
+class Sources(backups.Case):
+    """Backups into archives."""
+
+    format = 'archive'
 
     def setUp(self):
         super().setUp()
+        self.suite, self.shared = SHARED['suite'], SHARED['folder']
         self.source = self.path('source')
         os.mkdir(self.source)
         trees.write(self.source + '/a', b'before\n')
         trees.write(self.source + '/z', b'after\n')
-        self.name = self.id().rpartition('.')[2]
+        self.name = '-'.join(self.id().split('.')[-2:])
         self.storage = self.suite.storage / self.name
         self.inject()
 
@@ -52,7 +60,8 @@ class Sources(backups.Case):
 
     def start(self):
         """Starts a backup of the source."""
-        task = self.suite.make_task([self.source], [self.suite.make_target(self.name)], name=self.name)
+        task = self.suite.make_task([self.source], [self.suite.make_target(self.name)], name=self.name,
+                                    format=self.format)
         return self.suite.run_task(task)
 
     def run_while_read(self, path, change, strace=()):
@@ -80,10 +89,14 @@ class Sources(backups.Case):
         else:
             self.assertIsNone(run['error'])
         self.assertEqual([t['state'] for t in run['targets']], ['succeeded'])
-        manifest, = self.storage.rglob('manifest.json.zst')
-        out = self.extract(self.storage, manifest.parent.relative_to(self.storage)) + self.source
+        out = self.opened(run) + self.source
         self.assertEqual(pathlib.Path(out, 'z').read_bytes(), b'after\n')
         return out
+
+    def opened(self, _):
+        """What stock tools make of the archive."""
+        manifest, = self.storage.rglob('manifest.json.zst')
+        return self.extract(self.storage, manifest.parent.relative_to(self.storage))
 
     def big(self, name='log', size=SIZE):
         path = f'{self.source}/{name}'
@@ -162,6 +175,29 @@ class Sources(backups.Case):
             self.assertIn(f'{self.source}/m{i:03d}: ', log)
             self.assertIn(f'{self.source}/n/{i:03d}: ', log)
         self.assertLess(len(log.splitlines()), 220)
+
+
+class RepositorySources(Sources):
+    """The same into repositories."""
+
+    format = 'repository'
+
+    def setUp(self):
+        if not backups.LONG and self.id().rpartition('.')[2] not in ('test_shrinks', 'test_unreadable_directory'):
+            self.skipTest('long rounds: tests/repository has these without services')
+        super().setUp()
+
+    def opened(self, run):
+        """What stock restic makes of the snapshot."""
+        config, = self.storage.rglob('config')
+        target, = run['targets']
+        environment = {**os.environ, 'RESTIC_PASSWORD': self.suite.repository_password(target['target_id'])}
+        out = self.path('out')
+        for words in (['check', '--read-data'], ['restore', target['snapshot_id'], '--target', out]):
+            done = subprocess.run(['restic', '--no-cache', '-r', config.parent, *words], env=environment,
+                                  capture_output=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        return out
 
 
 if __name__ == '__main__':

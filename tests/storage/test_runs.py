@@ -120,10 +120,11 @@ class Runs(backups.Case):
         with open(self.source + '/large', 'wb') as file:
             for _ in range(size):
                 file.write(os.urandom(MIB))
-        run = self.run_task([self.target('disk'), self.target('relay', kind='relay')], encryption='sealed',
-                            timeout=900)
-        self.assertEqual(run['files'], files + 1)
-        self.check_peaks('backup', 1)
+        targets = [self.target('disk'), self.target('relay', kind='relay')]
+        for kind in ('archive', 'repository') if backups.LONG else ('archive',):
+            run = self.run_task(targets, encryption='sealed', timeout=900, format=kind, name=f'-{kind}')
+            self.assertEqual(run['files'], files + 1)
+            self.check_peaks(f'backup, {kind}', 1)
 
     def check_peaks(self, what, count):
         """The memory of as many jobs, those that ended last."""
@@ -141,21 +142,24 @@ class Runs(backups.Case):
             for _ in range(size // MIB):
                 file.write(os.urandom(MIB))
         for kind in ('local', 'relay'):
-            with self.subTest(kind=kind):
-                self.check_large(kind, size)
+            for stored in ('archive', 'repository') if backups.LONG else ('archive',):
+                with self.subTest(kind=kind, format=stored):
+                    self.check_large(kind, size, stored)
 
-    def check_large(self, kind, size):
-        destination, temporary = self.path(f'restored-{kind}'), self.path(f'temporary-{kind}')
+    def check_large(self, kind, size, stored):
+        name = f'-{kind}-{stored}'
+        destination, temporary = self.path(f'restored{name}'), self.path(f'temporary{name}')
         os.mkdir(destination)
         os.mkdir(temporary)
         (self.shared / 'writable').write_text(f'{temporary}\n{self.suite.agent_state}\n{destination}\n')
         self.addCleanup((self.shared / 'writable').unlink, missing_ok=True)
-        run = self.run_task([self.target(kind, kind=kind)], encryption='sealed', timeout=900, name=kind)
+        run = self.run_task([self.target(name, kind=kind)], encryption='sealed', timeout=900, name=name,
+                            format=stored)
         self.assertGreater(run['bytes_written'], size)
-        self.check_peaks(f'backup, {kind}', 1)
+        self.check_peaks(f'backup{name}', 1)
         restored = self.suite.restore(run['id'], destination, timeout=900)
         self.assertEqual(restored['state'], 'succeeded', self.suite.logs(restored['id']))
-        self.check_peaks(f'restore, {kind}', 1)
+        self.check_peaks(f'restore{name}', 1)
         same = ['cmp', self.source + '/large', destination + self.source + '/large']
         self.assertEqual(subprocess.run(same, check=False).returncode, 0)
         backups.remove_tree(destination)

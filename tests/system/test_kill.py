@@ -17,7 +17,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from installed_guest import FINAL_STATES, InstalledGuest, skip_where_impossible  # noqa: E402
 from processes import Failed  # noqa: E402
 
-ROUNDS = 20 if os.environ.get('BACKUPX_TEST_LONG') else 2
+LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
+ROUNDS = 20 if LONG else 2
 SEED = int(os.environ.get('BACKUPX_TEST_SEED') or time.time_ns())
 SOURCE = '/srv/source'
 
@@ -110,7 +111,29 @@ class Kill(unittest.TestCase):
         """A job that was killed is a failed run."""
         self.rounds('backupx-backup@*.service', ['succeeded', 'failed'], part=0.6)
 
-    def test_06_restorable(self):
+    @unittest.skipUnless(LONG, 'long rounds: archives show it, and tests/agent/kill_suite.py')
+    def test_06_job_of_a_repository(self):
+        """What a killed job has stored is used by the next one, whose cache may be half written."""
+        task = guest.make_task('snapshots', [SOURCE], [guest.make_target('repository')], format='repository')
+        told = []
+        for number in range(ROUNDS):
+            guest.shell(f'head -c 64M /dev/urandom >{SOURCE}/large')
+            pause = chance.uniform(0, 0.6 * world['length'])
+            with self.subTest(round=number, pause=round(pause, 3)):
+                run = patiently(lambda: guest.start_run(task))
+                time.sleep(pause)
+                guest.run('systemctl', 'kill', '-s', 'KILL', 'backupx-backup@*.service', check=False)
+                shown = guest.wait_run(run, FINAL_STATES)
+                self.assertIn(shown['state'], ['succeeded', 'failed'], shown['error'])
+                told.append(shown['error']['code'] if shown['error'] else shown['state'])
+        print(f'  a repository: {", ".join(told)}', file=sys.stderr)
+        run = guest.wait_run(guest.start_run(task))
+        self.assertEqual(run['state'], 'succeeded', run)
+        again = guest.restore(run['id'], '/srv/of-repository')
+        self.assertEqual(again['state'], 'succeeded', again)
+        self.assertEqual(guest.run('diff', '-r', SOURCE, f'/srv/of-repository{SOURCE}', check=False).stdout, '')
+
+    def test_07_restorable(self):
         """After all that the newest archive comes back whole."""
         run = guest.wait_run(patiently(lambda: guest.start_run(world['task'])))
         self.assertEqual(run['state'], 'succeeded', run)
