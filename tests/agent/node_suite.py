@@ -86,11 +86,12 @@ class NodeSuite(unittest.TestCase):
         """The state of a run."""
         return self.suite.client.get(f'runs/{run}')['state']
 
-    def job(self):
-        """The PID of the one job, as text; None before it is there."""
-        for lock in (self.suite.agent_state / 'results').glob('*.lock'):
+    def job(self, run):
+        """The PID of this run's job, as text; None before it is there. Results of others may lie there still."""
+        for note in (self.suite.agent_state / 'results').glob('*.job'):
             try:
-                return lock.read_text().strip() or None
+                if json.loads(note.read_text())['run'] == run:
+                    return note.with_suffix('.lock').read_text().strip() or None
             except FileNotFoundError:
                 pass
         return None
@@ -148,7 +149,7 @@ class NodeSuite(unittest.TestCase):
         """A job that no unit gives a place steps back behind others."""
         self.limit(bandwidth=SLOWEST, cpu_weight=20, io_weight=10)
         run = self.suite.run_task(self.large[0])
-        job = wait_until(self.job, what='the job')
+        job = wait_until(lambda: self.job(run), what='the job')
         wait_until(lambda: self.state(run) == 'running', 60, 'the run')
         threads = pathlib.Path(f'/proc/{job}/task')
         wait_until(lambda: len(list(threads.iterdir())) > 1, 60, 'the threads of the job')
@@ -239,7 +240,7 @@ class NodeSuite(unittest.TestCase):
         self.limit(bandwidth=SLOWEST)
         run = self.suite.run_task(self.large[0])
         wait_until(lambda: self.state(run) == 'running', 60, 'the run')
-        job = wait_until(self.job, what='the job')
+        job = wait_until(lambda: self.job(run), what='the job')
         self.put(enabled=False)
         ended = self.suite.wait_run(run)
         self.assertEqual((ended['state'], ended['error']['code']), ('interrupted', 'NODE_DISABLED'))

@@ -251,16 +251,21 @@ exit 0
         )
         run = guest.start_run(task)
         jobs = guest.wait(self.job_units, what='a running job')
-        locks = 'cat /var/lib/backupx-agent/results/*.lock'
-        guest.wait(lambda: guest.run('sh', '-c', locks, check=False).stdout.strip(), what='a job that has its orders')
+        self.assertEqual(len(jobs), 1)
+        guest.wait(lambda: self.has_orders(jobs[0]), what='a job that has its orders')
         guest.run('systemctl', 'kill', '--signal=STOP', *jobs)
         self.addCleanup(self.let_go)
         guest.wait_run(run, ('running',) + FINAL_STATES)
         self.assertEqual(
             guest.get(f'runs/{run}')['state'], 'running', 'the run was too fast for this test'
         )
-        self.assertEqual(len(jobs), 1)
         return run, jobs
+
+    def has_orders(self, unit):
+        """Whether the job in this unit has taken its lock; locks of others may lie there still."""
+        pid = guest.run('systemctl', 'show', '--property=MainPID', '--value', unit).stdout.strip()
+        locks = guest.run('sh', '-c', 'cat /var/lib/backupx-agent/results/*.lock', check=False).stdout
+        return pid != '0' and pid in locks.split()
 
     def let_go(self):
         """Lets the jobs that stand still go on."""
