@@ -150,12 +150,16 @@ static int add_entity(Xml *x) {
 
 static int add_cdata(Xml *x) {
         const char *from;
+        size_t n;
         int r;
 
         x->p += STRLEN("<![CDATA[");
         from = x->p;
         r = skip_past(x, "]]>");
-        return r < 0 ? r : buffer_add(&x->text, from, (size_t) (x->p - from) - STRLEN("]]>"));
+        if (r < 0)
+                return r;
+        n = (size_t) (x->p - from) - STRLEN("]]>");
+        return memchr(from, 0, n) ? -EBADMSG : buffer_add(&x->text, from, n);
 }
 
 /* --- Tags --------------------------------------------------------------------------------------------- */

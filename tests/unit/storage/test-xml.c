@@ -105,6 +105,9 @@ static void test_bounds(void) {
         got = events("<a>x\0y</a>", 10);
         CHECK_STR(got, "+a !");
         free(got);
+        got = events("<a><![CDATA[x\0y]]></a>", 22);
+        CHECK_STR(got, "+a !");
+        free(got);
 }
 
 int main(void) {
