@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/encode.h"
 #include "base/text.h"
+#include "storage/fields.h"
 #include "storage/s3.h"
 #include "wire/s3-preset.h"
 
@@ -34,57 +35,6 @@ S3 *s3_free(S3 *s3) {
         return mfree(s3);
 }
 
-/* --- Fields ------------------------------------------------------------------------------------------- */
-
-typedef struct Fields {
-        const Storage *storage;
-        const json_t *config, *secrets;
-        Failure *failure;
-} Fields;
-
-static int bad(const Fields *c, const char *field, const char *why) {
-        return failure_set_field(c->failure, -EINVAL, "FIELD_INVALID", field, "%s of %s %s.", field,
-                                 c->storage->name, why);
-}
-
-/* A copy of a text, or NULL. It must not hold what would end a header. */
-static int text(const Fields *c, const char *field, char **ret) {
-        const char *name = strchr(field, '.') + 1;
-        const json_t *from = startswith(field, "secrets.") ? c->secrets : c->config;
-        const json_t *v = json_object_get(from, name);
-        const char *s = json_string_value(v);
-
-        if (v && !json_is_null(v) && !s)
-                return bad(c, field, "is not a text");
-        for (const char *p = strempty(s); *p; p++)
-                if ((unsigned char) *p < ' ' || *p == 0x7f)
-                        return bad(c, field, "holds a control character");
-        return isempty(s) ? 0 : free_and_strdup(ret, s);
-}
-
-static int number(const Fields *c, const char *field, uint64_t least, uint64_t most, uint64_t *ret) {
-        const json_t *v = json_object_get(c->config, strchr(field, '.') + 1);
-
-        if (!v || json_is_null(v))
-                return 0;
-        if (!json_is_integer(v) || json_integer_value(v) < (json_int_t) least ||
-            json_integer_value(v) > (json_int_t) most)
-                return bad(c, field, "is not a number in its range");
-        *ret = (uint64_t) json_integer_value(v);
-        return 0;
-}
-
-/* Letters, digits and some more. */
-static bool is_made_of(const char *s, const char *more, size_t most) {
-        size_t n = strlen(s);
-
-        for (size_t i = 0; i < n; i++)
-                if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
-                      (s[i] >= '0' && s[i] <= '9') || strchr(more, s[i])))
-                        return false;
-        return n > 0 && n <= most;
-}
-
 /* --- The endpoint ------------------------------------------------------------------------------------- */
 
 /* The pattern with what stands for {region} or {account}. */
@@ -109,31 +59,6 @@ static bool is_address(const char *host) {
         return name && inet_pton(AF_INET, name, &address) == 1;
 }
 
-/* "https://host:port/" as scheme and host; a port that is the scheme's own is left out, as curl does. */
-static int split_endpoint(const Fields *c, const char *endpoint, const char **ret_scheme, char **ret_host) {
-        const char *host, *port;
-        size_t n;
-
-        host = startswith(endpoint, "https://");
-        *ret_scheme = host ? "https" : "http";
-        if (!host)
-                host = startswith(endpoint, "http://");
-        if (!host)
-                return bad(c, "config.endpoint", "does not begin with https:// or http://");
-        n = strlen(host);
-        while (n > 0 && host[n - 1] == '/')
-                n--;
-        *ret_host = memdup0(host, n);
-        if (!*ret_host)
-                return -ENOMEM;
-        if (!is_made_of(*ret_host, "-.:[]_", 255))
-                return bad(c, "config.endpoint", "is not the address of a server");
-        port = streq(*ret_scheme, "https") ? ":443" : ":80";
-        if (endswith(*ret_host, port))
-                (*ret_host)[strlen(*ret_host) - strlen(port)] = 0;
-        return 0;
-}
-
 static int set_place(const Fields *c, S3 *s3, const char *endpoint, bool path_style) {
         _cleanup_(freep) char *host = NULL;
         const json_t *choice = json_object_get(c->config, "path_style");
@@ -141,8 +66,8 @@ static int set_place(const Fields *c, S3 *s3, const char *endpoint, bool path_st
         int r;
 
         if (choice && !json_is_null(choice) && !json_is_boolean(choice))
-                return bad(c, "config.path_style", "is neither true nor false");
-        r = split_endpoint(c, endpoint, &scheme, &host);
+                return fields_bad(c, "config.path_style", "is neither true nor false");
+        r = fields_endpoint(c, endpoint, "-.:[]_", &scheme, &host);
         if (r < 0)
                 return r;
         /* An address has no names below it, and a certificate for *.host does not go with dots. */
@@ -166,34 +91,36 @@ static int read_place(const Fields *c, S3 *s3) {
         const S3Preset *p;
         int r;
 
-        r = text(c, "config.preset", &preset);
+        r = fields_text(c, "config.preset", &preset);
         if (r >= 0)
-                r = text(c, "config.endpoint", &endpoint);
+                r = fields_text(c, "config.endpoint", &endpoint);
         if (r >= 0)
-                r = text(c, "config.account", &account);
+                r = fields_text(c, "config.account", &account);
         if (r >= 0)
-                r = text(c, "config.region", &s3->region);
+                r = fields_text(c, "config.region", &s3->region);
         if (r >= 0)
-                r = text(c, "config.bucket", &s3->bucket);
+                r = fields_text(c, "config.bucket", &s3->bucket);
         if (r < 0)
                 return r;
         p = s3_preset_find(preset);
         if (!p)
-                return bad(c, "config.preset", "is not a service that is known");
+                return fields_bad(c, "config.preset", "is not a service that is known");
         if (!s3->region && !p->region)
-                return bad(c, "config.region", "is missing");
+                return fields_bad(c, "config.region", "is missing");
         if (!s3->region)
                 r = free_and_strdup(&s3->region, p->region);
         if (r < 0)
                 return r;
-        if (!is_made_of(s3->region, "-_", 64))
-                return bad(c, "config.region", "is not the name of a region");
-        if (!s3->bucket || !is_made_of(s3->bucket, "-._", 255))
-                return bad(c, "config.bucket", s3->bucket ? "is not the name of a bucket" : "is missing");
+        if (!fields_is_made_of(s3->region, "-_", 64))
+                return fields_bad(c, "config.region", "is not the name of a region");
+        if (!s3->bucket || !fields_is_made_of(s3->bucket, "-._", 255))
+                return fields_bad(c, "config.bucket",
+                                  s3->bucket ? "is not the name of a bucket" : "is missing");
         if (!endpoint && !p->endpoint)
-                return bad(c, "config.endpoint", "is missing");
-        if (!endpoint && strstr(p->endpoint, "{account}") && (!account || !is_made_of(account, "-", 64)))
-                return bad(c, "config.account", account ? "is not an account" : "is missing");
+                return fields_bad(c, "config.endpoint", "is missing");
+        if (!endpoint && strstr(p->endpoint, "{account}") &&
+            (!account || !fields_is_made_of(account, "-", 64)))
+                return fields_bad(c, "config.account", account ? "is not an account" : "is missing");
         if (!endpoint)
                 r = fill_pattern(p->endpoint, s3->region, account, &endpoint);
         s3->if_none_match = p->if_none_match;
@@ -202,35 +129,20 @@ static int read_place(const Fields *c, S3 *s3) {
 
 /* --- The rest ----------------------------------------------------------------------------------------- */
 
-static int read_prefix(const Fields *c, S3 *s3) {
-        _cleanup_(freep) char *prefix = NULL;
-        size_t n;
-        int r;
-
-        r = text(c, "config.prefix", &prefix);
-        if (r < 0)
-                return r;
-        n = strlen(strempty(prefix));
-        if (n > 0 && prefix[n - 1] == '/')
-                prefix[n - 1] = 0;
-        if (!isempty(prefix) && !storage_key_is_valid(prefix))
-                return bad(c, "config.prefix", "is not a path of names joined by '/'");
-        return asprintf_safe(&s3->prefix, "%s%s", strempty(prefix), isempty(prefix) ? "" : "/");
-}
-
 static int read_keys(const Fields *c, S3 *s3) {
         int r;
 
-        r = text(c, "config.access_key", &s3->access_key);
+        r = fields_text(c, "config.access_key", &s3->access_key);
         if (r >= 0)
-                r = text(c, "secrets.secret_key", &s3->secret_key);
+                r = fields_text(c, "secrets.secret_key", &s3->secret_key);
         if (r >= 0)
-                r = text(c, "secrets.session_token", &s3->session_token);
+                r = fields_text(c, "secrets.session_token", &s3->session_token);
         if (r < 0)
                 return r;
         if (!s3->access_key || strpbrk(s3->access_key, "/, "))
-                return bad(c, "config.access_key", s3->access_key ? "is not an access key" : "is missing");
-        return s3->secret_key ? 0 : bad(c, "secrets.secret_key", "is missing");
+                return fields_bad(c, "config.access_key",
+                                  s3->access_key ? "is not an access key" : "is missing");
+        return s3->secret_key ? 0 : fields_bad(c, "secrets.secret_key", "is missing");
 }
 
 /* A key of 32 bytes, and its MD5 beside it. */
@@ -240,16 +152,16 @@ static int read_customer_key(const Fields *c, S3 *s3) {
         size_t n = 0;
         int r;
 
-        r = text(c, "secrets.sse_customer_key", &s3->sse_customer_key);
+        r = fields_text(c, "secrets.sse_customer_key", &s3->sse_customer_key);
         if (r < 0 || !s3->sse_customer_key)
                 return r;
         r = base64_decode(BASE64_STANDARD, s3->sse_customer_key, strlen(s3->sse_customer_key), &key, &n);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || n != 32)
-                return bad(c, "secrets.sse_customer_key", "is not a key of 32 bytes in base64");
+                return fields_bad(c, "secrets.sse_customer_key", "is not a key of 32 bytes in base64");
         if (startswith(s3->url, "http://"))
-                return bad(c, "secrets.sse_customer_key", "goes over https alone");
+                return fields_bad(c, "secrets.sse_customer_key", "goes over https alone");
         r = md5(key, n, check);
         explicit_bzero(key, n);
         return r < 0 ? r : base64_encode(BASE64_STANDARD, check, sizeof check, &s3->sse_customer_md5);
@@ -258,29 +170,29 @@ static int read_customer_key(const Fields *c, S3 *s3) {
 static int read_protection(const Fields *c, S3 *s3) {
         int r;
 
-        r = text(c, "config.storage_class", &s3->storage_class);
+        r = fields_text(c, "config.storage_class", &s3->storage_class);
         if (r >= 0)
-                r = text(c, "config.sse", &s3->sse);
+                r = fields_text(c, "config.sse", &s3->sse);
         if (r >= 0)
-                r = text(c, "config.sse_key_id", &s3->sse_key_id);
+                r = fields_text(c, "config.sse_key_id", &s3->sse_key_id);
         if (r >= 0)
-                r = text(c, "config.lock_mode", &s3->lock_mode);
+                r = fields_text(c, "config.lock_mode", &s3->lock_mode);
         if (r >= 0)
-                r = number(c, "config.lock_days", 1, 36500, &s3->lock_days);
+                r = fields_number(c, "config.lock_days", 1, 36500, &s3->lock_days);
         if (r >= 0)
                 r = read_customer_key(c, s3);
         if (r < 0)
                 return r;
-        if (s3->storage_class && !is_made_of(s3->storage_class, "_", 64))
-                return bad(c, "config.storage_class", "is not the name of a class");
+        if (s3->storage_class && !fields_is_made_of(s3->storage_class, "_", 64))
+                return fields_bad(c, "config.storage_class", "is not the name of a class");
         if (s3->sse && !streq(s3->sse, "AES256") && !streq(s3->sse, "aws:kms"))
-                return bad(c, "config.sse", "is neither AES256 nor aws:kms");
+                return fields_bad(c, "config.sse", "is neither AES256 nor aws:kms");
         if (s3->sse_key_id && !streq_ptr(s3->sse, "aws:kms"))
-                return bad(c, "config.sse_key_id", "goes with sse = aws:kms");
+                return fields_bad(c, "config.sse_key_id", "goes with sse = aws:kms");
         if (s3->lock_mode && !streq(s3->lock_mode, "GOVERNANCE") && !streq(s3->lock_mode, "COMPLIANCE"))
-                return bad(c, "config.lock_mode", "is neither GOVERNANCE nor COMPLIANCE");
+                return fields_bad(c, "config.lock_mode", "is neither GOVERNANCE nor COMPLIANCE");
         if (!s3->lock_mode != (s3->lock_days == 0))
-                return bad(c, "config.lock_days", "and config.lock_mode go together");
+                return fields_bad(c, "config.lock_days", "and config.lock_mode go together");
         return 0;
 }
 
@@ -289,20 +201,20 @@ static int read_transfer(const Fields *c, S3 *s3) {
         uint64_t mib = S3_PART_DEFAULT >> 20;
         int r;
 
-        r = number(c, "config.part_size", S3_PART_MIN >> 20, S3_PART_MAX >> 20, &mib);
+        r = fields_number(c, "config.part_size", S3_PART_MIN >> 20, S3_PART_MAX >> 20, &mib);
         if (r >= 0)
-                r = text(c, "config.signing", &signing);
+                r = fields_text(c, "config.signing", &signing);
         if (r >= 0)
-                r = text(c, "config.ca_cert", &s3->ca_cert);
+                r = fields_text(c, "config.ca_cert", &s3->ca_cert);
         if (r >= 0)
-                r = text(c, "config.proxy", &s3->proxy_url);
+                r = fields_text(c, "config.proxy", &s3->proxy_url);
         if (r < 0)
                 return r;
         if (signing && !streq(signing, "header") && !streq(signing, "trailer"))
-                return bad(c, "config.signing", "is neither header nor trailer");
+                return fields_bad(c, "config.signing", "is neither header nor trailer");
         s3->trailer = streq_ptr(signing, "trailer");
         s3->part_size = (size_t) mib << 20;
-        atomic_store(&s3->spare, MIN(S3_FLIGHT_MAX, (int) (S3_MEMORY / s3->part_size) - 1));
+        atomic_store(&s3->spare, MIN(PARTS_FLIGHT_MAX, (int) (S3_MEMORY / s3->part_size) - 1));
         return 0;
 }
 
@@ -319,7 +231,7 @@ int s3_configure(Storage *s, const StorageConfig *config, Failure *reterr_failur
                 return -ENOMEM;
         r = read_place(&c, s3);
         if (r >= 0)
-                r = read_prefix(&c, s3);
+                r = fields_prefix(&c, &s3->prefix);
         if (r >= 0)
                 r = read_keys(&c, s3);
         if (r >= 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -15,25 +14,11 @@
 #define ABORT_STALL (5 * USEC_PER_SEC)
 #define COMPLETE_TRIES 4
 
-/* A part on its way, in a thread of its own. */
-typedef struct Flight {
-        StoragePut *put; /* weak */
-        pthread_t thread;
-        bool started;
-        Buffer part;
-        unsigned number;
-        int result;
-        Failure failure;
-} Flight;
-
 typedef struct S3Put {
         char id[S3_ID_SIZE];
         char *upload; /* NULL: no part went up yet */
-        Buffer part;  /* S3_FRAME_HEAD bytes, then what was written */
-        unsigned n_parts;
         char **etags; /* of S3_PARTS_MAX */
-        Flight flights[S3_FLIGHT_MAX];
-        unsigned oldest, n_flights; /* a ring */
+        Parts parts;
 } S3Put;
 
 /* --- Requests ----------------------------------------------------------------------------------------- */
@@ -101,33 +86,6 @@ static bool is_ours(StoragePut *put) {
                         (uint64_t) a.content_length == put->size;
 }
 
-static int init_part(Buffer *part) {
-        static const char room[S3_FRAME_HEAD];
-
-        buffer_clear(part);
-        return buffer_add(part, room, sizeof room);
-}
-
-int s3_put_new(StoragePut *put, Failure *reterr_failure) {
-        uint8_t id[(S3_ID_SIZE - 1) / 2];
-        S3Put *p;
-        int r;
-
-        assert(put);
-
-        if (!utf8_is_valid(put->key, strlen(put->key)))
-                return failure_set(reterr_failure, -EINVAL, "STORAGE_KEY_INVALID",
-                                   "A key of S3 is text in UTF-8; one of %s is not.", put->storage->name);
-        p = put->backend = new0(S3Put, 1);
-        if (!p)
-                return -ENOMEM;
-        r = random_bytes(id, sizeof id);
-        if (r < 0)
-                return r;
-        (void) hex_encode(id, sizeof id, p->id);
-        return init_part(&p->part);
-}
-
 /* --- Parts -------------------------------------------------------------------------------------------- */
 
 static int start_upload(StoragePut *put, Failure *f) {
@@ -193,109 +151,53 @@ static int send_part(StoragePut *put, Buffer *part, unsigned number, Failure *f)
                                     "The S3 server confirmed no part of '%s' (%s).", put->key, s->name);
 }
 
-static void *fly(void *userdata) {
-        Flight *flight = ASSERT_PTR(userdata);
+/* The first one begins the upload. */
+static int before_part(StoragePut *put, unsigned number, Failure *f) {
+        const S3 *s3 = put->storage->backend;
 
-        flight->result = send_part(flight->put, &flight->part, flight->number, &flight->failure);
-        return NULL;
-}
-
-/* The oldest one arrives; its memory is kept for the next. */
-static int land(StoragePut *put, Failure *f) {
-        S3Put *p = put->backend;
-        S3 *s3 = put->storage->backend;
-        Flight *flight = &p->flights[p->oldest];
-        int r;
-
-        assert(p->n_flights > 0);
-
-        if (flight->started)
-                (void) pthread_join(flight->thread, NULL);
-        atomic_fetch_add(&s3->spare, 1);
-        p->oldest = (p->oldest + 1) % S3_FLIGHT_MAX;
-        p->n_flights--;
-        r = flight->result;
-        if (r < 0)
-                (void) failure_set(f, r, flight->failure.code, "%s", failure_message(&flight->failure, r));
-        failure_done(&flight->failure);
-        return r;
-}
-
-static bool may_fly(StoragePut *put) {
-        const S3Put *p = put->backend;
-        S3 *s3 = put->storage->backend;
-
-        if (p->n_flights == S3_FLIGHT_MAX)
-                return false;
-        if (atomic_fetch_sub(&s3->spare, 1) > 0)
-                return true;
-        atomic_fetch_add(&s3->spare, 1);
-        return false;
-}
-
-/* Sends the part that is full in a thread of its own where there is room for one more, else here. */
-static int send_full(StoragePut *put, Failure *f) {
-        S3Put *p = put->backend;
-        Buffer empty;
-        Flight *flight;
-        int r = 0;
-
-        if (!p->upload)
-                r = start_upload(put, f);
-        if (r >= 0 && p->n_parts == S3_PARTS_MAX)
+        if (number > S3_PARTS_MAX)
                 return failure_set(f, -EFBIG, "STORAGE_TOO_LARGE",
                                    "'%s' has more than %d parts of %zu MiB, which %s cannot hold: raise its "
                                    "part_size.",
-                                   put->key, S3_PARTS_MAX, (p->part.size - S3_FRAME_HEAD) >> 20,
-                                   put->storage->name);
-        while (r >= 0 && !may_fly(put)) {
-                if (p->n_flights == 0) {
-                        r = send_part(put, &p->part, ++p->n_parts, f);
-                        return r < 0 ? r : init_part(&p->part);
-                }
-                r = land(put, f);
-        }
+                                   put->key, S3_PARTS_MAX, s3->part_size >> 20, put->storage->name);
+        return number == 1 ? start_upload(put, f) : 0;
+}
+
+int s3_put_new(StoragePut *put, Failure *reterr_failure) {
+        uint8_t id[(S3_ID_SIZE - 1) / 2];
+        S3 *s3 = put->storage->backend;
+        S3Put *p;
+        int r;
+
+        assert(put);
+
+        if (!utf8_is_valid(put->key, strlen(put->key)))
+                return failure_set(reterr_failure, -EINVAL, "STORAGE_KEY_INVALID",
+                                   "A key of S3 is text in UTF-8; one of %s is not.", put->storage->name);
+        p = put->backend = new0(S3Put, 1);
+        if (!p)
+                return -ENOMEM;
+        r = random_bytes(id, sizeof id);
         if (r < 0)
                 return r;
-        flight = &p->flights[(p->oldest + p->n_flights++) % S3_FLIGHT_MAX];
-        flight->put = put;
-        flight->number = ++p->n_parts;
-        empty = flight->part;
-        flight->part = p->part;
-        p->part = empty;
-        flight->started = pthread_create(&flight->thread, NULL, fly, flight) == 0;
-        if (!flight->started)
-                (void) fly(flight);
-        return init_part(&p->part);
+        (void) hex_encode(id, sizeof id, p->id);
+        return parts_init(&p->parts, &(PartsArgs){
+                                                     .put = put,
+                                                     .size = s3->part_size,
+                                                     .head = S3_FRAME_HEAD,
+                                                     .tail = S3_FRAME_TAIL,
+                                                     .spare = &s3->spare,
+                                                     .before = before_part,
+                                                     .send = send_part,
+                                     });
 }
 
 int s3_put_write(StoragePut *put, const void *data, size_t n, Failure *reterr_failure) {
-        const S3 *s3 = put->storage->backend;
         S3Put *p = put->backend;
-        const size_t full = S3_FRAME_HEAD + s3->part_size;
-        const char *from = data;
 
         assert(p);
 
-        while (n > 0) {
-                size_t piece;
-                int r = 0;
-
-                /* A full part waits for the byte behind it: an object of just a part is no upload of one. */
-                if (p->part.size == full)
-                        r = send_full(put, reterr_failure);
-                piece = MIN(n, full - p->part.size);
-                /* Small objects stay small; for a large one no doubling beyond what a part needs. */
-                if (r >= 0 && p->part.size + piece > full / 8)
-                        r = buffer_reserve(&p->part, full + S3_FRAME_TAIL - p->part.size);
-                if (r >= 0)
-                        r = buffer_add(&p->part, from, piece);
-                if (r < 0)
-                        return r;
-                from += piece;
-                n -= piece;
-        }
-        return 0;
+        return parts_write(&p->parts, data, n, reterr_failure);
 }
 
 /* --- The end ------------------------------------------------------------------------------------------ */
@@ -311,11 +213,11 @@ static int put_whole(StoragePut *put, const uint8_t sha256[static 32], Failure *
         if (!s3->if_none_match)
                 r = check_free(put, f);
         if (r >= 0)
-                r = buffer_reserve(&p->part, S3_FRAME_TAIL);
+                r = buffer_reserve(&p->parts.part, S3_FRAME_TAIL);
         if (r >= 0)
                 r = s3_request_init(s, &q, "PUT", put->key);
         if (r >= 0)
-                r = s3_request_body(s, &q, p->part.data, p->part.size - S3_FRAME_HEAD);
+                r = s3_request_body(s, &q, p->parts.part.data, p->parts.part.size - S3_FRAME_HEAD);
         if (r >= 0 && memcmp(q.digest, sha256, sizeof q.digest) != 0)
                 return failure_set(f, -EBADMSG, "STORAGE_CHECKSUM",
                                    "'%s' (%s) is not what was to be written.", put->key, s->name);
@@ -352,7 +254,7 @@ static int make_list(const S3Put *p, Buffer *body) {
         int r;
 
         r = buffer_add_string(body, "<CompleteMultipartUpload>");
-        for (unsigned i = 0; i < p->n_parts && r >= 0; i++) {
+        for (unsigned i = 0; i < p->parts.n && r >= 0; i++) {
                 r = buffer_printf(body, "<Part><PartNumber>%u</PartNumber><ETag>", i + 1);
                 if (r >= 0)
                         r = add_etag(body, p->etags[i]);
@@ -425,9 +327,7 @@ static int put_parts(StoragePut *put, Failure *f) {
         S3Put *p = put->backend;
         int r;
 
-        r = send_full(put, f);
-        while (r >= 0 && p->n_flights > 0)
-                r = land(put, f);
+        r = parts_finish(&p->parts, f);
         return r < 0 ? r : complete(put, f);
 }
 
@@ -516,15 +416,12 @@ void s3_put_free(StoragePut *put) {
 
         assert(p);
 
-        while (p->n_flights > 0)
-                (void) land(put, NULL);
+        parts_wait(&p->parts);
         if (p->upload)
                 abort_upload(put);
-        for (unsigned i = 0; p->etags && i < p->n_parts; i++)
+        for (unsigned i = 0; p->etags && i < p->parts.n; i++)
                 free(p->etags[i]);
-        for (size_t i = 0; i < S3_FLIGHT_MAX; i++)
-                buffer_done(&p->flights[i].part);
-        buffer_done(&p->part);
+        parts_done(&p->parts);
         free(p->etags);
         free(p->upload);
         free(p);

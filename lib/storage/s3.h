@@ -12,6 +12,7 @@
 
 #include "storage/backend.h"
 #include "storage/http-server.h"
+#include "storage/parts.h"
 #include "storage/sigv4.h"
 
 #define S3_PARTS_MAX 10000
@@ -21,7 +22,6 @@
 /* What one put holds: the part that it fills, and some on their way. The latter are counted over all puts of
  * a storage. */
 #define S3_MEMORY (64U << 20)
-#define S3_FLIGHT_MAX 3
 #define S3_PROBE_PREFIX "backupx-probe/"
 #define S3_ID_SIZE 33
 
