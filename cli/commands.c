@@ -118,7 +118,7 @@ static const Option install_options[] = {
 
 static const Option target_create_options[] = {
         { 't', "type", OPTION_STRING, "TYPE", "type", NULL,
-          "local (--path), relay (--directory), ftp, s3, sftp, webdav, rclone:BACKEND" },
+          "local (--path), relay (--directory), azure, ftp, s3, sftp, webdav, rclone:BACKEND" },
         TARGET_OPTIONS,
 };
 static const Option target_edit_options[] = {

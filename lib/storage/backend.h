@@ -47,6 +47,7 @@ struct StoragePut {
         void *backend;
 };
 
+extern const StorageType storage_type_azure;
 extern const StorageType storage_type_local;
 extern const StorageType storage_type_rclone;
 extern const StorageType storage_type_relay;

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "crypto/digest.h"
-#include "crypto/random.h"
+#include "storage/object-probe.h"
 #include "storage/s3.h"
 
 /* One read of more is several requests, each of which is repeated alone. */
@@ -118,47 +116,13 @@ static int s3_remove(Storage *s, const char *key, Failure *reterr_failure) {
 
 /* --- Probing ------------------------------------------------------------------------------------------ */
 
-static int probe_key(Storage *s, const char *key, Failure *f) {
-        static const char text[] = "BackupX writes and removes this to see whether it can.\n";
-        _cleanup_(storage_put_freep) StoragePut *put = NULL;
-        _cleanup_failure_ Failure refused = FAILURE_NULL;
-        uint8_t digest[SHA256_SIZE];
-        char back[sizeof text];
-        ssize_t n;
-        int r;
-
-        r = sha256(text, sizeof text, digest);
-        if (r >= 0)
-                r = storage_put_new(s, key, &put, f);
-        if (r >= 0)
-                r = storage_put_write(put, text, sizeof text, f);
-        if (r >= 0)
-                r = storage_put_commit(put, digest, f);
-        if (r < 0)
-                return r;
-        n = storage_read_at(s, key, 0, back, sizeof back, f);
-        r = remove_key(s, key, &refused);
-        if (n < 0)
-                return (int) n;
-        if (n != sizeof text || memcmp(text, back, sizeof text) != 0)
-                return failure_set(f, -EIO, "STORAGE_FAILED", "What %s gives back is not what was written.",
-                                   s->name);
-        /* A key that may add and not remove is a good one. */
-        if (r < 0 && r != -EACCES && r != -EPERM)
-                return failure_set(f, r, refused.code, "%s", failure_message(&refused, r));
-        return 0;
-}
-
 static int s3_probe(Storage *s, StorageUsage *ret, Failure *reterr_failure) {
-        _cleanup_(freep) char *key = NULL;
         int r;
 
         assert(s);
         assert(ret);
 
-        r = asprintf_safe(&key, S3_PROBE_PREFIX "%08" PRIx32 "%08" PRIx32, random_u32(), random_u32());
-        if (r >= 0)
-                r = probe_key(s, key, reterr_failure);
+        r = object_probe(s, S3_PROBE_PREFIX, remove_key, reterr_failure);
         if (r < 0)
                 return r;
         s3_sweep(s);

@@ -15,6 +15,7 @@
 
 static const StorageType *const types[] = {
         &storage_type_local,
+        &storage_type_azure,
         &storage_type_ftp,
         &storage_type_relay,
         &storage_type_s3,
@@ -22,7 +23,7 @@ static const StorageType *const types[] = {
         &storage_type_webdav,
 };
 
-static const char *const type_names[] = { "ftp", "local", "relay", "s3", "sftp", "webdav", NULL };
+static const char *const type_names[] = { "azure", "ftp", "local", "relay", "s3", "sftp", "webdav", NULL };
 
 const char *const *storage_types(void) {
         return type_names;

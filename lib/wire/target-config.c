@@ -103,6 +103,18 @@ static const char *bucket_complaint(const char *text) {
         return text[0] != '.' && text[strspn(text, allowed)] == 0 ? NULL : "is not the name of a bucket";
 }
 
+static const char *account_complaint(const char *text) {
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+
+        return text[strspn(text, allowed)] == 0 ? NULL : "is not the name of a storage account";
+}
+
+static const char *container_complaint(const char *text) {
+        static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-$";
+
+        return text[strspn(text, allowed)] == 0 ? NULL : "is not the name of a container";
+}
+
 static const char *access_key_complaint(const char *text) {
         return strpbrk(text, "/, ") ? "is not an access key" : target_text_complaint(text);
 }
@@ -141,6 +153,21 @@ static const char *class_complaint(const char *text) {
 }
 
 /* --- The types ----------------------------------------------------------------------------------------- */
+
+static int check_azure(JsonReader *target, const json_t *config, const json_t *secrets) {
+        bool has_key = json_object_get(secrets, "account_key"),
+             has_token = json_object_get(secrets, "sas_token");
+        const char *endpoint = json_string_value(json_object_get(config, "endpoint"));
+
+        if (secrets && has_key == has_token)
+                return json_reader_fail(target, "secrets",
+                                        "needs an account_key or a sas_token, one of them");
+        /* A key signs what goes over the line; a token is what goes over it. */
+        if (has_token && startswith(strempty(endpoint), "http://"))
+                return json_reader_fail(target, "config.endpoint",
+                                        "begins with http://, where a token could be read on the way");
+        return 0;
+}
 
 static int check_ftp(JsonReader *target, const json_t *config, const json_t *secrets) {
         const char *password = json_string_value(json_object_get(secrets, "password"));
@@ -205,6 +232,25 @@ static int check_webdav(JsonReader *target, const json_t *config, const json_t *
                 return json_reader_fail(target, "secrets", "needs the password of the user");
         return 0;
 }
+
+static const char *const azure_tiers[] = { "Hot", "Cool", "Cold", NULL };
+
+static const TargetField azure_fields[] = {
+        { "account", TARGET_TEXT, JSON_REQUIRED, .max = 64, .complaint = account_complaint },
+        { "container", TARGET_TEXT, JSON_REQUIRED, .max = 63, .complaint = container_complaint },
+        { "prefix", TARGET_TEXT, JSON_OPTIONAL, .max = 512, .complaint = prefix_complaint },
+        { "endpoint", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = target_url_complaint },
+        { "block_size", TARGET_NUMBER, JSON_OPTIONAL, .min = 4, .max = 32 },
+        { "tier", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .choices = azure_tiers },
+        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = file_complaint },
+        { "proxy", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = target_url_complaint },
+        {},
+};
+static const TargetSecret azure_secrets[] = {
+        { "account_key", JSON_OPTIONAL },
+        { "sas_token", JSON_OPTIONAL },
+        {},
+};
 
 static const char *const ftp_tls[] = { "explicit", "implicit", "none", NULL };
 
@@ -309,6 +355,7 @@ static const char *rclone_further(const char *name, const char *value) {
 }
 
 static const TargetType types[] = {
+        { "azure", azure_fields, azure_secrets, check_azure },
         { "ftp", ftp_fields, ftp_secrets, check_ftp },
         { "local", local_fields, NULL, NULL },
         { "relay", relay_fields, NULL, NULL },

@@ -10,7 +10,7 @@
  *   large        bytes of the large object
  *   may_remove   false: this capability may not
  *   usage        whether the type says how full it is
- *   printable    true: names with control characters are not for this type
+ *   without      characters that names of this type do not have
  *   operations   instead of cases: see conformance.h
  *
  * Ends with 0 or says what was not as it should be. */
@@ -216,7 +216,7 @@ static void test_odd_names(const Tool *t) {
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_(freep) char *key = key_of(t, names[i]);
 
-                if (t->printable && strchr(names[i], '\t'))
+                if (strpbrk(names[i], t->without))
                         continue;
                 n++;
                 CHECK_STORAGE(put(t, key, names[i], strlen(names[i]), 3, &failure));
@@ -225,7 +225,7 @@ static void test_odd_names(const Tool *t) {
         CHECK_STORAGE(storage_list(t->storage, prefix, collect, &l, &failure));
         CHECK_INT(strv_length(l.keys), n);
         for (size_t i = ELEMENTSOF(names); i-- > 0;)
-                if (!t->printable || !strchr(names[i], '\t'))
+                if (!strpbrk(names[i], t->without))
                         CHECK_STR(l.keys[--n] + strlen(t->prefix), names[i]);
         strv_free(l.keys);
 }
@@ -505,7 +505,7 @@ int main(void) {
                 .may_remove = !json_is_false(json_object_get(input, "may_remove")),
                 .usage = json_is_true(json_object_get(input, "usage")),
                 .relay = streq_ptr(text, "relay"),
-                .printable = json_is_true(json_object_get(input, "printable")),
+                .without = strempty(json_string_value(json_object_get(input, "without"))),
                 .part = (size_t) number(input, "part", DEFAULT_PART),
                 .pages = (unsigned) number(input, "pages", 1050),
                 .large = number(input, "large", 64U << 20),

@@ -17,7 +17,8 @@
 typedef struct Tool {
         Storage *storage;
         const char *prefix;
-        bool may_remove, usage, relay, printable;
+        const char *without;
+        bool may_remove, usage, relay;
         size_t part;
         unsigned pages;
         uint64_t large;

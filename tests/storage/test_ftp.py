@@ -78,7 +78,7 @@ class Conformance(conformance.Cases, conformance.Line, Server):
         return '127.0.0.1', self.server.port
 
     def spec(self, address=None):
-        return {**self.server.target(address=address), 'part': 4 * MIB, 'printable': True}
+        return {**self.server.target(address=address), 'part': 4 * MIB, 'without': '\t'}
 
     def run_cases(self, cases, **more):
         done = super().run_cases(cases, **more)
@@ -105,7 +105,7 @@ class ConformanceTls(conformance.Cases, Server):
     pages = 20
 
     def spec(self):
-        return {**self.server.target(), 'part': 4 * MIB, 'printable': True}
+        return {**self.server.target(), 'part': 4 * MIB, 'without': '\t'}
 
 
 class Ftp(Server):

@@ -9,6 +9,7 @@ import unittest
 
 import backups
 import remotes
+import azurite
 import servers
 import trees
 from suite import Suite
@@ -38,7 +39,7 @@ class RemoteRuns(remotes.RemoteCase):
         return next(t['id'] for t in self.suite.client.items('targets') if t['name'] == name)
 
     def check_round(self, name, target, root, secret):
-        """Test, backup, restore; the secret is nowhere."""
+        """Test, backup, restore; the secret is nowhere. root: where the server keeps files, or None."""
         number = self.create(name, target)
         test = self.suite.client.post(f'targets/{number}/test', {})
         self.assertTrue(test['ok'], test)
@@ -48,8 +49,9 @@ class RemoteRuns(remotes.RemoteCase):
         trees.write(source + '/large', os.urandom(9 << 20))
         run = self.suite.backup(self.suite.make_task([source], [number], name=name))
         self.assertEqual(run['state'], 'succeeded', f'{run}\n{self.suite.logs(run["id"])}')
-        self.assertEqual(len([p for p in self.tree(root) if p.endswith('data.tar.zst')]), 1)
-        self.assertEqual([p for p in self.tree(root) if remotes.TEMP in p], [])
+        if root:
+            self.assertEqual(len([p for p in self.tree(root) if p.endswith('data.tar.zst')]), 1)
+            self.assertEqual([p for p in self.tree(root) if remotes.TEMP in p], [])
         back = self.path('back')
         os.mkdir(back)
         restored = self.suite.restore(run['id'], back)
@@ -90,6 +92,11 @@ class RemoteRuns(remotes.RemoteCase):
         self.needs('proftpd')
         with servers.Proftpd(self.path('ftp'), tls='explicit') as server:
             self.check_round('ftp', server.target(), server.data + '/back ups', servers.PASSWORD)
+
+    def test_azure(self):
+        azurite.require()
+        with azurite.Azurite(self.path('azurite')) as server:
+            self.check_round('azure', server.target(), None, azurite.KEY)
 
     def test_sftp_of_another_key(self):
         """Refused, and the failure says what to do."""

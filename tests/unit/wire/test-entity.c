@@ -197,6 +197,41 @@ static void test_sftp(void) {
                 check_target(cases[i].text, cases[i].field);
 }
 
+#define AZURE(config, rest) "{\"name\":\"d\",\"type\":\"azure\",\"config\":{" config "}" rest "}"
+#define AZURE_PLACE "\"account\":\"acme1\",\"container\":\"backups\""
+#define AZURE_KEY ",\"secrets\":{\"account_key\":\"QUJD\"}"
+#define AZURE_TOKEN ",\"secrets\":{\"sas_token\":\"sv=1&sig=x\"}"
+
+static void test_azure(void) {
+        static const struct {
+                const char *text, *field;
+        } cases[] = {
+                { AZURE(AZURE_PLACE, AZURE_KEY), NULL },
+                { AZURE(AZURE_PLACE ",\"prefix\":\"a/b\",\"block_size\":\"8\",\"tier\":\"Cool\"",
+                        AZURE_TOKEN),
+                  NULL },
+                { AZURE(AZURE_PLACE ",\"endpoint\":\"http://127.0.0.1:10000/acme1\"", AZURE_KEY), NULL },
+                { AZURE(AZURE_PLACE ",\"endpoint\":\"http://127.0.0.1:10000/acme1\"", AZURE_TOKEN),
+                  "config.endpoint" },
+                { AZURE(AZURE_PLACE ",\"endpoint\":\"acme1.blob.core.windows.net\"", AZURE_KEY),
+                  "config.endpoint" },
+                { AZURE("\"container\":\"b\"", AZURE_KEY), "config.account" },
+                { AZURE("\"account\":\"a.b\",\"container\":\"b\"", AZURE_KEY), "config.account" },
+                { AZURE("\"account\":\"a\"", AZURE_KEY), "config.container" },
+                { AZURE("\"account\":\"a\",\"container\":\"B/c\"", AZURE_KEY), "config.container" },
+                { AZURE(AZURE_PLACE ",\"block_size\":64", AZURE_KEY), "config.block_size" },
+                { AZURE(AZURE_PLACE ",\"tier\":\"Archive\"", AZURE_KEY), "config.tier" },
+                { AZURE(AZURE_PLACE ",\"prefix\":\"/a\"", AZURE_KEY), "config.prefix" },
+                { AZURE(AZURE_PLACE, ""), "secrets" },
+                { AZURE(AZURE_PLACE, ",\"secrets\":{\"account_key\":\"QUJD\",\"sas_token\":\"x\"}"),
+                  "secrets" },
+                { AZURE(AZURE_PLACE, SFTP_PASSWORD), "secrets" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                check_target(cases[i].text, cases[i].field);
+}
+
 #define FTP(config, rest) "{\"name\":\"d\",\"type\":\"ftp\",\"config\":{" config "}" rest "}"
 
 static void test_ftp(void) {
@@ -397,6 +432,7 @@ int main(void) {
         RUN(test_task_paths);
         RUN(test_targets);
         RUN(test_sftp);
+        RUN(test_azure);
         RUN(test_ftp);
         RUN(test_s3);
         RUN(test_webdav);

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Azurite, Microsoft's own emulator of Azure storage, on loopback, and a client of its own that signs.
+
+Debian does not have it: it is taken from the npm registry, once for a build, in the versions and with the digests of
+azurite/package-lock.json. BACKUPX_AZURITE may name a program azurite-blob that is there already."""
+
+import base64
+import datetime
+import fcntl
+import hashlib
+import hmac
+import http.client
+import os
+import pathlib
+import shutil
+import ssl
+import subprocess
+import unittest
+import urllib.parse
+
+import servers
+from processes import die_with_parent
+from suite import build_folder
+
+ACCOUNT = 'bxaccount'
+KEY = base64.b64encode(hashlib.sha512(b'of the tests').digest()).decode()
+CONTAINER = 'backups'
+VERSION = '2020-10-02'
+
+PACKAGE = pathlib.Path(__file__).resolve().parent / 'azurite'
+#: Neither what others had installed nor what a package would like to run matters.
+NPM = ['npm', 'ci', '--ignore-scripts', '--omit=dev', '--omit=optional', '--no-audit', '--no-fund',
+       '--no-update-notifier', '--loglevel=error', '--fetch-retries=2', '--fetch-retry-mintimeout=1000',
+       '--fetch-retry-maxtimeout=5000', '--fetch-timeout=60000']
+NPM_SECONDS = 300
+
+
+class Missing(Exception):
+    """Why there is none, for whoever runs the tests."""
+
+
+def install(to):
+    """What the lock file says, from the registry that npm is set to; whole or not at all."""
+    if not shutil.which('npm') or not shutil.which('node'):
+        raise Missing('Azurite needs node and npm (packages nodejs, npm), or BACKUPX_AZURITE')
+    with open(f'{to}.lock', 'w', encoding='utf-8') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if to.exists():
+            return
+        made = pathlib.Path(f'{to}.new')
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.copytree(PACKAGE, made)
+        try:
+            done = subprocess.run(NPM, cwd=made, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, timeout=NPM_SECONDS, check=False,
+                                  preexec_fn=die_with_parent)
+        except subprocess.TimeoutExpired:
+            raise Missing(f'npm could not install Azurite within {NPM_SECONDS} s: is its registry reached?') from None
+        if done.returncode != 0:
+            said = [line for line in done.stdout.splitlines() if line.lower().startswith(('npm err', 'npm error'))]
+            raise Missing('npm could not install Azurite (is its registry reached?): ' + ' / '.join(said[:6]))
+        made.rename(to)
+
+
+def program():
+    """Where it is; it is installed where it is not. Missing: it cannot be."""
+    found = os.environ.get('BACKUPX_AZURITE') or shutil.which('azurite-blob')
+    if found:
+        return found
+    digest = hashlib.sha256((PACKAGE / 'package-lock.json').read_bytes()).hexdigest()
+    to = build_folder() / f'azurite-{digest[:12]}'
+    if not to.exists():
+        install(to)
+    return str(to / 'node_modules/.bin/azurite-blob')
+
+
+def require():
+    """Skips the test where there is none; with CI=true that is a failure."""
+    try:
+        program()
+    except Missing as why:
+        if os.environ.get('CI') == 'true':
+            raise
+        raise unittest.SkipTest(str(why)) from None
+
+
+class Azurite(servers.Server):
+    """One account with one container."""
+
+    def __init__(self, folder, tls=False):
+        super().__init__(folder)
+        self.tls = tls
+        command = [program(), '--silent', '--location', self.data, '--blobHost', '127.0.0.1', '--blobPort',
+                   str(self.port)]
+        if tls:
+            servers.certificate(self.path('certificate'), self.path('key'))
+            command += ['--cert', self.path('certificate'), '--key', self.path('key')]
+        with open(self.path('out'), 'ab') as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            preexec_fn=die_with_parent,
+                                            env={**os.environ, 'AZURITE_ACCOUNTS': f'{ACCOUNT}:{KEY}'})
+        self.wait()
+        status, body = self.request('PUT', CONTAINER, {'restype': 'container'})
+        if status != 201:
+            raise AssertionError(body)
+
+    @property
+    def endpoint(self):
+        """As a target names it."""
+        return f'{"https" if self.tls else "http"}://127.0.0.1:{self.port}/{ACCOUNT}'
+
+    def request(self, method, path, query=None, body=b''):
+        """One signed request: its status and its body."""
+        when = datetime.datetime.now(datetime.timezone.utc).strftime('%a, %d %b %Y %H:%M:%S GMT')
+        where = f'/{ACCOUNT}/{urllib.parse.quote(path)}'
+        text = '\n'.join([method, '', '', str(len(body)) if body else ''] + [''] * 8 +
+                         [f'x-ms-date:{when}', f'x-ms-version:{VERSION}', f'/{ACCOUNT}{where}'] +
+                         [f'{k}:{v}' for k, v in sorted((query or {}).items())])
+        mac = hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()
+        if self.tls:
+            context = ssl.create_default_context(cafile=self.path('certificate'))
+            connection = http.client.HTTPSConnection('127.0.0.1', self.port, timeout=30, context=context)
+        else:
+            connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=30)
+        connection.request(method, where + ('?' + urllib.parse.urlencode(query) if query else ''), body=body, headers={
+            'x-ms-date': when, 'x-ms-version': VERSION,
+            'Authorization': f'SharedKey {ACCOUNT}:{base64.b64encode(mac).decode()}'})
+        answer = connection.getresponse()
+        result = answer.status, answer.read()
+        connection.close()
+        return result
+
+    def sas(self, permissions='rwdlac', hours=1):
+        """A token for the account."""
+        until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)
+        fields = {'sv': VERSION, 'ss': 'b', 'srt': 'sco', 'sp': permissions, 'se': until.strftime('%Y-%m-%dT%H:%M:%SZ'),
+                  'spr': 'https'}
+        text = '\n'.join([ACCOUNT, fields['sp'], fields['ss'], fields['srt'], '', fields['se'], '', fields['spr'],
+                          fields['sv'], ''])
+        mac = hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()
+        return urllib.parse.urlencode({**fields, 'sig': base64.b64encode(mac).decode()})
+
+    def target(self, secrets=None, address=None, **config):
+        """A target on it."""
+        endpoint = self.endpoint
+        if address:
+            endpoint = endpoint.replace(f'127.0.0.1:{self.port}', '%s:%d' % address)
+        if self.tls:
+            config.setdefault('ca_cert', self.path('certificate'))
+        return {'type': 'azure',
+                'config': {'account': ACCOUNT, 'container': CONTAINER, 'endpoint': endpoint, 'prefix': 'a/prefix',
+                           'block_size': 4, **config},
+                'secrets': {'account_key': KEY} if secrets is None else secrets}
