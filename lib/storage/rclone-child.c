@@ -92,11 +92,29 @@ static int output_make(int *ret_ours, int *ret_theirs) {
         return fd_set_nonblock(pair[0], true);
 }
 
+/* What its arguments name on the remote, line by line. */
+static int names_take(const char *const *arguments, char **ret) {
+        _cleanup_buffer_ Buffer names = BUFFER_NULL;
+        int r = 0;
+
+        for (; *arguments && r >= 0; arguments++) {
+                const char *path = startswith(*arguments, RCLONE_REMOTE);
+
+                if (path)
+                        r = buffer_printf(&names, "%s\n", path);
+        }
+        if (r >= 0)
+                r = buffer_add(&names, "", 1);
+        *ret = r < 0 ? NULL : buffer_take(&names);
+        return r;
+}
+
 static void child_close(RcloneChild *c) {
         c->in = safe_close(c->in);
         c->out = safe_close(c->out);
         c->err = safe_close(c->err);
         c->process = safe_close(c->process);
+        c->names = mfree(c->names);
         c->pid = 0;
 }
 
@@ -112,6 +130,8 @@ int rclone_child_start(RcloneSession *x, const char *const *arguments, bool feed
         *c = (RcloneChild){ .in = -EBADF, .out = -EBADF, .err = -EBADF, .process = -EBADF };
         c->moved_at = now_usec(CLOCK_MONOTONIC);
         r = child_arguments(x->rclone, arguments, argv);
+        if (r >= 0)
+                r = names_take(arguments, &c->names);
         if (r >= 0)
                 r = output_make(&c->out, &out);
         if (r >= 0)
@@ -312,7 +332,7 @@ static int child_verdict(RcloneSession *x, RcloneChild *c, int status) {
         secrets_hide(x->rclone, c->words);
         if (code == EXIT_NOT_STARTED)
                 return remote_session_error(&x->head, -ENOEXEC, "%s cannot be started", x->rclone->program);
-        error = rclone_error_kind(code, c->words);
+        error = rclone_error_kind(code, c->words, c->names, x->rclone->environment);
         if (error == -ECONNRESET || error == -EHOSTUNREACH)
                 x->head.broken = true;
         if (code < 0)
@@ -365,91 +385,4 @@ int rclone_child_run(RcloneSession *x, const char *const *arguments, Buffer *ret
                 return (int) n;
         }
         return rclone_child_wait(x, &c);
-}
-
-/* --- What its words mean ------------------------------------------------------------------------------- */
-
-typedef struct Sign {
-        int error;
-        const char *words; /* in lower case */
-} Sign;
-
-/* In the order of how sure they are. rclone passes on what a server or a library said; there is no other
- * way to know. */
-static const Sign signs[] = {
-        { -EEXIST, "immutable file modified" },
-        { -EBADMSG, "corrupted on transfer" },
-        { -EKEYREJECTED, "x509:" },
-        { -EKEYREJECTED, "certificate" },
-        { -EKEYREJECTED, "knownhosts:" },
-        { -ENOSPC, "no space left" },
-        { -ENOSPC, "disk space" },
-        { -ENOSPC, "insufficient storage" },
-        { -EDQUOT, "quota" },
-        { -EDQUOT, "storage limit" },
-        { -EBUSY, "too many requests" },
-        { -EBUSY, "slowdown" },
-        { -EBUSY, "service unavailable" },
-        { -EBUSY, "rate limit" },
-        { -EBUSY, "ratelimit" },
-        { -EBUSY, ": 503 " },
-        { -EBUSY, ": 429 " },
-        { -EBUSY, "status code: 503" },
-        { -EBUSY, "status code: 429" },
-        { -ENOSPC, ": 507 " },
-        { -EFBIG, ": 413 " },
-        { -EFBIG, "request entity too large" },
-        { -EFBIG, "file too large" },
-        { -EFBIG, "entitytoolarge" },
-        { -EACCES, ": 401 " },
-        { -EACCES, ": 403 " },
-        { -EACCES, "permission denied" },
-        { -EACCES, "access denied" },
-        { -EACCES, "accessdenied" },
-        { -EACCES, "forbidden" },
-        { -EACCES, "unauthorized" },
-        { -EACCES, "unable to authenticate" },
-        { -EACCES, "invalidaccesskeyid" },
-        { -EACCES, "signaturedoesnotmatch" },
-        { -EACCES, "login incorrect" },
-        { -EACCES, "logon failure" },
-        { -EACCES, "invalid_grant" },
-        { -EROFS, "read-only file system" },
-        { -EHOSTUNREACH, "connection refused" },
-        { -EHOSTUNREACH, "no such host" },
-        { -EHOSTUNREACH, "no route to host" },
-        { -EHOSTUNREACH, "network is unreachable" },
-        { -EHOSTUNREACH, "server misbehaving" },
-        { -EHOSTUNREACH, "dial tcp" },
-        { -ECONNRESET, "connection reset" },
-        { -ECONNRESET, "connection lost" },
-        { -ECONNRESET, "broken pipe" },
-        { -ECONNRESET, "unexpected eof" },
-        { -ECONNRESET, ": eof" },
-        { -ECONNRESET, "use of closed network connection" },
-        { -ETIMEDOUT, "timeout awaiting response headers" },
-        { -ETIMEDOUT, "context deadline exceeded" },
-        { -ETIMEDOUT, "i/o timeout" },
-        { -ECONNRESET, "bad gateway" },
-        { -ECONNRESET, "gateway timeout" },
-        { -ECONNRESET, "internal server error" },
-};
-
-int rclone_error_kind(int code, const char *words) {
-        char lower[RCLONE_WORDS_MAX];
-        size_t n = 0;
-
-        assert(words);
-
-        for (; words[n] && n < sizeof lower - 1; n++)
-                lower[n] = words[n] >= 'A' && words[n] <= 'Z' ? (char) (words[n] - 'A' + 'a') : words[n];
-        lower[n] = 0;
-        for (size_t i = 0; i < ELEMENTSOF(signs); i++)
-                if (strstr(lower, signs[i].words))
-                        return signs[i].error;
-        /* 3: no such directory, 4: no such file, 5: worth another try. */
-        if (code == 3 || code == 4 || strstr(lower, "is a directory or doesn't exist") ||
-            strstr(lower, "object not found") || strstr(lower, "no such file"))
-                return -ENOENT;
-        return code == 5 ? -ECONNRESET : -EIO;
 }

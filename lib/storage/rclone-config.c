@@ -84,10 +84,10 @@ static int variable_add(Rclone *rc, const char *option, const char *value) {
         _cleanup_(erase_and_freep) char *text = NULL;
         int r;
 
-        r = asprintf_safe(&text, "RCLONE_CONFIG_X_%s=%s", option, value);
+        r = asprintf_safe(&text, RCLONE_OPTION_PREFIX "%s=%s", option, value);
         if (r < 0)
                 return r;
-        for (char *p = text + STRLEN("RCLONE_CONFIG_X_"); *p != '='; p++)
+        for (char *p = text + STRLEN(RCLONE_OPTION_PREFIX); *p != '='; p++)
                 if (*p >= 'a' && *p <= 'z')
                         *p = (char) (*p - 'a' + 'A');
         return strv_extend(&rc->environment, text);

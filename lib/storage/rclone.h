@@ -12,6 +12,7 @@
 #include "storage/remote.h"
 
 #define RCLONE_REMOTE "x:"
+#define RCLONE_OPTION_PREFIX "RCLONE_CONFIG_X_"
 /* What a child says; the rest is dropped. */
 #define RCLONE_WORDS_MAX 8192U
 /* Of a description, of one directory's listing. */
@@ -39,6 +40,7 @@ typedef struct RcloneChild {
         int out;   /* what it writes */
         int err;
         int process; /* pidfd */
+        char *names; /* what it was told to work on: paths on the remote, one a line */
         char words[RCLONE_WORDS_MAX];
         size_t n_words;
         usec_t moved_at;
@@ -89,5 +91,6 @@ void rclone_child_kill(RcloneChild *c);
 /* Runs one to its end; its output, of at most limit bytes, to ret (which may be NULL). */
 int rclone_child_run(RcloneSession *x, const char *const *arguments, Buffer *ret) _warn_unused_;
 
-/* What went wrong, by the words of rclone and its exit code. */
-int rclone_error_kind(int code, const char *words);
+/* What went wrong, by the words of rclone and its exit code. Names in them mean nothing: paths has those of
+ * the operation, one a line, the environment those of the target; both may be NULL. */
+int rclone_error_kind(int code, const char *words, const char *paths, char *const *environment);

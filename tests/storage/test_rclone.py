@@ -293,6 +293,13 @@ class Failures(Case):
             target = {'type': 'rclone:' + backend, 'config': config, 'secrets': {}}
             self.do(target, 'list', code=code, field=field)
 
+    def test_names(self):
+        """What is in a name tells nothing of what is wrong."""
+        where = self.path('certificates')
+        os.mkdir(where)
+        target = {'type': 'rclone:local', 'config': {'path': where}, 'secrets': {}}
+        self.do(target, 'remove', 'quota', code='OBJECT_NOT_FOUND')
+
     def test_not_held(self):
         """Names that it would change; backends that can only give."""
         local = {'type': 'rclone:local', 'config': {'path': self.store}, 'secrets': {}}

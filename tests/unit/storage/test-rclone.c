@@ -36,7 +36,31 @@ static void test_kinds(void) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
-                CHECK_INT(rclone_error_kind(table[i].code, table[i].words), table[i].error);
+                CHECK_INT(rclone_error_kind(table[i].code, table[i].words, NULL, NULL), table[i].error);
+}
+
+/* Names of people are no words of rclone. */
+static void test_names(void) {
+        static const struct {
+                int code, error;
+                const char *names, *words;
+        } table[] = {
+                { 3, -ENOENT, "backups/Certificate",
+                  "ERROR : certificate: directory not found\nFailed to lsjson: directory not found" },
+                { 1, -EACCES, "/srv/quota reports/x", "open /srv/quota reports/x: permission denied" },
+                { 1, -ECONNRESET, "quota reports/x", "Put \"http://nas/quota%20reports/x\": EOF" },
+                { 1, -EHOSTUNREACH, "", "dial tcp: lookup quota.example: no such host" },
+                { 1, -EDQUOT, "a/quota/x", "write /a/quota/x: disk quota exceeded" },
+                { 1, -EKEYREJECTED, "a/b", "x509: certificate signed by unknown authority" },
+                { 4, -ENOENT, "a/part\ncertificates/x", "Failed to moveto: certificates/x: not found" },
+        };
+        char *environment[] = { (char *) "PATH=/certificates",
+                                (char *) "RCLONE_CONFIG_X_HOST=Quota.example",
+                                (char *) "RCLONE_CONFIG_X_USER=certificate", NULL };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                CHECK_INT(rclone_error_kind(table[i].code, table[i].words, table[i].names, environment),
+                          table[i].error);
 }
 
 /* A start and what is hidden behind it; another start each time. */
@@ -54,6 +78,7 @@ static void test_obscure(void) {
 
 int main(void) {
         RUN(test_kinds);
+        RUN(test_names);
         RUN(test_obscure);
         return EXIT_SUCCESS;
 }
