@@ -71,6 +71,9 @@ static const Option databases_options[] = {
         { 0, "sqlite", OPTION_LIST, "GLOB", "sqlite", NULL,
           "where databases of SQLite may be, in the place of the usual places" },
 };
+static const Option rclone_options[] = {
+        { 0, "advanced", OPTION_SWITCH, NULL, NULL, NULL, "the options that are seldom needed, too" },
+};
 static const Option revoke_options[] = {
         { 0, "revoke", OPTION_SWITCH, NULL, "revoke", NULL,
           "end all tokens that it has at once, as after a theft" },
@@ -301,6 +304,11 @@ static const Command commands[] = {
           "Servers, files of SQLite, and the tools that back them up. A wildcard stays within one name: "
           "--sqlite '/srv/*/data/*.db'. Without --sqlite the usual places below /opt, /srv and /var/lib are "
           "looked at." },
+        { "nodes", "rclone", "NODE [BACKEND]", "nodes", OPTIONS(rclone_options), verb_nodes_rclone,
+          "list the backends of the rclone of a node, or the options of one of them",
+          "Each backend is a type of targets, rclone:BACKEND. Its options are given with --config, those "
+          "that are secret with --secret; what is for some providers alone says so. --json has all that "
+          "rclone says of them, with the values that it suggests." },
         { "nodes", "check", "NODE", "nodes", NO_OPTIONS, verb_nodes_check,
           "let a node look at itself: contact, clock, policy, disk, jobs, tools",
           "Each line is ok, warning or error, with what to do about it. An error makes the exit status 1." },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Questions that a node answers while we wait: what is in a directory, of the node or of a backup. */
+/* Questions that a node answers while we wait: what is in a directory, of the node or of a backup; how the
+ * node is; which databases it has, and which storage its rclone knows. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -233,4 +234,74 @@ int verb_nodes_databases(Cli *c, const Arguments *a) {
         if (r >= 0 && json_is_true(json_object_get(data, "incomplete")))
                 fputs("Something on the node could not be read: there may be more.\n", stderr);
         return r;
+}
+
+/* --- rclone ------------------------------------------------------------------------------------------- */
+
+/* Of each text the first line; what is not for a table is left out. */
+static int shorten_options(const json_t *all, bool advanced, json_t **ret) {
+        _cleanup_json_ json_t *list = json_array();
+        json_t *option;
+        size_t i;
+
+        json_array_foreach((json_t *) all, i, option) {
+                const char *help = strempty(json_string_value(json_object_get(option, "help")));
+                json_t *row;
+                int r;
+
+                if (!advanced && json_is_true(json_object_get(option, "advanced")))
+                        continue;
+                row = json_copy(option);
+                r = json_append(list, row);
+                if (r >= 0)
+                        r = json_set(row, "help", json_stringn(help, strcspn(help, "\r\n")));
+                if (r < 0)
+                        return r;
+        }
+        *ret = TAKE_PTR(list);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int show_backend(const Cli *c, const json_t *backend, bool advanced) {
+        static const Column columns[] = {
+                { "OPTION", "name", COLUMN_TEXT },
+                { "KIND", "kind", COLUMN_TEXT },
+                { "DEFAULT", "default", COLUMN_TEXT },
+                { "REQUIRED", "required", COLUMN_FLAG },
+                { "SECRET", "secret", COLUMN_FLAG },
+                { "FOR", "providers", COLUMN_TEXT },
+                { "WHAT IT IS", "help", COLUMN_TEXT },
+        };
+        _cleanup_json_ json_t *options = NULL;
+        int r;
+
+        r = shorten_options(json_object_get(backend, "options"), advanced, &options);
+        return r < 0 ? r : show_list(c, options, columns, ELEMENTSOF(columns));
+}
+
+int verb_nodes_rclone(Cli *c, const Arguments *a) {
+        static const Column columns[] = {
+                { "BACKEND", "name", COLUMN_TEXT },
+                { "WHAT IT IS", "about", COLUMN_TEXT },
+        };
+        const char *backend = arguments_operand(a, 1);
+        _cleanup_(freep) char *escaped = NULL;
+        _cleanup_json_ json_t *data = NULL;
+        const json_t *list;
+        uint64_t id = 0;
+        int r;
+
+        r = cli_find(c, "nodes", arguments_operand(a, 0), &id);
+        if (r >= 0)
+                r = http_escape(strempty(backend), &escaped);
+        if (r >= 0)
+                r = cli_get(c, &data, "nodes/%" PRIu64 "/rclone-backends%s%s", id,
+                            backend ? "?backend=" : "", escaped);
+        if (r < 0)
+                return r;
+        if (c->json)
+                return show_json(data);
+        list = json_object_get(data, "backends");
+        return backend ? show_backend(c, json_array_get(list, 0), arguments_has(a, "advanced")) :
+                         show_list(c, list, columns, ELEMENTSOF(columns));
 }

@@ -36,6 +36,7 @@ int verb_runs_files(Cli *c, const Arguments *a);
 int verb_nodes_ls(Cli *c, const Arguments *a);
 int verb_nodes_check(Cli *c, const Arguments *a);
 int verb_nodes_databases(Cli *c, const Arguments *a);
+int verb_nodes_rclone(Cli *c, const Arguments *a);
 int verb_runs_wait(Cli *c, const Arguments *a);
 int verb_restores_create(Cli *c, const Arguments *a);
 int verb_users_create(Cli *c, const Arguments *a);

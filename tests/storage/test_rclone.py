@@ -352,6 +352,14 @@ class Runs(Case):
         names = {o['name'] for o in sftp['options']}
         self.assertIn('host', names)
         self.assertNotIn('server_command', names)
+        text = self.suite.cli('nodes', 'rclone', 'local').stdout
+        self.assertRegex(text, r'(?m)^sftp +SSH/SFTP')
+        text = self.suite.cli('nodes', 'rclone', 'local', 'sftp').stdout
+        self.assertRegex(text, r'(?m)^host +text .* yes .*SSH host to connect to')
+        self.assertNotIn('idle_timeout', text)
+        self.assertIn('idle_timeout', self.suite.cli('nodes', 'rclone', 'local', 'sftp', '--advanced').stdout)
+        refused = self.suite.cli('nodes', 'rclone', 'local', 'nosuch', check=False)
+        self.assertIn("no backend 'nosuch'", refused.stderr)
 
     def check_policy(self):
         """A directory of the node is one, whatever stands before it."""
