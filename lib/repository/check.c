@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "repository/check-run.h"
+#include "repository/key.h"
+#include "repository/repository-internal.h"
 
 /* What a header takes in a pack beside its lines. */
 #define HEADER_OVERHEAD (CIPHER_OVERHEAD + PACK_TRAILER_SIZE)
@@ -52,6 +54,51 @@ int check_problem(CheckRun *r, const char *format, ...) {
 
 bool check_is_cancelled(const CheckRun *r) {
         return r->args->cancel && atomic_load_explicit(r->args->cancel, memory_order_relaxed);
+}
+
+/* --- Keys -------------------------------------------------------------------------------------------- */
+
+/* We may do without them; restic does not. */
+typedef struct KeyCheck {
+        CheckRun *run;
+        unsigned n;
+} KeyCheck;
+
+static int check_key(void *userdata, const Id *id, uint64_t size) {
+        KeyCheck *c = ASSERT_PTR(userdata);
+        Repository *repository = c->run->args->repository;
+        _cleanup_(repo_key_file_done) RepoKeyFile k = REPO_KEY_FILE_NULL;
+        _cleanup_(freep) uint8_t *data = NULL;
+        _cleanup_(freep) char *path = NULL;
+        char hex[ID_HEX_SIZE];
+        size_t n = 0;
+        Id is;
+        int r;
+
+        c->n++;
+        r = repository_path(repository, REPO_FILE_KEY, id, &path);
+        if (r >= 0)
+                r = repository_read_object(repository_storage(repository), path, size, REPO_KEY_FILE_MAX,
+                                           &data, &n, NULL);
+        if (r >= 0)
+                r = id_of(data, n, &is);
+        if (r >= 0)
+                r = id_equal(&is, id) ? repo_key_file_parse(data, n, &k, NULL) : -EBADMSG;
+        if (r >= 0 || r == -ENOMEM || r == -ECANCELED)
+                return MIN(r, 0);
+        return check_problem(c->run, "The key %.16s %s", id_to_hex(id, hex),
+                             r == -EBADMSG || r == -EFBIG ? "is damaged: it is not what was stored" :
+                                                            "cannot be read");
+}
+
+static int check_keys(CheckRun *r, Failure *f) {
+        KeyCheck c = { .run = r };
+        int k;
+
+        k = repository_list(r->args->repository, REPO_FILE_KEY, check_key, &c, f);
+        if (k < 0 || c.n > 0)
+                return k;
+        return check_problem(r, "There is no key file: stock restic cannot open the repository");
 }
 
 /* --- Packs and index --------------------------------------------------------------------------------- */
@@ -156,7 +203,9 @@ int repository_check(const RepositoryCheckArgs *args, RepositoryCheckResult *ret
         assert(ret);
 
         (void) pthread_mutex_init(&run.lock, NULL);
-        r = read_index(&run, reterr_failure);
+        r = check_keys(&run, reterr_failure);
+        if (r >= 0)
+                r = read_index(&run, reterr_failure);
         if (r == -EBADMSG) {
                 r = check_problem(&run, "%s", failure_message(reterr_failure, r));
                 if (reterr_failure)

@@ -1,9 +1,10 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Whether a repository is whole: every snapshot's trees can be read and refer to blobs that the index has;
- * every pack that the index names is there, with the size that its blobs make. Where data is read: each pack
- * is what its name says, its header says what the index does, and each blob opens and has its digest.
+/* Whether a repository is whole: there is a key file, and all of them are what was stored; every snapshot's
+ * trees can be read and refer to blobs that the index has; every pack that the index names is there, with
+ * the size that its blobs make. Where data is read: each pack is what its name says, its header says what
+ * the index does, and each blob opens and has its digest.
  *
  * Nothing is called good that was not looked at: what could not be read is a problem like any other. */
 

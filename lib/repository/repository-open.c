@@ -201,42 +201,85 @@ int repository_init(const RepositoryArgs *args, const RepositoryNew *n, Failure 
 
 /* --- Opening ----------------------------------------------------------------------------------------- */
 
-static int read_config(Repository *r, Failure *f) {
+/* The stored bytes are those of the config. With this key: -EBADMSG where it is not the one, or they are
+ * damaged. */
+static int open_with_key(Repository *r, const uint8_t *stored, size_t n, Failure *f) {
         _cleanup_(repo_file_done) RepoFile file = REPO_FILE_NULL;
         _cleanup_(freep) char *json = NULL;
+        char label[REPO_FILE_LABEL_MAX];
+        uint8_t *copy; /* it is decrypted in place */
+        size_t size;
+        int k;
+
+        r->cipher = cipher_free(r->cipher);
+        k = cipher_new(&r->key, &r->cipher);
+        if (k < 0)
+                return k;
+        copy = memdup0(stored, n);
+        if (!copy)
+                return -ENOMEM;
+        k = repo_file_open(r->cipher, NULL, copy, n, &file);
+        if (k == -EBADMSG)
+                return failure_set(f, k, "REPOSITORY_DAMAGED",
+                                   "The %s of the repository on %s is damaged: it is not what was stored",
+                                   repository_label(REPO_FILE_CONFIG, NULL, label),
+                                   storage_name(r->storage));
+        if (k >= 0)
+                k = repo_file_read_all(&file, REPO_CONFIG_SIZE_MAX, &json, &size);
+        return k < 0 ? k : repo_config_parse(json, size, &r->config, f);
+}
+
+/* Ours have a master key that is made of the password: who has that needs no key file, whose scrypt is the
+ * better part of a short run, nor the listing of them. The config says whether it is so. It is read once: a
+ * bit that was flipped on the way is told of, whichever key it is. */
+static int open_config(Repository *r, const RepositoryArgs *args, uint64_t size, Failure *f) {
+        _cleanup_failure_ Failure derived = FAILURE_NULL;
+        _cleanup_(freep) uint8_t *stored = NULL;
+        _cleanup_(freep) char *path = NULL;
         size_t n;
         int k;
 
-        k = repository_get(r, REPO_FILE_CONFIG, NULL, UINT64_MAX, &file, f);
+        k = repository_path(r, REPO_FILE_CONFIG, NULL, &path);
         if (k >= 0)
-                k = repo_file_read_all(&file, REPO_CONFIG_SIZE_MAX, &json, &n);
-        return k < 0 ? k : repo_config_parse(json, n, &r->config, f);
+                k = repository_read_object(args->storage, path, size, REPO_FILE_SIZE_MAX, &stored, &n, f);
+        if (k >= 0)
+                k = repo_key_derive(args->password, &r->key);
+        if (k < 0)
+                return k;
+        k = open_with_key(r, stored, n, &derived);
+        if (k == -EBADMSG) {
+                k = find_key(args, &r->key, f);
+                return k < 0 ? k : open_with_key(r, stored, n, f);
+        }
+        if (k < 0 && failure_is_set(&derived))
+                return failure_set(f, k, derived.code, "%s", failure_message(&derived, k));
+        return k;
 }
 
-static int check_there(const RepositoryArgs *args, Failure *f) {
+static int check_there(const RepositoryArgs *args, uint64_t *ret_size, Failure *f) {
         _cleanup_(freep) char *path = NULL;
-        uint64_t size;
         int r;
 
         r = repository_path_at(args->prefix, REPO_FILE_CONFIG, NULL, &path);
         if (r < 0)
                 return r;
-        r = storage_stat(args->storage, path, &size, NULL);
+        r = storage_stat(args->storage, path, ret_size, NULL);
         if (r == -ENOENT)
                 return failure_set(f, r, "REPOSITORY_MISSING",
                                    "There is no repository on %s under '%s': it has no file 'config'",
                                    storage_name(args->storage), strempty(args->prefix));
-        return r < 0 ? storage_stat(args->storage, path, &size, f) : 0;
+        return r < 0 ? storage_stat(args->storage, path, ret_size, f) : 0;
 }
 
 int repository_open(const RepositoryArgs *args, Repository **ret, Failure *reterr_failure) {
         _cleanup_(repository_freep) Repository *r = NULL;
+        uint64_t size = 0;
         int k;
 
         assert(args && args->storage && args->password);
         assert(ret);
 
-        k = check_there(args, reterr_failure);
+        k = check_there(args, &size, reterr_failure);
         if (k < 0)
                 return k;
         r = new0(Repository, 1);
@@ -246,11 +289,7 @@ int repository_open(const RepositoryArgs *args, Repository **ret, Failure *reter
         r->storage = args->storage;
         k = free_and_strdup(&r->prefix, strempty(args->prefix));
         if (k >= 0)
-                k = find_key(args, &r->key, reterr_failure);
-        if (k >= 0)
-                k = cipher_new(&r->key, &r->cipher);
-        if (k >= 0)
-                k = read_config(r, reterr_failure);
+                k = open_config(r, args, size, reterr_failure);
         if (k >= 0 && r->config.version > 1)
                 k = compressor_new(REPO_FILE_LEVEL, &r->compressor);
         if (k >= 0 && args->cache)

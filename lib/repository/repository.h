@@ -56,8 +56,9 @@ typedef struct RepositoryNew {
 int repository_init(const RepositoryArgs *args, const RepositoryNew *n, Failure *reterr_failure)
                 _warn_unused_;
 
-/* -ENOENT with REPOSITORY_MISSING: there is none; -EKEYREJECTED with REPOSITORY_PASSWORD: no key file takes
- * the password; -EPROTONOSUPPORT with REPOSITORY_UNSUPPORTED. */
+/* A master key that was made of the password is made again, without a key file. -ENOENT with
+ * REPOSITORY_MISSING: there is none; -EKEYREJECTED with REPOSITORY_PASSWORD: it was not made of it, and no
+ * key file takes the password; -EPROTONOSUPPORT with REPOSITORY_UNSUPPORTED. */
 int repository_open(const RepositoryArgs *args, Repository **ret, Failure *reterr_failure) _warn_unused_;
 Repository *repository_free(Repository *r);
 

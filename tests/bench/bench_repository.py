@@ -192,7 +192,8 @@ class Side:
         else:
             empty = self.folder.parent / 'empty'
             empty.mkdir(exist_ok=True)
-            run([self.tool('backup-tool'), '--init', '--repository', str(self.folder), str(empty)], self.environment)
+            run([self.tool('backup-tool'), '--init', '--derived', '--repository', str(self.folder), str(empty)],
+                self.environment)
 
     def tool(self, name):
         """One of our tools."""

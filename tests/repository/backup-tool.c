@@ -4,6 +4,7 @@
  *
  *   --repository DIR  (repeatable; or @FILE, see tool-storage.h); the password is in $RESTIC_PASSWORD
  *   --init            makes them, with one polynomial
+ *   --derived         makes their master key of the password, as jobs do
  *   --stream NAME     standard input as a file of this name; the sources say what it is of
  *   --time-ahead SEC  the run says that it began so much later
  *   --lock-times MS MS MS  of a refresh, after one that failed, until it is given up
@@ -35,7 +36,7 @@ typedef struct Tool {
         char **folders, **paths, **excludes;
         atomic_bool cancel;
         unsigned cancel_after;
-        bool init;
+        bool init, derived;
 } Tool;
 
 static _noreturn_ void die(const char *what, const Failure *f, int r) {
@@ -96,6 +97,9 @@ static void parse_option(Tool *t, int c, char *argv[]) {
         case 'i':
                 t->init = true;
                 break;
+        case 'd':
+                t->derived = true;
+                break;
         case 'x':
                 t->stream = (RepoStream){ .name = optarg, .read = stream_read };
                 t->repo_args.stream = &t->stream;
@@ -124,6 +128,7 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
         static const struct option options[] = {
                 { "repository", required_argument, NULL, 'r' },
                 { "init", no_argument, NULL, 'i' },
+                { "derived", no_argument, NULL, 'd' },
                 { "stream", required_argument, NULL, 'x' },
                 { "exclude", required_argument, NULL, 'e' },
                 { "level", required_argument, NULL, 'l' },
@@ -151,7 +156,9 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
 
 static void open_repository(Tool *t, const char *folder, uint64_t polynomial) {
         RepositoryArgs args = { .prefix = "", .password = getenv("RESTIC_PASSWORD") };
-        RepositoryNew new = { .chunker_polynomial = polynomial, .chunker = CHUNKER_GEAR };
+        RepositoryNew new = {
+                .chunker_polynomial = polynomial, .chunker = CHUNKER_GEAR, .derived = t->derived
+        };
         Failure failure = FAILURE_NULL;
         size_t n = t->args.n_targets++;
         int r;

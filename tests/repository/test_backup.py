@@ -20,6 +20,7 @@ sys.path[:0] = [str(repositories.ROOT / 'tests' / 'lib')]
 import trees  # pylint: disable=wrong-import-position
 
 TOOL = repositories.BUILD / 'tests' / 'repository' / 'backup-tool'
+READ_TOOL = TOOL.with_name('read-tool')
 TREECMP = repositories.ROOT / 'tests' / 'tools' / 'treecmp.py'
 LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
 ROUNDS = 20 if LONG else 2
@@ -81,6 +82,31 @@ class Backup(repositories.Repositories):
         self.assertEqual((again['files_new'], again['files_changed']), (0, 0))
         self.check()
         self.restored()
+
+    def test_derived(self):
+        """Ours is opened without its key files; restic needs one, so a check of ours looks at them."""
+        def checked(status):
+            done = subprocess.run([READ_TOOL, self.repository, repositories.PASSWORD, 'check'], capture_output=True,
+                                  text=True, check=False)
+            self.assertEqual(done.returncode, status, done.stderr)
+            return done.stderr
+
+        (self.source / 'file').write_bytes(random_bytes(1, 1000))
+        self.backup('--init', '--derived', '--time-ahead', '100')
+        self.check()
+        self.restored()
+        checked(0)
+        key, = (self.repository / 'keys').iterdir()
+        whole = key.read_bytes()
+        key.chmod(0o600)
+        key.write_bytes(whole.replace(b'"N"', b'"M"'))
+        self.assertEqual(self.backup('--time-ahead', '200')['files_unchanged'], 1)
+        self.assertIn(f'The key {key.name[:16]} is damaged', checked(3))
+        key.unlink()
+        self.assertIn('There is no key file', checked(3))
+        key.write_bytes(whole)
+        checked(0)
+        self.check()
 
     def test_mounted(self):
         """What stock restic mounts is the source."""

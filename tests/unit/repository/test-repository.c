@@ -59,11 +59,19 @@ static int count_one(void *userdata, const Id *id, uint64_t size) {
         return 0;
 }
 
+static int remove_key(void *userdata, const Id *id, uint64_t size) {
+        Repository *r = ASSERT_PTR(userdata);
+        _cleanup_(freep) char *key = NULL;
+
+        CHECK_OK(repository_path(r, REPO_FILE_KEY, id, &key));
+        return storage_remove(repository_storage(r), key, NULL);
+}
+
 /* Made by two at once, or by one that was interrupted behind its key and another: one repository, and any of
  * its keys is right. */
 static void test_derived(void) {
-        _cleanup_(repository_freep) Repository *r = NULL;
-        _cleanup_failure_ Failure f = FAILURE_NULL;
+        _cleanup_(repository_freep) Repository *r = NULL, *again = NULL, *none = NULL;
+        _cleanup_failure_ Failure f = FAILURE_NULL, refused = FAILURE_NULL;
         RepositoryNew n = { .chunker = CHUNKER_GEAR, .derived = true };
         CipherKey one, same, other;
         unsigned keys = 0;
@@ -88,6 +96,14 @@ static void test_derived(void) {
         CHECK_MEM(&one, repository_key(r), sizeof(one));
         CHECK(memcmp(&one, &other, sizeof(one)) != 0);
         CHECK(memcmp(one.encrypt, one.mac_k, sizeof(one.mac_k)) != 0);
+
+        /* Who has the password needs none of the keys, and who has not is asked for one. */
+        CHECK_OK(repository_list(r, REPO_FILE_KEY, remove_key, r, &f));
+        CHECK_OK(repository_open(&g.args, &again, &f));
+        CHECK_MEM(&one, repository_key(again), sizeof(one));
+        g.args.password = "words";
+        CHECK_INT(repository_open(&g.args, &none, &refused), -EKEYREJECTED);
+        CHECK_STR(refused.code, "REPOSITORY_PASSWORD");
         ground_done(&g);
 }
 
