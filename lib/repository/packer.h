@@ -20,8 +20,8 @@
  * three of them leave room in 64 MiB for all else. */
 #define PACK_FULL ((size_t) 14 << 20)
 #define PACKER_UPLOADS_MAX 4
-/* An index file is written when so many blobs wait for it: 4 MiB of JSON. */
-#define PACKER_INDEX_BLOBS 20000
+/* An index file is written when so many blobs wait for it: 2 MiB of JSON. */
+#define PACKER_INDEX_BLOBS 10000
 /* Or after this time: what an interruption can cost. */
 #define PACKER_INDEX_INTERVAL (5 * USEC_PER_MINUTE)
 
