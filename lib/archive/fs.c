@@ -102,11 +102,23 @@ static void proc_path(char buf[static 320], const Op *op) {
         (void) snprintf(buf, 320, "/proc/self/fd/%d%s%s", op->fd, op->name[0] ? "/" : "", op->name);
 }
 
+/* Of what is open; EBADF: only as a path. */
+static ssize_t open_xattr_call(Op *op) {
+        return op->kind == OP_LIST_XATTRS ? flistxattr(op->fd, op->buf, op->size) :
+                                            fgetxattr(op->fd, op->xattr, op->buf, op->size);
+}
+
 static ssize_t xattr_call(Op *op) {
         char path[320];
+        ssize_t n;
 
         assert(op);
 
+        if (op->name[0] == 0) {
+                n = open_xattr_call(op);
+                if (n >= 0 || errno != EBADF)
+                        return n;
+        }
         proc_path(path, op);
         /* The magic link itself must be followed, a name behind it must not. */
         if (op->kind == OP_LIST_XATTRS)
