@@ -131,10 +131,23 @@ static size_t utf8_lead(unsigned char c, uint32_t *ret_bits, uint32_t *ret_minim
         return 0;
 }
 
+/* Bytes at the beginning, a word at a time, that are ASCII: most text is. */
+static size_t ascii_length(const char *s, size_t n) {
+        size_t i = 0;
+        uint64_t word;
+
+        for (; n - i >= sizeof(word); i += sizeof(word)) {
+                memcpy(&word, s + i, sizeof(word));
+                if (word & UINT64_C(0x8080808080808080))
+                        break;
+        }
+        return i;
+}
+
 bool utf8_is_valid(const char *s, size_t n) {
         assert(s || n == 0);
 
-        for (size_t i = 0; i < n;) {
+        for (size_t i = ascii_length(s, n); i < n;) {
                 uint32_t point, minimum;
                 size_t length = utf8_lead((unsigned char) s[i], &point, &minimum);
 

@@ -3,11 +3,25 @@
 
 #include "repository/id.h"
 
-static int digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -EINVAL;
-}
+/* Of lower case alone, plus one: 0 is no digit. */
+static const uint8_t digits[UINT8_MAX + 1] = {
+        ['0'] = 1,
+        ['1'] = 2,
+        ['2'] = 3,
+        ['3'] = 4,
+        ['4'] = 5,
+        ['5'] = 6,
+        ['6'] = 7,
+        ['7'] = 8,
+        ['8'] = 9,
+        ['9'] = 10,
+        ['a'] = 11,
+        ['b'] = 12,
+        ['c'] = 13,
+        ['d'] = 14,
+        ['e'] = 15,
+        ['f'] = 16,
+};
 
 int id_from_hex(const char *s, size_t n, Id *ret) {
         Id id;
@@ -18,11 +32,11 @@ int id_from_hex(const char *s, size_t n, Id *ret) {
         if (n != ID_HEX_LENGTH)
                 return -EINVAL;
         for (size_t i = 0; i < sizeof(id.bytes); i++) {
-                int high = digit(s[2 * i]), low = digit(s[2 * i + 1]);
+                unsigned high = digits[(uint8_t) s[2 * i]], low = digits[(uint8_t) s[2 * i + 1]];
 
-                if (high < 0 || low < 0)
+                if (high == 0 || low == 0)
                         return -EINVAL;
-                id.bytes[i] = (uint8_t) (high << 4 | low);
+                id.bytes[i] = (uint8_t) ((high - 1) << 4 | (low - 1));
         }
         *ret = id;
         return 0;

@@ -21,12 +21,13 @@ struct JsonPull {
         void *userdata;
         int error;
         bool ended;              /* of the source */
-        size_t at, filled, most; /* most: that was ever filled */
+        const char *window;      /* own, or the whole document */
+        size_t at, filled, most; /* most: that was ever filled of own */
         uint64_t taken;          /* before the window */
         unsigned depth;
         uint8_t levels[JSON_PULL_DEPTH_MAX];
         Buffer text;
-        char window[WINDOW_SIZE];
+        char own[]; /* WINDOW_SIZE */
 };
 
 JsonPull *json_pull_free(JsonPull *p) {
@@ -35,8 +36,19 @@ JsonPull *json_pull_free(JsonPull *p) {
         if (p->text.data)
                 explicit_bzero(p->text.data, p->text.allocated);
         buffer_done(&p->text);
-        explicit_bzero(p->window, p->most); /* keys come this way, too */
+        explicit_bzero(p->own, p->most); /* keys come this way, too */
         return mfree(p);
+}
+
+/* The window is read only as far as it was filled, and not cleared: most documents are small. */
+static JsonPull *pull_alloc(size_t window) {
+        JsonPull *p = malloc(sizeof(*p) + window);
+
+        if (!p)
+                return NULL;
+        memset(p, 0, sizeof(*p));
+        p->text = BUFFER_LIMITED(JSON_PULL_STRING_MAX);
+        return p;
 }
 
 int json_pull_new(JsonPullRead read, void *userdata, JsonPull **ret) {
@@ -45,14 +57,28 @@ int json_pull_new(JsonPullRead read, void *userdata, JsonPull **ret) {
         assert(read);
         assert(ret);
 
-        p = malloc(sizeof(*p));
+        p = pull_alloc(WINDOW_SIZE);
         if (!p)
                 return -ENOMEM;
-        /* The window is read only as far as it was filled: most documents are trees of a few nodes. */
-        memset(p, 0, offsetof(JsonPull, window));
         p->read = read;
         p->userdata = userdata;
-        p->text = BUFFER_LIMITED(JSON_PULL_STRING_MAX);
+        p->window = p->own;
+        *ret = p;
+        return 0;
+}
+
+int json_pull_new_text(const char *text, size_t n, JsonPull **ret) {
+        JsonPull *p;
+
+        assert(text || n == 0);
+        assert(ret);
+
+        p = pull_alloc(0);
+        if (!p)
+                return -ENOMEM;
+        p->window = text;
+        p->filled = n;
+        p->ended = true;
         *ret = p;
         return 0;
 }
@@ -94,7 +120,7 @@ static int fill(JsonPull *p) {
                 return 0;
         p->taken += p->filled;
         p->at = p->filled = 0;
-        n = p->read(p->userdata, p->window, sizeof(p->window));
+        n = p->read(p->userdata, p->own, WINDOW_SIZE);
         if (n < 0)
                 return fail(p, (int) n);
         p->ended = n == 0;
@@ -335,11 +361,44 @@ static int add_plain(JsonPull *p) {
         return buffer_add(&p->text, p->window + start, at - start);
 }
 
-/* Reads a string into the text buffer; the quote comes next. */
-static int read_string(JsonPull *p) {
+/* A byte of each. */
+#define BYTES(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Whether one of eight bytes is no ASCII, a control character, a quote or a backslash. */
+static bool has_special(const char *s) {
+        uint64_t word, quote, backslash;
+
+        memcpy(&word, s, sizeof(word));
+        quote = word ^ BYTES('"');
+        backslash = word ^ BYTES('\\');
+        return (word | (word - BYTES(' ')) | (quote - BYTES(1)) | (backslash - BYTES(1))) & BYTES(0x80);
+}
+
+static bool is_special(char c) {
+        return (unsigned char) c >= 0x80 || c < ' ' || c == '"' || c == '\\';
+}
+
+/* 1: a string that is all in the window, ASCII and without an escape, as nearly every one is. 0: another. */
+static int read_plain(JsonPull *p) {
+        const char *start = p->window + p->at + 1, *end = p->window + p->filled, *s = start;
+        int r;
+
+        while (end - s >= 8 && !has_special(s))
+                s += 8;
+        while (s < end && !is_special(*s))
+                s++;
+        if (s == end || *s != '"')
+                return 0;
+        r = buffer_add(&p->text, start, (size_t) (s - start));
+        if (r < 0)
+                return fail(p, r == -EFBIG ? -EBADMSG : r);
+        p->at = (size_t) (s - p->window) + 1;
+        return 1;
+}
+
+static int read_any(JsonPull *p) {
         int r = expect(p, '"');
 
-        buffer_clear(&p->text);
         while (r >= 0) {
                 int c = peek(p);
 
@@ -361,6 +420,16 @@ static int read_string(JsonPull *p) {
         if (r < 0)
                 return fail(p, r == -EFBIG ? -EBADMSG : r);
         return utf8_is_valid(p->text.data, p->text.size) ? 0 : fail(p, -EBADMSG);
+}
+
+/* Reads a string into the text buffer; the quote comes next. */
+static int read_string(JsonPull *p) {
+        int c = peek_token(p), r = 0;
+
+        buffer_clear(&p->text);
+        if (c == '"')
+                r = read_plain(p);
+        return r != 0 ? MIN(r, 0) : read_any(p);
 }
 
 int json_pull_member(JsonPull *p, const char **ret) {

@@ -21,6 +21,8 @@ typedef struct JsonPull JsonPull;
 #define JSON_PULL_STRING_MAX (1U << 20)
 
 int json_pull_new(JsonPullRead read, void *userdata, JsonPull **ret) _warn_unused_;
+/* Of a document in memory, which outlives it and is read where it is. */
+int json_pull_new_text(const char *text, size_t n, JsonPull **ret) _warn_unused_;
 JsonPull *json_pull_free(JsonPull *p);
 
 typedef enum JsonPullType {
