@@ -5,7 +5,9 @@
 #include "base/alloc.h"
 #include "repository/blob.h"
 
-/* What is read at once, at least: one round trip for some hundred trees. */
+/* What is read at once, at least: little for who wants the few trees of one path, and twice as much whenever
+ * what is wanted next lies near, until it is one round trip for some hundred trees. */
+#define READ_FIRST ((size_t) 64 << 10)
 #define READ_AHEAD ((size_t) 1 << 20)
 #define PIECE_SIZE ((size_t) 64 << 10)
 
@@ -121,6 +123,7 @@ struct BlobReader {
         uint32_t pack; /* what is in the window */
         uint64_t offset;
         size_t size, allocated;
+        size_t ahead; /* what is read at once by now */
         uint8_t *window;
         uint8_t *sealed; /* a copy of one blob: it is decrypted in place */
         size_t sealed_allocated;
@@ -169,10 +172,26 @@ static int make_room(uint8_t **p, size_t *allocated, size_t n) {
         return 0;
 }
 
+/* What to read for a blob that is not in the window. A tree stands behind those of the directories in it, so
+ * who goes down goes back in the pack. */
+static size_t choose_range(BlobReader *b, const IndexEntry *e, uint64_t *ret_from) {
+        uint64_t offset = e->blob.offset;
+        bool near = b->size > 0 && b->pack == e->pack && offset <= b->offset + b->size + READ_AHEAD &&
+                        b->offset <= offset + READ_AHEAD;
+        size_t n, before;
+
+        b->ahead = near ? MIN(2 * b->ahead, READ_AHEAD) : READ_FIRST;
+        n = MAX((size_t) e->blob.length, b->ahead);
+        before = near && offset >= b->offset ? 0 : (n - e->blob.length) / 2;
+        *ret_from = offset - MIN((uint64_t) before, offset);
+        return n;
+}
+
 /* Makes the window hold the blob. */
 static int read_window(BlobReader *b, const IndexEntry *e, Failure *f) {
-        size_t want = MAX((size_t) e->blob.length, READ_AHEAD);
         _cleanup_(freep) char *key = NULL;
+        uint64_t from;
+        size_t want;
         ssize_t n;
         int r;
 
@@ -181,19 +200,20 @@ static int read_window(BlobReader *b, const IndexEntry *e, Failure *f) {
         if (b->size > 0 && b->pack == e->pack && e->blob.offset >= b->offset &&
             e->blob.offset + (uint64_t) e->blob.length <= b->offset + b->size)
                 return 0;
+        want = choose_range(b, e, &from);
         b->size = 0;
         r = make_room(&b->window, &b->allocated, want);
         if (r >= 0)
                 r = repository_path(b->repository, REPO_FILE_PACK, repo_index_pack(b->index, e->pack), &key);
         if (r < 0)
                 return r;
-        n = storage_read_at(repository_storage(b->repository), key, e->blob.offset, b->window, want, f);
+        n = storage_read_at(repository_storage(b->repository), key, from, b->window, want, f);
         if (n < 0)
                 return (int) n;
-        if ((size_t) n < e->blob.length)
+        if ((uint64_t) n < e->blob.offset - from + e->blob.length)
                 return -EBADMSG;
         b->pack = e->pack;
-        b->offset = e->blob.offset;
+        b->offset = from;
         b->size = (size_t) n;
         return 0;
 }

@@ -108,6 +108,29 @@ class Backup(repositories.Repositories):
         checked(0)
         self.check()
 
+    def test_one_file(self):
+        """One file of a repository with many directories: with the index at hand little of it is read."""
+        for i in range(3000):
+            folder = self.source / 'a' / 'few' / 'more' / 'levels' / f'{i % 50}' / f'{i}'
+            folder.mkdir(parents=True)
+            (folder / random_bytes(i, 100).hex()).write_bytes(b'%d\n' % i)
+        wanted = next((self.source / 'a/few/more/levels/7/2007').iterdir())
+        self.backup('--init', '--time-ahead', '100')
+        trace = self.folder / 'trace'
+        environment = {**os.environ, 'READ_TOOL_CACHE': str(self.folder / 'cache')}
+        command = [READ_TOOL, self.repository, repositories.PASSWORD]
+        subprocess.run([*command, 'ls', 'latest'], env=environment, check=True, capture_output=True)
+        subprocess.run(['strace', '-ff', '-qq', '-y', '-o', trace, '-e', 'trace=read,pread64', *command, 'restore',
+                        'latest', self.folder / 'out', 'fail', wanted],
+                       env=environment, check=True, capture_output=True)
+        self.assertEqual((self.folder / 'out' / str(wanted)[1:]).read_bytes(), b'2007\n')
+        lines = [line for path in self.folder.glob('trace.*') for line in path.read_text().splitlines()
+                 if f'<{self.repository}/' in line]
+        read = sum(int(line.rpartition(' = ')[2]) for line in lines)
+        stored = sum(path.stat().st_size for path in (self.repository / 'data').glob('*/*'))
+        self.assertGreater(read, 0)
+        self.assertLess(read, 512 << 10, f'of {stored} bytes')
+
     def test_mounted(self):
         """What stock restic mounts is the source."""
         if not os.access('/dev/fuse', os.W_OK) or not shutil.which('fusermount'):
