@@ -10,7 +10,6 @@
 #include "base/alloc.h"
 #include "repository/check-run.h"
 
-#define THREADS_DEFAULT 2
 #define THREADS_MAX 16
 #define READ_SIZE ((uint64_t) 2 << 20) /* at once, or one blob */
 
@@ -233,7 +232,8 @@ int check_data(CheckRun *r) {
         assert(r);
         assert(r->args->share > 0 && r->args->share <= r->args->shares);
 
-        wanted = MIN(r->args->n_threads > 0 ? r->args->n_threads : THREADS_DEFAULT, (unsigned) THREADS_MAX);
+        wanted = MIN(repository_read_threads(r->args->repository, r->args->n_threads),
+                     (unsigned) THREADS_MAX);
         for (; n < wanted && k >= 0; n += k >= 0)
                 k = -pthread_create(threads + n, NULL, check_thread, r);
         for (unsigned i = 0; i < n; i++)

@@ -20,7 +20,7 @@ typedef struct RepositoryCheckArgs {
         /* Packs whose data is read: share of shares (1 of 1: all); 0: none. Packs fall into shares by their
          * names, as with restic's --read-data-subset=SHARE/SHARES. */
         unsigned share, shares;
-        unsigned n_threads;        /* that read data; 0: two */
+        unsigned n_threads;        /* that read data; 0: as many as are good */
         const atomic_bool *cancel; /* may be NULL */
 } RepositoryCheckArgs;
 

@@ -8,6 +8,9 @@
 #include "base/text.h"
 #include "repository/repository-internal.h"
 
+#define READ_THREADS 2
+#define READ_THREADS_REMOTE 4
+
 static const char *const repo_file_type_table[] = {
         [REPO_FILE_CONFIG] = "config",
         [REPO_FILE_KEY] = "key",
@@ -64,6 +67,14 @@ const char *repository_prefix(const Repository *r) {
         assert(r);
 
         return r->prefix;
+}
+
+unsigned repository_read_threads(const Repository *r, unsigned wanted) {
+        assert(r);
+
+        if (wanted > 0)
+                return wanted;
+        return storage_directory(r->storage) ? READ_THREADS : READ_THREADS_REMOTE;
 }
 
 /* --- Objects ----------------------------------------------------------------------------------------- */

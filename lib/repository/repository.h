@@ -67,6 +67,10 @@ const CipherKey *repository_key(const Repository *r);
 Storage *repository_storage(const Repository *r);
 const char *repository_prefix(const Repository *r);
 
+/* How many threads are to read from it at a time; wanted: 0: as many as are good. Two keep two cores busy;
+ * where each answer comes over a network, as many again wait for theirs. */
+unsigned repository_read_threads(const Repository *r, unsigned wanted);
+
 /* --- Files ------------------------------------------------------------------------------------------- */
 
 /* The key of a file in the storage, allocated. id: NULL for the config. */

@@ -23,8 +23,6 @@
 #include "repository/restore.h"
 #include "repository/stream.h"
 
-#define THREADS_DEFAULT 2
-
 /* --- The walk ---------------------------------------------------------------------------------------- */
 
 /* What the walk says of one object; the blobs of a file follow. */
@@ -310,7 +308,7 @@ static int write_all(const RepositoryRestoreArgs *args, RestoreRun *run, Restore
                 r = blob_reader_new(args->repository, source->index, &w.reader);
         if (r >= 0)
                 r = blob_stream_new(args->repository, source->index,
-                                    args->n_threads > 0 ? args->n_threads : THREADS_DEFAULT, &w.stream);
+                                    repository_read_threads(args->repository, args->n_threads), &w.stream);
         if (r >= 0)
                 r = -pthread_create(&thread, NULL, walk_thread, &w);
         if (r >= 0) {

@@ -15,7 +15,7 @@ typedef struct RepositoryRestoreArgs {
          * are taken as right, since a file gets its name when it is whole. A restore that was interrupted
          * goes on where it was. */
         bool resume;
-        unsigned n_threads;  /* that read and check; 0: two */
+        unsigned n_threads;  /* that read and check; 0: as many as are good */
         RestoreArgs restore; /* its source is not used */
 } RepositoryRestoreArgs;
 
