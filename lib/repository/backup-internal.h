@@ -16,7 +16,7 @@ typedef struct BackupSide {
         Report *report; /* weak */
         RepoLockWatch *lock;
         RepoIndex *index;
-        BlobReader *reader;
+        BlobReader *reader, *ahead; /* of the walk, and of the thread that is ahead of it */
         Packer *packer;
         bool has_parent;
         Id parent;

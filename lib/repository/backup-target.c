@@ -16,6 +16,7 @@ void backup_side_done(BackupSide *s) {
 
         packer_free(s->packer);
         blob_reader_free(s->reader);
+        blob_reader_free(s->ahead);
         repo_index_free(s->index);
         snapshot_done(&s->parent_snapshot);
         repo_lock_watch_free(s->lock);
@@ -112,6 +113,8 @@ int backup_side_open(BackupSide *s) {
                 r = repository_list_snapshots(s->repository, consider, s, &s->failure);
         if (r >= 0)
                 r = blob_reader_new(s->repository, s->index, &s->reader);
+        if (r >= 0)
+                r = blob_reader_new(s->repository, s->index, &s->ahead);
         if (r >= 0)
                 r = packer_make(s);
         return r < 0 ? side_lose(s, r) : 0;

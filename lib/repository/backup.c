@@ -107,9 +107,7 @@ static int feed_start(Run *run) {
 }
 
 static int parent_load(void *userdata, const Id *tree, Buffer *ret) {
-        BackupSide *side = ASSERT_PTR(userdata);
-
-        return blob_reader_get(side->reader, BLOB_TREE, tree, ret, /* reterr_failure= */ NULL);
+        return blob_reader_get(ASSERT_PTR(userdata), BLOB_TREE, tree, ret, /* reterr_failure= */ NULL);
 }
 
 /* The first target that has a parent is compared with; that every target has the blobs is looked at. */
@@ -128,7 +126,7 @@ static int produce_files(Run *run) {
         int r = 0;
 
         if (side)
-                r = parent_new(parent_load, side, &parent);
+                r = parent_new(&side->parent_snapshot.tree, parent_load, side->ahead, side->reader, &parent);
         if (side && r >= 0)
                 with = (TreeSinkParent){
                         .parent = parent,

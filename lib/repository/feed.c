@@ -49,7 +49,8 @@ typedef struct ZeroId {
 
 typedef struct Target {
         FeedTarget given;
-        uint32_t pending; /* the number of the pack, in the index, for what is under way */
+        RepoIndex *fresh; /* what the given index does not have: it is under way, or stored by now */
+        uint32_t pending; /* the number of its only pack, which has no name */
         atomic_bool lost;
 } Target;
 
@@ -251,12 +252,16 @@ static int job_turn(Feed *f) {
 
 /* --- What is known ------------------------------------------------------------------------------------ */
 
+static bool target_has(const Target *t, BlobType type, const Id *id) {
+        return repo_index_has(t->given.index, type, id) || repo_index_has(t->fresh, type, id);
+}
+
 bool feed_knows(const Feed *f, BlobType type, const Id *id) {
         assert(f);
         assert(id);
 
         for (size_t i = 0; i < f->n_targets; i++)
-                if (!f->targets[i].lost && !repo_index_has(f->targets[i].given.index, type, id))
+                if (!f->targets[i].lost && !target_has(&f->targets[i], type, id))
                         return false;
         return true;
 }
@@ -274,9 +279,9 @@ static int wanted_by(Feed *f, BlobType type, const Id *id, uint32_t *ret) {
                 if (t->lost)
                         continue;
                 left++;
-                if (repo_index_has(t->given.index, type, id))
+                if (target_has(t, type, id))
                         continue;
-                r = repo_index_add(t->given.index, t->pending, &b);
+                r = repo_index_add(t->fresh, t->pending, &b);
                 if (r < 0)
                         return r;
                 *ret |= UINT32_C(1) << i;
@@ -532,6 +537,8 @@ Feed *feed_free(Feed *f) {
                         (void) pthread_join(f->workers[i].thread, NULL);
                 sealer_free(f->workers[i].sealer);
         }
+        for (size_t i = 0; i < f->n_targets; i++)
+                repo_index_free(f->targets[i].fresh);
         for (size_t i = 0; i < JOBS; i++) {
                 if (f->jobs[i].data)
                         (void) munmap(f->jobs[i].data, JOB_CAPACITY);
@@ -598,8 +605,9 @@ int feed_new(const FeedArgs *args, Feed **ret) {
 
                 t->given = args->targets[f->n_targets];
                 f->compress |= t->given.compress;
-                /* No pack has this name. */
-                r = repo_index_add_pack(t->given.index, &(Id){}, &t->pending);
+                r = repo_index_new(&t->fresh);
+                if (r >= 0)
+                        r = repo_index_add_pack(t->fresh, &(Id){}, &t->pending);
         }
         if (r >= 0)
                 r = jobs_new(f);

@@ -16,10 +16,10 @@
 #define FEED_TARGETS_MAX 16
 
 typedef struct FeedTarget {
-        Packer *packer;       /* weak */
-        RepoIndex *index;     /* weak; the feed's from feed_new() to feed_free() */
-        const CipherKey *key; /* weak */
-        bool compress;        /* whether the repository's version allows it */
+        Packer *packer;         /* weak */
+        const RepoIndex *index; /* weak; does not change from feed_new() to feed_free() */
+        const CipherKey *key;   /* weak */
+        bool compress;          /* whether the repository's version allows it */
 } FeedTarget;
 
 typedef struct FeedArgs {

@@ -8,26 +8,21 @@
 
 typedef struct Level {
         struct Level *above;
-        Buffer text;
-        JsonPullMemory memory;
-        TreeReader *reader; /* NULL: nothing (more) is known of this directory */
-        TreeNode node;
-        bool has_node; /* node is read, and not passed */
+        ParentTree *tree;       /* or NULL */
+        size_t next;            /* of its nodes */
+        TreeReader *reader;     /* of a large tree */
+        ParentNode read;        /* by it */
+        const ParentNode *node; /* not passed; or NULL */
+        bool ended;             /* nothing more is known of this directory */
 } Level;
 
 struct Parent {
         ParentLoad load;
-        void *userdata;
+        void *here;
+        ParentAhead *ahead;
         Level *level;
         uint64_t unreadable;
 };
-
-static void level_end(Level *l) {
-        l->reader = tree_reader_free(l->reader);
-        tree_node_done(&l->node);
-        l->has_node = false;
-        buffer_done(&l->text);
-}
 
 void parent_leave(Parent *p) {
         Level *l = p->level;
@@ -35,7 +30,9 @@ void parent_leave(Parent *p) {
         assert(l);
 
         p->level = l->above;
-        level_end(l);
+        tree_reader_free(l->reader);
+        tree_node_done(&l->read.node);
+        parent_tree_free(l->tree);
         free(l);
 }
 
@@ -44,11 +41,13 @@ Parent *parent_free(Parent *p) {
                 return NULL;
         while (p->level)
                 parent_leave(p);
+        parent_ahead_free(p->ahead);
         return mfree(p);
 }
 
-int parent_new(ParentLoad load, void *userdata, Parent **ret) {
-        Parent *p;
+int parent_new(const Id *root, ParentLoad load, void *ahead, void *here, Parent **ret) {
+        _cleanup_(parent_freep) Parent *p = NULL;
+        int r;
 
         assert(load);
         assert(ret);
@@ -57,14 +56,25 @@ int parent_new(ParentLoad load, void *userdata, Parent **ret) {
         if (!p)
                 return -ENOMEM;
         p->load = load;
-        p->userdata = userdata;
-        *ret = p;
+        p->here = here;
+        r = parent_ahead_new(root, load, ahead, &p->ahead);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
         return 0;
 }
 
 /* What ends the run; all else only costs the comparison. */
 static bool is_fatal(int error) {
         return error == -ENOMEM || error == -ECANCELED;
+}
+
+/* Nothing more comes of this directory. */
+static int end(Parent *p, Level *l, int error) {
+        l->ended = true;
+        l->node = NULL;
+        p->unreadable += error < 0;
+        return is_fatal(error) ? error : 0;
 }
 
 int parent_enter(Parent *p, const Id *tree) {
@@ -79,19 +89,37 @@ int parent_enter(Parent *p, const Id *tree) {
         l->above = p->level;
         p->level = l;
         if (!tree)
-                return 0;
-        r = p->load(p->userdata, tree, &l->text);
-        if (r >= 0) {
-                l->memory = (JsonPullMemory){ l->text.data, l->text.size };
-                r = tree_reader_new(json_pull_memory, &l->memory, &l->reader);
-        }
-        if (r >= 0 || is_fatal(r))
+                return end(p, l, 0);
+        r = parent_ahead_take(p->ahead, tree, &l->tree);
+        if (r == -ENOENT)
+                r = parent_tree_load(p->load, p->here, tree, &l->tree);
+        if (r < 0)
                 return r;
-        p->unreadable++;
+        if (l->tree->large && l->tree->error >= 0)
+                return tree_reader_new_text(l->tree->text.data, l->tree->text.size, /* brief= */ true,
+                                            &l->reader);
+        return is_fatal(l->tree->error) ? l->tree->error : 0;
+}
+
+/* The next node, to l->node; NULL: there is none. */
+static int advance(Parent *p, Level *l) {
+        int r;
+
+        if (!l->reader) {
+                if (l->next == l->tree->n_nodes)
+                        return end(p, l, l->tree->error);
+                l->node = &l->tree->nodes[l->next++];
+                return 0;
+        }
+        r = tree_reader_next(l->reader, &l->read.node, /* reterr_failure= */ NULL);
+        if (r <= 0)
+                return end(p, l, r);
+        tree_reader_text(l->reader, &l->read.text);
+        l->node = &l->read;
         return 0;
 }
 
-int parent_find(Parent *p, const char *name, const TreeNode **ret) {
+int parent_find(Parent *p, const char *name, const ParentNode **ret) {
         Level *l = p->level;
         int r;
 
@@ -100,26 +128,32 @@ int parent_find(Parent *p, const char *name, const TreeNode **ret) {
         assert(ret);
 
         *ret = NULL;
-        while (l->reader) {
-                if (!l->has_node) {
-                        r = tree_reader_next(l->reader, &l->node, /* reterr_failure= */ NULL);
-                        if (r <= 0) {
-                                p->unreadable += r < 0;
-                                level_end(l);
-                                return is_fatal(r) ? r : 0;
-                        }
-                        l->has_node = true;
+        while (!l->ended) {
+                if (!l->node) {
+                        r = advance(p, l);
+                        if (r < 0 || l->ended)
+                                return r;
                 }
-                r = strcmp(l->node.name, name);
+                r = strcmp(l->node->node.name, name);
                 if (r > 0)
                         return 0;
                 if (r == 0) {
-                        *ret = &l->node;
+                        *ret = l->node;
                         return 0;
                 }
-                l->has_node = false;
+                l->node = NULL;
         }
         return 0;
+}
+
+bool parent_is(const Parent *p, const Buffer *text) {
+        const Level *l = p->level;
+
+        assert(l);
+        assert(text);
+
+        return l->tree && l->tree->text.size == text->size && text->size > 0 &&
+                        memcmp(l->tree->text.data, text->data, text->size) == 0;
 }
 
 uint64_t parent_unreadable(const Parent *p) {

@@ -11,7 +11,10 @@
 
 struct TreeReader {
         JsonPull *pull;
+        const char *source; /* of a tree in memory; weak */
+        bool brief;
         bool begun, ended;
+        size_t from, to, device_from, device_to; /* where the last node and its device_id stand */
         char *last;
         Buffer text;
 };
@@ -40,6 +43,37 @@ int tree_reader_new(JsonPullRead read, void *source, TreeReader **ret) {
                 return r;
         *ret = TAKE_PTR(t);
         return 0;
+}
+
+int tree_reader_new_text(const char *text, size_t n, bool brief, TreeReader **ret) {
+        _cleanup_(tree_reader_freep) TreeReader *t = NULL;
+        int r;
+
+        assert(text);
+        assert(ret);
+
+        t = new0(TreeReader, 1);
+        if (!t)
+                return -ENOMEM;
+        t->source = text;
+        t->brief = brief;
+        r = json_pull_new_text(text, n, &t->pull);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+void tree_reader_text(const TreeReader *t, TreeText *ret) {
+        assert(t && t->source);
+        assert(ret);
+
+        *ret = (TreeText){
+                .data = t->source + t->from,
+                .n = t->to - t->from,
+                .device_from = t->device_from - t->from,
+                .device_to = t->device_to - t->from,
+        };
 }
 
 /* --- Values ------------------------------------------------------------------------------------------ */
@@ -138,6 +172,18 @@ static int read_u32(TreeReader *t, TreeNode *n, void *field) {
 
 static int read_u64(TreeReader *t, TreeNode *n, void *field) {
         return json_pull_u64(t->pull, UINT64_MAX, field);
+}
+
+/* Its value comes next: white space before it was taken. */
+static int read_device_id(TreeReader *t, TreeNode *n, void *field) {
+        int r;
+
+        assert(t);
+
+        t->device_from = json_pull_offset(t->pull);
+        r = json_pull_u64(t->pull, UINT64_MAX, field);
+        t->device_to = json_pull_offset(t->pull);
+        return r;
 }
 
 static int read_id(JsonPull *p, Id *ret) {
@@ -274,32 +320,33 @@ typedef struct Field {
         const char *key;
         ReadField read;
         size_t offset;
+        bool brief; /* wanted of a brief node, too */
 } Field;
 
-#define FIELD(name, function, member) \
-        { name, function, offsetof(TreeNode, member) }
+#define FIELD(name, function, member, brief) \
+        { name, function, offsetof(TreeNode, member), brief }
 
 static const Field fields[] = {
-        FIELD("name", read_name, name),
-        FIELD("type", read_type, type),
-        FIELD("mode", read_mode, mode),
-        FIELD("mtime", read_moment, mtime),
-        FIELD("atime", read_moment, atime),
-        FIELD("ctime", read_moment, ctime),
-        FIELD("uid", read_u32, uid),
-        FIELD("gid", read_u32, gid),
-        FIELD("user", read_string, user),
-        FIELD("group", read_string, group),
-        FIELD("inode", read_u64, inode),
-        FIELD("device_id", read_u64, device_id),
-        FIELD("size", read_u64, size),
-        FIELD("links", read_u64, links),
-        FIELD("linktarget", read_string, target),
-        FIELD("linktarget_raw", read_raw_target, target),
-        FIELD("extended_attributes", read_xattrs, xattrs),
-        FIELD("device", read_u64, device),
-        FIELD("content", read_content, content),
-        FIELD("subtree", read_subtree, subtree),
+        FIELD("name", read_name, name, true),
+        FIELD("type", read_type, type, true),
+        FIELD("mode", read_mode, mode, false),
+        FIELD("mtime", read_moment, mtime, true),
+        FIELD("atime", read_moment, atime, false),
+        FIELD("ctime", read_moment, ctime, true),
+        FIELD("uid", read_u32, uid, false),
+        FIELD("gid", read_u32, gid, false),
+        FIELD("user", read_string, user, false),
+        FIELD("group", read_string, group, false),
+        FIELD("inode", read_u64, inode, true),
+        FIELD("device_id", read_device_id, device_id, true),
+        FIELD("size", read_u64, size, true),
+        FIELD("links", read_u64, links, false),
+        FIELD("linktarget", read_string, target, false),
+        FIELD("linktarget_raw", read_raw_target, target, false),
+        FIELD("extended_attributes", read_xattrs, xattrs, false),
+        FIELD("device", read_u64, device, false),
+        FIELD("content", read_content, content, true),
+        FIELD("subtree", read_subtree, subtree, true),
 };
 
 /* Fields come in the order of the table, so the search goes on where it was. */
@@ -323,7 +370,10 @@ static int read_node(TreeReader *t, TreeNode *n) {
         assert(n);
 
         n->type = _TREE_NODE_TYPE_INVALID;
-        r = json_pull_enter_object(t->pull);
+        r = json_pull_peek(t->pull);
+        t->from = t->device_from = t->device_to = json_pull_offset(t->pull);
+        if (r >= 0)
+                r = json_pull_enter_object(t->pull);
         while (r >= 0) {
                 r = json_pull_member(t->pull, &key);
                 if (r <= 0)
@@ -332,15 +382,17 @@ static int read_node(TreeReader *t, TreeNode *n) {
                 r = json_pull_peek(t->pull);
                 if (r < 0)
                         break;
-                if (field == ELEMENTSOF(fields) || r == JSON_PULL_NULL) {
-                        r = json_pull_skip(t->pull);
-                        continue;
+                if (field < ELEMENTSOF(fields) && r != JSON_PULL_NULL) {
+                        if (found & UINT32_C(1) << field)
+                                return -EBADMSG;
+                        found |= UINT32_C(1) << field;
                 }
-                if (found & UINT32_C(1) << field)
-                        return -EBADMSG;
-                found |= UINT32_C(1) << field;
-                r = fields[field].read(t, n, (char *) n + fields[field].offset);
+                if (field == ELEMENTSOF(fields) || r == JSON_PULL_NULL || (t->brief && !fields[field].brief))
+                        r = json_pull_skip(t->pull);
+                else
+                        r = fields[field].read(t, n, (char *) n + fields[field].offset);
         }
+        t->to = json_pull_offset(t->pull);
         return r;
 }
 
@@ -352,7 +404,7 @@ static bool is_possible(const TreeReader *t, const TreeNode *n) {
                 return false;
         if (n->type == TREE_NODE_DIRECTORY && !n->has_subtree)
                 return false;
-        return n->type != TREE_NODE_SYMLINK || n->target;
+        return n->type != TREE_NODE_SYMLINK || n->target || t->brief;
 }
 
 /* Goes to the first node; an absent list is empty. */

@@ -11,6 +11,9 @@
 #include "repository/file-blobs.h"
 #include "repository/tree-sink.h"
 
+/* Text of a tree of a few nodes. */
+#define TEXT_FIRST 2048
+
 /* A directory on the way down. */
 typedef struct Level {
         struct Level *above;
@@ -35,7 +38,7 @@ struct TreeSink {
         /* The object that is being stored. Text and attributes of the node are borrowed. */
         TreeNode node;
         IdList content;
-        const TreeNode *before; /* in the parent */
+        const TreeNode *before; /* in the parent: brief */
         bool bare;              /* not all attributes could be kept */
         uint64_t dev, ino;
 };
@@ -226,7 +229,9 @@ static int sink_enter(void *userdata, const char *path) {
                 l->had_tree = t->parent.parent != NULL;
                 l->tree = t->parent.tree;
         }
-        r = tree_writer_begin(&l->writer, &l->text);
+        r = buffer_reserve(&l->text, TEXT_FIRST);
+        if (r >= 0)
+                r = tree_writer_begin(&l->writer, &l->text);
         if (r >= 0 && t->parent.parent)
                 r = parent_enter(t->parent.parent, l->had_tree ? &l->tree : NULL);
         if (r < 0)
@@ -245,6 +250,16 @@ static void count_directory(TreeSink *t, const Level *l, const Id *tree) {
                 t->counts.dirs_changed++;
 }
 
+/* Most trees are what they were: to see that is cheaper than their digest. */
+static int store_tree(TreeSink *t, const Level *l, Id *ret) {
+        if (t->parent.parent && l->had_tree && parent_is(t->parent.parent, &l->text) &&
+            feed_knows(t->feed, BLOB_TREE, &l->tree)) {
+                *ret = l->tree;
+                return 0;
+        }
+        return feed_blob(t->feed, BLOB_TREE, l->text.data, l->text.size, ret);
+}
+
 static int sink_leave(void *userdata) {
         TreeSink *t = ASSERT_PTR(userdata);
         _cleanup_(level_freep) Level *l = NULL;
@@ -255,11 +270,11 @@ static int sink_leave(void *userdata) {
 
         l = t->level;
         t->level = l->above;
-        if (t->parent.parent)
-                parent_leave(t->parent.parent);
         r = tree_writer_end(&l->writer);
         if (r >= 0)
-                r = feed_blob(t->feed, BLOB_TREE, l->text.data, l->text.size, &tree);
+                r = store_tree(t, l, &tree);
+        if (t->parent.parent)
+                parent_leave(t->parent.parent);
         if (r < 0)
                 return r;
         if (!l->has_node) {
@@ -313,25 +328,22 @@ static bool is_unchanged(const TreeSink *t, const TreeNode *old, const FsStat *s
         return true;
 }
 
-/* Takes the parent's node where nothing of the file has changed. */
+/* Takes the text of the parent's node where nothing of the file has changed. */
 static int sink_known(void *userdata, const char *path, const FsStat *st) {
         TreeSink *t = ASSERT_PTR(userdata);
-        const char *slash = strrchr(path, '/');
-        const TreeNode *old;
-        TreeNode node;
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        const ParentNode *old;
         int r;
 
         if (!t->parent.parent || !t->parent.ours)
                 return 0;
-        r = parent_find(t->parent.parent, slash ? slash + 1 : path, &old);
-        if (r < 0 || !is_unchanged(t, old, st))
+        r = parent_find(t->parent.parent, name, &old);
+        if (r < 0 || !old || !is_unchanged(t, &old->node, st) || old->node.device_id == 0)
                 return MIN(r, 0);
-        node = *old;
-        /* Other than the inode it may change with every boot; hard links are found by both. */
-        node.device_id = st->dev;
         t->counts.files_unchanged++;
         t->counts.bytes += st->size;
-        r = tree_writer_add(&t->level->writer, &node);
+        /* Other than the inode the device may change with every boot; hard links are found by both. */
+        r = tree_writer_add_text(&t->level->writer, name, &old->text, st->dev);
         return r < 0 ? r : 1;
 }
 
@@ -387,6 +399,7 @@ static int file_end(TreeSink *t, bool incomplete) {
 
 static int sink_begin(void *userdata, Entry *entry, const FsStat *st) {
         TreeSink *t = ASSERT_PTR(userdata);
+        const ParentNode *old;
         int r;
 
         t->before = NULL;
@@ -396,9 +409,10 @@ static int sink_begin(void *userdata, Entry *entry, const FsStat *st) {
         if (r < 0 || isempty(entry->member.path))
                 return r;
         if (t->parent.parent) {
-                r = parent_find(t->parent.parent, t->node.name, &t->before);
+                r = parent_find(t->parent.parent, t->node.name, &old);
                 if (r < 0)
                         return r;
+                t->before = old ? &old->node : NULL;
         }
         return t->node.type == TREE_NODE_FILE ? file_begin(t, st) : 0;
 }

@@ -18,7 +18,6 @@
 /* An open tree. */
 typedef struct Level {
         Buffer json;
-        JsonPullMemory source;
         TreeReader *reader;
         size_t path_size; /* of the directory */
 } Level;
@@ -52,8 +51,7 @@ static int level_open(BlobReader *reader, const Id *id, Level **ret, Failure *f)
         r = blob_reader_get(reader, BLOB_TREE, id, &l->json, f);
         if (r < 0)
                 return r;
-        l->source = (JsonPullMemory){ l->json.data, l->json.size };
-        r = tree_reader_new(json_pull_memory, &l->source, &l->reader);
+        r = tree_reader_new_text(l->json.data, l->json.size, /* brief= */ false, &l->reader);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);

@@ -8,6 +8,8 @@
 #include "repository/go-text.h"
 #include "repository/tree.h"
 
+#define DIGITS_MAX 20 /* of 64 bits */
+
 void tree_writer_done(TreeWriter *w) {
         assert(w);
 
@@ -68,15 +70,23 @@ static int add_text(Buffer *out, const char *key, const char *value) {
         return r < 0 ? r : go_text_add_json(out, value);
 }
 
-static int add_digits(Buffer *out, const char *key, uint64_t value) {
-        char text[24], *s = text + sizeof(text);
-        int r;
+/* Of a number; they end where the buffer does. */
+static const char *format_digits(uint64_t value, char buf[static DIGITS_MAX]) {
+        char *s = buf + DIGITS_MAX;
 
         do
                 *--s = (char) ('0' + value % 10);
         while ((value /= 10) > 0);
+        return s;
+}
+
+static int add_digits(Buffer *out, const char *key, uint64_t value) {
+        char digits[DIGITS_MAX];
+        const char *s = format_digits(value, digits);
+        int r;
+
         r = add_key(out, key);
-        return r < 0 ? r : buffer_add(out, s, (size_t) (text + sizeof(text) - s));
+        return r < 0 ? r : buffer_add(out, s, (size_t) (digits + DIGITS_MAX - s));
 }
 
 static int add_number(Buffer *out, const char *key, uint64_t value) {
@@ -203,16 +213,39 @@ static int add_node(Buffer *out, const TreeNode *n) {
         return r < 0 ? r : buffer_add_string(out, "}");
 }
 
+/* What comes before a node: it has to be behind the last one. */
+static int begin_node(TreeWriter *w, const char *name) {
+        if (!tree_name_is_valid(name) || (w->last && strcmp(name, w->last) <= 0))
+                return -EINVAL;
+        return w->last ? buffer_add(w->out, ",", 1) : 0;
+}
+
 int tree_writer_add(TreeWriter *w, const TreeNode *n) {
         int r;
 
         assert(w && w->out);
         assert(n);
 
-        if (!tree_name_is_valid(n->name) || (w->last && strcmp(n->name, w->last) <= 0))
-                return -EINVAL;
-        r = w->last ? buffer_add_string(w->out, ",") : 0;
+        r = begin_node(w, n->name);
         if (r >= 0)
                 r = add_node(w->out, n);
         return r < 0 ? r : free_and_strdup(&w->last, n->name);
+}
+
+int tree_writer_add_text(TreeWriter *w, const char *name, const TreeText *text, uint64_t device_id) {
+        char digits[DIGITS_MAX];
+        const char *device = format_digits(device_id, digits);
+        int r;
+
+        assert(w && w->out);
+        assert(text && text->device_from <= text->device_to && text->device_to <= text->n);
+
+        r = begin_node(w, name);
+        if (r >= 0)
+                r = buffer_add(w->out, text->data, text->device_from);
+        if (r >= 0 && text->device_from < text->device_to)
+                r = buffer_add(w->out, device, (size_t) (digits + DIGITS_MAX - device));
+        if (r >= 0)
+                r = buffer_add(w->out, text->data + text->device_to, text->n - text->device_to);
+        return r < 0 ? r : free_and_strdup(&w->last, name);
 }

@@ -18,11 +18,24 @@
 typedef struct TreeReader TreeReader;
 
 int tree_reader_new(JsonPullRead read, void *source, TreeReader **ret) _warn_unused_;
+/* Of a tree in memory, which outlives it. brief: of a node there is no more than its name, type, times of
+ * modification and of change, inode, device, size, content and subtree; the rest is only read over. */
+int tree_reader_new_text(const char *text, size_t n, bool brief, TreeReader **ret) _warn_unused_;
 TreeReader *tree_reader_free(TreeReader *t);
 /* 1: the next node, which replaces *ret; 0: the tree has ended, and nothing follows it. Fields that we do
  * not know are read over. -EBADMSG with TREE_DAMAGED: not a tree, a name that none can have, or one that
  * does not come behind the one before. */
 int tree_reader_next(TreeReader *t, TreeNode *ret, Failure *reterr_failure) _warn_unused_;
+
+/* The text of a node. */
+typedef struct TreeText {
+        const char *data; /* weak */
+        size_t n;
+        size_t device_from, device_to; /* the digits of its device_id; the same: it has none */
+} TreeText;
+
+/* Of the node that came last, out of a tree in memory. */
+void tree_reader_text(const TreeReader *t, TreeText *ret);
 
 DEFINE_CLEANUP(TreeReader *, tree_reader_free);
 
@@ -38,4 +51,7 @@ void tree_writer_done(TreeWriter *w);
 int tree_writer_begin(TreeWriter *w, Buffer *out) _warn_unused_;
 /* -EINVAL: no name that an object can have, or not behind the one before. */
 int tree_writer_add(TreeWriter *w, const TreeNode *n) _warn_unused_;
+/* A node of this name as it was written before, with another device_id, where it has one. */
+int tree_writer_add_text(TreeWriter *w, const char *name, const TreeText *text,
+                         uint64_t device_id) _warn_unused_;
 int tree_writer_end(TreeWriter *w) _warn_unused_;

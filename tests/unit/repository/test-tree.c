@@ -199,10 +199,37 @@ static void test_writer(void) {
         CHECK(strstr(out.data, "{\"name\":\"b\\\\xff\""));
 }
 
+/* What restic wrote, taken over as text: the same, but for the device. */
+static void test_text(void) {
+        _cleanup_(tree_writer_done) TreeWriter w = TREE_WRITER_NULL, same = TREE_WRITER_NULL;
+        _cleanup_buffer_ Buffer out = BUFFER_NULL, other = BUFFER_NULL;
+        _cleanup_(tree_node_done) TreeNode n = TREE_NODE_NULL;
+        _cleanup_(tree_reader_freep) TreeReader *t = NULL;
+        TreeText text;
+
+        CHECK_OK(tree_reader_new_text(RESTIC_TREE, strlen(RESTIC_TREE), /* brief= */ true, &t));
+        CHECK_OK(tree_writer_begin(&w, &out));
+        CHECK_OK(tree_writer_begin(&same, &other));
+        while (tree_reader_next(t, &n, NULL) > 0) {
+                CHECK_INT(n.device_id, 65024);
+                CHECK(!n.user && !n.target && !n.xattrs && n.mode == 0);
+                tree_reader_text(t, &text);
+                CHECK_OK(tree_writer_add_text(&w, n.name, &text, n.device_id));
+                CHECK_INT(tree_writer_add_text(&w, n.name, &text, n.device_id), -EINVAL);
+                CHECK_OK(tree_writer_add_text(&same, n.name, &text, 7));
+        }
+        CHECK_OK(tree_writer_end(&w));
+        CHECK_OK(tree_writer_end(&same));
+        CHECK_STR(out.data, RESTIC_TREE);
+        CHECK(strstr(other.data, "\"inode\":11067603,\"device_id\":7,\"content\":null"));
+        CHECK(!strstr(other.data, "65024"));
+}
+
 int main(void) {
         RUN(test_restic_tree);
         RUN(test_other_fields);
         RUN(test_refused);
         RUN(test_writer);
+        RUN(test_text);
         return EXIT_SUCCESS;
 }

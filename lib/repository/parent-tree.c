@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "repository/parent-tree.h"
+
+/* Nodes take as much memory as their text: of a larger one they are read one by one. */
+#define LARGE ((size_t) 256 << 10)
+
+ParentTree *parent_tree_free(ParentTree *t) {
+        if (!t)
+                return NULL;
+        for (size_t i = 0; i < t->n_nodes; i++)
+                tree_node_done(&t->nodes[i].node);
+        free(t->nodes);
+        buffer_done(&t->text);
+        return mfree(t);
+}
+
+static int add_node(ParentTree *t, ParentNode *n) {
+        if (t->n_nodes == t->n_allocated) {
+                size_t more = MAX(2 * t->n_allocated, (size_t) 4);
+                ParentNode *grown = reallocarray(t->nodes, more, sizeof(ParentNode));
+
+                if (!grown)
+                        return -ENOMEM;
+                t->nodes = grown;
+                t->n_allocated = more;
+        }
+        t->nodes[t->n_nodes++] = *n;
+        n->node = TREE_NODE_NULL;
+        return 0;
+}
+
+static int read_nodes(ParentTree *t) {
+        _cleanup_(tree_reader_freep) TreeReader *reader = NULL;
+        _cleanup_(tree_node_done) TreeNode node = TREE_NODE_NULL;
+        int r;
+
+        assert(t);
+
+        r = tree_reader_new_text(t->text.data, t->text.size, /* brief= */ true, &reader);
+        while (r >= 0) {
+                ParentNode n;
+
+                r = tree_reader_next(reader, &node, /* reterr_failure= */ NULL);
+                if (r <= 0)
+                        break;
+                n.node = node;
+                node = TREE_NODE_NULL;
+                tree_reader_text(reader, &n.text);
+                r = add_node(t, &n);
+                tree_node_done(&n.node);
+        }
+        return r;
+}
+
+int parent_tree_load(ParentLoad load, void *userdata, const Id *id, ParentTree **ret) {
+        ParentTree *t;
+
+        assert(load);
+        assert(id);
+        assert(ret);
+
+        t = new0(ParentTree, 1);
+        if (!t)
+                return -ENOMEM;
+        t->id = *id;
+        t->error = load(userdata, id, &t->text);
+        t->large = t->text.size > LARGE;
+        if (t->error >= 0 && !t->large)
+                t->error = read_nodes(t);
+        *ret = t;
+        return 0;
+}

@@ -1,0 +1,42 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The trees of the snapshot that a backup compares with, as far as a comparison needs them, and the thread
+ * that reads them before they are asked for. */
+
+#include "repository/tree.h"
+
+/* Gives the plain content of a tree. */
+typedef int (*ParentLoad)(void *userdata, const Id *tree, Buffer *ret);
+
+typedef struct ParentNode {
+        TreeNode node; /* brief */
+        TreeText text;
+} ParentNode;
+
+typedef struct ParentTree {
+        struct ParentTree *next; /* of those that were read ahead */
+        Id id;
+        Buffer text;
+        ParentNode *nodes; /* of a tree that is not large; else they are read one by one */
+        size_t n_nodes, n_allocated;
+        bool large;
+        int error; /* negative: why it could not be read, behind the nodes */
+} ParentTree;
+
+/* -ENOMEM; all else is in the tree. */
+int parent_tree_load(ParentLoad load, void *userdata, const Id *id, ParentTree **ret) _warn_unused_;
+ParentTree *parent_tree_free(ParentTree *t);
+
+DEFINE_CLEANUP(ParentTree *, parent_tree_free);
+
+/* Reads the trees in the order in which a walk enters them, some in advance. */
+typedef struct ParentAhead ParentAhead;
+
+/* load is called by a thread of its own. */
+int parent_ahead_new(const Id *root, ParentLoad load, void *userdata, ParentAhead **ret) _warn_unused_;
+ParentAhead *parent_ahead_free(ParentAhead *a);
+/* The tree of this name, and none that came before it is wanted any more. -ENOENT: it does not come. */
+int parent_ahead_take(ParentAhead *a, const Id *id, ParentTree **ret) _warn_unused_;
+
+DEFINE_CLEANUP(ParentAhead *, parent_ahead_free);
