@@ -17,6 +17,7 @@
 #include "archive/sources.h"
 #include "archive/pax.h"
 #include "archive/result.h"
+#include "archive/streams.h"
 #include "archive/tar-sink.h"
 #include "base/alloc.h"
 #include "base/text.h"
@@ -198,7 +199,7 @@ static void *produce_main(void *userdata) {
         _cleanup_(tar_sink_done) TarSink sink = TAR_SINK(b->pipeline, b->entries);
         int r;
 
-        r = walk_run(b->args, &b->sources, &tar_sink, &sink, &b->report);
+        r = (b->args->streams ? streams_run : walk_run)(b->args, &b->sources, &tar_sink, &sink, &b->report);
         if (r >= 0)
                 r = produce_end(b);
         b->error = r;

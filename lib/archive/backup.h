@@ -48,8 +48,13 @@ typedef struct BackupTarget {
         const char *key; /* "web-1/etc/20261122T221501.123Z-12-1/", attempt and '/' included */
 } BackupTarget;
 
+/* archive/streams.h */
+typedef struct BackupStreams BackupStreams;
+
 typedef struct BackupArgs {
         char *const *paths; /* sources: absolute, NULL-terminated, raw bytes */
+        /* NULL: the paths are walked. Else they only name what these streams are of. */
+        const BackupStreams *streams;
         char *const *excludes;
         bool one_file_system;
         bool follow_symlinks;

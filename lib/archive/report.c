@@ -27,6 +27,7 @@ void report_done(Report *r) {
         for (size_t i = 0; i < r->n_lines; i++)
                 free(r->lines[i].text);
         free(r->current);
+        failure_done(&r->failure);
         (void) pthread_mutex_destroy(&r->lock);
 }
 

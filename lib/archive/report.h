@@ -26,6 +26,8 @@ typedef struct Report {
         uint64_t lines_dropped;
         char *current;
 
+        Failure failure; /* what ended the run; only the producer's, until it has ended */
+
         atomic_bool wants_current;
         atomic_uint_fast64_t bytes_read, files, directories, others, skipped, first_read;
 } Report;

@@ -58,13 +58,18 @@ static void failure_lost(BackupResult *r) {
 }
 
 /* One sentence for a run that is not a success. */
-static void failure_fill(BackupResult *r, int error) {
+static void failure_fill(BackupResult *r, Failure *cause, int error) {
         assert(r);
 
         if (r->state == ARCHIVE_SUCCEEDED)
                 return;
         if (r->state == ARCHIVE_CANCELLED) {
                 (void) failure_set(&r->failure, -ECANCELED, "CANCELLED", "The backup was cancelled.");
+                return;
+        }
+        if (error < 0 && failure_is_set(cause)) {
+                r->failure = *cause;
+                *cause = FAILURE_NULL;
                 return;
         }
         for (size_t i = 0; i < r->n_targets; i++) {
@@ -100,5 +105,5 @@ void backup_result_settle(BackupResult *r, Report *report, int error, bool cance
         r->errors_total = report->errors_total;
         r->lost_total = report->lost_total;
         r->state = state_of(r, cancelled);
-        failure_fill(r, error);
+        failure_fill(r, &report->failure, error);
 }

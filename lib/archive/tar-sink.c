@@ -77,4 +77,5 @@ const WalkSink tar_sink = {
         .hard_links = true,
         .acl_text = true,
         .extents_max = PAX_EXTENTS_MAX,
+        .part_max = TAR_PART_SIZE,
 };

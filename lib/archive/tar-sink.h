@@ -7,6 +7,9 @@
 #include "archive/pipeline.h"
 #include "archive/walk.h"
 
+/* Of a stream whose size nobody knows. A part is in memory before its header is written. */
+#define TAR_PART_SIZE (8U << 20)
+
 typedef struct TarSink {
         Pipeline *pipeline;     /* weak */
         EntriesWriter *entries; /* weak */

@@ -42,6 +42,9 @@ typedef struct WalkSink {
         /* Holes come as zeros, those below this as content that was read; 0: holes do not come at all. */
         uint64_t hole_min;
         size_t extents_max; /* of one file; some holes count as data where there are more */
+        /* A stream of unknown size comes as parts of this size, each with its size in front; 0: as it is,
+         * and the size of its entry is right at the end. */
+        size_t part_max;
 } WalkSink;
 
 int walk_run(const BackupArgs *args, const Sources *sources, const WalkSink *sink, void *sink_userdata,

@@ -10,6 +10,7 @@
 
 #include "archive/result.h"
 #include "archive/sources.h"
+#include "archive/streams.h"
 #include "base/alloc.h"
 #include "base/text.h"
 #include "repository/backup-internal.h"
@@ -137,7 +138,8 @@ static int produce_files(Run *run) {
         if (r >= 0)
                 r = tree_sink_new(run->feed, &run->report, side ? &with : NULL, &sink);
         if (r >= 0)
-                r = walk_run(run->args->args, &run->sources, &tree_sink, sink, &run->report);
+                r = (run->args->args->streams ? streams_run : walk_run)(run->args->args, &run->sources,
+                                                                        &tree_sink, sink, &run->report);
         if (r < 0)
                 return r;
         if (parent && parent_unreadable(parent) > 0)

@@ -453,6 +453,9 @@ static int sink_end(void *userdata, const Entry *entry) {
                 r = file_end(t, entry->incomplete);
                 if (r < 0)
                         return r;
+                /* Of a stream it is known only now. */
+                t->counts.bytes += entry->member.size - t->node.size;
+                t->node.size = entry->member.size;
                 t->node.content = t->content.ids;
                 t->node.n_content = t->content.n;
                 /* No file has this inode: the next backup must not take it for unchanged. */

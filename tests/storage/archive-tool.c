@@ -7,6 +7,7 @@
  *   --level N  --one-file-system  --follow-symlinks    --cancel-after MS
  *   --source-stall MS  --target-stall MS
  *   --relay URL TOKEN ID  a relay target (repeatable)
+ *   --stream PATH         standard input as a file of unknown size; the sources say what it is of
  *
  * Log lines go to stderr, the result as JSON to stdout. Exit status: 0 succeeded, 3 partial, 4 failed, 5
  * cancelled. */
@@ -18,8 +19,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "archive/backup.h"
+#include "archive/streams.h"
 #include "base/encode.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "wire/path.h"
 
@@ -29,6 +31,8 @@ typedef struct Tool {
         AgeRecipient recipients[8];
         char **paths, **excludes;
         const char *key;
+        BackupStreams streams;
+        const char *stream; /* until it was given */
         atomic_bool cancel;
         unsigned cancel_after;
 } Tool;
@@ -65,6 +69,21 @@ static void add_recipient(Tool *t, const char *text) {
 
         if (r < 0)
                 die("recipient", NULL, r);
+}
+
+static int stream_next(void *userdata, BackupStream *ret, Failure *reterr_failure) {
+        Tool *t = userdata;
+
+        if (!t->stream)
+                return 0;
+        ret->path = strdup(t->stream);
+        ret->mode = 0600;
+        t->stream = NULL;
+        return ret->path ? 1 : -ENOMEM;
+}
+
+static ssize_t stream_read(void *userdata, void *p, size_t n, Failure *reterr_failure) {
+        return read_full(STDIN_FILENO, p, n);
 }
 
 static void parse_option(Tool *t, int c, char *argv[]) {
@@ -106,6 +125,11 @@ static void parse_option(Tool *t, int c, char *argv[]) {
         case 'S':
                 t->args.target_stall = (usec_t) atoi(optarg) * USEC_PER_MSEC;
                 break;
+        case 'x':
+                t->stream = optarg;
+                t->streams = (BackupStreams){ t, stream_next, stream_read };
+                t->args.streams = &t->streams;
+                break;
         case '?':
                 exit(2);
         }
@@ -122,6 +146,7 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
                 { "one-file-system", no_argument, NULL, 'o' },
                 { "follow-symlinks", no_argument, NULL, 'f' },
                 { "cancel-after", required_argument, NULL, 'c' },
+                { "stream", required_argument, NULL, 'x' },
                 { "source-stall", required_argument, NULL, 's' },
                 { "target-stall", required_argument, NULL, 'S' },
                 {},

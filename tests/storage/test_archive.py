@@ -3,7 +3,9 @@
 """What a backup holds, read with tar, zstd and age of the distribution."""
 
 import hashlib
+import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -234,6 +236,28 @@ class Selection(backups.Case):
         # By names, not by paths: '-' would sort before '/'.
         names = [name.rstrip('/').split('/') for name in self.members()]
         self.assertEqual(names, sorted(names))
+
+
+class Streams(backups.Case):
+    """What was never a file of this host."""
+
+    def backup_stream(self, data, *, state='succeeded'):
+        """Stores the bytes as /db/shop.sql, whose size nobody knows before its end."""
+        command = self.command(['/db'], options=['--stream', 'db/shop.sql'])
+        done = subprocess.run(command, input=data, capture_output=True, check=False)
+        result = json.loads(done.stdout)
+        self.assertEqual(result['state'], state, result)
+        return result
+
+    def test_parts_are_the_stream_for_stock_tools(self):
+        data = random.Random(1).randbytes(19 << 20)
+        result = self.backup_stream(data)
+        self.assertEqual((result['files'], result['bytes_read']), (1, len(data)))
+        script = f"set -o pipefail; zstd -qdc '{self.store}/run/data.tar.zst' | tar -xOf - db/shop.sql"
+        done = subprocess.run(['bash', '-c', script], check=True, capture_output=True)
+        self.assertEqual(done.stdout, data)
+        self.assertEqual(self.members()[:3], ['db/', 'db/shop.sql/', 'db/shop.sql/0000000000'])
+        self.assertEqual(self.manifest()['sources'], ['/db'])
 
 
 if __name__ == '__main__':
