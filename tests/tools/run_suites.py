@@ -34,7 +34,7 @@ SUITES = {
 
 # What runs with sanitizers too, and what does so in the long rounds only.
 SANITIZED = ['unit', 'fuzz']
-SANITIZED_LONG = ['bus', 'http', 'agent', 'storage', 'repository']
+SANITIZED_LONG = ['bus', 'http', 'agent', 'storage', 'repository', 'databases']
 
 # The sanitizers end the program at the first finding and never pass it by.
 SANITIZER_ENVIRONMENT = {

@@ -38,15 +38,16 @@ MAY_USE = {
     'lib/archive': ['base', 'sys', 'crypto', 'wire', 'storage'],
     'lib/repository': ['base', 'sys', 'crypto', 'wire', 'storage', 'archive'],
     'lib/recovery': ['base', 'sys', 'crypto', 'store', 'wire', 'archive'],
+    'lib/database': ['base', 'sys', 'crypto', 'wire', 'storage', 'archive'],
     'services/api': LIB,
     'services/scheduler': LIB,
     'services/dispatcher': LIB,
     'services/keys': LIB,
-    'agent': LIB_BUT_STORE,
+    'agent': LIB_BUT_STORE + ['database'],
     'cli': LIB_BUT_STORE,
     'cli/reset-password': LIB,
     'cli/recovery': LIB,
-    'tests': LIB + ['services', 'agent', 'cli', 'tests'],
+    'tests': LIB + ['database', 'services', 'agent', 'cli', 'tests'],
 }
 
 # Callbacks with one of these have the parameters that their caller gives.
@@ -54,7 +55,7 @@ FOREIGN_CALLBACK = r'sd_bus(_message)? \*|struct MHD_Connection \*|sd_event_sour
 
 # header -> who may include it: every foreign API stands behind one folder or one pair of files.
 FOREIGN = {
-    r'sqlite3\.h': r'lib/store/|tests/unit/store/',
+    r'sqlite3\.h': r'lib/store/|lib/database/sqlite[^/]*\.[ch]$|tests/unit/store/',
     r'microhttpd\.h': r'services/api/',
     r'gnutls/.*\.h': r'services/api/tls\.c$',
     r'openssl/.*|crypt\.h|jwt\.h': r'lib/crypto/|tests/bench/fleet/',

@@ -110,8 +110,9 @@ static ssize_t give_read(void *userdata, void *p, size_t n, Failure *reterr_fail
         const Given *given = g->given + g->next - 1;
 
         if (g->at == g->end)
-                return given->error < 0 ? failure_set(reterr_failure, given->error, "TOOL", "The tool ended") :
-                                          0;
+                return given->error == 0 ?
+                                0 :
+                                failure_set(reterr_failure, given->error, "TOOL", "The tool ended");
         n = MIN(n, (size_t) 3);
         n = MIN(n, (size_t) (g->end - g->at));
         memcpy(p, g->at, n);
@@ -191,7 +192,9 @@ static void test_like(void) {
         CHECK(fd >= 0);
         CHECK_OK(asprintf_safe(&expected, "< ^tmp/ <tmp %s=abc > > ", name + 1));
 
-        const Given given[] = { { .path = name + 1, .like = name, .content = "abc", .sized = true, .size = 3 } };
+        const Given given[] = {
+                { .path = name + 1, .like = name, .content = "abc", .sized = true, .size = 3 }
+        };
 
         check_run(given, 1, /* parts= */ true, 0, expected, "");
         (void) close(fd);
@@ -208,7 +211,9 @@ static void test_failures(void) {
         } table[] = {
                 { { .path = "db/a", .content = "abc", .sized = true, .size = 4 }, -EPROTO, "STREAM_FAILED" },
                 { { .path = "db/a", .content = "abc", .sized = true, .size = 2 }, -EPROTO, "STREAM_FAILED" },
-                { { .path = "db/a", .content = "abc", .sized = true, .size = 3, .error = -EIO }, -EIO, "TOOL" },
+                { { .path = "db/a", .content = "abc", .sized = true, .size = 3, .error = -EIO },
+                  -EIO,
+                  "TOOL" },
                 { { .path = "db/a", .content = "abcdefgh", .error = -EIO }, -EIO, "TOOL" },
                 { { .path = "db/a", .content = "", .error = -EIO }, -EIO, "TOOL" },
         };
