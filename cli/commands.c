@@ -135,6 +135,8 @@ static const Option target_test_options[] = {
 /* --- tasks --- */
 
 #define TASK_OPTIONS \
+        { 0, "type", OPTION_STRING, "TYPE", "type", "file|sqlite", \
+          "what is backed up: files by default, or databases of SQLite" }, \
         { 'n', "node", OPTION_NODE, "NODE", "node_id", NULL, \
           "where the files are, local by default" }, \
         { 0, "node-label", OPTION_STRING, "LABEL", "node_label", NULL, \
@@ -218,6 +220,8 @@ static const Option restore_options[] = {
           "restore to where the files came from, on their node" },
         { 'c', "conflict", OPTION_STRING, "RULE", "conflict", "fail|overwrite|skip",
           "what to do about files that exist; fail by default" },
+        { 0, "force", OPTION_SWITCH, NULL, "force", NULL,
+          "replace databases of SQLite that a program has open, too" },
         WAIT,
 };
 

@@ -36,6 +36,7 @@ struct Job {
         char *policy_path;
         char *storage_dir;
         char *cache_dir;
+        char *staging_dir;
         char *tools_path;
 
         JobStart start;
@@ -200,6 +201,7 @@ static int prepare(Job *j, Failure *reterr_failure) {
                 .start = &j->start,
                 .policy = &j->policy,
                 .storage_dir = j->storage_dir,
+                .staging_dir = j->staging_dir,
                 .tools_path = j->tools_path,
                 .cache_dir = j->cache_dir,
                 .link = j->link,
@@ -464,6 +466,8 @@ int job_new(sd_event *event, const JobArgs *args, Job **ret) {
         if (r >= 0)
                 r = free_and_strdup(&j->storage_dir, args->storage_dir);
         if (r >= 0)
+                r = free_and_strdup(&j->staging_dir, args->staging_dir);
+        if (r >= 0)
                 r = free_and_strdup(&j->tools_path, args->tools_path);
         if (r >= 0)
                 r = free_and_strdup(&j->cache_dir, args->cache_dir);
@@ -503,6 +507,7 @@ Job *job_free(Job *j) {
         json_decref(j->result);
         free(j->policy_path);
         free(j->storage_dir);
+        free(j->staging_dir);
         free(j->tools_path);
         free(j->cache_dir);
         safe_close(j->results_fd);

@@ -33,6 +33,7 @@ typedef struct JobArgs {
         int fd; /* the line to the agent; taken over */
         const char *policy_path;
         const char *storage_dir;
+        const char *staging_dir;
         const char *tools_path; /* where tools are looked for */
         const char *cache_dir;  /* of repositories */
 } JobArgs;

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "agent/job/databases.h"
 #include "agent/job/kinds.h"
 #include "agent/job/repositories.h"
 #include "agent/job/targets.h"
@@ -22,6 +23,7 @@
 typedef struct Backup {
         const JobRun *run;
         BackupSpec spec;
+        JobDatabases databases; /* where it is no backup of files */
         /* By the number of the target in the spec. */
         Storage *storages[SPEC_TARGETS_MAX];
         char *keys[SPEC_TARGETS_MAX];
@@ -47,6 +49,7 @@ static void backup_done(Backup *b) {
                 free(b->errors[i]);
         }
         free(b->lock_hostname);
+        job_databases_done(&b->databases);
         backup_spec_done(&b->spec);
         backup_result_done(&b->result);
         backup_outcome_done(&b->outcome);
@@ -258,6 +261,12 @@ static int run_backup(Backup *b, size_t n_recipients, Failure *reterr_failure) {
                 .allowed = allowed,
         };
 
+        if (b->spec.type != SOURCE_FILE) {
+                int r = job_databases_open(b->run, &b->spec, &b->databases, &args, reterr_failure);
+
+                if (r < 0)
+                        return r;
+        }
         return b->to_repositories ? run_repositories(b, &args, reterr_failure) :
                                     archive_backup(&args, &b->result, reterr_failure);
 }

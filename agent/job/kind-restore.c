@@ -12,6 +12,7 @@
 #include "archive/restore.h"
 #include "base/alloc.h"
 #include "base/text.h"
+#include "database/sqlite-replace.h"
 #include "repository/restore.h"
 #include "sys/log.h"
 
@@ -61,6 +62,12 @@ static int allowed(void *userdata, const char *path) {
         return policy_check_restore(s->run->policy, path, &s->denied);
 }
 
+static int replace(void *userdata, int dirfd, const char *from, const char *to, Failure *reterr_failure) {
+        const Restore *s = ASSERT_PTR(userdata);
+
+        return sqlite_replace(dirfd, from, to, s->spec.force, reterr_failure);
+}
+
 static int build_result(Restore *s, json_t **ret) {
         RestoreOutcome *o = &s->outcome;
         int r;
@@ -96,6 +103,7 @@ static int run_restore(Restore *s, Failure *reterr_failure) {
                 .on_progress = on_progress,
                 .on_log = on_log,
                 .allowed = allowed,
+                .replace = s->spec.type == SOURCE_SQLITE ? replace : NULL,
         };
 
         if (s->snapshot.repository) {

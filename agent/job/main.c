@@ -84,27 +84,30 @@ static int parse_argv(int argc, char *argv[]) {
         return 1;
 }
 
-/* Where storage of ours and the cache are: the unit says where a cache belongs. */
-static int find_folders(char **ret_storage, char **ret_cache) {
+/* Where storage of ours, temporary copies and the cache are: the unit says where a cache belongs. */
+static int find_folders(char **ret_storage, char **ret_staging, char **ret_cache) {
         const char *state = getenv("BACKUPX_AGENT_STATE_DIR"), *cache = getenv("CACHE_DIRECTORY");
-        _cleanup_(freep) char *storage = NULL;
+        _cleanup_(freep) char *storage = NULL, *staging = NULL;
         int r;
 
         if (isempty(state))
                 state = STATE_DIR_DEFAULT;
         r = asprintf_safe(&storage, "%s/storage", state);
         if (r >= 0)
+                r = asprintf_safe(&staging, "%s/staging", state);
+        if (r >= 0)
                 r = isempty(cache) ? asprintf_safe(ret_cache, "%s/cache", state) :
                                      asprintf_safe(ret_cache, "%s", cache);
         if (r < 0)
                 return r;
         *ret_storage = TAKE_PTR(storage);
+        *ret_staging = TAKE_PTR(staging);
         return 0;
 }
 
 static int run(int argc, char *argv[]) {
         const char *policy = getenv("BACKUPX_AGENT_POLICY"), *tools = getenv("BACKUPX_AGENT_TOOLS_PATH");
-        _cleanup_(freep) char *storage_dir = NULL, *cache_dir = NULL;
+        _cleanup_(freep) char *storage_dir = NULL, *staging_dir = NULL, *cache_dir = NULL;
         _cleanup_(job_freep) Job *j = NULL;
         _cleanup_event_ sd_event *event = NULL;
         JobArgs args = {
@@ -125,10 +128,11 @@ static int run(int argc, char *argv[]) {
         r = check_line();
         if (r < 0)
                 return r;
-        r = find_folders(&storage_dir, &cache_dir);
+        r = find_folders(&storage_dir, &staging_dir, &cache_dir);
         if (r < 0)
                 return log_error_errno(r, "%m");
         args.storage_dir = storage_dir;
+        args.staging_dir = staging_dir;
         args.cache_dir = cache_dir;
         r = event_new_bare(&event); /* a signal cancels the job */
         if (r >= 0)

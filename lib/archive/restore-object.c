@@ -91,6 +91,23 @@ static int rename_over(int dirfd, const char *from, const char *to) {
         return 0;
 }
 
+/* The same by somebody who knows what the file is. */
+static int commit_known(RestoreRun *r, Temporary *t, const char *name, const char *path) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        int k;
+
+        assert(t);
+
+        k = r->args->replace(r->args->userdata, t->dirfd, t->name, name, &failure);
+        if (k == -ENOMEM)
+                return k;
+        if (k < 0)
+                return restore_name(r, path, failure_is_set(&failure) ? failure.code : "WRITE",
+                                    "cannot be put in its place: %s", failure_message(&failure, k));
+        t->name[0] = 0;
+        return 0;
+}
+
 /* Gives the object its name. */
 static int commit(RestoreRun *r, Temporary *t, const char *name, const char *path) {
         bool over = r->args->conflict == RESTORE_CONFLICT_OVERWRITE;
@@ -244,7 +261,8 @@ static int restore_plain(RestoreRun *r, const Member *m, const RestoreContent *c
         k = restore_metadata(r, temporary.fd, m, spot.inherits);
         if (k < 0)
                 return k;
-        k = commit(r, &temporary, spot.name, m->path);
+        k = m->type == MEMBER_FILE && r->args->replace ? commit_known(r, &temporary, spot.name, m->path) :
+                                                         commit(r, &temporary, spot.name, m->path);
         if (k != 0)
                 return k;
         return restore_links_add(r->links, m->path);

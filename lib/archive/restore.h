@@ -78,6 +78,11 @@ typedef struct RestoreArgs {
         void (*on_progress)(void *userdata, const RestoreProgress *p);
         void (*on_log)(void *userdata, ArchiveLogLevel level, const char *text);
         int (*allowed)(void *userdata, const char *path);
+        /* Gives a regular file that was written as from the name to, in the same directory, replacing what
+         * is there: for files that are more than a file. 0 or negative errno, with a failure. NULL: a
+         * rename. */
+        int (*replace)(void *userdata, int dirfd, const char *from, const char *to,
+                       Failure *reterr_failure);
 } RestoreArgs;
 
 typedef struct RestoreResult {

@@ -9,6 +9,7 @@
 #include "archive/metadata.h"
 #include "archive/streams.h"
 #include "base/alloc.h"
+#include "base/fd.h"
 #include "base/text.h"
 
 typedef struct Feeding {
@@ -34,6 +35,8 @@ void backup_stream_done(BackupStream *s) {
 
         free(s->path);
         free(s->like);
+        free(s->lost);
+        free(s->note);
         *s = BACKUP_STREAM_NULL;
 }
 
@@ -66,13 +69,15 @@ static void stat_made(const Feeding *f, uint32_t mode, FsStat *ret) {
 
 /* Stat and attributes of the file or directory that it is like. */
 static int real_fill(Feeding *f, const char *real, FsStat *st, Entry *entry) {
+        _cleanup_close_ int fd = -EBADF;
         uint32_t type = st->mode & S_IFMT;
         int r;
 
         assert(f);
         assert(st);
 
-        r = fs_stat(f->fs, AT_FDCWD, real, /* follow= */ true, st);
+        fd = fs_open(f->fs, AT_FDCWD, real, O_PATH);
+        r = fd < 0 ? fd : fs_stat(f->fs, fd, "", /* follow= */ false, st);
         if (r >= 0 && (st->mode & S_IFMT) != type)
                 r = -ESTALE;
         if (r < 0)
@@ -83,7 +88,7 @@ static int real_fill(Feeding *f, const char *real, FsStat *st, Entry *entry) {
         st->nlink = 1;
         st->ctime_sec = (int64_t) (f->now / USEC_PER_SEC);
         st->ctime_nsec = 0;
-        r = metadata_xattrs(f->fs, AT_FDCWD, real, f->sink->acl_text, f->xattrs, &entry->member);
+        r = metadata_xattrs(f->fs, fd, "", f->sink->acl_text, f->xattrs, &entry->member);
         if (r >= 0)
                 return 0;
         if (r == -ENOMEM || r == -ETIMEDOUT)
@@ -407,6 +412,12 @@ static int stream_store(Feeding *f, const BackupStream *s) {
 
         f->current = s->path;
         report_current(f->report, s->path);
+        if (s->note)
+                report_log(f->report, ARCHIVE_LOG_WARNING, "/%s: %s", s->path, s->note);
+        if (s->lost) {
+                report_problem(f->report, s->path, "DATABASE", /* lost= */ true, "%s.", s->lost);
+                return 0;
+        }
         r = go_to(f, s);
         if (r < 0)
                 return r;

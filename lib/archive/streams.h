@@ -22,6 +22,8 @@ typedef struct BackupStream {
         uint32_t mode; /* where it is like nothing */
         bool sized;
         uint64_t size; /* exact, where it is sized */
+        char *lost;    /* why there is no such stream, though there should be: the run is partial; owned */
+        char *note;    /* a warning for the log, or NULL; owned */
 } BackupStream;
 
 #define BACKUP_STREAM_NULL ((BackupStream){})

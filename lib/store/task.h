@@ -12,7 +12,7 @@
 typedef struct Task {
         uint64_t id;
         char *name;
-        char *type;        /* "file" */
+        char *type;        /* "file", "sqlite" */
         uint64_t node_id;  /* 0: the label decides */
         char *node_name;   /* read only; NULL: the label decides */
         char *node_label;  /* it runs on any one node with this label; NULL: on the node */

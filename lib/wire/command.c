@@ -50,6 +50,7 @@ void backup_spec_done(BackupSpec *s) {
 
         free(s->task_name);
         free(s->node_name);
+        database_source_done(&s->database);
         strv_free(s->paths);
         strv_free(s->excludes);
         free(s->format);
@@ -75,6 +76,21 @@ static json_t *build_source(const BackupSpec *s) {
         if (r >= 0)
                 r = json_set(json, "follow_symlinks", json_boolean(s->follow_symlinks));
         return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+/* A database is not under "source": an agent that knows none of them must not take it for files. */
+static int build_what(json_t *json, const BackupSpec *s) {
+        json_t *database = NULL;
+        int r;
+
+        assert(s);
+
+        if (s->type == SOURCE_FILE)
+                return json_set(json, "source", build_source(s));
+        r = database_source_build(&s->database, s->type, &database);
+        if (r >= 0)
+                r = json_set(json, "database", database);
+        return r < 0 ? r : json_set(json, "type", json_string(source_type_to_string(s->type)));
 }
 
 static json_t *build_targets(const BackupSpec *s) {
@@ -104,7 +120,7 @@ int backup_spec_build(const BackupSpec *s, json_t **ret) {
         if (r >= 0)
                 r = json_set(json, "node", named(s->node_id, s->node_name));
         if (r >= 0)
-                r = json_set(json, "source", build_source(s));
+                r = build_what(json, s);
         if (r >= 0)
                 r = json_set(json, "format", json_string(s->format ? s->format : "archive"));
         if (r >= 0)
@@ -152,6 +168,26 @@ static void read_source(JsonReader *r, BackupSpec *s) {
                 (void) json_reader_fail(&source, "paths", "must not be empty");
 }
 
+static int lookup_source_type(const char *s) {
+        return source_type_from_string(s);
+}
+
+static void read_what(JsonReader *r, BackupSpec *s) {
+        int type = SOURCE_FILE;
+        JsonReader database;
+
+        assert(s);
+
+        (void) json_reader_enum(r, "type", JSON_OPTIONAL, lookup_source_type, &type);
+        s->type = (SourceType) type;
+        if (s->type == SOURCE_FILE) {
+                read_source(r, s);
+                return;
+        }
+        if (json_reader_object(r, "database", JSON_REQUIRED, &database) > 0)
+                (void) database_source_read(&database, s->type, &s->database);
+}
+
 int backup_spec_parse(const json_t *json, BackupSpec *ret, Failure *reterr_failure) {
         _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL;
         JsonReader r, compression;
@@ -163,7 +199,7 @@ int backup_spec_parse(const json_t *json, BackupSpec *ret, Failure *reterr_failu
         (void) json_reader_u64(&r, "run", JSON_REQUIRED, INT64_MAX, &s.run);
         (void) read_named(&r, "task", &s.task_id, &s.task_name);
         (void) read_named(&r, "node", &s.node_id, &s.node_name);
-        read_source(&r, &s);
+        read_what(&r, &s);
         (void) json_reader_strdup(&r, "format", JSON_REQUIRED, 32, &s.format);
         (void) json_reader_object(&r, "compression", JSON_REQUIRED, &compression);
         (void) json_reader_strdup(&compression, "algorithm", JSON_REQUIRED, 32, &s.compression);
@@ -239,6 +275,10 @@ int restore_spec_build(const RestoreSpec *s, json_t **ret) {
                 r = json_set(json, "paths", json_from_paths(s->paths));
         if (r >= 0)
                 r = json_set(json, "conflict", json_string(restore_conflict_to_string(s->conflict)));
+        if (r >= 0 && s->type != SOURCE_FILE)
+                r = json_set(json, "type", json_string(source_type_to_string(s->type)));
+        if (r >= 0 && s->force)
+                r = json_set(json, "force", json_true());
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(json);
@@ -261,7 +301,7 @@ static void read_destination(JsonReader *r, RestoreSpec *s) {
 
 int restore_spec_parse(const json_t *json, RestoreSpec *ret, Failure *reterr_failure) {
         _cleanup_(restore_spec_done) RestoreSpec s = RESTORE_SPEC_NULL;
-        int k, conflict = RESTORE_CONFLICT_FAIL;
+        int k, conflict = RESTORE_CONFLICT_FAIL, type = SOURCE_FILE;
         JsonReader r;
 
         assert(ret);
@@ -275,7 +315,10 @@ int restore_spec_parse(const json_t *json, RestoreSpec *ret, Failure *reterr_fai
         read_destination(&r, &s);
         (void) json_reader_paths(&r, "paths", JSON_OPTIONAL, SPEC_PATHS_MAX, &s.paths);
         (void) json_reader_enum(&r, "conflict", JSON_REQUIRED, lookup_conflict, &conflict);
+        (void) json_reader_enum(&r, "type", JSON_OPTIONAL, lookup_source_type, &type);
+        (void) json_reader_bool(&r, "force", JSON_OPTIONAL, &s.force);
         s.conflict = (RestoreConflict) conflict;
+        s.type = (SourceType) type;
         k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;

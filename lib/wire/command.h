@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/failure.h"
+#include "wire/database.h"
 #include "wire/json.h"
 
 typedef enum CommandKind {
@@ -66,6 +67,8 @@ typedef struct BackupSpec {
         char *task_name;
         uint64_t node_id;
         char *node_name;
+        SourceType type;
+        DatabaseSource database; /* of a type that is no file: instead of the next four */
         char **paths;
         char **excludes;
         bool one_file_system;
@@ -140,6 +143,8 @@ typedef struct RestoreSpec {
         bool in_place;         /* asked for by name, never a default */
         char **paths;          /* none: everything */
         RestoreConflict conflict;
+        SourceType type; /* what the backup is of */
+        bool force;      /* over databases that are in use */
 } RestoreSpec;
 
 #define RESTORE_SPEC_NULL ((RestoreSpec){})

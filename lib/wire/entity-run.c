@@ -254,6 +254,14 @@ static int read_conflict(JsonReader *reader, RestoreRequest *ret) {
         return json_set(ret->body, "conflict", json_from_string(conflict));
 }
 
+static int read_force(JsonReader *reader, RestoreRequest *ret) {
+        bool force = false;
+        int r;
+
+        r = json_reader_bool(reader, "force", JSON_OPTIONAL, &force);
+        return r > 0 && force ? json_set(ret->body, "force", json_true()) : r;
+}
+
 int restore_request_from_json(const json_t *json, RestoreRequest *ret, Failure *reterr_failure) {
         _cleanup_(restore_request_done) RestoreRequest request = RESTORE_REQUEST_NULL;
         JsonReader reader;
@@ -270,6 +278,8 @@ int restore_request_from_json(const json_t *json, RestoreRequest *ret, Failure *
                 r = read_paths(&reader, &request);
         if (r >= 0 || r == -EBADMSG)
                 r = read_conflict(&reader, &request);
+        if (r >= 0 || r == -EBADMSG)
+                r = read_force(&reader, &request);
         if (r >= 0 || r == -EBADMSG)
                 r = json_reader_finish(&reader);
         if (r < 0)

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "wire/calendar.h"
+#include "wire/database.h"
 #include "wire/entity.h"
 #include "wire/exclude.h"
 #include "wire/path.h"
@@ -97,6 +98,22 @@ static int source_to_text(char *const *paths, char *const *excludes, bool one_fi
         return r < 0 ? r : json_keep_text(json, text);
 }
 
+static int read_database(JsonReader *task, SourceType type, char **text) {
+        _cleanup_(database_source_done) DatabaseSource database = DATABASE_SOURCE_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        JsonReader source;
+        int r;
+
+        r = json_reader_object(task, "source", *text ? JSON_OPTIONAL : JSON_REQUIRED, &source);
+        if (r <= 0)
+                return r;
+        (void) database_source_read(&source, type, &database);
+        r = json_reader_finish(&source);
+        if (r >= 0)
+                r = database_source_build(&database, type, &json);
+        return r < 0 ? r : json_keep_text(json, text);
+}
+
 static int read_source(JsonReader *task, char **text) {
         _cleanup_(strv_freep) char **paths = NULL, **excludes = NULL;
         bool one_file_system = false, follow_symlinks = false;
@@ -121,6 +138,28 @@ static int read_source(JsonReader *task, char **text) {
         if (r < 0)
                 return r;
         return source_to_text(paths, excludes, one_file_system, follow_symlinks, text);
+}
+
+/* A source belongs to its type: with another type there has to be another source. */
+static int read_type(JsonReader *reader, Task *task) {
+        static const char *const types[] = { "file", "sqlite", NULL };
+        _cleanup_(freep) char *before = NULL;
+        SourceType type;
+        int r;
+
+        assert(task);
+
+        before = strdup(strempty(task->type));
+        if (!before)
+                return -ENOMEM;
+        r = read_choice(reader, "type", types, &task->type);
+        if (r < 0)
+                return r;
+        if (!streq(before, task->type))
+                task->source = mfree(task->source);
+        type = source_type_from_string(task->type);
+        return type == SOURCE_FILE ? read_source(reader, &task->source) :
+                                     read_database(reader, type, &task->source);
 }
 
 /* --- The rest ------------------------------------------------------------------------------------- */
@@ -260,7 +299,6 @@ static int first_error(int before, int now) {
 }
 
 int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
-        static const char *const types[] = { "file", NULL };
         static const char *const formats[] = { "archive", "repository", NULL };
         static const char *const encryptions[] = { "none", "sealed", NULL };
         JsonReader reader;
@@ -270,12 +308,11 @@ int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
 
         json_reader_init(&reader, json, reterr_failure);
         json_reader_name(&reader, "name", &task->name);
-        read_choice(&reader, "type", types, &task->type);
         read_choice(&reader, "format", formats, &task->format);
         read_choice(&reader, "encryption", encryptions, &task->encryption);
         json_reader_bool(&reader, "enabled", JSON_OPTIONAL, &task->enabled);
         r = first_error(0, read_node(&reader, task));
-        r = first_error(r, read_source(&reader, &task->source));
+        r = first_error(r, read_type(&reader, task));
         r = first_error(r, read_target_ids(&reader, task));
         r = first_error(r, read_compression(&reader, &task->compression));
         r = first_error(r, read_schedule(&reader, task));

@@ -209,7 +209,7 @@ make_user() {
         useradd --system --user-group --no-create-home --home-dir "$STATE" --shell /usr/sbin/nologin \
             --comment 'BackupX Agent' "$USER_NAME"
     install -d -m 0755 "$CONFIG" "$CONFIG/config.yaml.d"
-    for folder in "$STATE" "$STATE/results" "$STATE/storage" "$STATE/tmp"; do
+    for folder in "$STATE" "$STATE/results" "$STATE/staging" "$STATE/storage" "$STATE/tmp"; do
         install -d -m 0700 -o "$USER_NAME" -g "$USER_NAME" "$folder"
     done
 }
@@ -403,7 +403,7 @@ build_image() {
 FROM debian:stable-slim
 COPY backupx-agent $PREFIX
 COPY certs /etc/ssl/certs
-RUN install -d -m 0700 $STATE $STATE/results $STATE/storage $STATE/tmp
+RUN install -d -m 0700 $STATE $STATE/results $STATE/staging $STATE/storage $STATE/tmp
 ENV BACKUPX_AGENT_JOB=$PREFIX/libexec/backupx-job
 ENTRYPOINT ["$PREFIX/libexec/backupx-agent"]
 END

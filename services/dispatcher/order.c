@@ -35,6 +35,14 @@ static int take_spec(Order *o, const json_t *json) {
 
 /* --- Backups --- */
 
+static void read_files(JsonReader *reader, BackupSpec *spec) {
+        json_reader_paths(reader, "paths", JSON_REQUIRED, SPEC_PATHS_MAX, &spec->paths);
+        json_reader_strv(reader, "excludes", JSON_OPTIONAL, SPEC_EXCLUDES_MAX, WIRE_PATH_MAX,
+                         &spec->excludes);
+        json_reader_bool(reader, "one_file_system", JSON_OPTIONAL, &spec->one_file_system);
+        json_reader_bool(reader, "follow_symlinks", JSON_OPTIONAL, &spec->follow_symlinks);
+}
+
 /* The columns are the API's; what it checked at save is checked again where it is used. */
 static int read_source(const Task *task, BackupSpec *spec, Failure *reterr_failure) {
         _cleanup_json_ json_t *json = NULL;
@@ -49,11 +57,11 @@ static int read_source(const Task *task, BackupSpec *spec, Failure *reterr_failu
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
-        json_reader_paths(&reader, "paths", JSON_REQUIRED, SPEC_PATHS_MAX, &spec->paths);
-        json_reader_strv(&reader, "excludes", JSON_OPTIONAL, SPEC_EXCLUDES_MAX, WIRE_PATH_MAX,
-                         &spec->excludes);
-        json_reader_bool(&reader, "one_file_system", JSON_OPTIONAL, &spec->one_file_system);
-        json_reader_bool(&reader, "follow_symlinks", JSON_OPTIONAL, &spec->follow_symlinks);
+        spec->type = source_type_from_string(task->type);
+        if (spec->type == SOURCE_FILE)
+                read_files(&reader, spec);
+        else if (database_source_read(&reader, spec->type, &spec->database) == -ENOMEM)
+                return -ENOMEM;
         return json_reader_finish_lenient(&reader);
 }
 
@@ -269,6 +277,7 @@ static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failu
         json_reader_paths(&reader, "paths", JSON_OPTIONAL, SPEC_PATHS_MAX, &spec->paths);
         json_reader_enum(&reader, "conflict", JSON_OPTIONAL,
                          (int (*)(const char *)) restore_conflict_from_string, &conflict);
+        json_reader_bool(&reader, "force", JSON_OPTIONAL, &spec->force);
         if (json_reader_object(&reader, "destination", JSON_REQUIRED, &destination) > 0) {
                 json_reader_path(&destination, "path", JSON_OPTIONAL, &spec->destination);
                 json_reader_bool(&destination, "in_place", JSON_OPTIONAL, &spec->in_place);
@@ -285,6 +294,18 @@ static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failu
                 return failure_set_field(reterr_failure, -EBADMSG, "FIELD_INVALID", "restore.destination",
                                          "The destination is either a path or in_place");
         return 0;
+}
+
+/* What the backup is of, as it was when it was made: the task may be another one by now, or none. */
+static SourceType type_of(const Run *source) {
+        _cleanup_json_ json_t *json = NULL;
+        const char *text = strempty(source->spec);
+        SourceType type;
+
+        if (json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL) < 0)
+                return SOURCE_FILE;
+        type = source_type_from_string(json_string_value(json_object_get(json, "type")));
+        return type < 0 ? SOURCE_FILE : type;
 }
 
 int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) {
@@ -315,6 +336,7 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
         ret->kind = COMMAND_RESTORE;
         spec.run = run->id;
         spec.source_run = source.id;
+        spec.type = type_of(&source);
         r = read_request(run, &spec, reterr_failure);
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;

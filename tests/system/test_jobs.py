@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from installed_guest import FINAL_STATES, InstalledGuest, skip_where_impossible  # noqa: E402
 from processes import Failed  # noqa: E402
+from suite import ROOT  # noqa: E402
 
 skip_where_impossible()
 guest = InstalledGuest('jobs')
@@ -203,6 +204,41 @@ exit 0
         self.assertEqual(guest.get(f'runs/{run["id"]}/entries?path=/etc')['items'], shown)
         self.assert_state(guest.restore(run['id'], '/srv/of-repository'), 'succeeded')
         self.assertEqual(guest.run('diff', '-r', '/etc/systemd', '/srv/of-repository/etc/systemd').stdout, '')
+
+    def test_05c_sqlite(self):
+        """Databases of somebody else in the sandboxes of the real units: in use or left with a log, and replaced only
+        when nobody has them open."""
+        writer = ROOT / 'tests/databases/sqlite_writer.py'
+        guest.run('bash', '-euc', 'cat >/srv/writer.py; install -d -o nobody -m 0700 /srv/databases',
+                  stdin=writer.read_text())  # fmt: skip
+        guest.shell('runuser -u nobody -- /usr/bin/python3 /srv/writer.py /srv/databases/left.db wal 1e9 die || :')
+        self.assertIn('left.db-wal', guest.shell('ls /srv/databases'))
+        self.addCleanup(guest.run, 'systemctl', 'stop', 'writer-wal', 'writer-delete', check=False)
+        for journal in 'wal', 'delete':
+            guest.run('systemd-run', '-q', f'--unit=writer-{journal}', '--uid=nobody', '/usr/bin/python3',
+                      '/srv/writer.py', f'/srv/databases/{journal}.db', journal, '100')  # fmt: skip
+            guest.wait(lambda unit=f'writer-{journal}': 'ready' in guest.journal('-u', unit), what='a database')
+        for form in 'archive', 'repository':
+            target = guest.make_target(f'sqlite-{form}')
+            run = backup(f'sqlite-{form}', ['/srv/databases/*.db'], [target], type='sqlite', format=form)
+            self.assert_state(run, 'succeeded')
+            self.assertEqual(run['files'], 3)
+        self.assertEqual(guest.shell('find /srv/databases ! -user nobody').strip(), '')
+        self.assertEqual(guest.shell('ls -A /var/lib/backupx-agent/staging').strip(), '')
+        in_place = {'destination': 'in_place', 'paths': [], 'conflict': 'overwrite'}
+        again = guest.wait_run(guest.post(f'runs/{run["id"]}/restore', in_place)['run_id'])
+        self.assertEqual(
+            {error['path']: error['code'] for error in again['errors']},
+            {f'/srv/databases/{journal}.db': 'SQLITE_IN_USE' for journal in ('wal', 'delete')},
+        )
+        guest.run('systemctl', 'stop', 'writer-wal', 'writer-delete')
+        again = guest.wait_run(guest.post(f'runs/{run["id"]}/restore', in_place)['run_id'])
+        self.assert_state(again, 'succeeded')
+        self.assertEqual(guest.shell('ls /srv/databases').split(), ['delete.db', 'left.db', 'wal.db'])
+        self.assertEqual(guest.shell('find /srv/databases ! -user nobody').strip(), '')
+        for name in 'delete', 'left', 'wal':
+            asked = "PRAGMA integrity_check; SELECT (SELECT n FROM state) - (SELECT count(*) FROM moves)"
+            self.assertEqual(guest.run('sqlite3', f'/srv/databases/{name}.db', asked).stdout.split(), ['ok', '0'])
 
     def test_06_one_of_two_targets(self):
         """A target that fails makes the run partial; the other holds the backup."""

@@ -137,8 +137,10 @@ static int run(const Given *given, size_t n, bool parts, int fail_at, char **ret
         CHECK_OK(sources_init(&sources, paths, NULL));
         CHECK_OK(report_init(&report));
         r = streams_run(&args, &sources, &sink, &heard, &report);
-        if (r >= 0)
+        if (r >= 0) {
                 CHECK_INT(report.files, n);
+                CHECK_INT(report.errors_total, 0);
+        }
         (void) strcpy(code, report.failure.code);
         CHECK_OK(buffer_add_string(&heard.text, ""));
         *ret = heard.text.data;

@@ -52,6 +52,46 @@ static void test_backup(void) {
         check_same(built, json);
 }
 
+#define SQLITE \
+        "{\"run\":12,\"task\":{\"id\":3,\"name\":\"etc\"},\"node\":{\"id\":1,\"name\":\"local\"}," \
+        "\"type\":\"sqlite\",\"database\":{\"paths\":[\"/srv/*/x.db\"]},\"format\":\"archive\"," \
+        "\"compression\":{\"algorithm\":\"zstd\",\"level\":3},\"recipients\":[]," \
+        "\"targets\":[" BACKUP_TARGET "]}"
+
+/* A database is no source of files, also for those who know no databases. */
+static void test_backup_of_databases(void) {
+        static const struct {
+                const char *path, *value, *field;
+        } table[] = {
+                { "database", "{\"paths\":[]}", "database.paths" },
+                { "database", "{\"paths\":[\"x.db\"]}", "database.paths[0]" },
+                { "database", "{\"paths\":[\"/a/../x.db\"]}", "database.paths[0]" },
+                { "database", "{\"paths\":[\"/a\",\"/**/x.db\"]}", "database.paths[1]" },
+                { "database", "3", "database" },
+                { "type", "\"oracle\"", "type" },
+                { "type", "\"file\"", "source" },
+        };
+        _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL;
+        _cleanup_json_ json_t *json = load(SQLITE);
+        json_t *built = NULL;
+
+        CHECK_OK(backup_spec_parse(json, &s, NULL));
+        CHECK_INT(s.type, SOURCE_SQLITE);
+        CHECK_STR(s.database.paths[0], "/srv/*/x.db");
+        CHECK(!s.paths);
+        CHECK_OK(backup_spec_build(&s, &built));
+        check_same(built, json);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(backup_spec_done) BackupSpec refused = BACKUP_SPEC_NULL;
+                _cleanup_failure_ Failure failure = FAILURE_NULL;
+                _cleanup_json_ json_t *wrong = load(SQLITE);
+
+                CHECK_OK(json_set(wrong, table[i].path, load(table[i].value)));
+                CHECK_INT(backup_spec_parse(wrong, &refused, &failure), -EBADMSG);
+                CHECK_STR(failure.field, table[i].field);
+        }
+}
+
 static void test_backup_refused(void) {
         static const struct {
                 const char *path, *value, *field;
@@ -381,6 +421,7 @@ static void test_kinds(void) {
 
 int main(void) {
         RUN(test_backup);
+        RUN(test_backup_of_databases);
         RUN(test_backup_refused);
         RUN(test_restore);
         RUN(test_listing);

@@ -109,6 +109,25 @@ static void test_task_defaults_and_changes(void) {
         CHECK_INT(task.target_ids[0], 3);
 }
 
+/* A source is of its type. */
+static void test_task_type(void) {
+        _cleanup_json_ json_t *first = parse("{\"name\":\"x\",\"type\":\"sqlite\",\"source\":{\"paths\":"
+                                             "[\"/srv/*/x.db\"]},\"target_ids\":[1]}");
+        _cleanup_json_ json_t *files = parse("{\"type\":\"file\"}");
+        _cleanup_json_ json_t *both = parse("{\"type\":\"file\",\"source\":{\"paths\":[\"/etc\"]}}");
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(task_done) Task task = TASK_NULL;
+
+        CHECK_OK(task_init(&task));
+        CHECK_OK(task_from_json(first, &task, NULL));
+        CHECK_STR(task.type, "sqlite");
+        CHECK_STR(task.source, "{\"paths\":[\"/srv/*/x.db\"]}");
+        CHECK_INT(task_from_json(files, &task, &failure), -EBADMSG);
+        CHECK_STR(failure.field, "source");
+        CHECK_OK(task_from_json(both, &task, NULL));
+        CHECK_STR(task.type, "file");
+}
+
 /* Bytes that are no text come through as they went in. */
 static void test_task_paths(void) {
         _cleanup_json_ json_t *json = parse(
@@ -429,6 +448,7 @@ static void test_users(void) {
 int main(void) {
         RUN(test_task_fields);
         RUN(test_task_defaults_and_changes);
+        RUN(test_task_type);
         RUN(test_task_paths);
         RUN(test_targets);
         RUN(test_sftp);
