@@ -14,6 +14,8 @@ static const Route table[] = {
         { METHOD_PUT, "/a/{id}/b", ACCESS_VIEWER, 0, NULL, nothing },
         { METHOD_HEAD, "/files/{name}/{key*}", ACCESS_VIEWER, 0, NULL, nothing },
         { METHOD_GET, "/files/{name}/{key*}", ACCESS_VIEWER, 0, NULL, nothing },
+        { METHOD_GET, "/ab/c", ACCESS_VIEWER, 0, NULL, nothing },
+        { METHOD_GET, "/ab/{id}/c", ACCESS_VIEWER, 0, NULL, nothing },
 };
 
 static int match(Method method, const char *path, RouteMatch *m) {
@@ -37,6 +39,39 @@ static void test_literals(void) {
         CHECK_INT(match(METHOD_GET, "//a", &m), ROUTE_E_NOT_FOUND);
         CHECK_INT(match(METHOD_GET, "/A", &m), ROUTE_E_NOT_FOUND);
         CHECK_INT(match(METHOD_GET, "/%61", &m), ROUTE_E_NOT_FOUND);
+}
+
+/* A part of a row, and a row and more, are not the row. */
+static void test_prefixes(void) {
+        static const struct {
+                const char *path;
+                int row;
+        } cases[] = {
+                { "/ab/c", 6 },
+                { "/ab/7/c", 7 },
+                { "/ab", -1 },
+                { "/ab/", -1 },
+                { "/ab/7", -1 },
+                { "/ab/7/", -1 },
+                { "/ab/7/cd", -1 },
+                { "/ab/cd", -1 },
+                { "/ab/c/", -1 },
+                { "/a/7", 2 },
+                { "/a{id}", -1 },
+                { "/a/{id}", -1 },
+                { "/file", -1 },
+                { "/files", -1 },
+                { "/files/", -1 },
+                { "/files/x/", 5 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(route_match_done) RouteMatch m = ROUTE_MATCH_NULL;
+
+                CHECK_INT(match(METHOD_GET, cases[i].path, &m), cases[i].row < 0 ? ROUTE_E_NOT_FOUND : 0);
+                if (cases[i].row >= 0)
+                        CHECK(m.route == &table[cases[i].row]);
+        }
 }
 
 static void test_methods(void) {
@@ -131,6 +166,7 @@ static void test_table(void) {
 
 int main(void) {
         RUN(test_literals);
+        RUN(test_prefixes);
         RUN(test_methods);
         RUN(test_ids);
         RUN(test_tails);
