@@ -122,6 +122,7 @@ int agent_claim(Request *r) {
                 return error;
         op->claim = body;
         body = (ClaimBody){};
+        request_forget_body(r);
         op->until = now_usec(CLOCK_MONOTONIC) + wait * USEC_PER_SEC;
         /* Most claims find nothing: they wait without a transaction. What is queued right behind this look
          * rings. */

@@ -45,14 +45,30 @@ int agent_op_new(Request *r, AgentNode *node, AgentOpKind kind, AgentOp **ret) {
         return 0;
 }
 
+static void body_done(AgentOp *op) {
+        switch (op->kind) {
+        case AGENT_OP_CLAIM:
+                claim_body_done(&op->claim);
+                break;
+        case AGENT_OP_ACCEPT:
+                break;
+        case AGENT_OP_PROGRESS:
+                progress_body_done(&op->progress);
+                break;
+        case AGENT_OP_RESULT:
+                result_body_done(&op->result);
+                break;
+        case AGENT_OP_ENROLL:
+                enroll_body_done(&op->enroll);
+                break;
+        }
+}
+
 AgentOp *agent_op_free(AgentOp *op) {
         if (!op)
                 return NULL;
         agent_wait_remove(op);
-        claim_body_done(&op->claim);
-        progress_body_done(&op->progress);
-        result_body_done(&op->result);
-        enroll_body_done(&op->enroll);
+        body_done(op);
         json_decref(op->data);
         return mfree(op);
 }

@@ -91,13 +91,15 @@ struct AgentOp {
         uint64_t node_id;
         CommandRef ref;
 
-        ClaimBody claim;
+        union { /* of its kind */
+                ClaimBody claim;
+                ProgressBody progress;
+                ResultBody result;
+                EnrollBody enroll;
+        };
         usec_t until;       /* monotonic, of a claim */
         AgentOp *wait_next; /* while it waits: the others of its slot */
         AgentOp **wait_link;
-        ProgressBody progress;
-        ResultBody result;
-        EnrollBody enroll;
 
         /* the outcome */
         bool keeps_waiting;

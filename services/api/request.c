@@ -32,7 +32,9 @@ Request *request_new(Server *server, Api *api) {
         return r;
 }
 
-static void forget_body(Request *r) {
+void request_forget_body(Request *r) {
+        assert(r);
+
         server_give_body(r->server, r->body_taken);
         r->body_taken = 0;
         buffer_done(&r->body);
@@ -44,7 +46,7 @@ Request *request_free(Request *r) {
 
         if (r->cancel)
                 r->cancel(r, r->cancel_userdata);
-        forget_body(r);
+        request_forget_body(r);
         if (r->response)
                 MHD_destroy_response(r->response);
         principal_done(&r->principal);
@@ -101,13 +103,13 @@ static bool take_body(Request *r, const char *data, size_t n) {
         }
         if (r->body.size + n > r->match.route->body_max) {
                 r->is_discarding = true;
-                forget_body(r);
+                request_forget_body(r);
                 return request_fail(r, ERROR_BODY_TOO_LARGE, "The body is larger than %zu bytes.",
                                     r->match.route->body_max) >= 0;
         }
         if (!server_take_body(r->server, n)) {
                 r->is_discarding = true;
-                forget_body(r);
+                request_forget_body(r);
                 return request_fail_later(r, ERROR_BUSY, USEC_PER_SEC,
                                           "Too much is being sent at the moment. Try again.") >= 0;
         }

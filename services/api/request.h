@@ -88,6 +88,8 @@ int request_body_json(Request *r, json_t **ret) _warn_unused_;
 int request_body_json_or_none(Request *r, json_t **ret) _warn_unused_;
 /* For requests that need no body: none, or {}. The same answer and result where something is in it. */
 int request_body_none(Request *r) _warn_unused_;
+/* The body was read, and this request may wait for long: gives its memory back. */
+void request_forget_body(Request *r);
 
 /* --- the answer: each is given once, gives 0, and wakes a request that waits --- */
 

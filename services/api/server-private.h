@@ -79,7 +79,8 @@ struct Server {
         Greeting *greetings;
         unsigned n_conns, n_greetings, connections, per_address;
         usec_t request_usec;
-        usec_t trim_at; /* monotonic */
+        usec_t trim_at;    /* monotonic */
+        unsigned n_closed; /* connections, since the last time */
         size_t bodies;
         bool is_stopping;
         uint64_t hash_key;

@@ -21,6 +21,8 @@
 /* How often what a burst of answers took is given back to the system: between the memory of thousands of
  * connections that wait it does not go by itself. */
 #define TRIM_USEC (30 * USEC_PER_SEC)
+/* The same for connections: once that many were closed it does not wait. */
+#define TRIM_CLOSED 256U
 /* Between two turns of all doors while the server stops. */
 #define STOP_TURN_MSEC 10
 /* How long the end waits for the first request of connections that were accepted just before. */
@@ -44,9 +46,10 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *userdata) {
                         (void) shutdown(conn_socket(c), SHUT_RDWR);
                 }
         greetings_sweep(s, now);
-        if (now >= s->trim_at) {
+        if (now >= s->trim_at || s->n_closed >= TRIM_CLOSED) {
                 (void) malloc_trim(0);
                 s->trim_at = usec_add(now, TRIM_USEC);
+                s->n_closed = 0;
         }
         return event_rearm(s->sweep, MIN(SWEEP_USEC, s->request_usec / 4));
 }
@@ -216,6 +219,7 @@ void conn_close(Conn *c) {
                 c->next->prev = c->prev;
         s->n_conns--;
         c->door->n_conns--;
+        s->n_closed++;
         tls_identity_unref(c->identity);
         free(c);
         listen_fit(s);

@@ -14,6 +14,7 @@ void uri_done(Uri *u) {
                 free(u->params[i].name);
                 free(u->params[i].value);
         }
+        free(u->params);
         *u = URI_NULL;
 }
 
@@ -82,13 +83,14 @@ static int add_param(Uri *u, const char *s, size_t n) {
         _cleanup_(freep) char *name = NULL, *value = NULL;
         const char *equals = memchr(s, '=', n);
         size_t k = equals ? (size_t) (equals - s) : n;
+        UriParam *grown;
         int r;
 
         assert(u);
 
         if (n == 0) /* "a=1&&b=2" */
                 return 0;
-        if (u->n_params >= ELEMENTSOF(u->params))
+        if (u->n_params >= URI_PARAMS_MAX)
                 return -E2BIG;
         r = percent_decode(s, k, /* plus= */ true, &name);
         if (r < 0)
@@ -98,6 +100,10 @@ static int add_param(Uri *u, const char *s, size_t n) {
                 return r;
         if (isempty(name) || uri_param(u, name))
                 return -EINVAL;
+        grown = reallocarray(u->params, u->n_params + 1, sizeof(UriParam));
+        if (!grown)
+                return -ENOMEM;
+        u->params = grown;
         u->params[u->n_params++] = (UriParam){ TAKE_PTR(name), TAKE_PTR(value) };
         return 0;
 }

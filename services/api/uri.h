@@ -16,7 +16,7 @@ typedef struct UriParam {
 
 typedef struct Uri {
         char *path;
-        UriParam params[URI_PARAMS_MAX];
+        UriParam *params;
         size_t n_params;
 } Uri;
 
