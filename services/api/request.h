@@ -50,7 +50,8 @@ struct Request {
         usec_t started;    /* monotonic */
 
         /* --- the answer --- */
-        bool seen; /* the headers were looked at */
+        bool seen;       /* the headers were looked at */
+        bool is_at_once; /* and who calls was found out, and nothing else was done since */
         bool is_suspended;
         bool was_suspended;
         bool is_discarding; /* the answer is there, the rest of the body is read and forgotten */

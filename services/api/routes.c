@@ -198,6 +198,7 @@ int routes_begin(Request *r, const char *method, uint64_t announced) {
         error = find_route(r, method);
         if (error >= 0 && !r->response)
                 error = principal_authorize(r);
+        r->is_at_once = error >= 0 && !r->response;
         if (error >= 0 && !r->response)
                 error = check_query(r);
         if (error >= 0 && !r->response)
@@ -212,7 +213,7 @@ int routes_run(Request *r) {
         assert(r->match.route);
 
         /* A body may have taken its time: the session has to be there still. */
-        if (r->body.size > 0) {
+        if (r->body.size > 0 && !r->is_at_once) {
                 error = principal_authorize(r);
                 if (error < 0 || r->response)
                         return error;

@@ -77,6 +77,7 @@ struct Server {
         Door doors[DOORS_MAX];
         Conn *conns;
         Greeting *greetings;
+        const Request *in_hand; /* whose bytes are taken, in this turn of a door; only to compare with */
         unsigned n_conns, n_greetings, connections, per_address;
         usec_t request_usec;
         usec_t trim_at;    /* monotonic */
@@ -93,6 +94,8 @@ struct Server {
 /* The door for a new connection. */
 Door *server_door(Server *s, DoorKind kind);
 unsigned server_address_slot(const Server *s, const struct sockaddr *address);
+/* What was found out for another request may have changed once this one is looked at. */
+void server_take_in_hand(Server *s, Request *r);
 /* Whether its address may have one connection more. */
 bool server_has_room_for(const Server *s, const struct sockaddr *address);
 /* NULL: out of memory. */

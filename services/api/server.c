@@ -68,6 +68,15 @@ Door *server_door(Server *s, DoorKind kind) {
         return best;
 }
 
+void server_take_in_hand(Server *s, Request *r) {
+        assert(s);
+        assert(r);
+
+        if (s->in_hand != r)
+                r->is_at_once = false;
+        s->in_hand = r;
+}
+
 void conn_wake(Conn *c) {
         assert(c);
 
@@ -358,6 +367,7 @@ static void run_all_doors(Server *s) {
         for (unsigned i = 0; i < DOORS_MAX; i++) {
                 if (!s->doors[i].daemon)
                         continue;
+                s->in_hand = NULL;
                 (void) MHD_run(s->doors[i].daemon);
                 fds[n++] = (struct pollfd){ .fd = door_fd(&s->doors[i]), .events = POLLIN };
         }

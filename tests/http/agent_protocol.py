@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent protocol against the real daemons: what it promises, and what happens to those who break it."""
 
+import contextlib
 import json
+import re
 import socket
+import sqlite3
 import threading
 import time
 import unittest
@@ -140,6 +143,89 @@ class Contact(Case):
         self.assertLessEqual(taken, 600 + 200 * (time.monotonic() - started + 1))
         self.assertEqual(refused > 0, b'Retry-After: 1' in answers)
         wait_until(lambda: self.agent.request('GET', 'agent/self')[0] == 200)
+
+    def raw_heartbeat(self):
+        """(head, body) of one, byte by byte."""
+        body = json.dumps(self.agent.heartbeat_body()).encode()
+        head = (
+            'POST /api/v1/agent/heartbeat HTTP/1.1\r\nHost: x\r\n'
+            f'Authorization: Bearer {self.agent.token}\r\nContent-Length: {len(body)}\r\n'
+        ).encode()
+        return head, body
+
+    def test_late_body(self):
+        """Who may speak is asked again behind a body that took its time, whoever has changed that meanwhile."""
+        head, body = self.raw_heartbeat()
+
+        def answer(change):
+            with socket.create_connection(('127.0.0.1', SUITE.port), timeout=60) as line:
+                line.sendall(head + b'Expect: 100-continue\r\n\r\n')
+                # The head was taken, and the token found to be good.
+                self.assertIn(b' 100 ', line.recv(65536))
+                line.sendall(body[:1])
+                change()
+                line.sendall(body[1:])
+                return line.recv(65536).split(b' ')[1]
+
+        node = f'nodes/{self.node.id}'
+        self.assertEqual(answer(lambda: None), b'200')
+        self.assertEqual(answer(lambda: SUITE.client.put(node, {'enabled': False})), b'403')
+        SUITE.client.put(node, {'enabled': True})
+        self.assertEqual(answer(lambda: self.change('DELETE FROM node_tokens WHERE node_id = ?')), b'401')
+
+    def change(self, sql):
+        """A change by another process."""
+        with contextlib.closing(sqlite3.connect(SUITE.master_state / 'backupx.db', timeout=60)) as database:
+            database.execute(sql, (self.node.id,))
+            database.commit()
+
+    def test_changes_count_at_once(self):
+        """Whoever made them, and on whatever connection the agent speaks."""
+        claim = {'agent_id': self.agent.agent_id, 'capacity': 1}
+
+        def statuses():
+            return [
+                self.agent.request('POST', 'agent/heartbeat', self.agent.heartbeat_body())[0],
+                self.agent.request('POST', 'agent/commands/claim?wait=0', claim)[0],
+                self.agent.request('GET', 'agent/self')[0],
+            ]
+
+        node = f'nodes/{self.node.id}'
+        for _ in range(4):
+            self.assertEqual(statuses(), [200, 204, 200])
+            self.change('UPDATE nodes SET enabled = 0 WHERE id = ?')
+            self.assertEqual(statuses(), 3 * [403])
+            SUITE.client.put(node, {'enabled': True})
+            self.assertEqual(statuses(), [200, 204, 200])
+            SUITE.client.put(node, {'enabled': False})
+            self.assertEqual(statuses(), 3 * [403])
+            self.change('UPDATE nodes SET enabled = 1 WHERE id = ?')
+        self.assertEqual(statuses(), [200, 204, 200])
+        self.change('UPDATE node_tokens SET valid_until = 1 WHERE node_id = ?')
+        self.assertEqual(statuses(), 3 * [401])
+        self.agent.token = SUITE.client.post(f'{node}/rotate-token', {'revoke': True})['token']
+        self.assertEqual(statuses(), [200, 204, 200])
+        old = self.agent.token
+        self.agent.token = SUITE.client.post(f'{node}/rotate-token', {'revoke': True})['token']
+        self.assertEqual(statuses(), [200, 204, 200])
+        self.agent.token = old
+        self.assertEqual(statuses(), 3 * [401])
+
+    def test_pipelined_change(self):
+        """One behind the other in the same bytes: the change counts for what follows it."""
+        head, body = self.raw_heartbeat()
+        text = json.dumps({'enabled': False}).encode()
+        change = (
+            f'PUT /api/v1/nodes/{self.node.id} HTTP/1.1\r\nHost: x\r\n'
+            f'Authorization: Bearer {SUITE.client.token}\r\nContent-Length: {len(text)}\r\n\r\n'
+        ).encode() + text
+        beat = head + b'\r\n' + body
+        last = b'GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+        with socket.create_connection(('127.0.0.1', SUITE.port), timeout=60) as line:
+            line.sendall(beat + change + beat + last)
+            answers = b''.join(iter(lambda: line.recv(65536), b''))
+        found = re.findall(rb'HTTP/1\.1 (\d+) ', answers)
+        self.assertEqual(found, [b'200', b'200', b'403', b'404'])
 
     def test_deleted_node(self):
         node = FakeNode(SUITE)
