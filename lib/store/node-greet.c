@@ -16,7 +16,7 @@ void node_greeting_done(NodeGreeting *g) {
         *g = NODE_GREETING_NULL;
 }
 
-int node_greet(Store *s, uint64_t id, uint64_t shown_token_id, NodeGreeting *ret) {
+int node_greet(Store *s, uint64_t id, uint64_t old_token_id, NodeGreeting *ret) {
         _cleanup_(node_greeting_done) NodeGreeting g = NODE_GREETING_NULL;
         _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
@@ -26,7 +26,7 @@ int node_greet(Store *s, uint64_t id, uint64_t shown_token_id, NodeGreeting *ret
 
         query_start(&q, s, SQL_NODE_GREET);
         bind_u64(&q, id);
-        bind_u64(&q, shown_token_id);
+        bind_u64(&q, old_token_id);
         r = query_step(&q);
         if (r <= 0)
                 return r < 0 ? r : STORE_E_NOT_FOUND;

@@ -124,8 +124,9 @@ typedef struct NodeGreeting {
 #define NODE_GREETING_NULL ((NodeGreeting){})
 
 void node_greeting_done(NodeGreeting *g);
-/* shown_token_id: the token that the heartbeat came with. STORE_E_NOT_FOUND. */
-int node_greet(Store *s, uint64_t id, uint64_t shown_token_id, NodeGreeting *ret) _warn_unused_;
+/* old_token_id: the token that the heartbeat came with, where a newer one has replaced it; 0: it is the
+ * newest, none is to be handed over. STORE_E_NOT_FOUND. */
+int node_greet(Store *s, uint64_t id, uint64_t old_token_id, NodeGreeting *ret) _warn_unused_;
 
 /* How many are online; and of those the time of the one that was heard longest ago, 0 where that was in
  * another boot than this one, USEC_INFINITY where none is online. */

@@ -172,8 +172,9 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(NODE_GREET, ALL,
                   "SELECT name, public_key, state, pin_open, limit_jobs, limit_bandwidth, limit_cpu,"
                   " limit_io, EXISTS (SELECT 1 FROM commands WHERE node_id = ?1 AND state < 3"
-                  " AND cancel = 1), (SELECT sealed FROM node_tokens WHERE node_id = ?1 AND id <> ?2"
-                  " AND valid_until = 0 AND first_used = 0 AND sealed IS NOT NULL ORDER BY id DESC LIMIT 1)"
+                  " AND cancel = 1), CASE ?2 WHEN 0 THEN NULL ELSE (SELECT sealed FROM node_tokens"
+                  " WHERE node_id = ?1 AND id <> ?2 AND valid_until = 0 AND first_used = 0"
+                  " AND sealed IS NOT NULL ORDER BY id DESC LIMIT 1) END"
                   " FROM nodes WHERE id = ?1"),
         STATEMENT(NODE_UPDATE, API,
                   "UPDATE nodes SET name = ?2, description = ?3, enabled = ?4, labels = ?5,"

@@ -116,7 +116,7 @@ static int give_answer(AgentOp *op) {
         if (op->status == 0)
                 return request_fail(r, op->error, "%s", op->message);
         if (op->status == MHD_HTTP_NO_CONTENT)
-                return request_reply_empty(r, op->status);
+                return request_reply_no_content(r);
         return request_reply(r, op->status, op->data ? TAKE_PTR(op->data) : json_object());
 }
 

@@ -82,50 +82,6 @@ static int check_key(Request *r, AgentNode *node, const HeartbeatBody *body, con
         return 0;
 }
 
-/* --- The answer ----------------------------------------------------------------------------------- */
-
-static int build_cancels(Request *r, bool has_cancels, json_t **ret) {
-        _cleanup_json_ json_t *array = json_array();
-        uint64_t ids[AGENT_CANCELS_MAX];
-        size_t n = 0;
-        int error = 0;
-
-        if (has_cancels)
-                error = queue_cancels(r->api->store, r->principal.node_id, ids, AGENT_CANCELS_MAX, &n);
-        if (error < 0)
-                return error;
-        for (size_t i = 0; i < n; i++) {
-                error = json_append(array, json_from_u64(ids[i]));
-                if (error < 0)
-                        return error;
-        }
-        *ret = TAKE_PTR(array);
-        return 0;
-}
-
-static int answer(Request *r, const NodeGreeting *row) {
-        _cleanup_json_ json_t *data = json_object();
-        json_t *cancels = NULL;
-        int error;
-
-        error = build_cancels(r, row->has_cancels, &cancels);
-        if (error < 0)
-                return error;
-        error = json_set(data, "cancel", cancels);
-        if (error < 0)
-                return error;
-        error = json_set(data, "interval_s", json_integer(AGENT_HEARTBEAT_INTERVAL_SEC));
-        if (error >= 0)
-                error = json_set(data, "token_sealed", json_from_string(row->sealed));
-        if (error >= 0)
-                error = json_set(data, "limits", node_limits_to_json(&row->limits));
-        if (error >= 0)
-                error = json_set(data, "clock", json_from_time(now_usec(CLOCK_REALTIME)));
-        if (error < 0)
-                return error;
-        return request_reply(r, MHD_HTTP_OK, TAKE_PTR(data));
-}
-
 /* --- What is new ---------------------------------------------------------------------------------- */
 
 /* Of each heartbeat the moment is written, of most of them nothing else: texts that did not change, and
@@ -164,17 +120,26 @@ static const char *shown_key(const AgentNode *node) {
         return node->refused_key ? node->refused_key : node->heartbeat.public_key;
 }
 
-static uint64_t digest_of(const AgentNode *node, const char *addresses, const char *tools) {
+static uint64_t digest_of(const AgentNode *node) {
         const HeartbeatBody *h = &node->heartbeat;
-        const uint64_t numbers[] = { h->capacity, coarse(h->free_bytes),
-                                     (uint64_t) (node->clock_skew / SKEW_STEP_USEC) };
-        const char *const texts[] = { node->agent_id, h->boot_id, h->version, h->os, h->arch,
-                                      h->hostname, shown_key(node), addresses, tools };
-        uint64_t digest = UINT64_C(0xcbf29ce484222325);
+        const char *const texts[] = { node->agent_id, h->boot_id, h->version, h->os,
+                                      h->arch, h->hostname, shown_key(node) };
+        uint64_t digest = UINT64_C(0xcbf29ce484222325), n_addresses = 0;
+        const char *name;
+        json_t *version;
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 digest = mix_text(digest, texts[i]);
-        return mix(digest, numbers, sizeof(numbers));
+        STRV_FOREACH(address, h->addresses) {
+                digest = mix_text(digest, *address);
+                n_addresses++;
+        }
+        json_object_foreach(h->tools, name, version)
+                        digest = mix_text(mix_text(digest, name), json_string_value(version));
+        return mix(digest,
+                   (const uint64_t[]){ h->capacity, coarse(h->free_bytes),
+                                       (uint64_t) (node->clock_skew / SKEW_STEP_USEC), n_addresses },
+                   4 * sizeof(uint64_t));
 }
 
 static int format_lists(const HeartbeatBody *h, char **ret_addresses, char **ret_tools) {
@@ -190,18 +155,16 @@ static int format_lists(const HeartbeatBody *h, char **ret_addresses, char **ret
 }
 
 /* Whether what the node said last is to be written. The digest is given always. */
-static bool content_is_new(const AgentNode *node, const char *addresses, const char *tools, uint64_t *ret) {
-        *ret = digest_of(node, addresses, tools);
+static bool content_is_new(const AgentNode *node, uint64_t *ret) {
+        *ret = digest_of(node);
         return *ret != node->content || usec_sub(node->heard, node->content_at) >= CONTENT_USEC;
 }
 
 /* --- The heartbeat -------------------------------------------------------------------------------- */
 
 /* Of most heartbeats nothing is new but their moment: what they said is not kept until it is written. */
-static int keep_what_is_new(AgentNode *node, HeartbeatBody *body) {
-        _cleanup_(freep) char *addresses = NULL, *tools = NULL;
+static void keep_what_is_new(AgentNode *node, HeartbeatBody *body) {
         uint64_t digest;
-        int r;
 
         assert(node);
         assert(body);
@@ -209,14 +172,10 @@ static int keep_what_is_new(AgentNode *node, HeartbeatBody *body) {
         heartbeat_body_done(&node->heartbeat);
         node->heartbeat = *body;
         *body = (HeartbeatBody){};
-        r = format_lists(&node->heartbeat, &addresses, &tools);
-        if (r < 0)
-                return r;
-        if (content_is_new(node, addresses, tools, &digest) || node->heartbeat.n_running > 0)
-                return 0;
+        if (content_is_new(node, &digest) || node->heartbeat.n_running > 0)
+                return;
         heartbeat_body_done(&node->heartbeat);
         node->heartbeat = (HeartbeatBody){};
-        return 0;
 }
 
 int agent_heartbeat(Request *r) {
@@ -235,7 +194,8 @@ int agent_heartbeat(Request *r) {
                 error = agent_check_instance(r, node, body.agent_id);
         if (error != 0)
                 return MIN(error, 0);
-        error = node_greet(r->api->store, node->id, r->principal.token_id, &row);
+        error = node_greet(r->api->store, node->id, r->principal.token_is_old ? r->principal.token_id : 0,
+                           &row);
         if (error == STORE_E_NOT_FOUND)
                 return request_fail(r, ERROR_NODE_TOKEN_INVALID, "This node was deleted.");
         if (error == 0)
@@ -257,11 +217,9 @@ int agent_heartbeat(Request *r) {
         if (row.state != NODE_ONLINE)
                 node->announce = true;
         urgent = node->announce || node->content == 0 || body.n_running > 0;
-        error = keep_what_is_new(node, &body);
-        if (error < 0)
-                return error;
+        keep_what_is_new(node, &body);
         agent_contact_note(r->api->agents, node, urgent);
-        return answer(r, &row);
+        return agent_greet(r, &row);
 }
 
 int agent_self(Request *r) {
@@ -346,11 +304,11 @@ static int write_content(Agents *agents, AgentNode *node) {
         uint64_t digest;
         int r;
 
+        if (!content_is_new(node, &digest))
+                return 0;
         r = format_lists(h, &addresses, &tools);
         if (r < 0)
                 return r;
-        if (!content_is_new(node, addresses, tools, &digest))
-                return 0;
         contact.addresses = addresses;
         contact.tools = tools;
         r = node_contact(agents->api->store, &contact);

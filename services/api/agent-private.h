@@ -177,6 +177,11 @@ int agents_write_contacts(Agents *agents) _warn_unused_;
 /* After its commit, in the same tick; written: it was one. */
 void agents_contacts_done(Agents *agents, bool written);
 
+/* --- agent-greet.c --- */
+
+/* Answers a heartbeat that was taken. */
+int agent_greet(Request *r, const NodeGreeting *row) _warn_unused_;
+
 /* --- agent-claim.c, agent-command.c, agent-enroll.c: called in the transaction --- */
 
 int agent_claim_run(AgentOp *op) _warn_unused_;

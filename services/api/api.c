@@ -308,6 +308,9 @@ Api *api_free(Api *api) {
         api_stop(api);
         workers_free(api->workers);
         server_free(api->server);
+        for (size_t i = 0; i < ELEMENTSOF(api->no_content); i++)
+                if (api->no_content[i])
+                        MHD_destroy_response(api->no_content[i]);
         relay_free(api->relay);
         pieces_done(&api->pieces);
         agents_free(api->agents);

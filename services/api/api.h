@@ -37,6 +37,7 @@ typedef struct Api {
         Agents *agents;
         Relay *relay;
         Pieces pieces;
+        struct MHD_Response *no_content[2]; /* 204, without and with HSTS: request_reply_no_content() */
         Metrics metrics;
         uint8_t session_key[SESSION_KEY_SIZE];
         ApiTls tls;

@@ -181,6 +181,7 @@ static int find_node(Request *r) {
                         usec_sub(now, found.last_used) > USEC_PER_HOUR;
         r->principal.node_id = found.node_id;
         r->principal.token_id = found.id;
+        r->principal.token_is_old = found.valid_until != 0;
         return 0;
 }
 

@@ -31,6 +31,7 @@ typedef struct Principal {
         /* of agents */
         uint64_t node_id;
         uint64_t token_id;
+        bool token_is_old;  /* a newer one has replaced it */
         bool token_to_note; /* its use is worth a row, see agent_node_of() */
 
         /* of jobs */

@@ -36,6 +36,11 @@ int request_add_header(Request *r, const char *name, const char *value) {
         return MHD_add_response_header(r->response, name, value) == MHD_YES ? 0 : -ENOMEM;
 }
 
+/* Browsers would keep people, who have looked at our own certificate, from going on with it. */
+static bool is_strict(const Request *r) {
+        return r->is_https && !(conn_is_tls(r->conn) && r->api->tls.is_own);
+}
+
 static int add_headers(Request *r, const char *type) {
         int error = 0;
 
@@ -43,12 +48,20 @@ static int add_headers(Request *r, const char *type) {
 
         for (size_t i = 0; i < ELEMENTSOF(headers) && error >= 0; i++)
                 error = request_add_header(r, headers[i].name, headers[i].value);
-        /* Browsers would keep people, who have looked at our own certificate, from going on with it. */
-        if (error >= 0 && r->is_https && !(conn_is_tls(r->conn) && r->api->tls.is_own))
+        if (error >= 0 && is_strict(r))
                 error = request_add_header(r, "Strict-Transport-Security", "max-age=31536000");
         if (error >= 0 && type)
                 error = request_add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
         return error;
+}
+
+static void wake(Request *r) {
+        if (!r->is_suspended)
+                return;
+        r->is_suspended = false;
+        r->cancel = NULL;
+        MHD_resume_connection(r->connection);
+        conn_wake(r->conn);
 }
 
 static int give(Request *r, unsigned status, const char *type, struct MHD_Response *response,
@@ -64,12 +77,7 @@ static int give(Request *r, unsigned status, const char *type, struct MHD_Respon
         r->answer_size = size;
         r->status = status;
         error = add_headers(r, type);
-        if (r->is_suspended) {
-                r->is_suspended = false;
-                r->cancel = NULL;
-                MHD_resume_connection(r->connection);
-                conn_wake(r->conn);
-        }
+        wake(r);
         return error;
 }
 
@@ -85,6 +93,30 @@ int request_reply_empty(Request *r, unsigned status) {
         char empty[] = "";
 
         return give(r, status, NULL, MHD_create_response_from_buffer(0, empty, MHD_RESPMEM_MUST_COPY), 0);
+}
+
+/* The first one that is made is kept for all. */
+int request_reply_no_content(Request *r) {
+        struct MHD_Response **kept;
+        int error;
+
+        assert(r);
+        assert(!r->response);
+
+        kept = &r->api->no_content[is_strict(r)];
+        if (!*kept) {
+                error = request_reply_empty(r, MHD_HTTP_NO_CONTENT);
+                r->is_shared = error >= 0;
+                if (r->is_shared)
+                        *kept = r->response;
+                return error;
+        }
+        r->response = *kept;
+        r->is_shared = true;
+        r->answer_size = 0;
+        r->status = MHD_HTTP_NO_CONTENT;
+        wake(r);
+        return 0;
 }
 
 int request_reply_fd(Request *r, unsigned status, const char *type, int fd, uint64_t offset, uint64_t size) {

@@ -47,7 +47,7 @@ Request *request_free(Request *r) {
         if (r->cancel)
                 r->cancel(r, r->cancel_userdata);
         request_forget_body(r);
-        if (r->response)
+        if (r->response && !r->is_shared)
                 MHD_destroy_response(r->response);
         principal_done(&r->principal);
         route_match_done(&r->match);
@@ -164,11 +164,23 @@ static usec_t answer_time(const Request *r) {
         return conn_request_time(r->conn) + r->answer_size / SERVER_TRANSFER_RATE * USEC_PER_SEC;
 }
 
+/* What closes the connection says so: in an answer of its own. */
+static int part_from_shared(Request *r) {
+        assert(r);
+        assert(!r->is_suspended);
+
+        r->response = NULL;
+        r->is_shared = false;
+        return request_reply_empty(r, r->status);
+}
+
 static bool queue_response(Request *r) {
         enum MHD_Result queued;
 
         assert(r);
 
+        if (r->is_closing && r->is_shared && part_from_shared(r) < 0)
+                return false;
         if (r->is_closing)
                 (void) MHD_add_response_header(r->response, MHD_HTTP_HEADER_CONNECTION, "close");
         queued = MHD_queue_response(r->connection, r->status, r->response);
@@ -178,7 +190,8 @@ static bool queue_response(Request *r) {
         conn_set_deadline(r->conn, answer_time(r));
         if (r->answer_size != MHD_SIZE_UNKNOWN)
                 conn_begin_answer(r->conn);
-        MHD_destroy_response(r->response);
+        if (!r->is_shared)
+                MHD_destroy_response(r->response);
         r->response = NULL;
         return queued == MHD_YES;
 }

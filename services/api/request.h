@@ -59,6 +59,7 @@ struct Request {
         bool is_broken; /* not even an answer could be made: the connection is closed */
         size_t discarded;
         struct MHD_Response *response;
+        bool is_shared;       /* that one belongs to the Api, and is not to be changed */
         uint64_t answer_size; /* MHD_SIZE_UNKNOWN: a stream */
         unsigned status;
         RequestCancel cancel;
@@ -98,6 +99,8 @@ void request_forget_body(Request *r);
 int request_reply(Request *r, unsigned status, json_t *data) _warn_unused_;
 /* Without a body. */
 int request_reply_empty(Request *r, unsigned status) _warn_unused_;
+/* 204, as one answer that all such requests share. */
+int request_reply_no_content(Request *r) _warn_unused_;
 /* Bytes as they are; data is taken over (malloc). */
 int request_reply_bytes(Request *r, unsigned status, const char *type, char *data, size_t n) _warn_unused_;
 /* A part of a file; fd is taken over. */

@@ -116,6 +116,20 @@ class Proxies(HttpCase):
         _, headers, _ = self.admin.raw('GET', '/health', headers={'X-Forwarded-For': 'not an address'})
         self.assertIsNone(headers['Strict-Transport-Security'])
 
+    def test_ends_of_long_polls(self):
+        """They share an answer, and each is told what is true of its own connection."""
+        node = self.admin.post('nodes', {'name': self.unique('waiting')})
+        body = {'agent_id': 'a', 'capacity': 1}
+        for scheme in ('http', 'https', 'http', 'https'):
+            status, headers, data = Client(self.server, node['token']).raw(
+                'POST', 'agent/commands/claim?wait=0', body, {'X-Forwarded-Proto': scheme}
+            )
+            self.assertEqual((status, data), (204, b''))
+            self.assertEqual(bool(headers['Strict-Transport-Security']), scheme == 'https')
+            self.assertEqual(headers['X-Content-Type-Options'], 'nosniff')
+            self.assertEqual(headers['Cache-Control'], 'no-store')
+            self.assertIsNone(headers['Content-Type'])
+
     def guess(self, forwarded):
         """The status of one wrong login with these lines of X-Forwarded-For."""
         body = json.dumps({'username': self.unique('nobody'), 'password': 'wrong'})
@@ -499,6 +513,7 @@ class Stop(HttpCase):
         self.assertLess(time.monotonic() - start, 40)
         thread.join(60)
         self.assertIn(answers[0][0], (204, 503))
+        self.assertEqual(answers[0][1]['Connection'], 'close')
         self.assertIn(b'hello', response.read())
         connection.close()
         self.suite.restart('api')

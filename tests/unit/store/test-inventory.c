@@ -245,6 +245,7 @@ static void test_rotation(void) {
         CHECK_INT(token_lives(&f, hash_1, T0 + 10 + NODE_TOKEN_GRACE_USEC, &old), STORE_E_NOT_FOUND);
         CHECK_INT(token_lives(&f, hash_2, T0 + 10, &new), 0);
         CHECK_INT(handed_over(&f, new.id, &sealed), STORE_E_NOT_FOUND);
+        CHECK_INT(handed_over(&f, 0, &sealed), STORE_E_NOT_FOUND);
         CHECK_INT(handed_over(&f, old.id, &sealed), 0);
         CHECK_STR(sealed, "blob");
         sealed = mfree(sealed);
