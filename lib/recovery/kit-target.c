@@ -153,6 +153,33 @@ static void reach_sftp(Kit *k, const KitTarget *t, const char *prefix, KitReach 
         reach_rclone(k, t, config(t, "path"), prefix, ret);
 }
 
+static void say_pin(Kit *k, const KitTarget *t) {
+        if (!config(t, "pin"))
+                return;
+        kit_say(k, "The server's key was pinned (%s), which rclone cannot do: where its certificate is not",
+                config(t, "pin"));
+        kit_say(k, "from a known authority, save it to a file and set RCLONE_CA_CERT to that.");
+}
+
+static void reach_ftp(Kit *k, const KitTarget *t, const char *prefix, KitReach *ret) {
+        json_int_t port = json_integer_value(json_object_get(t->config, "port"));
+        const char *tls = config(t, "tls");
+        char text[32];
+
+        set(k, t, "TYPE", "ftp");
+        set(k, t, "HOST", config(t, "host"));
+        (void) snprintf(text, sizeof(text), "%u", (unsigned) port);
+        set(k, t, "PORT", port > 0 ? text : NULL);
+        set(k, t, "USER", config(t, "user"));
+        set(k, t, "EXPLICIT_TLS", !tls || streq(tls, "explicit") ? "true" : NULL);
+        set(k, t, "TLS", tls && streq(tls, "implicit") ? "true" : NULL);
+        set_obscured(k, t, "PASS", secret(t, "password"));
+        /* Of Debian 12, rclone reads nothing else for FTP. */
+        kit_export(k, "SSL_CERT_FILE", config(t, "ca_cert"));
+        say_pin(k, t);
+        reach_rclone(k, t, config(t, "path"), prefix, ret);
+}
+
 static void reach_webdav(Kit *k, const KitTarget *t, const char *prefix, KitReach *ret) {
         set(k, t, "TYPE", "webdav");
         set(k, t, "URL", config(t, "url"));
@@ -162,12 +189,7 @@ static void reach_webdav(Kit *k, const KitTarget *t, const char *prefix, KitReac
         set(k, t, "BEARER_TOKEN", secret(t, "token"));
         kit_export(k, "RCLONE_CA_CERT", config(t, "ca_cert"));
         kit_export(k, "HTTPS_PROXY", config(t, "proxy"));
-        if (config(t, "pin"))
-                kit_say(k,
-                        "The server's key was pinned (%s), which rclone cannot do: where its certificate "
-                        "is not "
-                        "from a known authority, save it to a file and set RCLONE_CA_CERT to that.",
-                        config(t, "pin"));
+        say_pin(k, t);
         reach_rclone(k, t, "", prefix, ret);
 }
 
@@ -248,6 +270,7 @@ void kit_target_reach(Kit *k, const KitTarget *t, const char *prefix, KitReach *
                 { "local", reach_files },
                 { "relay", reach_files },
                 { "s3", reach_s3 },
+                { "ftp", reach_ftp },
                 { "sftp", reach_sftp },
                 { "webdav", reach_webdav },
         };

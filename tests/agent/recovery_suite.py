@@ -28,7 +28,7 @@ from suite import Suite, build_folder  # noqa: E402 pylint: disable=wrong-import
 
 STOCK = ('age', 'cat', 'grep', 'ls', 'mkdir', 'rclone', 'restic', 'sh', 'sha256sum', 'ssh-keygen', 'ssh-keyscan',
          'tar', 'test', 'zstd')
-NEEDED = (*STOCK, 'sshd', 'apache2', 'unshare', 'strace')
+NEEDED = (*STOCK, 'sshd', 'apache2', 'proftpd', 'unshare', 'strace')
 # Of the calls that rename, those that fail.
 STEPS = range(1, 101) if os.environ.get('BACKUPX_TEST_LONG') else (1, 20, 29, 36)
 PASSPHRASE = 'correct horse battery'
@@ -69,6 +69,7 @@ class Recovery(unittest.TestCase):
         cls.start_web()
         cls.sshd = cls.addServer(servers.Sshd(cls.folder / 'sshd'))
         cls.apache = cls.addServer(servers.Apache(cls.folder / 'apache', tls=True))
+        cls.proftpd = cls.addServer(servers.Proftpd(cls.folder / 'proftpd', tls='explicit'))
         cls.source = cls.folder / 'source'
         cls.source.mkdir()
         trees.make_small(cls.source)
@@ -109,9 +110,10 @@ class Recovery(unittest.TestCase):
         """A sealed archive and a snapshot on each type of target."""
         sftp, webdav = cls.sshd.target({'password': servers.PASSWORD}), cls.apache.target(
             ca_cert=cls.apache.path('certificate'))
+        ftp = cls.proftpd.target()
         targets = {'disk': cls.suite.make_target('disk', cls.web_state / 'storage' / "it's a disk"),
                    'relay': cls.suite.make_target('relay', kind='relay')}
-        for name, made in (('sftp', sftp), ('webdav', webdav)):
+        for name, made in (('sftp', sftp), ('webdav', webdav), ('ftp', ftp)):
             targets[name] = cls.suite.client.post('targets', {'name': name, **made})['id']
         cls.runs = {}
         for form, more in (('archive', {'encryption': 'sealed'}), ('repository', {})):
@@ -183,7 +185,7 @@ class Recovery(unittest.TestCase):
                 self.assertRegex(said, r'(?m)^[0-9a-f]{64}  -$')  # the manifest is the one that was written
             shutil.rmtree(place)
             done.append(re.search(r'on target (\w+)', title)[1] + kind)
-        self.assertEqual(sorted(done), sorted(name + kind for name in ('disk', 'relay', 'sftp', 'webdav')
+        self.assertEqual(sorted(done), sorted(name + kind for name in ('disk', 'relay', 'sftp', 'webdav', 'ftp')
                                               for kind in '34'))
         # And the keys that section 1 gives are those of the rest.
         keys = self.folder / 'bare-keys'
