@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +9,10 @@
 #include "recovery/kit-target.h"
 #include "wire/names.h"
 #include "wire/path.h"
+#include "wire/rclone-options.h"
 #include "wire/s3-preset.h"
 
-#define VARIABLE_MAX 80
+#define VARIABLE_MAX 128
 
 void kit_reach_done(KitReach *r) {
         assert(r);
@@ -193,6 +195,40 @@ static void reach_webdav(Kit *k, const KitTarget *t, const char *prefix, KitReac
         reach_rclone(k, t, "", prefix, ret);
 }
 
+/* An option of rclone's own, under its own name. */
+static void set_option(Kit *k, const KitTarget *t, const char *option, const char *value, bool is_secret) {
+        char name[RCLONE_NAME_MAX + 1];
+        size_t n = strlen(option);
+
+        if (n > RCLONE_NAME_MAX || rclone_name_complaint(option))
+                return;
+        for (size_t i = 0; i <= n; i++)
+                name[i] = (char) toupper((unsigned char) option[i]);
+        if (is_secret && rclone_name_is_password(option))
+                set_obscured(k, t, name, value);
+        else
+                set(k, t, name, value);
+}
+
+static void reach_backend(Kit *k, const KitTarget *t, const char *prefix, KitReach *ret) {
+        const char *directory = rclone_directory(t->row->type, t->config), *name;
+        json_t *value;
+
+        if (directory)
+                kit_say(k,
+                        "It is a directory of the machine of the node. Where it is elsewhere now, change "
+                        "its path below.");
+        set(k, t, "TYPE", rclone_type_backend(t->row->type));
+        json_object_foreach(t->config, name, value) {
+                if (!streq(name, "path"))
+                        set_option(k, t, name, json_string_value(value), /* is_secret= */ false);
+        }
+        json_object_foreach(t->secrets, name, value) {
+                set_option(k, t, name, json_string_value(value), /* is_secret= */ true);
+        }
+        reach_rclone(k, t, config(t, "path"), prefix, ret);
+}
+
 /* --- S3 --------------------------------------------------------------------------------------------- */
 
 static void s3_endpoint(Kit *k, const KitTarget *t, const S3Preset *preset, char **ret) {
@@ -283,6 +319,8 @@ void kit_target_reach(Kit *k, const KitTarget *t, const char *prefix, KitReach *
         for (size_t i = 0; t->config && i < ELEMENTSOF(types); i++)
                 if (streq_ptr(types[i].type, t->row->type))
                         types[i].reach(k, t, prefix, ret);
+        if (t->config && rclone_type_backend(t->row->type))
+                reach_backend(k, t, prefix, ret);
         if (!ret->fetch) {
                 kit_say(k,
                         "Bring what lies under %s of this target to a directory of this machine with a "

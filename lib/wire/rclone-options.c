@@ -190,6 +190,19 @@ const char *rclone_name_complaint(const char *name) {
         return NULL;
 }
 
+bool rclone_name_is_password(const char *name) {
+        static const char *const others[] = { "library_key", "password2", "secret" };
+
+        assert(name);
+
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                if (streq(name, others[i]))
+                        return true;
+        if (streq(name, "ask_password") || streq(name, "link_password"))
+                return false;
+        return endswith(name, "password") || endswith(name, "pass");
+}
+
 static const char *text_complaint(const char *text) {
         for (const char *p = text; *p; p++)
                 if ((unsigned char) *p < ' ' || *p == 127)

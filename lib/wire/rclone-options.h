@@ -68,6 +68,8 @@ const char *rclone_type_backend(const char *type);
  * NULL: nothing. Texts for "config.x …". */
 const char *rclone_name_complaint(const char *name);
 const char *rclone_value_complaint(const char *name, const char *value);
+/* Whether rclone wants the value of an option obscured, for where no description is at hand. */
+bool rclone_name_is_password(const char *name);
 /* Of the path on the remote. */
 const char *rclone_path_complaint(const char *path);
 /* The directory of the node that a target is in, for whoever lets nodes be written: where the backend is

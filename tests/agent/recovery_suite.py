@@ -20,7 +20,9 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib'), str(ROOT / 'tests' / 'tools')]
 
+import ceph  # noqa: E402 pylint: disable=wrong-import-position
 import servers  # noqa: E402 pylint: disable=wrong-import-position
+import sigv4  # noqa: E402 pylint: disable=wrong-import-position
 import treecmp  # noqa: E402 pylint: disable=wrong-import-position
 import trees  # noqa: E402 pylint: disable=wrong-import-position
 from processes import Process, clean_environment  # noqa: E402 pylint: disable=wrong-import-position
@@ -29,8 +31,9 @@ from suite import Suite, build_folder  # noqa: E402 pylint: disable=wrong-import
 STOCK = ('age', 'cat', 'grep', 'ls', 'mkdir', 'rclone', 'restic', 'sh', 'sha256sum', 'ssh-keygen', 'ssh-keyscan',
          'tar', 'test', 'zstd')
 NEEDED = (*STOCK, 'sshd', 'apache2', 'proftpd', 'unshare', 'strace')
+LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
 # Of the calls that rename, those that fail.
-STEPS = range(1, 101) if os.environ.get('BACKUPX_TEST_LONG') else (1, 20, 29, 36)
+STEPS = range(1, 101) if LONG else (1, 20, 29, 36)
 PASSPHRASE = 'correct horse battery'
 
 
@@ -106,15 +109,40 @@ class Recovery(unittest.TestCase):
         cls.suite.wait_online(cls.web)
 
     @classmethod
+    def remote_targets(cls):
+        """One of each type; Ceph takes long to start."""
+        sshd, safe = cls.sshd, cls.web_state / 'storage' / 'safe'
+        safe.mkdir()
+        made = {
+            'sftp': sshd.target({'password': servers.PASSWORD}),
+            'webdav': cls.apache.target(ca_cert=cls.apache.path('certificate')),
+            'ftp': cls.proftpd.target(),
+            'crypt': {'type': 'rclone:crypt', 'config': {'remote': str(safe), 'path': 'b'},
+                      'secrets': {'password': "it's $HOME", 'password2': 'salt'}},
+        }
+        if LONG:
+            made['rclone'] = {
+                'type': 'rclone:sftp', 'secrets': {'pass': servers.PASSWORD},
+                'config': {'host': '127.0.0.1', 'port': str(sshd.port), 'user': servers.USER, 'path': 'through-rclone'}}
+        if LONG and not ceph.missing():
+            (cls.folder / 'ceph').mkdir()
+            cls.ceph = ceph.Ceph(cls.folder / 'ceph')
+            cls.addClassCleanup(cls.ceph.close)
+            client = sigv4.Client(cls.ceph.url, ceph.ACCESS_KEY, ceph.SECRET_KEY)
+            assert client.request('PUT', '/backups')[0] == 200
+            made['s3'] = {'type': 's3', 'secrets': {'secret_key': ceph.SECRET_KEY},
+                          'config': {'preset': 'ceph', 'endpoint': cls.ceph.url, 'bucket': 'backups',
+                                     'access_key': ceph.ACCESS_KEY, 'prefix': 'a/prefix'}}
+        return made
+
+    @classmethod
     def back_up(cls):
         """A sealed archive and a snapshot on each type of target."""
-        sftp, webdav = cls.sshd.target({'password': servers.PASSWORD}), cls.apache.target(
-            ca_cert=cls.apache.path('certificate'))
-        ftp = cls.proftpd.target()
         targets = {'disk': cls.suite.make_target('disk', cls.web_state / 'storage' / "it's a disk"),
                    'relay': cls.suite.make_target('relay', kind='relay')}
-        for name, made in (('sftp', sftp), ('webdav', webdav), ('ftp', ftp)):
+        for name, made in cls.remote_targets().items():
             targets[name] = cls.suite.client.post('targets', {'name': name, **made})['id']
+        cls.targets = sorted(targets)
         cls.runs = {}
         for form, more in (('archive', {'encryption': 'sealed'}), ('repository', {})):
             task = cls.suite.make_task([cls.source], targets.values(), f'{form} of files', format=form, node_id=cls.web,
@@ -185,8 +213,7 @@ class Recovery(unittest.TestCase):
                 self.assertRegex(said, r'(?m)^[0-9a-f]{64}  -$')  # the manifest is the one that was written
             shutil.rmtree(place)
             done.append(re.search(r'on target (\w+)', title)[1] + kind)
-        self.assertEqual(sorted(done), sorted(name + kind for name in ('disk', 'relay', 'sftp', 'webdav', 'ftp')
-                                              for kind in '34'))
+        self.assertEqual(sorted(done), sorted(name + kind for name in self.targets for kind in '34'))
         # And the keys that section 1 gives are those of the rest.
         keys = self.folder / 'bare-keys'
         self.bare_machine(''.join(s for t, s in found.items() if t.startswith('1.')), keys)

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
 #include "base/text.h"
 #include "tests/test.h"
 #include "wire/entity.h"
@@ -46,6 +50,28 @@ static void test_description(void) {
         CHECK(rclone_option_find(b, "pass")->is_secret);
         CHECK(!rclone_option_find(b, "host")->is_secret);
         CHECK(!rclone_option_find(b, "nothing"));
+}
+
+/* Of every option that the rclone of this machine has. */
+static void test_passwords(void) {
+        _cleanup_(rclone_description_done) RcloneDescription d = {};
+        _cleanup_(freep) char *text = malloc(RCLONE_DESCRIPTION_MAX);
+        FILE *program = popen("rclone config providers 2>/dev/null", "r");
+        size_t n;
+
+        CHECK(rclone_name_is_password("key_file_pass"));
+        CHECK(!rclone_name_is_password("client_secret"));
+        CHECK(!rclone_name_is_password("token"));
+        CHECK(text && program);
+        n = fread(text, 1, RCLONE_DESCRIPTION_MAX, program);
+        if (pclose(program) != 0)
+                return; /* there is none */
+        CHECK_OK(rclone_description_parse(text, n, &d, NULL));
+        CHECK(d.n > 10);
+        for (size_t i = 0; i < d.n; i++)
+                for (size_t j = 0; j < d.backends[i].n_options; j++)
+                        CHECK_INT(rclone_name_is_password(d.backends[i].options[j].name),
+                                  d.backends[i].options[j].is_password);
 }
 
 static void test_no_description(void) {
@@ -239,6 +265,7 @@ static void test_directory(void) {
 
 int main(void) {
         RUN(test_description);
+        RUN(test_passwords);
         RUN(test_no_description);
         RUN(test_check);
         RUN(test_form);
