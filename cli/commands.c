@@ -262,10 +262,20 @@ static const Option reset_options[] = { PASSWORD_FILE };
           "read the passphrase from a file, - for standard input" }, \
         { 0, "plain", OPTION_STRING, "DIR", NULL, NULL, \
           "the master's keys are plain files in DIR, as backupx-keys --plain makes them" }
+#define SEALING \
+        { 0, "recipient", OPTION_LIST, "KEY", NULL, NULL, \
+          "seal it to a public key of age, age1…; several times" }, \
+        { 0, "recipients-file", OPTION_STRING, "FILE", NULL, NULL, \
+          "seal it to the public keys of age in FILE, one a line" }, \
+        { 0, "force", OPTION_SWITCH, NULL, NULL, NULL, "replace a file that is there" }
 static const Option kit_options[] = {
-        { 0, "recipient", OPTION_LIST, "KEY", NULL, NULL,
-          "seal it to a public key of age, age1…; several times" },
-        { 0, "force", OPTION_SWITCH, NULL, NULL, NULL, "replace a file that is there" },
+        { 0, "check", OPTION_SWITCH, NULL, NULL, NULL,
+          "write nothing; say whether the last kit has all that it has to" },
+        SEALING,
+        PASSPHRASE,
+};
+static const Option self_backup_options[] = {
+        SEALING,
         PASSPHRASE,
 };
 static const Option self_restore_options[] = {
@@ -284,7 +294,8 @@ static const Command commands[] = {
         { "logout", NULL, NULL, NULL, NO_OPTIONS, verb_logout, "end the session", NULL },
         { "passwd", NULL, NULL, NULL, OPTIONS(reset_options), verb_password,
           "change the own password", NULL },
-        { "status", NULL, NULL, NULL, NO_OPTIONS, verb_status, "show the nodes and the latest runs", NULL },
+        { "status", NULL, NULL, NULL, NO_OPTIONS, verb_status,
+          "show the nodes and the latest runs, and say when a recovery kit is due", NULL },
 
         { "nodes", "list",   NULL,   NULL,    OPTIONS(list_options), verb_list, "list the nodes", NULL },
         { "nodes", "show",   "NODE", "nodes", NO_OPTIONS, verb_show, "show a node", NULL },
@@ -405,12 +416,13 @@ static const Command commands[] = {
           "set a password on the master itself (root)",
           "Works without a login, on the database: for an administrator who forgot the password. All "
           "sessions of the account end." },
-        { "recovery-kit", NULL, "FILE", NULL, OPTIONS(kit_options), verb_recovery_kit,
+        { "recovery-kit", NULL, "[FILE]", NULL, OPTIONS(kit_options), verb_recovery_kit,
           "write down all that restoring without BackupX needs (root)",
           "One text with the keys, the place and the password of every repository, the logins of all "
           "targets, and the commands of stock tools that restore. It opens every backup: the file is "
-          "readable by root alone, and belongs off the machine. - is the standard output." },
-        { "self-backup", NULL, "FILE", NULL, OPTIONS(kit_options), verb_self_backup,
+          "readable by root alone, and belongs off the machine. - is the standard output. With --check "
+          "nothing is written, and the status is 1 where a new kit is due." },
+        { "self-backup", NULL, "FILE", NULL, OPTIONS(self_backup_options), verb_self_backup,
           "copy the master itself: database, keys, configuration (root)",
           "One file (.tar.zst, sealed .tar.zst.age) that stock tools open and self-restore puts back. The "
           "daemons go on meanwhile. - is the standard output." },

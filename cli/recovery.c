@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,12 +22,13 @@
 #include "recovery/kit.h"
 #include "recovery/self-restore.h"
 #include "store/audit.h"
+#include "store/kit-state.h"
 #include "sys/daemon.h"
 #include "wire/names.h"
 
 #define CREDSTORE "/etc/credstore.encrypted"
 #define AGENT_STATE "/var/lib/backupx-agent"
-#define IDENTITY_FILE_MAX (64U << 10)
+#define KEY_FILE_MAX (64U << 10)
 #define IDENTITIES_MAX 64U
 
 static MasterPlaces master_places(const Arguments *a) {
@@ -39,6 +41,30 @@ static MasterPlaces master_places(const Arguments *a) {
                 .credstore = CREDSTORE,
                 .root = "",
         };
+}
+
+/* --- Files of keys ---------------------------------------------------------------------------------- */
+
+typedef int (*TakeKey)(Cli *c, const char *line, void *userdata);
+
+/* As age has them: comments, and a key a line. */
+static int read_keys(Cli *c, const char *path, TakeKey take, void *userdata) {
+        _cleanup_(erase_and_freep) char *text = NULL;
+        char *save = NULL;
+        int r;
+
+        assert(c);
+        assert(take);
+
+        r = read_file(AT_FDCWD, path, KEY_FILE_MAX, &text, NULL);
+        if (r < 0)
+                return failure_set(&c->failure, r, "FILE", "'%s' cannot be read: %m", path);
+        for (char *line = strtok_r(text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save)) {
+                r = line[0] == '#' ? 0 : take(c, line, userdata);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 /* --- Sealing ---------------------------------------------------------------------------------------- */
@@ -57,24 +83,43 @@ static bool is_sealed_by_passphrase(const Arguments *a) {
         return arguments_has(a, "passphrase") || arguments_has(a, "password-file");
 }
 
+static int add_recipient(Cli *c, const char *text, void *userdata) {
+        Seal *s = ASSERT_PTR(userdata);
+
+        if (s->sealing.n_recipients == ELEMENTSOF(s->recipients) ||
+            age_recipient_parse(text, s->recipients + s->sealing.n_recipients) < 0)
+                return failure_set(&c->failure, -EINVAL, "USAGE",
+                                   "'%s' is not a public key of age (age1…), or there are too many.", text);
+        s->sealing.n_recipients++;
+        return 0;
+}
+
+static int read_recipients(Cli *c, const Arguments *a, Seal *s) {
+        const char *file = arguments_value(a, "recipients-file");
+        int r = 0;
+
+        assert(s);
+
+        for (size_t i = 0; i < a->n_given && r >= 0; i++)
+                if (streq(a->given[i].option->name, "recipient"))
+                        r = add_recipient(c, a->given[i].value, s);
+        if (r >= 0 && file) {
+                r = read_keys(c, file, add_recipient, s);
+                if (r >= 0 && s->sealing.n_recipients == 0)
+                        r = failure_set(&c->failure, -EINVAL, "USAGE", "There is no key in '%s'.", file);
+        }
+        s->sealing.recipients = s->recipients;
+        return r;
+}
+
 static int read_sealing(Cli *c, const Arguments *a, Seal *s) {
         int r;
 
         assert(s);
 
-        for (size_t i = 0; i < a->n_given; i++) {
-                if (!streq(a->given[i].option->name, "recipient"))
-                        continue;
-                if (s->sealing.n_recipients == ELEMENTSOF(s->recipients) ||
-                    age_recipient_parse(a->given[i].value, s->recipients + s->sealing.n_recipients) < 0)
-                        return failure_set(&c->failure, -EINVAL, "USAGE",
-                                           "'%s' is not a public key of age (age1…), or there are too many.",
-                                           a->given[i].value);
-                s->sealing.n_recipients++;
-        }
-        s->sealing.recipients = s->recipients;
-        if (!is_sealed_by_passphrase(a))
-                return 0;
+        r = read_recipients(c, a, s);
+        if (r < 0 || !is_sealed_by_passphrase(a))
+                return r;
         if (s->sealing.n_recipients > 0)
                 return failure_set(&c->failure, -EINVAL, "USAGE",
                                    "It is sealed to recipients or with a passphrase, not both.");
@@ -97,7 +142,16 @@ static int database_path(Cli *c, const MasterPlaces *places, char **ret) {
         return r;
 }
 
-static int make_kit(Cli *c, const MasterPlaces *places, Buffer *out, size_t *ret_unreadable) {
+static KitContent content_of(const RecoveryData *d, usec_t written) {
+        return (KitContent){
+                .written = written,
+                .repository = d->n_repositories > 0 ? d->repositories[d->n_repositories - 1].id : 0,
+                .identities = d->n_identities,
+        };
+}
+
+static int make_kit(Cli *c, const MasterPlaces *places, Buffer *out, size_t *ret_unreadable,
+                    KitContent *ret) {
         _cleanup_(recovery_data_done) RecoveryData data = RECOVERY_DATA_NULL;
         _cleanup_(age_identity_erase) AgeIdentity identity = {};
         _cleanup_(store_closep) Store *store = NULL;
@@ -122,13 +176,26 @@ static int make_kit(Cli *c, const MasterPlaces *places, Buffer *out, size_t *ret
                 r = store_open(path, STORE_RECOVERY, &store, &c->failure);
         if (r >= 0)
                 r = recovery_data_read(store, &data);
-        return r < 0 ? r : kit_format(&info, out, ret_unreadable);
+        if (r < 0)
+                return r;
+        *ret = content_of(&data, info.now);
+        return kit_format(&info, out, ret_unreadable);
+}
+
+/* As the API, which notes what people did. */
+static int open_to_note(Cli *c, const MasterPlaces *places, Store **ret) {
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        assert(c);
+
+        r = database_path(c, places, &path);
+        return r < 0 ? r : store_open(path, STORE_API, ret, &c->failure);
 }
 
 /* That all keys left the machine is for the audit log. */
 static int note_kit(Cli *c, const MasterPlaces *places) {
         _cleanup_(store_closep) Store *store = NULL;
-        _cleanup_(freep) char *path = NULL;
         AuditEntry entry = {
                 .at = now_usec(CLOCK_REALTIME),
                 .username = (char *) "root",
@@ -139,10 +206,78 @@ static int note_kit(Cli *c, const MasterPlaces *places) {
 
         assert(c);
 
+        r = open_to_note(c, places, &store);
+        return r < 0 ? r : audit_add(store, &entry);
+}
+
+/* What it has, so that it is known when another one is due. */
+static int note_content(Cli *c, const MasterPlaces *places, const KitContent *kit) {
+        _cleanup_(store_closep) Store *store = NULL;
+        int r;
+
+        r = open_to_note(c, places, &store);
+        return r < 0 ? r : kit_state_note(store, kit);
+}
+
+static int read_kit_state(Cli *c, const MasterPlaces *places, KitState *ret) {
+        _cleanup_(store_closep) Store *store = NULL;
+        _cleanup_(freep) char *path = NULL;
+        int r;
+
+        assert(c);
+
         r = database_path(c, places, &path);
         if (r >= 0)
-                r = store_open(path, STORE_API, &store, &c->failure);
-        return r < 0 ? r : audit_add(store, &entry);
+                r = store_open(path, STORE_READONLY, &store, &c->failure);
+        return r < 0 ? r : kit_state_read(store, ret);
+}
+
+static int describe_old(const KitState *state, char **ret) {
+        char time[RFC3339_MAX];
+
+        if (state->written == 0)
+                return asprintf_safe(ret,
+                                     "No recovery kit was written yet. Write one: backupx recovery-kit "
+                                     "FILE");
+        return asprintf_safe(ret,
+                             "The recovery kit of %s does not have all that restoring needs. New or changed "
+                             "since then: repositories %" PRIu64 ", keys of sealed archives %" PRIu64
+                             ", targets %" PRIu64 ". Write another one: backupx recovery-kit FILE",
+                             format_rfc3339(time, state->written), state->repositories, state->identities,
+                             state->targets);
+}
+
+static int check_kit(Cli *c, const MasterPlaces *places) {
+        _cleanup_(freep) char *text = NULL;
+        char time[RFC3339_MAX];
+        KitState state;
+        int r;
+
+        assert(c);
+
+        r = read_kit_state(c, places, &state);
+        if (r < 0)
+                return failure_set(&c->failure, r, "DATABASE", "What the last kit has cannot be read: %m");
+        if (kit_state_is_old(&state)) {
+                r = describe_old(&state, &text);
+                return r < 0 ? r : failure_set(&c->failure, -ESTALE, "KIT_OLD", "%s", text);
+        }
+        if (!c->quiet && state.written > 0)
+                printf("The recovery kit of %s has all that restoring needs.\n",
+                       format_rfc3339(time, state.written));
+        else if (!c->quiet)
+                printf("There is nothing yet that a recovery kit would have.\n");
+        return 0;
+}
+
+/* The master may be copied every night by a timer; the kit is written by hand. */
+static void warn_of_old_kit(Cli *c, const MasterPlaces *places) {
+        _cleanup_(freep) char *text = NULL;
+        KitState state;
+
+        if (read_kit_state(c, places, &state) >= 0 && kit_state_is_old(&state) &&
+            describe_old(&state, &text) >= 0)
+                (void) fprintf(stderr, "backupx: warning: %s\n", text);
 }
 
 static int write_kit(const Seal *s, OutFile *f, const Buffer *text) {
@@ -159,22 +294,59 @@ static int write_kit(const Seal *s, OutFile *f, const Buffer *text) {
         return r < 0 ? r : age_writer_finish(age);
 }
 
+static int finish_kit(Cli *c, const MasterPlaces *places, const char *path, size_t unreadable,
+                      const KitContent *content) {
+        int r;
+
+        assert(c);
+
+        if (unreadable > 0)
+                return failure_set(&c->failure, -EKEYREJECTED, "KIT_INCOMPLETE",
+                                   "The recovery kit was written, but the master's key does not open %zu "
+                                   "of the secrets: what they are is said in it in capitals.",
+                                   unreadable);
+        r = note_content(c, places, content);
+        if (r < 0)
+                return failure_set(&c->failure, r, "DATABASE",
+                                   "The recovery kit was written, but that could not be noted: %m");
+        if (!c->quiet && !streq(path, "-"))
+                printf("The recovery kit is in %s. Whoever has it can read every backup: take it off this "
+                       "machine, and keep it safe.\n",
+                       path);
+        return 0;
+}
+
+static int place_of_kit(Cli *c, const Arguments *a) {
+        bool is_given = arguments_operand(a, 0) != NULL;
+
+        if (is_given != arguments_has(a, "check"))
+                return 0;
+        return failure_set(&c->failure, -EINVAL, "USAGE",
+                           "A kit is written to a FILE (- is the standard output), or --check asks "
+                           "whether one is due.");
+}
+
 int verb_recovery_kit(Cli *c, const Arguments *a) {
         const char *path = arguments_operand(a, 0);
         _cleanup_(unseal_buffer_done) Buffer text = BUFFER_NULL;
         _cleanup_(outfile_done) OutFile f = OUTFILE_NULL;
         _cleanup_(seal_done) Seal s = {};
         MasterPlaces places = master_places(a);
+        KitContent content;
         size_t unreadable = 0;
         int r;
 
         assert(c);
 
-        r = dropin_need_root("write the recovery kit", &c->failure);
+        r = place_of_kit(c, a);
+        if (r >= 0)
+                r = dropin_need_root("write the recovery kit", &c->failure);
+        if (r >= 0 && !path)
+                return check_kit(c, &places);
         if (r >= 0)
                 r = read_sealing(c, a, &s);
         if (r >= 0)
-                r = make_kit(c, &places, &text, &unreadable);
+                r = make_kit(c, &places, &text, &unreadable, &content);
         if (r >= 0)
                 r = outfile_open(path, arguments_has(a, "force"), sealing_is_set(&s.sealing), &f,
                                  &c->failure);
@@ -186,17 +358,7 @@ int verb_recovery_kit(Cli *c, const Arguments *a) {
                 r = outfile_commit(&f, &c->failure);
         if (r < 0)
                 return failure_set(&c->failure, r, "KIT_FAILED", "The recovery kit was not written: %m");
-        if (unreadable > 0)
-                return failure_set(&c->failure, -EKEYREJECTED, "KIT_INCOMPLETE",
-                                   "The recovery kit was written, but the master's key does not open %zu "
-                                   "of the "
-                                   "secrets: what they are is said in it in capitals.",
-                                   unreadable);
-        if (!c->quiet && !streq(path, "-"))
-                printf("The recovery kit is in %s. Whoever has it can read every backup: take it off this "
-                       "machine, and keep it safe.\n",
-                       path);
-        return 0;
+        return finish_kit(c, &places, path, unreadable, &content);
 }
 
 /* --- The master itself ------------------------------------------------------------------------------ */
@@ -222,6 +384,7 @@ int verb_self_backup(Cli *c, const Arguments *a) {
                 r = outfile_commit(&f, &c->failure);
         if (r < 0)
                 return failure_set(&c->failure, r, "COPY_FAILED", "The copy was not written: %m");
+        warn_of_old_kit(c, &places);
         if (!c->quiet && !streq(path, "-"))
                 printf("The copy of the master is in %s%s.\n", path,
                        sealing_is_set(&s.sealing) ? ", sealed" : ". Whoever has it can read every backup");
@@ -239,27 +402,16 @@ static void openers_done(Openers *o) {
         explicit_bzero(o->identities, sizeof(o->identities));
 }
 
-/* A file as age-keygen writes it: comments, and an identity a line. */
-static int read_identities(Cli *c, const char *path, Openers *o) {
-        _cleanup_(erase_and_freep) char *text = NULL;
-        char *save = NULL;
-        int r;
+/* No message quotes what may be a key. */
+static int add_identity(Cli *c, const char *line, void *userdata) {
+        Openers *o = ASSERT_PTR(userdata);
 
-        assert(o);
-
-        r = read_file(AT_FDCWD, path, IDENTITY_FILE_MAX, &text, NULL);
-        if (r < 0)
-                return failure_set(&c->failure, r, "IDENTITY", "'%s' cannot be read: %m", path);
-        for (char *line = strtok_r(text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save)) {
-                if (line[0] == '#' || line[0] == 0)
-                        continue;
-                if (o->keys.n_identities == IDENTITIES_MAX ||
-                    age_identity_parse(line, o->identities + o->keys.n_identities) < 0)
-                        return failure_set(&c->failure, -EINVAL, "IDENTITY",
-                                           "'%s' has a line that is no identity of age (AGE-SECRET-KEY-1…).",
-                                           path);
-                o->keys.n_identities++;
-        }
+        if (o->keys.n_identities == IDENTITIES_MAX ||
+            age_identity_parse(line, o->identities + o->keys.n_identities) < 0)
+                return failure_set(&c->failure, -EINVAL, "IDENTITY",
+                                   "The file of identities has a line that is no identity of age "
+                                   "(AGE-SECRET-KEY-1…), or too many of them.");
+        o->keys.n_identities++;
         return 0;
 }
 
@@ -271,14 +423,15 @@ static int read_openers(Cli *c, const Arguments *a, Openers *o) {
 
         o->keys.identities = o->identities;
         if (file)
-                r = read_identities(c, file, o);
+                r = read_keys(c, file, add_identity, o);
         if (r >= 0 && is_sealed_by_passphrase(a))
                 r = prompt_password(c, a, "Passphrase", /* is_new= */ false, &o->passphrase);
         o->keys.passphrase = o->passphrase;
         return r;
 }
 
-/* A socket that listens starts its daemon at the first agent that calls. */
+/* A socket that listens starts its daemon at the first agent that calls; the agent here would go on as
+ * whom it was. */
 static int refuse_running(Cli *c, const MasterPlaces *places) {
         static const char *const active[] = { "systemctl",
                                               "is-active",
@@ -286,13 +439,14 @@ static int refuse_running(Cli *c, const MasterPlaces *places) {
                                               "backupx-api.socket",
                                               "backupx-scheduler.socket",
                                               "backupx-dispatcher.socket",
+                                              "backupx-agent.service",
                                               NULL };
 
         if (places->plain || !dropin_have_systemd() || dropin_run(active) != 0)
                 return 0;
         return failure_set(&c->failure, -EBUSY, "MASTER_RUNS",
                            "The master on this machine is running. Stop it first: systemctl stop "
-                           "backupx.target");
+                           "backupx.target backupx-agent.service");
 }
 
 static int open_input(Cli *c, const char *path) {
@@ -330,7 +484,7 @@ int verb_self_restore(Cli *c, const Arguments *a) {
                 return failure_set(&c->failure, r, "RESTORE_FAILED", "The master was not restored: %m");
         if (!c->quiet)
                 printf("The master %s of %s is on this machine now (%zu files). Start it:\n"
-                       "systemctl enable --now backupx.target\n",
+                       "systemctl enable --now backupx.target backupx-agent.service\n",
                        strempty(done.hostname), format_rfc3339(time, done.created), done.n_files);
         return 0;
 }

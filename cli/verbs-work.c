@@ -210,9 +210,20 @@ static int status_lists(Cli *c, json_t **ret_nodes, json_t **ret_runs) {
         return r < 0 ? r : cli_list(c, "runs", STATUS_RUNS, ret_runs);
 }
 
+static void status_kit(const json_t *kit) {
+        if (!json_is_true(json_object_get(kit, "is_old")))
+                return;
+        if (json_is_string(json_object_get(kit, "written")))
+                printf("\nThe last recovery kit does not have everything that restoring needs.");
+        else
+                printf("\nNo recovery kit was written yet.");
+        printf(" As root on the master: backupx recovery-kit FILE\n");
+}
+
 int verb_status(Cli *c, const Arguments *a) {
         const Entity *node = entity_find("nodes"), *run = entity_find("runs");
-        _cleanup_json_ json_t *setup = NULL, *me = NULL, *nodes = NULL, *runs = NULL, *all = NULL;
+        _cleanup_json_ json_t *setup = NULL, *me = NULL, *nodes = NULL, *runs = NULL;
+        _cleanup_json_ json_t *kit = NULL, *all = NULL;
         int r;
 
         assert(c);
@@ -226,19 +237,24 @@ int verb_status(Cli *c, const Arguments *a) {
         r = cli_get(c, &me, "auth/me");
         if (r >= 0)
                 r = status_lists(c, &nodes, &runs);
+        if (r >= 0)
+                r = cli_get(c, &kit, "recovery-kit");
         if (r < 0)
                 return r;
         if (c->json) {
-                all = json_pack("{s:s, s:O, s:O, s:O}", "server", c->server, "me", me, "nodes", nodes,
-                                "runs", runs);
+                all = json_pack("{s:s, s:O, s:O, s:O, s:O}", "server", c->server, "me", me, "nodes", nodes,
+                                "runs", runs, "recovery_kit", kit);
                 return show_json(all);
         }
         printf("%s, logged in as %s (%s)\n\n", c->server,
                strempty(json_string_value(show_lookup(me, "username|name|user.username"))),
                strempty(json_string_value(show_lookup(me, "role|user.role"))));
         r = show_list(c, nodes, node->columns, node->n_columns);
-        if (r < 0 || json_array_size(runs) == 0)
-                return r;
-        putchar('\n');
-        return show_list(c, runs, run->columns, run->n_columns);
+        if (r >= 0 && json_array_size(runs) > 0) {
+                putchar('\n');
+                r = show_list(c, runs, run->columns, run->n_columns);
+        }
+        if (r >= 0)
+                status_kit(kit);
+        return r;
 }

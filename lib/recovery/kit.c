@@ -326,12 +326,12 @@ static void write_master(Kit *k) {
         kit_say(k, "---------------");
         blank(k);
         kit_say(k,
-                "With a copy that 'backupx self-backup' made: install BackupX on a new machine, do not "
-                "start it, and");
-        kit_say(k, "as root there");
+                "With a copy that 'backupx self-backup' made: install BackupX on a new machine, and as root "
+                "there");
         blank(k);
+        kit_say(k, "    systemctl stop backupx.target backupx-agent.service");
         kit_say(k, "    backupx self-restore COPY");
-        kit_say(k, "    systemctl enable --now backupx.target");
+        kit_say(k, "    systemctl enable --now backupx.target backupx-agent.service");
         blank(k);
         kit_say(k,
                 "The agents come back by themselves when the new machine is reached at the old address. "

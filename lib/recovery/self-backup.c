@@ -21,8 +21,9 @@
 #define README_TEXT \
         "A copy of a BackupX master: its database, keys and configuration.\n" \
         "\n" \
-        "On a new machine, with BackupX installed and not started, as root:\n" \
+        "On a new machine, with BackupX installed, as root:\n" \
         "\n" \
+        "    systemctl stop backupx.target backupx-agent.service\n" \
         "    backupx self-restore COPY\n" \
         "\n" \
         "keys/dispatcher-identity is the age key that the secrets in the database are sealed to.\n" \

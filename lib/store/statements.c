@@ -672,4 +672,9 @@ const Statement statement_table[_SQL_MAX] = {
                   " GROUP BY y.target_id, q.node_id, q.task_name, y.snapshot IS NULL) z"
                   " ON z.run_id = x.run_id AND z.target_id = x.target_id"
                   " WHERE x.run_id * 16 + x.position > ?1 ORDER BY 1 LIMIT ?2"),
+        /* Of the last kit: ?1 its newest repository, ?2 how many identities it has, ?3 its time. */
+        STATEMENT(KIT_STATE, ALL,
+                  "SELECT (SELECT count(*) FROM repositories WHERE id > ?1),"
+                  " (SELECT max(count(*) - ?2, 0) FROM node_identities),"
+                  " (SELECT count(*) FROM targets WHERE updated > ?3)"),
 };

@@ -189,6 +189,7 @@ typedef enum Sql {
         SQL_RECOVERY_TARGETS,
         SQL_RECOVERY_REPOSITORIES,
         SQL_RECOVERY_PLACES,
+        SQL_KIT_STATE,
         _SQL_MAX,
 } Sql;
 

@@ -80,6 +80,9 @@ int run_restore(Request *r);
 /* queue.c */
 int queue_get(Request *r);
 
+/* recovery-kit.c */
+int recovery_kit_get(Request *r);
+
 /* stream.c, audit.c, health.c, metrics.c */
 int events_get(Request *r);
 int audit_get(Request *r);

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/text.h"
+#include "store/kit-state.h"
 #include "store/node.h"
 #include "store/queue.h"
 #include "store/run.h"
@@ -124,6 +125,32 @@ static int own_metrics(Api *api, Buffer *b) {
         if (r >= 0)
                 r = gauge(b, "dispatcher_up", "Whether the dispatcher is reachable.",
                           sibling_dispatcher_is_connected(api));
+        return r;
+}
+
+static int kit_metrics(Api *api, Buffer *b) {
+        KitState kit;
+        int r;
+
+        assert(api);
+
+        r = kit_state_read(api->store, &kit);
+        if (r < 0)
+                return r;
+        r = metrics_put_header(b, "recovery_kit_timestamp_seconds", "gauge",
+                               "When the last recovery kit was written; 0: never.");
+        if (r >= 0)
+                r = buffer_printf(b, "backupx_recovery_kit_timestamp_seconds %.3f\n",
+                                  (double) kit.written / (double) USEC_PER_SEC);
+        if (r >= 0)
+                r = metrics_put_header(b, "recovery_kit_missing", "gauge",
+                                       "What the last recovery kit does not have.");
+        if (r >= 0)
+                r = buffer_printf(b,
+                                  "backupx_recovery_kit_missing{what=\"repositories\"} %" PRIu64 "\n"
+                                  "backupx_recovery_kit_missing{what=\"identities\"} %" PRIu64 "\n"
+                                  "backupx_recovery_kit_missing{what=\"targets\"} %" PRIu64 "\n",
+                                  kit.repositories, kit.identities, kit.targets);
         return r;
 }
 
@@ -420,6 +447,8 @@ static int scrape_new(Api *api, Scrape **ret) {
                 r = queue_metrics(api, &s->head);
         if (r >= 0)
                 r = run_metrics(api, &s->head);
+        if (r >= 0)
+                r = kit_metrics(api, &s->head);
         if (r >= 0)
                 r = metrics_put_counted(&api->metrics, &s->head);
         if (r >= 0)

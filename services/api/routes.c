@@ -104,6 +104,8 @@ static const Route routes[] = {
         { METHOD_GET,    "/api/v1/snapshots",              ACCESS_VIEWER,   0,
           PAGE " task_id node_id target_id", snapshots_get },
 
+        { METHOD_GET,    "/api/v1/recovery-kit",           ACCESS_VIEWER,   0,      NULL, recovery_kit_get },
+
         { METHOD_GET,    "/api/v1/queue",                  ACCESS_VIEWER,   0,
           PAGE " node_id", queue_get },
 

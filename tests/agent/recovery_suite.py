@@ -3,6 +3,7 @@
 """When the master is gone: what it backed up is restored by the recovery kit with stock tools alone, and the master
 itself by self-restore, with its agents and its history."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -79,6 +80,10 @@ class Recovery(unittest.TestCase):
         (cls.source / 'documents' / 'sparse').unlink()  # repositories do not hold where holes were
         trees.make_privileged(cls.source)
         (cls.source / 'noise').write_bytes(os.urandom(3 << 20))
+        cls.tools = cls.folder / 'tools'
+        cls.tools.mkdir()
+        for name in STOCK:
+            (cls.tools / name).symlink_to(shutil.which(name))
         cls.back_up()
         cls.before = cls.suite.client.get(f'nodes/{cls.web}')
         cls.copy()
@@ -172,20 +177,21 @@ class Recovery(unittest.TestCase):
         subprocess.run(['age-keygen', '-o', cls.key], check=True, capture_output=True)
         cls.recipient = re.search(r'age1\w+', cls.key.read_text())[0]
         cls.sealed = cls.folder / 'copy.tar.zst.age'
+        recipients = cls.folder / 'recipients'
+        recipients.write_text(f'# in the safe\n\n{cls.recipient}\n')
+        cls.told = [cls.backupx('recovery-kit', '--check', status=1), cls.backupx('self-backup', cls.plain)]
         cls.backupx('recovery-kit', cls.kit)
-        cls.backupx('self-backup', cls.plain)
-        cls.backupx('self-backup', '--recipient', cls.recipient, cls.sealed)
+        cls.told += [cls.backupx('recovery-kit', '--check'), cls.suite.cli('status').stdout]
+        cls.told += [cls.backupx('self-backup', '--recipients-file', recipients, cls.sealed)]
+        cls.suite.client.post('targets', {'name': 'later', 'type': 'relay', 'config': {}})
+        cls.told += [cls.backupx('recovery-kit', '--check', status=1), cls.suite.cli('status').stdout]
         cls.running = cls.backupx('self-restore', '--force', cls.plain, status=1)
 
     # --- the kit ---
 
     def bare_machine(self, script, folder):
         """Runs commands where there is no BackupX, only the stock tools."""
-        tools = self.folder / 'tools'
-        if not tools.exists():
-            tools.mkdir()
-            for name in STOCK:
-                (tools / name).symlink_to(shutil.which(name))
+        tools = self.tools
         folder.mkdir()
         done = subprocess.run(
             [shutil.which('unshare'), '--mount', shutil.which('sh'), '-euc',
@@ -195,24 +201,24 @@ class Recovery(unittest.TestCase):
         self.assertEqual(done.returncode, 0, f'{script}\n{done.stdout}\n{done.stderr}')
         return done.stdout
 
+    def paste(self, title, script):
+        """One section; what it restored is compared. The target and the part of the kit."""
+        kind, place = title[0], self.folder / f'bare-{title.split()[0]}'
+        said = self.bare_machine(script, place)
+        top = next(place.glob('restored*')) if kind == '3' else next(place.glob('restored/*/*'))
+        self.assertEqual(treecmp.differences(self.source, pathlib.Path(f'{top}{self.source}')), [], title)
+        if kind == '4':
+            self.assertRegex(said, r'(?m)^[0-9a-f]{64}  -$')  # the manifest is the one that was written
+        shutil.rmtree(place)
+        return re.search(r'on target (\w+)', title)[1] + kind
+
     def test_kit(self):
         """Each section, pasted as it is, restores what it says."""
         self.assertEqual(stat.S_IMODE(self.kit.stat().st_mode), 0o600)
-        kit = self.kit.read_text()
-        found = sections(kit)
-        done = []
-        for title, script in found.items():
-            kind = title.split('.')[0]
-            if kind not in '34':
-                continue
-            place = self.folder / f'bare-{len(done)}'
-            said = self.bare_machine(script, place)
-            top = next(place.glob('restored*')) if kind == '3' else next(place.glob('restored/*/*'))
-            self.assertEqual(treecmp.differences(self.source, pathlib.Path(f'{top}{self.source}')), [], title)
-            if kind == '4':
-                self.assertRegex(said, r'(?m)^[0-9a-f]{64}  -$')  # the manifest is the one that was written
-            shutil.rmtree(place)
-            done.append(re.search(r'on target (\w+)', title)[1] + kind)
+        found = sections(self.kit.read_text())
+        pasted = {title: script for title, script in found.items() if title[0] in '34'}
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(self.paste, pasted, pasted.values()))
         self.assertEqual(sorted(done), sorted(name + kind for name in self.targets for kind in '34'))
         # And the keys that section 1 gives are those of the rest.
         keys = self.folder / 'bare-keys'
@@ -240,6 +246,23 @@ class Recovery(unittest.TestCase):
         with contextlib.closing(sqlite3.connect(place, uri=True)) as database:
             noted, = database.execute("SELECT count(*) FROM audit WHERE action = 'recovery_kit.write'").fetchone()
         self.assertGreaterEqual(noted, 4)
+
+    def test_kit_is_due(self):
+        """Said until one is written, and again when there is something that it does not have."""
+        never, warned, good, status, silent, old, status_then = self.told
+        self.assertIn('No recovery kit was written yet', never)
+        self.assertIn('warning: No recovery kit', warned)
+        self.assertIn('has all that restoring needs', good)
+        self.assertNotIn('recovery', status + silent)
+        self.assertIn('targets 1.', old)
+        self.assertIn('recovery-kit FILE', status_then)
+        for arguments in (['--check', self.folder / 'x'], []):
+            self.assertIn('--check', self.backupx('recovery-kit', *arguments, status=1))
+        empty = self.folder / 'empty'
+        empty.write_text('# no key\n')
+        said = self.backupx('self-backup', '--recipients-file', empty, self.folder / 'unsealed', status=1)
+        self.assertIn('no key', said)
+        self.assertFalse((self.folder / 'unsealed').exists())
 
     def open_by_passphrase(self, path):
         """By stock age, which asks on a terminal."""
@@ -296,32 +319,38 @@ class Recovery(unittest.TestCase):
         self.backupx('self-restore', '--identity', self.key, bad, state=state, status=1)
         self.assertEqual(files_of(state), {})
 
+    def fail_at(self, fault, step):
+        """A restore over another one, of which a rename fails; whether it had no so many."""
+        state = self.fresh(f'fault-{fault[:5]}-{step}')
+        self.backupx('self-restore', self.plain, state=state)
+        (state / 'keys' / 'session-key').write_text('another\n')
+        was = files_of(state)
+        strace = ['strace', '-qq', '-o', '/dev/null', '-e', 'trace=rename,renameat', '-e',
+                  f'inject=rename,renameat:{fault}:when={step}']
+        said = self.backupx('self-restore', '--force', self.plain, state=state, status=None, wrapper=strace)
+        if 'is on this machine now' in said:
+            return True
+        if fault == 'error=EIO':
+            now = {path: data for path, data in files_of(state).items() if '.before-restore' not in path}
+            self.assertEqual(now, was, (step, said))
+        else:
+            self.backupx('self-restore', '--force', self.plain, state=state)
+            self.assertNotEqual((state / 'keys' / 'session-key').read_text(), 'another\n')
+            self.assertEqual((state / 'keys' / 'session-key.before-restore').read_text(), 'another\n')
+        self.assertFalse((state / 'master' / 'self-restore').exists())
+        shutil.rmtree(state)
+        return False
+
+    @unittest.skipIf('ASAN_OPTIONS' in os.environ, 'the search for leaks does not go together with strace')
     def test_all_or_nothing(self):
         """Each rename fails once: all is as before. Killed at each: the next restore goes on."""
-        for fault, steps in (('error=EIO', STEPS), ('signal=KILL', STEPS[1:])):
-            for step in steps:
-                state = self.fresh(f'fault-{fault[:5]}-{step}')
-                self.backupx('self-restore', self.plain, state=state)
-                (state / 'keys' / 'session-key').write_text('another\n')
-                was = files_of(state)
-                strace = ['strace', '-qq', '-o', '/dev/null', '-e', 'trace=rename,renameat', '-e',
-                          f'inject=rename,renameat:{fault}:when={step}']
-                if 'ASAN_OPTIONS' in os.environ:
-                    self.skipTest('the search for leaks does not go together with strace')
-                said = self.backupx('self-restore', '--force', self.plain, state=state, status=None, wrapper=strace)
-                now = {path: data for path, data in files_of(state).items() if '.before-restore' not in path}
-                if 'is on this machine now' in said:
-                    break
-                if fault == 'error=EIO':
-                    self.assertEqual(now, was, (step, said))
-                else:
-                    self.backupx('self-restore', '--force', self.plain, state=state)
-                    self.assertNotEqual((state / 'keys' / 'session-key').read_text(), 'another\n')
-                    self.assertEqual((state / 'keys' / 'session-key.before-restore').read_text(), 'another\n')
-                self.assertFalse((state / 'master' / 'self-restore').exists())
-                shutil.rmtree(state)
-            else:
-                self.assertLess(steps[-1], 100)  # or no step was the last one
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for fault, steps in (('error=EIO', STEPS), ('signal=KILL', STEPS[1:])):
+                ended = list(pool.map(lambda step, fault=fault: self.fail_at(fault, step), steps))
+                self.assertFalse(ended[0])
+                self.assertEqual(ended, sorted(ended))
+                if LONG:
+                    self.assertTrue(ended[-1])
 
     def test_z_new_master(self):
         """On a new machine: the agents come back as they are, runs are listed, old backups restored, new ones made."""

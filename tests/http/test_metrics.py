@@ -136,6 +136,14 @@ class Exposition(MetricsCase):
             database.execute('DELETE FROM runs')
         self.assertEqual(self.values('runs_ended_total')[failed], before + 1)
 
+    def test_recovery_kit(self):
+        missing = self.value('recovery_kit_missing', 'what="targets"')
+        self.make_target()
+        self.assertEqual(self.value('recovery_kit_missing', 'what="targets"'), missing + 1)
+        self.assertEqual(self.value('recovery_kit_timestamp_seconds'), 0)
+        said = self.member('viewer')[1].get('recovery-kit')
+        self.assertEqual((said['written'], said['is_old'], said['missing']['targets']), (None, True, missing + 1))
+
     def test_requests_are_counted(self):
         def count():
             return self.values('http_requests_total').get('class="unknown",status="404"', 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
 #include "base/text.h"
+#include "store/kit-state.h"
 #include "store/relay-cap.h"
 #include "store/run.h"
 #include "store/stored-repository.h"
@@ -156,7 +157,45 @@ static void test_locks(void) {
         CHECK_INT(writer, other);
 }
 
+static void check_kit(Fixture *f, usec_t written, uint64_t repositories, uint64_t identities,
+                      uint64_t targets) {
+        KitState state;
+
+        CHECK_INT(kit_state_read(f->dispatcher, &state), 0);
+        CHECK_INT(state.written, written);
+        CHECK_INT(state.repositories, repositories);
+        CHECK_INT(state.identities, identities);
+        CHECK_INT(state.targets, targets);
+        CHECK_INT(kit_state_is_old(&state), repositories + identities + targets > 0);
+}
+
+/* A kit is old when something was made or changed that it does not have. */
+static void test_kit(void) {
+        _cleanup_fixture_ Fixture f;
+        KitContent kit = { .written = T0 + 5, .identities = 1 };
+        uint64_t node;
+
+        fixture_init(&f);
+        check_kit(&f, 0, 0, 0, 0);
+        node = fixture_node(&f, "web-1");
+        fixture_target(&f, "disk");
+        kit.repository = add(&f, node, 5, "one/", 0);
+        CHECK_INT(node_identity_set(f.dispatcher, node, "age1", "sealed"), 0);
+        check_kit(&f, 0, 1, 1, 1);
+        CHECK_INT(kit_state_note(f.dispatcher, &kit), -EPERM);
+        CHECK_INT(kit_state_note(f.api, &kit), 0);
+        check_kit(&f, kit.written, 0, 0, 0);
+        add(&f, node, 6, "one/", 0);
+        check_kit(&f, kit.written, 1, 0, 0);
+        CHECK_INT(node_identity_set(f.dispatcher, fixture_node(&f, "web-2"), "age1", "sealed"), 0);
+        check_kit(&f, kit.written, 1, 1, 0);
+        kit.written = T0 - 1; /* before the target was made */
+        CHECK_INT(kit_state_note(f.api, &kit), 0);
+        check_kit(&f, kit.written, 1, 1, 1);
+}
+
 int main(void) {
+        RUN(test_kit);
         RUN(test_repositories);
         RUN(test_snapshots);
         RUN(test_locks);
