@@ -116,9 +116,11 @@ int store_has_content(const char *path, Failure *reterr_failure) {
         return n > 0;
 }
 
-/* Objects and commands that were made after the copy have ids which agents and storages still know. */
+/* Objects and commands that were made after the copy have ids which agents and storages still know. Who was
+ * heard was heard by another machine: the agent of this one, which is new, is no second one of its node. */
 #define REVIVE_SQL \
         "DELETE FROM sessions;" \
+        "UPDATE nodes SET agent_id = NULL, duplicate = NULL;" \
         "INSERT INTO sqlite_sequence (name, seq) SELECT name, 0 FROM sqlite_master WHERE type = 'table'" \
         " AND sql LIKE '%AUTOINCREMENT%' AND name NOT IN (SELECT name FROM sqlite_sequence);" \
         "UPDATE sqlite_sequence SET seq = seq + CASE name WHEN 'commands' THEN 1000000" \

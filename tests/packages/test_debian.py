@@ -131,7 +131,8 @@ class Files(unittest.TestCase):
         keys = ['/etc/credstore.encrypted/backupx.dispatcher-identity', '/var/lib/backupx/backupx.db',
                 '/var/lib/backupx/backupx.db-wal']  # fmt: skip
         foreign = '/etc/credstore.encrypted/of-another-service'
-        self.touch(relayed, foreign, '/etc/backupx/config.yaml.d/relay.yaml', '/var/lib/backupx/dispatcher.pub', *keys)
+        self.touch(relayed, foreign, '/etc/backupx/config.yaml.d/relay.yaml', '/var/lib/backupx/dispatcher.pub',
+                   '/var/lib/backupx-self-backup/master.tar.zst.age', *keys)
         result = self.script('backupx-master.postrm', 'purge')
         self.assertEqual(result.returncode, 0, result.stdout)
         aside = re.search(r'sealed backups are in (\S+) now', result.stdout).group(1)

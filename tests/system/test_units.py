@@ -23,6 +23,7 @@ EXPOSURE = {
     'backupx-agent-check@.service': 10,
     'backupx-agent-limits.service': 15,
     'backupx-keys.service': 30,
+    'backupx-self-backup.service': 30,
     'backupx-backup@.service': 20,
     'backupx-probe@.service': 20,
     'backupx-restore@.service': 36,
