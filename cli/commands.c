@@ -430,6 +430,15 @@ static const Command commands[] = {
           "make this machine the master that self-backup copied (root)",
           "The daemons must not run. All of the copy is checked before anything is changed, and a failure "
           "leaves everything as it was. - is the standard input." },
+        { "offline-keys", "set", "KEY…", NULL, NO_OPTIONS, verb_offline_keys_set,
+          "seal what is backed up for public keys of age that are kept elsewhere (root)",
+          "Sealed archives can be opened by their private keys, too, and each repository gets its password "
+          "as an age file for them: stock tools then open every backup without the master and without a "
+          "recovery kit. For what is backed up from then on; the keys replace those that were set." },
+        { "offline-keys", "show", NULL, NULL, NO_OPTIONS, verb_offline_keys_show,
+          "print these keys (root)", NULL },
+        { "offline-keys", "clear", NULL, NULL, NO_OPTIONS, verb_offline_keys_clear,
+          "seal for nobody but the master any more (root)", NULL },
         { "help", NULL, "[COMMAND…]", NULL, NO_OPTIONS, verb_help,
           "explain a command; --json: all of them, for programs", NULL },
 };

@@ -45,6 +45,9 @@ int verb_users_edit(Cli *c, const Arguments *a);
 /* On the machine itself, as root. */
 int verb_relay_allow(Cli *c, const Arguments *a);
 int verb_reset_password(Cli *c, const Arguments *a);
+int verb_offline_keys_set(Cli *c, const Arguments *a);
+int verb_offline_keys_clear(Cli *c, const Arguments *a);
+int verb_offline_keys_show(Cli *c, const Arguments *a);
 int verb_recovery_kit(Cli *c, const Arguments *a);
 int verb_self_backup(Cli *c, const Arguments *a);
 int verb_self_restore(Cli *c, const Arguments *a);

@@ -10,6 +10,7 @@
 #include "agent/job/databases.h"
 #include "agent/job/kinds.h"
 #include "agent/job/repositories.h"
+#include "agent/job/repository-keys.h"
 #include "agent/job/targets.h"
 #include "agent/job/verdict.h"
 #include "archive/backup.h"
@@ -36,6 +37,7 @@ typedef struct Backup {
         size_t places[SPEC_TARGETS_MAX];
         size_t n_targets;
         AgeRecipient recipients[SPEC_RECIPIENTS_MAX];
+        size_t n_recipients;
         BackupResult result;
         Id snapshots[SPEC_TARGETS_MAX]; /* as targets */
         BackupOutcome outcome;
@@ -138,24 +140,21 @@ static int check_sources(Backup *b, Failure *reterr_failure) {
         return 0;
 }
 
-static int parse_recipients(Backup *b, size_t *ret_n, Failure *reterr_failure) {
-        size_t n = 0;
-
+static int parse_recipients(Backup *b, Failure *reterr_failure) {
         assert(b);
 
         STRV_FOREACH(text, b->spec.recipients) {
                 int r;
 
-                if (n >= ELEMENTSOF(b->recipients))
+                if (b->n_recipients >= ELEMENTSOF(b->recipients))
                         return failure_set(reterr_failure, -E2BIG, "FIELD_INVALID",
                                            "There are too many recipients");
-                r = age_recipient_parse(*text, &b->recipients[n]);
+                r = age_recipient_parse(*text, &b->recipients[b->n_recipients]);
                 if (r < 0)
                         return failure_set(reterr_failure, r, "FIELD_INVALID", "This is not a recipient: %s",
                                            *text);
-                n++;
+                b->n_recipients++;
         }
-        *ret_n = n;
         return 0;
 }
 
@@ -166,6 +165,20 @@ static int name_place(const Backup *b, const SpecTarget *target, char **ret) {
         if (b->to_repositories)
                 return free_and_strdup(ret, strempty(target->prefix));
         return asprintf_safe(ret, "%s%" PRIu64 "/", strempty(target->prefix), b->run->start->name.attempt);
+}
+
+/* What is backed up is as good without it. */
+static void keep_key(const Backup *b, size_t i) {
+        const SpecTarget *target = b->spec.targets + i;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        int r;
+
+        r = job_repository_keep_key(b->run, target, b->storages[i], b->recipients, b->n_recipients,
+                                    &failure);
+        if (r < 0)
+                job_link_log(b->run->link, LOG_WARNING,
+                             "The password for the offline keys could not be put on target %s: %s",
+                             target->name, failure_message(&failure, r));
 }
 
 static int open_target(Backup *b, size_t i) {
@@ -180,6 +193,8 @@ static int open_target(Backup *b, size_t i) {
         if (r >= 0 && b->to_repositories)
                 r = job_repository_open(b->run, target, b->storages[i], &b->repositories[b->n_targets],
                                         &failure);
+        if (r >= 0 && b->to_repositories)
+                keep_key(b, i);
         if (r < 0) {
                 job_link_log(b->run->link, LOG_ERR, "Target %s: %s", target->name,
                              failure_message(&failure, r));
@@ -237,7 +252,7 @@ static int run_repositories(Backup *b, const BackupArgs *base, Failure *reterr_f
         return 0;
 }
 
-static int run_backup(Backup *b, size_t n_recipients, Failure *reterr_failure) {
+static int run_backup(Backup *b, Failure *reterr_failure) {
         BackupArgs args = {
                 .paths = b->spec.paths,
                 .excludes = b->spec.excludes,
@@ -245,7 +260,7 @@ static int run_backup(Backup *b, size_t n_recipients, Failure *reterr_failure) {
                 .follow_symlinks = b->spec.follow_symlinks,
                 .level = (int) b->spec.level,
                 .recipients = b->recipients,
-                .n_recipients = n_recipients,
+                .n_recipients = b->n_recipients,
                 .targets = b->targets,
                 .n_targets = b->n_targets,
                 .cancel = job_link_cancelled(b->run->link),
@@ -391,7 +406,6 @@ static void tell_missing_target(const Backup *b, Failure *failure) {
 }
 
 static int back_up(Backup *b, JobOutcome *ret, Failure *reterr_failure) {
-        size_t n_recipients = 0;
         int r;
 
         assert(b);
@@ -401,11 +415,11 @@ static int back_up(Backup *b, JobOutcome *ret, Failure *reterr_failure) {
         if (r >= 0)
                 r = check_sources(b, reterr_failure);
         if (r >= 0)
-                r = parse_recipients(b, &n_recipients, reterr_failure);
+                r = parse_recipients(b, reterr_failure);
         if (r >= 0)
                 r = open_targets(b, reterr_failure);
         if (r >= 0)
-                r = run_backup(b, n_recipients, reterr_failure);
+                r = run_backup(b, reterr_failure);
         if (r < 0)
                 return r;
         r = build_result(b, &ret->result);

@@ -7,6 +7,11 @@
 
 #include "store/store.h"
 
+/* Public keys of age, one a line, whose private ones are kept offline: sealed archives and the passwords of
+ * repositories are sealed for them, too. */
+#define SETTING_OFFLINE_KEYS "api.offline_keys"
+#define OFFLINE_KEYS_MAX 8U
+
 /* value NULL removes it. */
 int setting_set(Store *s, const char *name, const char *value) _warn_unused_;
 /* STORE_E_NOT_FOUND. */

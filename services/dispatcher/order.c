@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "services/dispatcher/order.h"
+#include "store/setting.h"
 #include "wire/path.h"
 
 void order_init(Order *o) {
@@ -182,6 +183,23 @@ static int add_places(const OrderContext *x, const Run *run, const Node *node, u
         return r < 0 ? r : add_backup_targets(x, &targets, prefix, o, spec, reterr_failure);
 }
 
+/* Of the administrator, who keeps them elsewhere. */
+static int add_offline_keys(const OrderContext *x, BackupSpec *spec) {
+        _cleanup_(freep) char *text = NULL;
+        char *save = NULL;
+        int r;
+
+        assert(x);
+        assert(spec);
+
+        r = setting_get(x->store, SETTING_OFFLINE_KEYS, &text);
+        if (r != 0)
+                return MIN(r, 0); /* there are none */
+        for (char *key = strtok_r(text, "\n", &save); key && r >= 0; key = strtok_r(NULL, "\n", &save))
+                r = strv_extend(&spec->recipients, key);
+        return r;
+}
+
 static int add_recipients(const OrderContext *x, const Task *task, const Node *node, BackupSpec *spec,
                           Failure *reterr_failure) {
         _cleanup_(freep) char *recipient = NULL;
@@ -191,13 +209,16 @@ static int add_recipients(const OrderContext *x, const Task *task, const Node *n
         assert(node);
         assert(spec);
 
-        /* A repository is sealed with its own key. */
-        if (streq(strempty(task->encryption), "none") || streq(spec->format, FORMAT_REPOSITORY))
+        /* A repository is sealed with its own password, which they can have. */
+        if (streq(spec->format, FORMAT_REPOSITORY))
+                return add_offline_keys(x, spec);
+        if (streq(strempty(task->encryption), "none"))
                 return 0;
         r = order_archive_recipient(x, node->id, &recipient, reterr_failure);
         if (r != 0)
                 return r;
-        return strv_extend(&spec->recipients, recipient);
+        r = strv_extend(&spec->recipients, recipient);
+        return r < 0 ? r : add_offline_keys(x, spec);
 }
 
 static int fill_backup(const OrderContext *x, const Run *run, const Task *task, const Node *node,

@@ -84,6 +84,10 @@ class Recovery(unittest.TestCase):
         cls.tools.mkdir()
         for name in STOCK:
             (cls.tools / name).symlink_to(shutil.which(name))
+        cls.key = cls.folder / 'key'
+        subprocess.run(['age-keygen', '-o', cls.key], check=True, capture_output=True)
+        cls.recipient = re.search(r'age1\w+', cls.key.read_text())[0]
+        cls.backupx('offline-keys', 'set', cls.recipient, plain=False)
         cls.back_up()
         cls.before = cls.suite.client.get(f'nodes/{cls.web}')
         cls.copy()
@@ -158,11 +162,13 @@ class Recovery(unittest.TestCase):
         cls.task = task
 
     @classmethod
-    def backupx(cls, *arguments, status=0, stdin='', stdout=subprocess.PIPE, state=None, wrapper=()):
+    def backupx(cls, *arguments, status=0, stdin='', stdout=subprocess.PIPE, state=None, wrapper=(),
+                plain=True):
         """The command on the machine of the master; what it said."""
         state = state or cls.suite.folder
+        arguments = [*arguments, *(('--plain', state / 'keys') if plain else ())]
         done = subprocess.run(
-            [*wrapper, cls.suite.program('cli'), *map(str, arguments), '--plain', state / 'keys'], text=True,
+            [*wrapper, cls.suite.program('cli'), *map(str, arguments)], text=True,
             input=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False,
             env=clean_environment(BACKUPX_STATE_DIR=state / 'master', BACKUPX_AGENT_STATE_DIR=state / 'agent'))
         if status is not None:
@@ -173,9 +179,6 @@ class Recovery(unittest.TestCase):
     def copy(cls):
         """Kit and copies, made while the master works."""
         cls.kit, cls.plain = cls.folder / 'kit', cls.folder / 'copy.tar.zst'
-        cls.key = cls.folder / 'key'
-        subprocess.run(['age-keygen', '-o', cls.key], check=True, capture_output=True)
-        cls.recipient = re.search(r'age1\w+', cls.key.read_text())[0]
         cls.sealed = cls.folder / 'copy.tar.zst.age'
         recipients = cls.folder / 'recipients'
         recipients.write_text(f'# in the safe\n\n{cls.recipient}\n')
@@ -253,7 +256,7 @@ class Recovery(unittest.TestCase):
         self.assertIn('No recovery kit was written yet', never)
         self.assertIn('warning: No recovery kit', warned)
         self.assertIn('has all that restoring needs', good)
-        self.assertNotIn('recovery', status + silent)
+        self.assertNotIn('recovery kit', status + silent)
         self.assertIn('targets 1.', old)
         self.assertIn('recovery-kit FILE', status_then)
         for arguments in (['--check', self.folder / 'x'], []):
@@ -263,6 +266,38 @@ class Recovery(unittest.TestCase):
         said = self.backupx('self-backup', '--recipients-file', empty, self.folder / 'unsealed', status=1)
         self.assertIn('no key', said)
         self.assertFalse((self.folder / 'unsealed').exists())
+
+    def open_offline(self, path):
+        """What stock age opens with the key that nobody but its owner has."""
+        return subprocess.run(['age', '-d', '-i', self.key, path], capture_output=True, check=True).stdout
+
+    def test_offline_key(self):
+        """Beside kit and master it opens the archives and, by the password that lies there, the repositories."""
+        places = (self.web_state / 'storage' / "it's a disk", self.suite.master_state / 'relay')
+        for place in places:
+            found = list(place.rglob('backupx-password-*.age'))
+            self.assertEqual(len(found), 1, found)
+            environment = {'PATH': os.environ['PATH'], 'RESTIC_PASSWORD': self.open_offline(found[0]).decode()}
+            done = subprocess.run(['restic', '-r', found[0].parent, '--no-cache', 'check'], text=True, check=False,
+                                  capture_output=True, env=environment)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn('no errors', done.stdout)
+            archive, = place.rglob('data.tar.zst.age')
+            self.assertTrue(self.open_offline(archive).startswith(b'\x28\xb5\x2f\xfd'))  # zstd
+
+    def test_offline_keys_are_named(self):
+        """Set, shown and cleared by root alone, and on record."""
+        state = self.fresh('offline')
+        self.backupx('self-restore', self.plain, state=state)
+        self.assertEqual(self.backupx('offline-keys', 'show', state=state, plain=False), f'{self.recipient}\n')
+        said = self.backupx('offline-keys', 'set', self.recipient, 'age1wrong', state=state, plain=False, status=1)
+        self.assertIn('age1wrong', said)
+        self.backupx('offline-keys', 'set', *[self.recipient] * 9, state=state, plain=False, status=1)
+        self.backupx('offline-keys', 'clear', state=state, plain=False)
+        self.assertEqual(self.backupx('offline-keys', 'show', state=state, plain=False), '')
+        with contextlib.closing(sqlite3.connect(state / 'master' / 'backupx.db')) as database:
+            noted = [row[0] for row in database.execute("SELECT action FROM audit WHERE action LIKE 'offline%'")]
+        self.assertEqual(noted, ['offline_keys.set', 'offline_keys.clear'])
 
     def open_by_passphrase(self, path):
         """By stock age, which asks on a terminal."""
