@@ -3,10 +3,12 @@
 """Backups into repositories through the real services: two targets from one read, restored by us on another node
 and by stock restic; and what a job may not do to a repository."""
 
+import base64
 import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 import sys
 import unittest
