@@ -25,9 +25,12 @@ static bool is_behind(char c) {
 
 /* Where a name stands as part of a path, in quotes, or before the colon of what happened to it. */
 static void blank_name(char *words, const char *name, size_t n) {
-        for (char *p = words; (p = strstr(p, name)); p++)
-                if (is_before(p == words ? 0 : p[-1]) && is_behind(p[n]))
+        for (char *p = words; (p = strstr(p, name)); p++) {
+                char before = p == words ? 0 : p[-1];
+
+                if (is_before(before) && (is_behind(p[n]) || (before == '/' && p[n] == ' ')))
                         memset(p, '_', n);
+        }
 }
 
 static void lower(char *text) {

@@ -47,6 +47,7 @@ static void test_names(void) {
         } table[] = {
                 { 3, -ENOENT, "backups/Certificate",
                   "ERROR : certificate: directory not found\nFailed to lsjson: directory not found" },
+                { 1, -ENOENT, "/a/quota", "deletefile: x:/a/quota is a directory or doesn't exist" },
                 { 1, -EACCES, "/srv/quota reports/x", "open /srv/quota reports/x: permission denied" },
                 { 1, -ECONNRESET, "quota reports/x", "Put \"http://nas/quota%20reports/x\": EOF" },
                 { 1, -EHOSTUNREACH, "", "dial tcp: lookup quota.example: no such host" },
