@@ -229,6 +229,49 @@ static void reach_backend(Kit *k, const KitTarget *t, const char *prefix, KitRea
         reach_rclone(k, t, config(t, "path"), prefix, ret);
 }
 
+/* --- Azure ------------------------------------------------------------------------------------------ */
+
+/* Rclone of Debian 12 wants the host without the account in front: "blob.core.windows.net". */
+static void azure_endpoint(Kit *k, const KitTarget *t, const char *account) {
+        const char *endpoint = config(t, "endpoint"), *host, *rest;
+
+        if (!endpoint)
+                return;
+        host = startswith(endpoint, "https://");
+        rest = host ? startswith(host, account) : NULL;
+        if (rest && rest[0] == '.' && !strchr(rest, '/'))
+                set(k, t, "ENDPOINT", rest + 1);
+        else
+                kit_say(k,
+                        "The account is at %s, which rclone of Debian 12 does not reach: take a later "
+                        "one, and set its option endpoint to that.",
+                        endpoint);
+}
+
+static void reach_azure(Kit *k, const KitTarget *t, const char *prefix, KitReach *ret) {
+        const char *account = strempty(config(t, "account")), *sas = secret(t, "sas_token");
+        _cleanup_(erase_and_freep) char *url = NULL;
+        _cleanup_(freep) char *place = NULL;
+
+        set(k, t, "TYPE", "azureblob");
+        set(k, t, "ACCOUNT", sas ? NULL : account);
+        set(k, t, "KEY", secret(t, "account_key"));
+        if (sas) {
+                note(k,
+                     config(t, "endpoint") ?
+                                     asprintf_safe(&url, "%s/%s?%s", config(t, "endpoint"),
+                                                   strempty(config(t, "container")), sas) :
+                                     asprintf_safe(&url, "https://%s.blob.core.windows.net/%s?%s", account,
+                                                   strempty(config(t, "container")), sas));
+                set(k, t, "SAS_URL", url);
+        } else
+                azure_endpoint(k, t, account);
+        kit_export(k, "HTTPS_PROXY", config(t, "proxy"));
+        kit_export(k, "RCLONE_CA_CERT", config(t, "ca_cert"));
+        join(k, config(t, "container"), strempty(config(t, "prefix")), &place);
+        reach_rclone(k, t, place, prefix, ret);
+}
+
 /* --- S3 --------------------------------------------------------------------------------------------- */
 
 static void s3_endpoint(Kit *k, const KitTarget *t, const S3Preset *preset, char **ret) {
@@ -303,6 +346,7 @@ void kit_target_reach(Kit *k, const KitTarget *t, const char *prefix, KitReach *
                 const char *type;
                 void (*reach)(Kit *k, const KitTarget *t, const char *prefix, KitReach *ret);
         } types[] = {
+                { "azure", reach_azure },
                 { "local", reach_files },
                 { "relay", reach_files },
                 { "s3", reach_s3 },
