@@ -203,7 +203,9 @@ class Repositories(unittest.TestCase):
         for body in ({}, {'share': 1, 'shares': 1}, {'share': 2, 'shares': 3}):
             done = self.verify(run, **body)
             self.assertEqual((done['kind'], done['state']), ('verify', 'succeeded'), done)
-            self.assertEqual(done['bytes_read'] > 3 << 20, body.get('shares') == 1)
+            # Of a share anything may be read: names of packs are random.
+            self.assertTrue(body.get('shares') != 1 or done['bytes_read'] > 6 << 20, done)
+            self.assertTrue(body or done['bytes_read'] == 0, done)
             self.assertEqual(list((self.place(run, self.relay) / 'locks').glob('*')), [])
         for body in ({'share': 2, 'shares': 1}, {'shares': 1}, {'share': 1, 'shares': 1001}, {'data': True}):
             with self.assertRaises(ApiError):
