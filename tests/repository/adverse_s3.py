@@ -64,16 +64,16 @@ class AdverseS3(http.server.ThreadingHTTPServer):
     def as_it_was(self, body, prefix):
         """A list of some time ago."""
         assert b'<IsTruncated>true' not in body
-        entries = {KEY.search(e)[1]: e for e in ENTRY.findall(body)}
+        # By names as they are: servers do not agree on what of them is written with a '%'.
+        entries = {urllib.parse.unquote_to_bytes(KEY.search(e)[1]): e for e in ENTRY.findall(body)}
         now = time.monotonic()
         with self.lock:
             for key, (when, entry) in self.changes.items():
-                name = urllib.parse.quote(key, safe='/').encode()
                 if when + self.stale < now or not key.startswith(prefix):
                     continue
                 if entry:
-                    entries[name] = entry
-                elif entries.pop(name, None):
+                    entries[key.encode()] = entry
+                elif entries.pop(key.encode(), None):
                     self.hidden += 1
         listed = b''.join(entries[k] for k in sorted(entries))
         bare = ENTRY.sub(b'', body)

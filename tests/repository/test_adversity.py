@@ -497,7 +497,8 @@ class OnS3(Adversity, Rounds):
             self.proxy.flip = 0.1
             flipped = self.proxy.flipped
             status = self.tool('read', 'check', '1', '1', may=(0, 2, 3))[2]
-            self.assertEqual(status != 0, self.proxy.flipped > flipped)
+            # What lies between the blobs that are wanted is read with them and not looked at.
+            self.assertTrue(status == 0 or self.proxy.flipped > flipped)
             found += status != 0
             self.assert_no_lie(list(self.good)[-1])
             self.backup(may=(0, 2, 3, 4))
