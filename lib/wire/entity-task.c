@@ -145,7 +145,7 @@ static int read_type(JsonReader *reader, Task *task) {
         static const char *const types[] = { "file", "sqlite", NULL };
         _cleanup_(freep) char *before = NULL;
         SourceType type;
-        int r;
+        int r, k;
 
         assert(task);
 
@@ -153,13 +153,15 @@ static int read_type(JsonReader *reader, Task *task) {
         if (!before)
                 return -ENOMEM;
         r = read_choice(reader, "type", types, &task->type);
-        if (r < 0)
+        if (r < 0 && r != -EBADMSG)
                 return r;
-        if (!streq(before, task->type))
+        if (r >= 0 && !streq(before, task->type))
                 task->source = mfree(task->source);
-        type = source_type_from_string(task->type);
-        return type == SOURCE_FILE ? read_source(reader, &task->source) :
-                                     read_database(reader, type, &task->source);
+        /* Behind an error, too: a field that nobody reads would be told of as an unknown one, instead. */
+        type = task->type ? source_type_from_string(task->type) : SOURCE_FILE;
+        k = type == SOURCE_FILE ? read_source(reader, &task->source) :
+                                  read_database(reader, type, &task->source);
+        return r < 0 ? r : k;
 }
 
 /* --- The rest ------------------------------------------------------------------------------------- */

@@ -318,7 +318,8 @@ class Runs(HttpCase):
             ({'destination': {'path': 'x'}}, 'FIELD_INVALID', 'destination.path'),
             ({'destination': 'in_place', 'conflict': 'ask'}, 'FIELD_INVALID', 'conflict'),
             ({'destination': 'in_place', 'paths': 'all'}, 'FIELD_INVALID', 'paths'),
-            ({'destination': 'in_place', 'force': 1}, 'FIELD_UNKNOWN', 'force'),
+            ({'destination': 'in_place', 'force': 1}, 'FIELD_INVALID', 'force'),
+            ({'destination': 'in_place', 'strength': 1}, 'FIELD_UNKNOWN', 'strength'),
         ):
             self.refused(400, code, 'POST', where, body, field=field)
         self.refused(400, 'QUERY_INVALID', 'GET', f'runs/{run}/entries?path=relative', field='path')
