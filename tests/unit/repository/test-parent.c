@@ -159,8 +159,8 @@ static void test_walk(void) {
 
         for (size_t i = 0; i < ELEMENTSOF(without); i++) {
                 _cleanup_(ground_donep) Ground *g = new0(Ground, 1);
+                Reader readers[2]; /* until the thread has ended */
                 _cleanup_(parent_freep) Parent *p = NULL;
-                Reader readers[2];
                 Id root;
 
                 CHECK(g);
@@ -177,9 +177,9 @@ static void test_walk(void) {
 /* A directory of many files is read while it is walked; what is in it is still read ahead. */
 static void test_large(void) {
         _cleanup_(ground_donep) Ground *g = new0(Ground, 1);
+        Reader readers[2]; /* until the thread has ended */
         _cleanup_(parent_freep) Parent *p = NULL;
         const ParentNode *n;
-        Reader readers[2];
         Making m;
         Id below, root;
 
@@ -212,9 +212,9 @@ static void test_large(void) {
 /* What is not there or is no tree is not compared with; all else is. */
 static void test_unreadable(void) {
         _cleanup_(ground_donep) Ground *g = new0(Ground, 1);
+        Reader readers[2]; /* until the thread has ended */
         _cleanup_(parent_freep) Parent *p = NULL;
         Id good, bad, root;
-        Reader readers[2];
         Making m;
 
         CHECK(g);
