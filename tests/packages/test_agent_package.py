@@ -116,7 +116,7 @@ class AgentPackage(unittest.TestCase):
         """All units of the agent and none of the master, with the paths of the package."""
         units = {path.name for path in (self.tree / 'units').iterdir()}
         here = {path.name.removesuffix('.in') for path in (ROOT / 'units').iterdir()} - {'meson.build'}
-        master = re.compile(r'^backupx(\.target$|-(api|scheduler|dispatcher|keys)\b)')
+        master = re.compile(r'^backupx(\.target$|-(api|scheduler|dispatcher|keys|self-backup)\b)')
         self.assertEqual(units, {name for name in here if not master.match(name)})
         self.assertIn('backupx-agent.service', units)
         for path in (self.tree / 'units').iterdir():
