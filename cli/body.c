@@ -143,6 +143,8 @@ static int add_option(Cli *c, json_t *body, const Given *given, bool first) {
         switch (given->option->kind) {
         case OPTION_SWITCH:
                 return body_set(body, field, json_true());
+        case OPTION_CLEARED:
+                return body_set(body, field, json_null());
         case OPTION_NEGATED:
                 return body_set(body, field, json_false());
         case OPTION_STRING:

@@ -23,6 +23,7 @@ enum {
 typedef enum OptionKind {
         OPTION_SWITCH,  /* no value; its field becomes true */
         OPTION_NEGATED, /* no value; its field becomes false */
+        OPTION_CLEARED, /* no value; its field becomes null */
         OPTION_STRING,
         OPTION_NUMBER,
         OPTION_LIST,  /* may be given several times */

@@ -161,6 +161,16 @@ static const Option target_test_options[] = {
           "cron or systemd calendar: \"30 2 * * 1-5\", \"Mon..Fri 02:30\"" }, \
         { 0, "timezone", OPTION_STRING, "ZONE", "schedule.timezone", NULL, \
           "of the schedule: Europe/Berlin" }, \
+        { 0, "keep-last", OPTION_NUMBER, "N", "retention.last", NULL, \
+          "keep the newest N snapshots, and remove what no rule keeps" }, \
+        { 0, "keep-hourly", OPTION_NUMBER, "N", "retention.hourly", NULL, \
+          "keep one of each of the last N hours that have one" }, \
+        { 0, "keep-daily", OPTION_NUMBER, "N", "retention.daily", NULL, "the same for days" }, \
+        { 0, "keep-weekly", OPTION_NUMBER, "N", "retention.weekly", NULL, "the same for weeks" }, \
+        { 0, "keep-monthly", OPTION_NUMBER, "N", "retention.monthly", NULL, "the same for months" }, \
+        { 0, "keep-yearly", OPTION_NUMBER, "N", "retention.yearly", NULL, "the same for years" }, \
+        { 0, "keep-within", OPTION_STRING, "SPAN", "retention.within", NULL, \
+          "keep all of the last SPAN: 30d, 2y5m7d3h" }, \
         { 0, "no-catch-up", OPTION_NEGATED, NULL, "schedule.catch_up", NULL, \
           "do not make up for runs that were missed" }, \
         { 0, "disabled", OPTION_NEGATED, NULL, "enabled", NULL, \
@@ -177,6 +187,7 @@ static const Option task_edit_options[] = {
           "run it by its schedule" },
         { 0, "catch-up", OPTION_SWITCH, NULL, "schedule.catch_up", NULL,
           "make up for runs that were missed" },
+        { 0, "keep-all", OPTION_CLEARED, NULL, "retention", NULL, "remove no snapshots any more" },
         { 0, "all-file-systems", OPTION_NEGATED, NULL, "source.one_file_system", NULL,
           "enter other file systems" },
         { 0, "no-follow-symlinks", OPTION_NEGATED, NULL, "source.follow_symlinks", NULL,
@@ -370,6 +381,10 @@ static const Command commands[] = {
           "print the log of a run", NULL },
         { "runs", "verify", "RUN", NULL, OPTIONS(verify_options), verb_runs_verify,
           "look whether the repositories that hold a backup are whole", NULL },
+        { "runs", "forget", "RUN", NULL, OPTIONS(wait_options), verb_runs_prune,
+          "remove what its task does not keep from the repositories that hold a backup", NULL },
+        { "runs", "prune", "RUN", NULL, OPTIONS(wait_options), verb_runs_prune,
+          "forget, and give back the space of what nothing refers to", NULL },
         { "runs", "files", "RUN [PATH]", NULL, NO_OPTIONS, verb_runs_files,
           "list one directory of a backup", NULL },
 

@@ -175,6 +175,22 @@ int verb_runs_verify(Cli *c, const Arguments *a) {
         return r < 0 ? r : started(c, a, data);
 }
 
+int verb_runs_prune(Cli *c, const Arguments *a) {
+        _cleanup_json_ json_t *body = NULL, *data = NULL;
+        uint64_t run = 0;
+        int r;
+
+        assert(c);
+        assert(a);
+
+        r = run_operand(c, a, 0, &run);
+        if (r < 0)
+                return r;
+        body = json_pack("{s:s}", "space", streq(a->command->verb, "forget") ? "never" : "now");
+        r = body ? cli_post(c, body, &data, "runs/%" PRIu64 "/prune", run) : -ENOMEM;
+        return r < 0 ? r : started(c, a, data);
+}
+
 int verb_restores_create(Cli *c, const Arguments *a) {
         bool in_place = arguments_has(a, "in-place");
         _cleanup_json_ json_t *body = json_object(), *data = NULL;

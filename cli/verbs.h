@@ -31,6 +31,7 @@ int verb_queue(Cli *c, const Arguments *a);
 int verb_runs_cancel(Cli *c, const Arguments *a);
 int verb_runs_logs(Cli *c, const Arguments *a);
 int verb_dump(Cli *c, const Arguments *a);
+int verb_runs_prune(Cli *c, const Arguments *a);
 int verb_runs_verify(Cli *c, const Arguments *a);
 int verb_runs_files(Cli *c, const Arguments *a);
 int verb_nodes_ls(Cli *c, const Arguments *a);

@@ -5,6 +5,7 @@
 #include "agent/common/policy.h"
 #include "agent/daemon/work-check.h"
 #include "base/text.h"
+#include "wire/prune.h"
 
 static int check_backup(const json_t *json, const Policy *policy, Failure *reterr_failure) {
         _cleanup_(backup_spec_done) BackupSpec spec = BACKUP_SPEC_NULL;
@@ -60,6 +61,12 @@ static int check_verify(const json_t *json, Failure *reterr_failure) {
         return verify_spec_parse(json, &spec, reterr_failure);
 }
 
+static int check_prune(const json_t *json, Failure *reterr_failure) {
+        _cleanup_(prune_spec_done) PruneSpec spec = PRUNE_SPEC_NULL;
+
+        return prune_spec_parse(json, &spec, reterr_failure);
+}
+
 static int check_target(const json_t *json, Failure *reterr_failure) {
         _cleanup_(spec_target_done) SpecTarget target = SPEC_TARGET_NULL;
 
@@ -87,6 +94,7 @@ static int check_with_policy(CommandKind kind, const json_t *spec, const Policy 
         case COMMAND_VERIFY:
                 return check_verify(spec, reterr_failure);
         case COMMAND_PRUNE:
+                return check_prune(spec, reterr_failure);
         case _COMMAND_KIND_MAX:
         case _COMMAND_KIND_INVALID:
                 break;

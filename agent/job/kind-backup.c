@@ -20,6 +20,7 @@
 #include "repository/backup.h"
 #include "sys/log.h"
 #include "wire/path.h"
+#include "wire/prune.h"
 
 typedef struct Backup {
         const JobRun *run;
@@ -31,6 +32,7 @@ typedef struct Backup {
         char *errors[SPEC_TARGETS_MAX];
         bool to_repositories;
         char *lock_hostname;
+        char *tags[2]; /* of snapshots */
         /* Those that could be opened, as archive_backup() gets them, and their places in the spec. */
         BackupTarget targets[SPEC_TARGETS_MAX];
         Repository *repositories[SPEC_TARGETS_MAX];
@@ -52,6 +54,7 @@ static void backup_done(Backup *b) {
         }
         free(b->lock_hostname);
         job_databases_done(&b->databases);
+        free(b->tags[0]);
         backup_spec_done(&b->spec);
         backup_result_done(&b->result);
         backup_outcome_done(&b->outcome);
@@ -235,6 +238,10 @@ static int run_repositories(Backup *b, const BackupArgs *base, Failure *reterr_f
         if (r < 0)
                 return r;
         args.lock_hostname = b->lock_hostname;
+        r = prune_tag(b->spec.task_id, &b->tags[0]);
+        if (r < 0)
+                return r;
+        args.tags = b->tags;
         r = repository_backup(&args, &result, reterr_failure);
         if (r < 0)
                 return r;

@@ -27,6 +27,7 @@ JobKindFunc job_kind_function(CommandKind kind) {
         case COMMAND_VERIFY:
                 return job_kind_verify;
         case COMMAND_PRUNE:
+                return job_kind_prune;
         case _COMMAND_KIND_MAX:
         case _COMMAND_KIND_INVALID:
                 return NULL;

@@ -25,6 +25,7 @@ typedef void (*JobKindFunc)(const JobRun *run, JobOutcome *ret);
 
 void job_kind_backup(const JobRun *run, JobOutcome *ret);
 void job_kind_restore(const JobRun *run, JobOutcome *ret);
+void job_kind_prune(const JobRun *run, JobOutcome *ret);
 void job_kind_verify(const JobRun *run, JobOutcome *ret);
 void job_kind_browse(const JobRun *run, JobOutcome *ret);
 void job_kind_read_file(const JobRun *run, JobOutcome *ret);

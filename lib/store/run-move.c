@@ -86,6 +86,26 @@ int run_set_cancel(Store *s, uint64_t id) {
         return run_move(s, SQL_RUN_SET_CANCEL, id);
 }
 
+static int kept_out(Store *s, Sql sql, uint64_t id, uint64_t node_id, bool is_value) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        query_start(&q, s, sql);
+        bind_u64(&q, id);
+        bind_u64(&q, node_id);
+        r = query_step(&q);
+        return r == 1 && is_value ? (int) column_bool(&q) : r;
+}
+
+int run_is_kept_out(Store *s, const Run *run, uint64_t node_id) {
+        assert(s);
+        assert(run);
+
+        if (run->kind == RUN_PRUNE)
+                return kept_out(s, SQL_RUN_PRUNE_IS_KEPT_OUT, run->id, node_id, /* is_value= */ true);
+        return kept_out(s, SQL_RUN_IS_KEPT_OUT, run->id, node_id, /* is_value= */ false);
+}
+
 /* Targets that hold an archive: such a run is never cleaned up. */
 static size_t run_archives(const RunEnd *end) {
         size_t n = 0;

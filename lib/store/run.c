@@ -31,6 +31,7 @@ static const char *const run_target_state_table[_RUN_TARGET_STATE_MAX] = {
         [RUN_TARGET_PENDING] = "pending",
         [RUN_TARGET_SUCCEEDED] = "succeeded",
         [RUN_TARGET_FAILED] = "failed",
+        [RUN_TARGET_REMOVED] = "removed",
 };
 
 DEFINE_STRING_TABLE(run_kind, RunKind);
@@ -296,6 +297,38 @@ int run_add(Store *s, const RunNew *n, usec_t now, uint64_t *ret_id) {
                 return r;
         *ret_id = id;
         return 0;
+}
+
+int runs_list_retain(Store *s, size_t limit, RunList *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_RUNS_LIST_RETAIN);
+        bind_i64(&q, list_limit(limit));
+        return query_rows(&q, &run_type, &ret->items, &ret->n);
+}
+
+int run_set_retained(Store *s, uint64_t id) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_RUN_SET_RETAINED);
+        bind_u64(&q, id);
+        return query_exec(&q);
+}
+
+int run_prune_waits(Store *s, uint64_t node_id, uint64_t task_id) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_RUN_PRUNE_WAITS);
+        bind_u64(&q, node_id);
+        bind_u64(&q, task_id);
+        return query_step(&q);
 }
 
 /* --- reading --- */

@@ -38,6 +38,7 @@ typedef enum RunTargetState {
         RUN_TARGET_PENDING,
         RUN_TARGET_SUCCEEDED,
         RUN_TARGET_FAILED,
+        RUN_TARGET_REMOVED, /* its snapshot is not in the repository any more */
         _RUN_TARGET_STATE_MAX,
         _RUN_TARGET_STATE_INVALID = -EINVAL,
 } RunTargetState;
@@ -94,12 +95,12 @@ typedef struct Run {
         char *node_name;
         char *node_label; /* the node is any one with this label; NULL: it was named */
         char *waiting;    /* why it is queued still, for people; NULL: nothing to say */
-        char *origin;     /* "schedule", "catch_up", "manual" */
+        char *origin;     /* "schedule", "catch_up", "manual", "retention" */
         uint64_t user_id; /* who asked; 0: the scheduler */
         char *username;
         usec_t scheduled_for; /* the elapse; 0: by hand */
         usec_t deadline;      /* a run that still waits then is missed; 0: none */
-        uint64_t source_run;  /* of a restore */
+        uint64_t source_run;  /* of all but backups: the backup it is about */
         char *request;        /* JSON: of a restore: destination, paths, conflict */
         char *spec;           /* JSON: of a backup, the task as it was when the run was dispatched */
 
@@ -170,6 +171,14 @@ typedef struct RunNew {
  * STORE_E_NOT_FOUND: no such node. */
 int run_add(Store *s, const RunNew *n, usec_t now, uint64_t *ret_id) _warn_unused_;
 
+/* Backups that succeeded and after which their task's retention was not applied yet. Oldest first; short, as
+ * runs_list(). */
+int runs_list_retain(Store *s, size_t limit, RunList *ret) _warn_unused_;
+/* It is, or will be by a run that was queued. */
+int run_set_retained(Store *s, uint64_t id) _warn_unused_;
+/* 1: a prune for this task on this node is queued, and nobody has begun with it. 0: none. */
+int run_prune_waits(Store *s, uint64_t node_id, uint64_t task_id) _warn_unused_;
+
 /* --- reading --- */
 
 /* STORE_E_NOT_FOUND. */
@@ -229,6 +238,11 @@ int run_set_dispatched(Store *s, uint64_t id, usec_t at) _warn_unused_;
 int run_set_running(Store *s, uint64_t id, usec_t at) _warn_unused_;
 /* Asks for the end of an open run. STORE_E_STATE: it had ended; asking twice is 0. */
 int run_set_cancel(Store *s, uint64_t id) _warn_unused_;
+
+/* 1: a queued run has to wait, as somebody works in the repositories of its node who would be in the way:
+ * one who removes things and one who reads or writes keep each other out. 0: it may begin. node_id: where it
+ * is to run. */
+int run_is_kept_out(Store *s, const Run *run, uint64_t node_id) _warn_unused_;
 
 typedef struct RunEnd {
         RunState state; /* a final one */

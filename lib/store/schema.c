@@ -272,6 +272,16 @@ static const char step_8[] =
                 "  PRIMARY KEY (target_id, key)) STRICT, WITHOUT ROWID;"
                 "CREATE INDEX relay_locks_command ON relay_locks (command_id);";
 
+/* Which backups of a task are kept; runs behind which that is applied; when a repository was pruned last. */
+static const char step_9[] =
+                "ALTER TABLE tasks ADD COLUMN retention TEXT;"
+                "ALTER TABLE runs ADD COLUMN retain INTEGER NOT NULL DEFAULT 0;"
+                "CREATE INDEX runs_retain ON runs (id) WHERE retain = 1;"
+                "ALTER TABLE repositories ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;"
+                /* Who works in the repositories of a node. */
+                "CREATE INDEX runs_open_node ON runs (node_id) WHERE state < 3;"
+                "CREATE INDEX runs_open_reading ON runs (source_run) WHERE state < 3 AND kind IN (1, 2);";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
@@ -281,6 +291,7 @@ const char *const schema_steps[] = {
         step_6,
         step_7,
         step_8,
+        step_9,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

@@ -31,7 +31,8 @@
         "t.id, t.name, t.type, CASE WHEN t.node_label IS NULL THEN t.node_id ELSE 0 END," \
         " CASE WHEN t.node_label IS NULL THEN n.name END, t.node_label, t.source, t.format," \
         " t.compression, t.encryption," \
-        " t.options, t.enabled, t.schedule_expression, t.schedule_timezone, t.schedule_catch_up," \
+        " t.options, t.retention, t.enabled, t.schedule_expression, t.schedule_timezone," \
+        " t.schedule_catch_up," \
         " t.created, t.updated, t.revision, (SELECT group_concat(x.target_id) FROM" \
         " (SELECT target_id FROM task_targets WHERE task_id = t.id ORDER BY position) x)"
 #define TASK_FROM " FROM tasks t JOIN nodes n ON n.id = t.node_id "
@@ -55,7 +56,7 @@
         " r.bytes_written, r.files, r.skipped, r.errors_total, NULL, NULL, r.manifest_sha256," \
         " r.encrypted, r.first_read, r.node_label, r.waiting," RUN_REPOSITORY
 #define REPOSITORY_COLUMNS \
-        "p.id, p.node_id, p.target_id, p.prefix, p.chunker, p.sealed, p.created," \
+        "p.id, p.node_id, p.target_id, p.prefix, p.chunker, p.sealed, p.created, p.pruned," \
         " EXISTS (SELECT 1 FROM run_targets x WHERE x.repository_id = p.id)"
 #define RUN_FROM " FROM runs r LEFT JOIN commands c ON c.id = r.command_id "
 #define COMMAND_COLUMNS \
@@ -309,14 +310,14 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(TARGET_SECRETS, DISPATCHER, "SELECT secrets FROM targets WHERE id = ?1"),
         STATEMENT(TASK_ADD, API,
                   "INSERT INTO tasks (name, type, node_id, node_label, source, format, compression,"
-                  " encryption, options, enabled, schedule_expression, schedule_timezone,"
+                  " encryption, options, retention, enabled, schedule_expression, schedule_timezone,"
                   " schedule_catch_up, created, updated)"
-                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)"),
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)"),
         STATEMENT(TASK_UPDATE, API,
                   "UPDATE tasks SET name = ?1, type = ?2, node_id = ?3, node_label = ?4, source = ?5,"
-                  " format = ?6, compression = ?7, encryption = ?8, options = ?9, enabled = ?10,"
-                  " schedule_expression = ?11, schedule_timezone = ?12, schedule_catch_up = ?13,"
-                  " updated = ?14, revision = revision + 1 WHERE id = ?15"),
+                  " format = ?6, compression = ?7, encryption = ?8, options = ?9, retention = ?10,"
+                  " enabled = ?11, schedule_expression = ?12, schedule_timezone = ?13,"
+                  " schedule_catch_up = ?14, updated = ?15, revision = revision + 1 WHERE id = ?16"),
         STATEMENT(TASK_SET_ENABLED, API,
                   "UPDATE tasks SET enabled = ?2, updated = ?3, revision = revision + 1 WHERE id = ?1"),
         STATEMENT(TASK_DELETE, API,
@@ -439,7 +440,9 @@ const Statement statement_table[_SQL_MAX] = {
                   " bytes_written = ?6, files = ?7, skipped = ?8, errors_total = ?9, errors = ?10,"
                   " objects = ?11, manifest_sha256 = ?12, first_read = ?13, finished = ?14, archives = ?15,"
                   " format = ?16, files_new = ?17, files_changed = ?18, files_unchanged = ?19,"
-                  " bytes_new = ?20, bytes_total = ?21"
+                  " bytes_new = ?20, bytes_total = ?21,"
+                  " retain = ?2 = 3 AND ?16 IS 'repository' AND EXISTS (SELECT 1 FROM tasks t"
+                  " WHERE t.id = runs.task_id AND t.retention IS NOT NULL)"
                   " WHERE id = ?1"
                   " AND state < 3"),
         STATEMENT(RUN_TARGET_FINISH, DISPATCHER,
@@ -451,6 +454,29 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RUN_TARGETS_FAIL, DISPATCHER,
                   "UPDATE run_targets SET state = 2, error_code = coalesce(?2, 'NO_RESULT'), error = ?3"
                   " WHERE run_id = ?1 AND state = 0"),
+        STATEMENT(RUNS_LIST_RETAIN, SCHEDULER,
+                  "SELECT " RUN_COLUMNS_SHORT RUN_FROM "WHERE r.retain = 1 ORDER BY r.id LIMIT ?1"),
+        STATEMENT(RUN_SET_RETAINED, SCHEDULER, "UPDATE runs SET retain = 0 WHERE id = ?1"),
+        STATEMENT(RUN_PRUNE_WAITS, ALL,
+                  "SELECT 1 FROM runs WHERE node_id = ?1 AND state < 3 AND kind = 3 AND task_id = ?2"
+                  " AND command_id IS NULL"),
+        /* ?1 run, ?2 the node it is for: nobody reads or writes where things are removed. Who reads does not
+         * wait for one that its node has not come for: a restore is for nodes that are gone, too. */
+        STATEMENT(RUN_IS_KEPT_OUT, DISPATCHER,
+                  "SELECT 1 FROM runs r LEFT JOIN runs s ON s.id = r.source_run"
+                  " LEFT JOIN tasks t ON t.id = r.task_id WHERE r.id = ?1"
+                  " AND CASE r.kind WHEN 0 THEN t.format ELSE s.format END = 'repository'"
+                  " AND EXISTS (SELECT 1 FROM runs p JOIN commands c ON c.id = p.command_id"
+                  " WHERE p.node_id = coalesce(s.node_id, ?2) AND p.state < 3 AND p.kind = 3"
+                  " AND p.id <> ?1 AND (r.kind = 0 OR c.state > 0))"),
+        /* ?1 a prune, ?2 its node: nothing is removed where somebody reads or writes. */
+        STATEMENT(RUN_PRUNE_IS_KEPT_OUT, DISPATCHER,
+                  "SELECT EXISTS (SELECT 1 FROM runs o LEFT JOIN tasks t ON t.id = o.task_id"
+                  " WHERE o.node_id = ?2 AND o.state < 3 AND o.command_id IS NOT NULL AND o.id <> ?1"
+                  " AND (o.kind = 3 OR (o.kind = 0 AND t.format = 'repository')))"
+                  " OR EXISTS (SELECT 1 FROM runs o JOIN runs s ON s.id = o.source_run"
+                  " WHERE o.state < 3 AND o.kind IN (1, 2) AND o.command_id IS NOT NULL"
+                  " AND s.node_id = ?2 AND s.format = 'repository')"),
         STATEMENT(RUNS_COUNT, ALL, "SELECT state, count(*) FROM runs GROUP BY state"),
         STATEMENT(RUN_TOTALS, ALL,
                   "SELECT kind, type, state, value FROM run_totals ORDER BY kind, type, state LIMIT ?1"),
@@ -646,10 +672,25 @@ const Statement statement_table[_SQL_MAX] = {
                   "SELECT x.run_id * 16 + x.position, x.snapshot, r.id, r.task_id, r.task_name, r.node_id,"
                   " r.node_name, x.target_id, x.target_name, r.state, r.finished, r.files, r.bytes_new,"
                   " r.bytes_total FROM run_targets x JOIN runs r ON r.id = x.run_id"
-                  " WHERE x.snapshot IS NOT NULL AND x.run_id <= ?1 / 16"
+                  " WHERE x.snapshot IS NOT NULL AND x.state = 1 AND x.run_id <= ?1 / 16"
                   " AND x.run_id * 16 + x.position < ?1 AND (?2 = 0 OR r.node_id = ?2)"
                   " AND (?3 = 0 OR r.task_id = ?3) AND (?4 = 0 OR x.target_id = ?4)"
                   " ORDER BY x.run_id DESC, x.position DESC LIMIT ?5"),
+        STATEMENT(REPOSITORY_SET_PRUNED, DISPATCHER,
+                  "UPDATE repositories SET pruned = ?3 WHERE node_id = ?1 AND target_id = ?2"),
+        /* ?1 node, ?2 target, ?3 JSON: the snapshots that are there, ?4 of those committed until then. What
+         * is there is so again, whatever was known. */
+        STATEMENT(SNAPSHOTS_SET_LISTED, DISPATCHER,
+                  "UPDATE run_targets SET state = 4 - state WHERE repository_id = (SELECT p.id"
+                  " FROM repositories p WHERE p.node_id = ?1 AND p.target_id = ?2) AND state ="
+                  " CASE WHEN snapshot IN (SELECT value FROM json_each(?3)) THEN 3 ELSE 1 END"
+                  " AND run_id IN (SELECT r.id FROM runs r WHERE r.id = run_targets.run_id"
+                  " AND r.state >= 3 AND r.finished <= ?4)"),
+        STATEMENT(RUNS_COUNT_ARCHIVES, DISPATCHER,
+                  "UPDATE runs SET archives = (SELECT count(*) FROM run_targets x WHERE x.run_id = runs.id"
+                  " AND x.state = 1) WHERE state >= 3 AND id IN (SELECT x.run_id FROM run_targets x"
+                  " JOIN repositories p ON p.id = x.repository_id WHERE p.node_id = ?1"
+                  " AND p.target_id = ?2)"),
         STATEMENT(RECOVERY_IDENTITIES, RECOVERY,
                   "SELECT i.node_id, coalesce(n.name, (SELECT r.node_name FROM runs r"
                   " WHERE r.node_id = i.node_id ORDER BY r.id DESC LIMIT 1)), n.hostname, i.recipient,"

@@ -24,6 +24,7 @@ static void repository_read(Query *q, void *item) {
         r->chunker = column_text(q);
         r->sealed = column_text(q);
         r->created = column_u64(q);
+        r->pruned = column_u64(q);
         r->has_snapshots = column_bool(q);
 }
 
@@ -75,6 +76,18 @@ int stored_repository_first(Store *s, uint64_t node_id, StoredRepository *ret) {
         query_start(&q, s, SQL_REPOSITORY_FIRST);
         bind_u64(&q, node_id);
         return query_row(&q, &repository_type, ret);
+}
+
+int stored_repository_set_pruned(Store *s, uint64_t node_id, uint64_t target_id, usec_t at) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_REPOSITORY_SET_PRUNED);
+        bind_u64(&q, node_id);
+        bind_u64(&q, target_id);
+        bind_u64(&q, at);
+        return query_exec(&q);
 }
 
 /* --- Snapshots --------------------------------------------------------------------------------------- */
@@ -131,4 +144,31 @@ int stored_snapshots_list(Store *s, const StoredSnapshotFilter *filter, uint64_t
         bind_u64(&q, filter->target_id);
         bind_i64(&q, list_limit(limit));
         return query_rows(&q, &snapshot_type, &ret->items, &ret->n);
+}
+
+int stored_snapshots_set_listed(Store *s, uint64_t node_id, uint64_t target_id, const char *ids,
+                                usec_t until) {
+        _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(query_done) Query q = QUERY_NULL, count = QUERY_NULL;
+        int r;
+
+        assert(s);
+        assert(ids);
+
+        r = store_begin(s, &tx);
+        if (r < 0)
+                return r;
+        query_start(&q, s, SQL_SNAPSHOTS_SET_LISTED);
+        bind_u64(&q, node_id);
+        bind_u64(&q, target_id);
+        bind_text(&q, ids);
+        bind_u64(&q, until);
+        r = query_exec(&q);
+        if (r != 0)
+                return r;
+        query_start(&count, s, SQL_RUNS_COUNT_ARCHIVES);
+        bind_u64(&count, node_id);
+        bind_u64(&count, target_id);
+        r = query_exec(&count);
+        return r != 0 ? r : store_commit(&tx);
 }

@@ -14,6 +14,7 @@ typedef struct StoredRepository {
         char *chunker; /* how it cuts files: "gear" */
         char *sealed;  /* to the dispatcher: JSON with the password and the polynomial of the node */
         usec_t created;
+        usec_t pruned;      /* read only: when the space of what was forgotten was given back; 0: never */
         bool has_snapshots; /* read only: a run committed one, so that it has to be there */
 } StoredRepository;
 
@@ -28,6 +29,7 @@ int stored_repository_find(Store *s, uint64_t node_id, uint64_t target_id, Store
                 _warn_unused_;
 /* The oldest one of a node: all of a node have one polynomial. STORE_E_NOT_FOUND. */
 int stored_repository_first(Store *s, uint64_t node_id, StoredRepository *ret) _warn_unused_;
+int stored_repository_set_pruned(Store *s, uint64_t node_id, uint64_t target_id, usec_t at) _warn_unused_;
 
 /* A snapshot that a run committed to one target. */
 typedef struct StoredSnapshot {
@@ -59,6 +61,11 @@ typedef struct StoredSnapshotFilter {
         uint64_t node_id, task_id, target_id; /* 0: all */
 } StoredSnapshotFilter;
 
-/* Newest first; before 0 starts at the newest. */
+/* What is in the repository of this node on this target: snapshots that runs until that time left there and
+ * that are not named become removed ones, those that are named are there. ids: JSON, an array of names. */
+int stored_snapshots_set_listed(Store *s, uint64_t node_id, uint64_t target_id, const char *ids,
+                                usec_t until) _warn_unused_;
+
+/* Newest first, without removed ones; before 0 starts at the newest. */
 int stored_snapshots_list(Store *s, const StoredSnapshotFilter *filter, uint64_t before, size_t limit,
                           StoredSnapshotList *ret) _warn_unused_;

@@ -25,6 +25,7 @@ void task_done(Task *t) {
         free(t->compression);
         free(t->encryption);
         free(t->options);
+        free(t->retention);
         free(t->schedule_expression);
         free(t->schedule_timezone);
         *t = TASK_NULL;
@@ -64,6 +65,7 @@ static void task_read(Query *q, void *item) {
         t->compression = column_text(q);
         t->encryption = column_text(q);
         t->options = column_text(q);
+        t->retention = column_text(q);
         t->enabled = column_bool(q);
         t->schedule_expression = column_text(q);
         t->schedule_timezone = column_text(q);
@@ -99,6 +101,7 @@ static void bind_task(Query *q, const Task *t) {
         bind_text(q, t->compression);
         bind_text(q, t->encryption);
         bind_text(q, t->options);
+        bind_text(q, t->retention);
         bind_i64(q, t->enabled);
         bind_text(q, t->schedule_expression);
         bind_text(q, t->schedule_timezone);

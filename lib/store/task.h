@@ -21,6 +21,7 @@ typedef struct Task {
         char *compression; /* JSON */
         char *encryption;  /* "none", "sealed" */
         char *options;     /* JSON: what later kinds need; or NULL */
+        char *retention;   /* JSON: which snapshots are kept; NULL: all */
         bool enabled;
         char *schedule_expression; /* NULL: only by hand */
         char *schedule_timezone;

@@ -9,6 +9,7 @@
 #include "wire/entity.h"
 #include "wire/exclude.h"
 #include "wire/path.h"
+#include "wire/retention.h"
 
 #define COMPRESSION_DEFAULT "{\"algorithm\":\"zstd\",\"level\":3}"
 
@@ -266,6 +267,33 @@ static int read_schedule(JsonReader *reader, Task *task) {
         return r < 0 ? r : check_schedule(&schedule, task);
 }
 
+static int read_retention(JsonReader *reader, Task *task) {
+        Retention retention = RETENTION_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        int r;
+
+        assert(task);
+
+        r = retention_read(reader, "retention", &retention);
+        if (r == 0 && json_is_null(json_object_get(reader->object, "retention")))
+                task->retention = mfree(task->retention);
+        if (r > 0)
+                r = retention_build(&retention, &json);
+        if (r < 0 || !json)
+                return r;
+        return json_keep_text(json, &task->retention);
+}
+
+/* What is between several fields. */
+static int check_format(JsonReader *reader, const Task *task) {
+        assert(task);
+
+        if (!task->retention || streq_ptr(task->format, "repository"))
+                return 0;
+        return json_reader_fail(reader, "retention",
+                                "is for repositories; archives stay until they are deleted by hand");
+}
+
 /* A node, or a label that any one node with it answers to: naming one takes the other away. */
 static int read_node(JsonReader *reader, Task *task) {
         const char *label = NULL;
@@ -318,6 +346,8 @@ int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
         r = first_error(r, read_target_ids(&reader, task));
         r = first_error(r, read_compression(&reader, &task->compression));
         r = first_error(r, read_schedule(&reader, task));
+        r = first_error(r, read_retention(&reader, task));
+        r = first_error(r, r < 0 ? r : check_format(&reader, task));
         return r < 0 && r != -EBADMSG ? r : json_reader_finish(&reader);
 }
 
@@ -374,7 +404,8 @@ static int add_settings(json_t *json, const Task *task) {
             json_set(json, "format", json_from_string(task->format)) < 0 ||
             json_set(json, "compression", json_from_text(task->compression)) < 0 ||
             json_set(json, "encryption", json_from_string(task->encryption)) < 0 ||
-            json_set(json, "schedule", schedule_to_json(task)) < 0)
+            json_set(json, "schedule", schedule_to_json(task)) < 0 ||
+            json_set(json, "retention", json_from_text(task->retention)) < 0)
                 return -ENOMEM;
         return 0;
 }

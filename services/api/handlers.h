@@ -74,6 +74,7 @@ int run_cancel(Request *r);
 int run_logs(Request *r);
 int run_content(Request *r);
 int run_verify(Request *r);
+int run_prune(Request *r);
 int run_entries(Request *r);
 int run_restore(Request *r);
 

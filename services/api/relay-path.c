@@ -77,6 +77,16 @@ bool relay_key_is_lock(const char *prefix, const char *key) {
         return rest && rest[0] && !strchr(rest, '/');
 }
 
+bool relay_key_opens(const char *prefix, const char *key) {
+        const char *rest;
+
+        assert(prefix);
+        assert(key);
+
+        rest = startswith(key, prefix);
+        return rest && (streq(rest, "config") || startswith(rest, "keys/"));
+}
+
 bool relay_directory_is_allowed(const char *dir, char *const *allowed) {
         assert(dir);
 

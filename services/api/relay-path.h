@@ -21,6 +21,8 @@ int relay_prefix_of(const char *prefix, uint32_t attempt, char **ret) _warn_unus
 /* Where a repository has its locks: key is one in the repository at prefix, which it was checked against. */
 #define RELAY_LOCKS "locks/"
 bool relay_key_is_lock(const char *prefix, const char *key);
+/* What opens the repository at prefix, which no job removes: its config and its keys. */
+bool relay_key_opens(const char *prefix, const char *key);
 
 /* Whether dir is one of the allowed directories or below one. Both are absolute and without "..". */
 bool relay_directory_is_allowed(const char *dir, char *const *allowed);

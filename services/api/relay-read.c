@@ -226,7 +226,8 @@ static int answer_remove(RelayJob *job, Request *r) {
         return error < 0 ? error : request_reply_empty(r, MHD_HTTP_NO_CONTENT);
 }
 
-/* A job may take back the locks that it wrote itself: to know of one is no leave to remove it. Positive: the
+/* A job that prunes removes what is stored, and nothing that opens it. Each may take back the locks that it
+ * wrote itself: to know of one is no leave to remove it. Positive: the
  * request was answered. */
 static int check_lock(Request *r, RelayJob *job) {
         const RelayCap *cap = &r->principal.relay;
@@ -236,7 +237,7 @@ static int check_lock(Request *r, RelayJob *job) {
         assert(job);
 
         job->is_lock = relay_key_is_lock(job->prefix, job->key);
-        if (cap->verbs & RELAY_VERB_DELETE)
+        if (cap->verbs & RELAY_VERB_DELETE && !relay_key_opens(job->prefix, job->key))
                 return 0;
         error = job->is_lock ? relay_lock_find(r->api->store, r->id, job->key, &writer) : 0;
         if (error < 0)
@@ -244,7 +245,10 @@ static int check_lock(Request *r, RelayJob *job) {
         if (error == 0 && writer == cap->command_id)
                 return 0;
         error = request_fail(r, ERROR_RELAY_DENIED,
-                             "The capability removes the locks that its own job wrote, and nothing else.");
+                             cap->verbs & RELAY_VERB_DELETE ?
+                                             "A repository needs its config and keys: they stay." :
+                                             "The capability removes the locks that its own job wrote, and "
+                                             "nothing else.");
         return error < 0 ? error : 1;
 }
 

@@ -7,6 +7,7 @@
 #include "store/run.h"
 #include "wire/command.h"
 #include "wire/path.h"
+#include "wire/prune.h"
 #include "wire/entity.h"
 
 #include "services/api/api.h"
@@ -33,6 +34,11 @@ static int get_archive(Request *r, Run *ret) {
                 error = request_fail(r, ERROR_RUN_NOT_FOUND, "There is no run %" PRIu64 ".", r->id);
         else if (ret->kind != RUN_BACKUP)
                 error = request_fail(r, ERROR_RUN_NO_ARCHIVE, "Run %" PRIu64 " is not a backup.", r->id);
+        else if (ret->archives == 0 && ret->format)
+                error = request_fail(r, ERROR_RUN_NO_ARCHIVE,
+                                     "The backup of run %" PRIu64 " was removed: no repository has its "
+                                     "snapshot any more.",
+                                     r->id);
         else if (ret->archives == 0)
                 error = request_fail(r, ERROR_RUN_NO_ARCHIVE, "Run %" PRIu64 " (%s) left no backup.", r->id,
                                      run_state_to_string(ret->state));
@@ -129,11 +135,23 @@ static int read_verify(Request *r, json_t **ret) {
         return error;
 }
 
+/* A run of this kind, about the repositories of a backup. Takes over details. */
+static int queue_about(Request *r, const Run *source, RunKind kind, json_t *details) {
+        const char *name = run_kind_to_string(kind);
+        _cleanup_(freep) char *text = NULL;
+        _cleanup_json_ json_t *json = NULL;
+        int error;
+
+        json = json_pack("{s:s, s:I, s:I, s:o, s:o}", "kind", name, "source_run", (json_int_t) source->id,
+                         "node_id", (json_int_t) source->node_id, name, details, "by", change_by(r));
+        error = json ? json_format(json, &text, NULL) : -ENOMEM;
+        return error < 0 ? error : sibling_queue_run(r, text, restore_done);
+}
+
 /* Whether the repositories that hold the backup are whole, and with them all that is in them. */
 int run_verify(Request *r) {
-        _cleanup_json_ json_t *verify = NULL, *json = NULL;
         _cleanup_(run_done) Run source = RUN_NULL;
-        _cleanup_(freep) char *text = NULL;
+        _cleanup_json_ json_t *verify = NULL;
         int error;
 
         error = read_verify(r, &verify);
@@ -146,11 +164,40 @@ int run_verify(Request *r) {
                                     "Run %" PRIu64 " did not write to repositories: its archive is checked "
                                     "whenever it is read.",
                                     source.id);
-        json = json_pack("{s:s, s:I, s:I, s:o, s:o}", "kind", "verify", "source_run",
-                         (json_int_t) source.id, "node_id", (json_int_t) source.node_id, "verify",
-                         TAKE_PTR(verify), "by", change_by(r));
-        error = json ? json_format(json, &text, NULL) : -ENOMEM;
-        return error < 0 ? error : sibling_queue_run(r, text, restore_done);
+        return queue_about(r, &source, RUN_VERIFY, TAKE_PTR(verify));
+}
+
+/* --- Prune --------------------------------------------------------------------------------------- */
+
+static int read_prune(Request *r, json_t **ret) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *body = NULL;
+        PruneWhen when;
+        int error;
+
+        error = request_body_json_or_none(r, &body);
+        if (error >= 0)
+                error = request_check(r, prune_request_parse(body, &when, &failure), &failure);
+        return error < 0 ? error : prune_request_build(when, ret);
+}
+
+/* Removes what the backup's task does not keep, in the repositories that hold it, and gives space back. */
+int run_prune(Request *r) {
+        _cleanup_(run_done) Run source = RUN_NULL;
+        _cleanup_json_ json_t *prune = NULL;
+        int error;
+
+        error = read_prune(r, &prune);
+        if (error >= 0)
+                error = get_archive(r, &source);
+        if (error < 0)
+                return error;
+        if (!streq_ptr(source.format, FORMAT_REPOSITORY))
+                return request_fail(r, ERROR_RUN_NO_ARCHIVE,
+                                    "Run %" PRIu64 " did not write to repositories: archives stay until "
+                                    "they are deleted by hand.",
+                                    source.id);
+        return queue_about(r, &source, RUN_PRUNE, TAKE_PTR(prune));
 }
 
 /* --- One file ------------------------------------------------------------------------------------- */

@@ -100,6 +100,7 @@ static const Route routes[] = {
           "path offset limit", run_content },
         { METHOD_POST,   "/api/v1/runs/{id}/restore",      ACCESS_OPERATOR, LARGE,  NULL, run_restore },
         { METHOD_POST,   "/api/v1/runs/{id}/verify",       ACCESS_OPERATOR, SMALL,  NULL, run_verify },
+        { METHOD_POST,   "/api/v1/runs/{id}/prune",        ACCESS_OPERATOR, SMALL,  NULL, run_prune },
 
         { METHOD_GET,    "/api/v1/snapshots",              ACCESS_VIEWER,   0,
           PAGE " task_id node_id target_id", snapshots_get },

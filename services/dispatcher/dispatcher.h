@@ -75,6 +75,12 @@ int dispatcher_start(Dispatcher *d) _warn_unused_;
 
 DEFINE_CLEANUP(Dispatcher *, dispatcher_free);
 
+/* --- removed.c --- */
+
+/* What the job of a prune says about the repositories of its node, in the transaction of its end. What is
+ * not understood changes nothing. */
+int dispatcher_take_removed(Dispatcher *d, const Run *run, const Command *c) _warn_unused_;
+
 /* Looks at everything in this turn of the loop or the next. */
 void dispatcher_kick(Dispatcher *d);
 

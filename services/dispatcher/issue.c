@@ -34,6 +34,7 @@ static int make_order(Dispatcher *d, const Run *run, Order *ret, Failure *reterr
         case RUN_VERIFY:
                 return order_verify(&x, run, ret, reterr_failure);
         case RUN_PRUNE:
+                return order_prune(&x, run, now_wall(), ret, reterr_failure);
         case _RUN_KIND_MAX:
         case _RUN_KIND_INVALID:
                 break;
@@ -164,6 +165,11 @@ static int take_command(Dispatcher *d, const Run *run, const Order *order, uint6
         return r;
 }
 
+static const char *kept_out_by(const Run *run) {
+        return run->kind == RUN_PRUNE ? "the end of what works in the repositories of its node" :
+                                        "the end of the run that removes old backups from the repositories";
+}
+
 /* From a queued run to a pending command, in one commit. */
 static int issue_on_node(Dispatcher *d, const Run *run) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
@@ -178,7 +184,13 @@ static int issue_on_node(Dispatcher *d, const Run *run) {
         r = dispatcher_begin(d, &tx);
         if (r < 0)
                 return r;
-        r = make_order(d, run, &order, &failure);
+        r = run_is_kept_out(d->store, run, run->node_id);
+        if (r == 1) {
+                store_tx_done(&tx);
+                return wait_for(d, run, kept_out_by(run));
+        }
+        if (r == 0)
+                r = make_order(d, run, &order, &failure);
         if (r == ORDER_E_NO_KEY) {
                 store_tx_done(&tx);
                 return wait_for(d, run, "the first contact of its node's agent, which brings its key");

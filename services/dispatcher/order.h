@@ -55,6 +55,11 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
 /* Looks at every repository that holds a backup and that the run's node can reach. */
 int order_verify(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) _warn_unused_;
 
+/* Applies the retention of the task whose backup the source run is, and gives space back, in the
+ * repositories that the source run wrote to. On the node that writes there. */
+int order_prune(const OrderContext *x, const Run *run, usec_t now, Order *ret, Failure *reterr_failure)
+                _warn_unused_;
+
 /* A look at something, for a person who waits. */
 typedef struct ProbeRequest {
         uint64_t node_id; /* 0: the master's own; for browse the dispatcher chooses */

@@ -370,9 +370,9 @@ int outcome_judge(const Run *run, const RunTargetList *targets, const Command *c
         case RUN_BACKUP:
                 return judge_backup(run, targets, command, result, ret);
         case RUN_RESTORE:
+        case RUN_PRUNE:
         case RUN_VERIFY: /* reports the same figures, and what it found as the end of the command */
                 return judge_restore(command, result, ret);
-        case RUN_PRUNE:
         case _RUN_KIND_MAX:
         case _RUN_KIND_INVALID:
                 break;

@@ -100,7 +100,8 @@ static int settle_run(Dispatcher *d, const Run *run, const Command *c, Outcome *
         r = outcome_judge(run, &targets, c, ret);
         if (r < 0)
                 return r;
-        return dispatcher_end_run(d, run, &ret->end, c->finished > 0 ? c->finished : now_wall());
+        r = dispatcher_end_run(d, run, &ret->end, c->finished > 0 ? c->finished : now_wall());
+        return r == 0 && run->kind == RUN_PRUNE ? dispatcher_take_removed(d, run, c) : r;
 }
 
 /* A command that is not the run's newest says nothing about the run. */

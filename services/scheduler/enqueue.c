@@ -62,6 +62,23 @@ static int explain_refusal(int outcome, const RunRequest *request, Failure *rete
         return outcome;
 }
 
+static const char *audit_action(RunKind kind) {
+        switch (kind) {
+        case RUN_BACKUP:
+                return "task.run";
+        case RUN_RESTORE:
+                return "run.restore";
+        case RUN_VERIFY:
+                return "run.verify";
+        case RUN_PRUNE:
+                return "run.prune";
+        case _RUN_KIND_MAX:
+        case _RUN_KIND_INVALID:
+                break;
+        }
+        return "run.unknown";
+}
+
 static int audit_request(Scheduler *s, const RunRequest *request, uint64_t run, usec_t now) {
         bool backup = request->kind == RUN_BACKUP;
         AuditEntry entry = {
@@ -69,9 +86,7 @@ static int audit_request(Scheduler *s, const RunRequest *request, uint64_t run, 
                 .user_id = request->by.user_id,
                 .username = request->by.username,
                 .address = request->by.address,
-                .action = (char *) (backup                                       ? "task.run" :
-                                                    request->kind == RUN_RESTORE ? "run.restore" :
-                                                                                   "run.verify"),
+                .action = (char *) audit_action(request->kind),
                 .object_type = (char *) (backup ? "task" : "run"),
                 .object_id = backup ? request->task_id : request->source_run,
         };

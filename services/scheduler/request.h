@@ -16,11 +16,12 @@ typedef struct Actor {
 } Actor;
 
 typedef struct RunRequest {
-        RunKind kind; /* RUN_BACKUP, RUN_RESTORE or RUN_VERIFY */
+        RunKind kind;
         uint64_t task_id;
         uint64_t source_run;
         uint64_t node_id; /* 0: that of the source run */
-        char *details;    /* JSON: of a restore destination, paths, conflict; of a verify share, shares */
+        char *details;    /* JSON: of a restore destination, paths, conflict; of a verify share, shares;
+                           * of a prune space */
         Actor by;
 } RunRequest;
 

@@ -223,6 +223,19 @@ static void look_at_due(Scheduler *s) {
         set_timer(s, s->paused ? USEC_INFINITY : at);
 }
 
+static void look_at_retention(Scheduler *s) {
+        int r;
+
+        assert(s);
+
+        if (s->paused)
+                return;
+        r = scheduler_retain(s);
+        if (r < 0)
+                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL,
+                                 "Failed to start what removes old backups, trying again: %m");
+}
+
 void scheduler_look(Scheduler *s, Look look) {
         usec_t now = now_usec(CLOCK_MONOTONIC);
         uint64_t version = 0;
@@ -242,6 +255,7 @@ void scheduler_look(Scheduler *s, Look look) {
                                          "Failed to look at the schedules, trying again: %m");
                 else
                         s->data_version = version;
+                look_at_retention(s);
         }
         look_at_due(s);
 }

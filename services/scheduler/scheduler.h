@@ -59,6 +59,11 @@ int scheduler_queue(Scheduler *s, const RunRequest *request, uint64_t *ret_run, 
                 _warn_unused_;
 void scheduler_log_queued(const RunNew *n, uint64_t run);
 
+/* --- retain.c --- */
+
+/* Queues a prune behind each backup whose task keeps only some, as far as that was not done. */
+int scheduler_retain(Scheduler *s) _warn_unused_;
+
 /* --- scheduler-bus.c --- */
 
 int scheduler_bus_add(Scheduler *s) _warn_unused_;

@@ -99,6 +99,7 @@ class Repositories(unittest.TestCase):
         self.assertIn(next(t['snapshot_id'] for t in run['targets'] if t['target_id'] == target),
                       [s['id'] for s in found])
         to = self.folder / f'restic-{target}'
+        shutil.rmtree(to, ignore_errors=True)
         self.restic(repository, password, 'restore', 'latest', '--target', to)
         self.assertEqual(treecmp.differences(self.source, pathlib.Path(f'{to}{self.source}')), [])
 
@@ -223,6 +224,108 @@ class Repositories(unittest.TestCase):
         self.assertEqual((done['state'], done['error']['code']), ('failed', 'REPOSITORY_DAMAGED'), done)
         shown = self.suite.cli('runs', 'verify', run['id'], '--share', '1/2', '--wait', check=False)
         self.assertEqual(shown.returncode, 7, shown.stderr)
+
+    def listed(self, task, target):
+        """The runs whose snapshots are listed, the newest first."""
+        items = self.suite.client.get(f'snapshots?task_id={task}&target_id={target}')['items']
+        return [item['run_id'] for item in items]
+
+    def prunes(self, task):
+        """The runs that remove snapshots of a task, once all of them have ended and none is to come."""
+        def ended():
+            if self.database('SELECT 1 FROM runs WHERE task_id = ? AND retain = 1', task):
+                return None
+            runs = self.suite.client.get(f'runs?kind=prune&task_id={task}')['items']
+            return runs if runs and all(run['finished_at'] for run in runs) else None
+        return wait_until(ended, what='the end of what removes snapshots')
+
+    def database(self, statement, *values):
+        """Looks into the master's store, or changes what is there."""
+        with sqlite3.connect(f'{self.suite.master_state}/backupx.db', timeout=30) as database:
+            return database.execute(statement, values).fetchall()
+
+    def test_retention(self):
+        """A task keeps one: the second run's end removes the first snapshot everywhere, and the master knows. Once a
+        week the space is given back, too. Stock restic is content, and what it removes is known as well."""
+        targets = self.make_targets()
+        task = self.suite.make_task([self.source], targets, self.name, format='repository', retention={'last': 1})
+        first = self.back_up(task)
+        (self.source / 'noise').write_bytes(os.urandom(3 << 20))
+        second = self.back_up(task)
+        for prune in self.prunes(task):
+            self.assertEqual((prune['state'], prune['origin'], prune['node_id']), ('succeeded', 'retention', 1),
+                             self.suite.logs(prune['id']))
+        for target in targets:
+            self.assertEqual(self.listed(task, target), [second['id']])
+            self.check_with_restic(second, 1, target, 1)
+        first = self.suite.client.get(f'runs/{first["id"]}')
+        self.assertEqual([target['state'] for target in first['targets']], ['removed', 'removed'])
+        with self.assertRaisesRegex(ApiError, 'removed'):
+            self.suite.restore(first['id'], self.folder / 'gone')
+        self.check_weekly(task, second)
+
+    def check_weekly(self, task, second):
+        """Space is given back where that was not done for a week."""
+        self.assertEqual(self.database('SELECT DISTINCT pruned FROM repositories WHERE target_id IN (?, ?)',
+                                       self.disk, self.relay), [(0,)])
+        self.database('UPDATE repositories SET created = created - ? WHERE target_id = ?', 8 * 86400 * 10 ** 6,
+                      self.disk)
+        self.suite.cli('tasks', 'edit', self.name, '--keep-last', '2')
+        data = self.stored(second, self.disk)
+        (self.source / 'noise').write_bytes(os.urandom(3 << 20))
+        third = self.back_up(task)
+        self.prunes(task)
+        self.assertGreater(self.database('SELECT pruned FROM repositories WHERE target_id = ?', self.disk), [(0,)])
+        self.assertEqual(self.database('SELECT pruned FROM repositories WHERE target_id = ?', self.relay), [(0,)])
+        self.assertLess(self.stored(third, self.disk), data + (1 << 20))  # the first noise went
+        self.assertGreater(self.stored(third, self.relay), data + (2 << 20))
+        for target in self.disk, self.relay:
+            self.check_with_restic(third, 1, target, 2)
+        self.check_by_hand(task, third, second)
+
+    def stored(self, run, target):
+        """Bytes of packs."""
+        return sum(pack.stat().st_size for pack in (self.place(run, target) / 'data').rglob('*') if pack.is_file())
+
+    def check_by_hand(self, task, last, before):
+        """Forgetting and pruning that somebody asks for."""
+        data = self.stored(last, self.relay)
+        password = self.password(1, self.disk)
+        gone = next(t['snapshot_id'] for t in before['targets'] if t['target_id'] == self.disk)
+        self.restic(self.place(last, self.disk), password, 'forget', gone)
+        self.assertEqual(self.listed(task, self.disk), [last['id'], before['id']])
+        self.suite.cli('runs', 'forget', last['id'], '--wait')
+        self.assertEqual(self.listed(task, self.disk), [last['id']])
+        self.assertEqual(self.listed(task, self.relay), [last['id'], before['id']])
+        self.suite.cli('tasks', 'edit', self.name, '--keep-all')
+        self.assertIsNone(self.suite.client.get(f'tasks/{task}')['retention'])
+        done = self.suite.wait_run(self.suite.client.post(f'runs/{last["id"]}/prune', {'space': 'never'})['run_id'])
+        self.assertEqual((done['state'], done['error']['code']), ('failed', 'TASK_KEEPS_ALL'), done)
+        self.suite.cli('runs', 'prune', last['id'], '--wait')
+        self.assertLess(self.stored(last, self.relay), data - (2 << 20))
+        for target, snapshots in (self.disk, 1), (self.relay, 2):
+            self.check_with_restic(last, 1, target, snapshots)
+
+    def test_turns(self):
+        """What removes things waits for a backup of the same node, and begins when that has ended."""
+        task = self.suite.make_task([self.source], self.make_targets(), self.name, format='repository')
+        first, times = self.back_up(task), self.source.stat()
+        (self.source / 'large').write_bytes(os.urandom(40 << 20))
+        self.limit_bandwidth(256 << 10)  # minutes, by the relay
+        number = self.suite.run_task(task)
+        wait_until(lambda: self.suite.client.get(f'runs/{number}')['bytes_read'] > 0, what='the first bytes')
+        prune = self.suite.client.post(f'runs/{first["id"]}/prune')['run_id']
+        wait_until(lambda: self.suite.client.get(f'runs/{prune}')['waiting_for'], what='the prune to wait')
+        self.suite.client.post(f'runs/{number}/cancel')
+        self.assertEqual(self.suite.wait_run(number)['state'], 'cancelled')
+        self.assertEqual(self.suite.wait_run(prune)['state'], 'succeeded', self.suite.logs(prune))
+        self.limit_bandwidth(0)
+        (self.source / 'large').unlink()
+        os.utime(self.source, ns=(times.st_atime_ns, times.st_mtime_ns))
+        for target in self.disk, self.relay:
+            self.check_with_restic(first, 1, target, 1)
+            self.assertRegex(self.restic(self.place(first, target), self.password(1, target), 'prune', '--dry-run',
+                                         '--max-unused', '0'), r'total prune: +0 blobs')
 
     def test_dump_of_archive(self):
         """Of an archive, sealed or not, with a sparse file and a hard link in it."""

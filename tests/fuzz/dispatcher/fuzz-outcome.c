@@ -82,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < ELEMENTSOF(states); i++) {
                 judge(result, states[i], RUN_BACKUP);
                 judge(result, states[i], RUN_RESTORE);
+                judge(result, states[i], RUN_PRUNE);
                 judge_snapshot(result, states[i]);
         }
         return 0;

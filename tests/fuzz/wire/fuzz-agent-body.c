@@ -8,6 +8,7 @@
 #include "wire/agent.h"
 #include "wire/check.h"
 #include "wire/discovery.h"
+#include "wire/prune.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +51,21 @@ static void round_trip(const json_t *json) {
                 CHECK_OK(restore_spec_build(&restore, &c));
 }
 
+/* The same of what removes snapshots. */
+static void round_trip_prune(const json_t *json) {
+        _cleanup_(prune_outcome_done) PruneOutcome outcome = PRUNE_OUTCOME_NULL;
+        _cleanup_(prune_spec_done) PruneSpec spec = PRUNE_SPEC_NULL, again = PRUNE_SPEC_NULL;
+        _cleanup_json_ json_t *a = NULL, *b = NULL;
+
+        if (prune_spec_parse(json, &spec, NULL) >= 0) {
+                CHECK(!spec.tag == retention_is_empty(&spec.retention));
+                CHECK_OK(prune_spec_build(&spec, &a));
+                CHECK_OK(prune_spec_parse(a, &again, NULL));
+        }
+        if (prune_outcome_parse(json, &outcome, NULL) >= 0)
+                CHECK_OK(prune_outcome_build(&outcome, &b));
+}
+
 /* The normal form of a report stays as it is. */
 static void check_report(const json_t *json) {
         _cleanup_json_ json_t *report = NULL, *again = NULL;
@@ -80,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         parse_bodies(json);
         check_report(json);
         round_trip(json);
+        round_trip_prune(json);
         r = restore_outcome_parse(json, &outcome, NULL);
         CHECK(r <= 0);
         r = command_secrets_parse(json, &secrets, NULL);

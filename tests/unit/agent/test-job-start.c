@@ -64,7 +64,8 @@ static void test_kinds(void) {
         CHECK(job_kind_function(COMMAND_LIST_DIR));
         CHECK(job_kind_function(COMMAND_TEST_STORAGE));
         CHECK(job_kind_function(COMMAND_SELF_CHECK));
-        CHECK(!job_kind_function(COMMAND_PRUNE));
+        CHECK(job_kind_function(COMMAND_VERIFY));
+        CHECK(job_kind_function(COMMAND_PRUNE));
         CHECK(!job_kind_function(_COMMAND_KIND_INVALID));
 }
 

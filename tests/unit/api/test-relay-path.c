@@ -142,6 +142,17 @@ static void test_locks(void) {
                         TEST_FAIL("'%s' was taken for a lock", none[i]);
 }
 
+static void test_what_opens(void) {
+        static const char *const others[] = { "n/r/data/00/0123", "n/r/configs", "n/r/keys", "n/r/locks/x",
+                                              "n/r2/config", "config", "keys/0123" };
+
+        CHECK(relay_key_opens("n/r/", "n/r/config"));
+        CHECK(relay_key_opens("n/r/", "n/r/keys/0123"));
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                if (relay_key_opens("n/r/", others[i]))
+                        TEST_FAIL("'%s' was taken for what opens a repository", others[i]);
+}
+
 int main(void) {
         RUN(test_keys);
         RUN(test_prefixes);
@@ -149,5 +160,6 @@ int main(void) {
         RUN(test_ranges);
         RUN(test_staged_names);
         RUN(test_locks);
+        RUN(test_what_opens);
         return EXIT_SUCCESS;
 }

@@ -104,7 +104,8 @@ static void test_table_is_sound(void) {
                 CHECK(c->n_options + n_global <= OPTIONS_MAX);
                 for (size_t j = 0; j < c->n_options + n_global; j++) {
                         const Option *o = j < c->n_options ? c->options + j : global + (j - c->n_options);
-                        bool value = o->kind != OPTION_SWITCH && o->kind != OPTION_NEGATED;
+                        bool value = o->kind != OPTION_SWITCH && o->kind != OPTION_NEGATED &&
+                                        o->kind != OPTION_CLEARED;
 
                         CHECK(value == (o->argument != NULL));
                         for (size_t k = 0; k < j; k++) {

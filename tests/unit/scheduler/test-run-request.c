@@ -42,6 +42,16 @@ static void test_verify(void) {
         CHECK(strstr(r.details, "\"shares\":7"));
 }
 
+static void test_prune(void) {
+        _cleanup_(run_request_done) RunRequest r = RUN_REQUEST_NULL;
+
+        CHECK_OK(run_request_parse("{\"kind\":\"prune\",\"source_run\":12,\"prune\":{\"space\":\"now\"}}",
+                                   &r, NULL));
+        CHECK_INT(r.kind, RUN_PRUNE);
+        CHECK_INT(r.source_run, 12);
+        CHECK(strstr(r.details, "\"now\""));
+}
+
 static void test_refused(void) {
         static const char *const texts[] = {
                 "",
@@ -75,6 +85,7 @@ int main(void) {
         RUN(test_backup);
         RUN(test_restore);
         RUN(test_verify);
+        RUN(test_prune);
         RUN(test_refused);
         return 0;
 }

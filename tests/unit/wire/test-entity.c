@@ -73,6 +73,13 @@ static void test_task_fields(void) {
                   "schedule.expression" },
                 { "{" MINIMAL ",\"schedule\":{}}", "FIELD_MISSING", "schedule.expression" },
                 { "{" MINIMAL ",\"schedule\":null}", NULL, NULL },
+                { "{" MINIMAL ",\"retention\":null}", NULL, NULL },
+                { "{" MINIMAL ",\"retention\":{\"last\":3}}", NULL, NULL },
+                { "{" MINIMAL ",\"retention\":{}}", "FIELD_INVALID", "retention" },
+                { "{" MINIMAL ",\"retention\":{\"last\":-3}}", "FIELD_INVALID", "retention.last" },
+                { "{" MINIMAL ",\"retention\":{\"within\":\"1w\"}}", "FIELD_INVALID", "retention.within" },
+                { "{" MINIMAL ",\"retention\":{\"last\":3},\"format\":\"archive\"}", "FIELD_INVALID",
+                  "retention" },
                 { "{" MINIMAL ",\"node_id\":0}", NULL, NULL },
                 { "{" MINIMAL ",\"node_id\":-1}", "FIELD_INVALID", "node_id" },
                 { "{" MINIMAL ",\"id\":3}", "FIELD_UNKNOWN", "id" },
@@ -87,6 +94,8 @@ static void test_task_defaults_and_changes(void) {
                         parse("{" MINIMAL ",\"schedule\":{\"expression\":\"@daily\",\"catch_up\":false}}");
         _cleanup_json_ json_t *second = parse("{\"enabled\":false}");
         _cleanup_json_ json_t *third = parse("{\"schedule\":null,\"target_ids\":[3,2]}");
+        _cleanup_json_ json_t *keep = parse("{\"retention\":{\"within\":\"30d\",\"last\":7,\"daily\":0}}");
+        _cleanup_json_ json_t *keep_all = parse("{\"retention\":null}");
         _cleanup_(task_done) Task task = TASK_NULL;
 
         CHECK_OK(task_init(&task));
@@ -107,6 +116,12 @@ static void test_task_defaults_and_changes(void) {
         CHECK(!task.schedule_expression);
         CHECK_INT(task.n_targets, 2);
         CHECK_INT(task.target_ids[0], 3);
+        CHECK_OK(task_from_json(keep, &task, NULL));
+        CHECK_STR(task.retention, "{\"last\":7,\"within\":\"30d\"}");
+        CHECK_OK(task_from_json(second, &task, NULL));
+        CHECK(task.retention);
+        CHECK_OK(task_from_json(keep_all, &task, NULL));
+        CHECK(!task.retention);
 }
 
 /* A source is of its type. */
