@@ -92,12 +92,13 @@ static int open_backup(Restore *s, Failure *reterr_failure) {
 }
 
 static int run_restore(Restore *s, Failure *reterr_failure) {
+        bool resume = s->spec.conflict == RESTORE_CONFLICT_RESUME;
         RestoreArgs args = {
                 .source = s->archive.source,
                 .destination = s->spec.destination,
                 .in_place = s->spec.in_place,
                 .paths = s->spec.paths,
-                .conflict = s->spec.conflict,
+                .conflict = resume ? RESTORE_CONFLICT_OVERWRITE : s->spec.conflict,
                 .cancel = job_link_cancelled(s->run->link),
                 .userdata = s,
                 .on_progress = on_progress,
@@ -108,7 +109,10 @@ static int run_restore(Restore *s, Failure *reterr_failure) {
 
         if (s->snapshot.repository) {
                 const RepositoryRestoreArgs of = {
-                        .repository = s->snapshot.repository, .snapshot = s->snapshot.id, .restore = args
+                        .repository = s->snapshot.repository,
+                        .snapshot = s->snapshot.id,
+                        .resume = resume,
+                        .restore = args,
                 };
 
                 return repository_restore(&of, &s->result, reterr_failure);

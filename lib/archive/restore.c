@@ -28,7 +28,7 @@ static const char *find_mistake(const RestoreArgs *args) {
                 return "A restore goes either to a directory or in place";
         if (args->destination && args->destination[0] != '/')
                 return "The destination is not an absolute path";
-        if (args->conflict < 0 || args->conflict >= _RESTORE_CONFLICT_MAX)
+        if (args->conflict < 0 || args->conflict > RESTORE_CONFLICT_SKIP)
                 return "The conflict rule is none of fail, overwrite, skip";
         if (strv_length(args->paths) > RESTORE_PATHS_MAX)
                 return "More than 1000 paths are chosen; choose the directories that hold them";

@@ -16,6 +16,7 @@ static const char *const restore_conflict_table[_RESTORE_CONFLICT_MAX] = {
         [RESTORE_CONFLICT_FAIL] = "fail",
         [RESTORE_CONFLICT_OVERWRITE] = "overwrite",
         [RESTORE_CONFLICT_SKIP] = "skip",
+        [RESTORE_CONFLICT_RESUME] = "resume",
 };
 
 DEFINE_STRING_TABLE(restore_conflict, RestoreConflict);

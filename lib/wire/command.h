@@ -128,6 +128,7 @@ typedef enum RestoreConflict {
         RESTORE_CONFLICT_FAIL,
         RESTORE_CONFLICT_OVERWRITE,
         RESTORE_CONFLICT_SKIP,
+        RESTORE_CONFLICT_RESUME, /* overwrite, but what an earlier restore has done is taken as right */
         _RESTORE_CONFLICT_MAX,
         _RESTORE_CONFLICT_INVALID = -EINVAL,
 } RestoreConflict;

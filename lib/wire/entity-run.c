@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "wire/command.h"
 #include "wire/entity.h"
 #include "wire/path.h"
 
@@ -249,8 +250,8 @@ static int read_conflict(JsonReader *reader, RestoreRequest *ret) {
         r = json_reader_string(reader, "conflict", JSON_OPTIONAL, 16, &conflict);
         if (r < 0)
                 return r;
-        if (!streq(conflict, "fail") && !streq(conflict, "overwrite") && !streq(conflict, "skip"))
-                return json_reader_fail(reader, "conflict", "is one of fail, overwrite, skip");
+        if (restore_conflict_from_string(conflict) < 0)
+                return json_reader_fail(reader, "conflict", "is one of fail, overwrite, skip, resume");
         return json_set(ret->body, "conflict", json_from_string(conflict));
 }
 

@@ -225,6 +225,28 @@ class Repositories(unittest.TestCase):
         shown = self.suite.cli('runs', 'verify', run['id'], '--share', '1/2', '--wait', check=False)
         self.assertEqual(shown.returncode, 7, shown.stderr)
 
+    def test_resumed(self):
+        """A restore that is started again reads what is not right yet, and nothing else. Of an archive all is read."""
+        for form in ('repository', 'archive'):
+            task = self.suite.make_task([self.source], self.make_targets() if form == 'repository' else [self.disk],
+                                        f'{self.name}-{form}', format=form)
+            run, to = self.back_up(task), self.folder / form
+            whole = self.suite.restore(run['id'], to)
+            there = pathlib.Path(f'{to}{self.source}')
+            self.assertEqual(whole['state'], 'succeeded', self.suite.logs(whole['id']))
+            self.assertEqual(self.suite.restore(run['id'], to)['state'], 'failed')  # something is in the way
+            next(path for path in there.rglob('*') if path.is_file() and path.name != 'noise').unlink()
+            inode = (there / 'noise').stat().st_ino
+            again = self.suite.restore(run['id'], to, conflict='resume')
+            self.assertEqual(again['state'], 'succeeded', self.suite.logs(again['id']))
+            self.assertEqual(treecmp.differences(self.source, there), [])
+            self.assertEqual((there / 'noise').stat().st_ino == inode, form == 'repository')
+            with (there / 'noise').open('ab') as noise:
+                noise.write(b'x')
+            again = self.suite.restore(run['id'], to, conflict='resume')
+            self.assertEqual(again['state'], 'succeeded', self.suite.logs(again['id']))
+            self.assertEqual(treecmp.differences(self.source, there), [])
+
     def listed(self, task, target):
         """The runs whose snapshots are listed, the newest first."""
         items = self.suite.client.get(f'snapshots?task_id={task}&target_id={target}')['items']

@@ -322,6 +322,17 @@ class Confinement(Case):
         self.assertEqual(mine.code('DELETE', prefix + 'locks/mine'), (403, 'RELAY_DENIED'))
         self.assertEqual(mine.request('DELETE', prefix + 'locks/second')[0], 204)
 
+    def test_pruning(self):
+        """A job that prunes removes what is stored, and nothing that opens the repository."""
+        prefix = f'{self.node.name}/repository-1/'
+        job = self.make_job(prefix, GET | PUT | LOCK | DELETE)
+        for key in 'data/ab/pack', 'index/x', 'snapshots/x', 'locks/x', 'config', 'keys/x':
+            self.assertEqual(job.put(prefix + key, b'content'), 201)
+        for key in 'config', 'keys/x':
+            self.assertEqual(job.code('DELETE', prefix + key), (403, 'RELAY_DENIED'), key)
+        for key in 'data/ab/pack', 'index/x', 'snapshots/x', 'locks/x':
+            self.assertEqual(job.request('DELETE', prefix + key)[0], 204, key)
+
     def test_tokens(self):
         key = self.prefix + 'data'
         for token in (
