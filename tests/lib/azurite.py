@@ -33,6 +33,8 @@ NPM = ['npm', 'ci', '--ignore-scripts', '--omit=dev', '--omit=optional', '--no-a
        '--no-update-notifier', '--loglevel=error', '--fetch-retries=2', '--fetch-retry-mintimeout=1000',
        '--fetch-retry-maxtimeout=5000', '--fetch-timeout=60000']
 NPM_SECONDS = 300
+#: node has authorities of its own; those of this machine count, too.
+AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt'
 
 
 class Missing(Exception):
@@ -53,6 +55,7 @@ def install(to):
         try:
             done = subprocess.run(NPM, cwd=made, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True, timeout=NPM_SECONDS, check=False,
+                                  env={'NODE_EXTRA_CA_CERTS': AUTHORITIES, **os.environ},
                                   preexec_fn=die_with_parent)
         except subprocess.TimeoutExpired:
             raise Missing(f'npm could not install Azurite within {NPM_SECONDS} s: is its registry reached?') from None
