@@ -101,7 +101,9 @@ class Adversity(repositories.Repositories):
     def forget(self, keep, may=(0,), prefix=()):
         """What it may have removed is not expected any more, though it may be there."""
         result, said, status = self.tool('prune', self.where, 'forget', f'last={keep}', may=may, prefix=prefix)
-        for item in result['items'] if result else []:
+        items = result['items'] if result else []
+        # Where it ended before it had decided, which keeps one at least, it removed nothing.
+        for item in items if any(item['reasons'] for item in items) else []:
             if not item['reasons']:
                 self.good.pop(item['id'], None)
         return result, said, status
