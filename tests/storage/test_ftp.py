@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets of type ftp on a real ProFTPD."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import unittest
 
+import backups
 import conformance
 import fault_proxy
 import remotes
@@ -69,7 +71,7 @@ class LateProxy(fault_proxy.Proxy):
 
 class Conformance(conformance.Cases, conformance.Line, Server):
     """What lines do, without TLS, and what of the rest could differ then."""
-    cases = ['objects', 'ranges', 'race', 'given up', 'visibility', 'pages', 'probe']
+    cases = ['objects', 'ranges', 'race', 'given up', 'concurrent', 'visibility', 'pages', 'probe']
     pages = 200
     speaks_http = False
     proxy = DataProxy
@@ -94,13 +96,18 @@ class Conformance(conformance.Cases, conformance.Line, Server):
         super().test_cancelled_within_a_second()
 
     def test_read_back(self):
-        done = conformance.run({**self.server.target(read_back=True), 'part': 4 * MIB},
-                               cases=['objects', 'wrong digest'])
+        done = conformance.run({**self.server.target(read_back=True), 'part': 4 * MIB}, cases=['wrong digest'],
+                               operations=[{'do': what, 'key': str(size), 'size': size}
+                                           for size in (0, 1, 4 * MIB + 1) for what in ('put', 'get')])
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([json.loads(line)['code'] for line in done.stdout.splitlines()], [''] * 6, done.stdout)
 
 
 class ConformanceTls(conformance.Cases, Server):
     """What every type does, over TLS 1.3."""
+    #: The others cost a handshake for each of many connections, and were made without TLS.
+    cases = conformance.CASES if backups.LONG else ['ranges', 'never replaced', 'list', 'missing', 'keys', 'odd names',
+                                                    'remove', 'pages', 'probe']
     tls = 'explicit'
     pages = 20
 
