@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent that speaks the protocol by hand, so that it can also speak it wrongly."""
 
+import hashlib
 import json
 import os
 import pathlib
 import secrets
+import sqlite3
 import sys
 import threading
 import time
@@ -15,6 +17,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 
 from client import ApiError  # noqa: E402 (the path is set above)
 from suite import wait_until  # noqa: E402
+
+# What a capability of the relay allows.
+GET, PUT, DELETE, LOCK = 1, 2, 4, 8
 
 CHARSET = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'
 
@@ -201,6 +206,20 @@ class FakeNode:
     def close(self):
         """Ends what is open."""
         self.agent.close()
+
+
+def add_capability(suite, command, target, prefix, verbs, attempt=0):
+    """The token of a capability of the relay. The dispatcher makes it for a job: the agent of a test cannot open
+    its secrets."""
+    token = 'bxr_' + secrets.token_urlsafe(32)
+    with sqlite3.connect(suite.master_state / 'backupx.db', timeout=60) as database:
+        database.execute(
+            'INSERT INTO relay_caps (hash, command_id, attempt, target_id, prefix, verbs, created)'
+            ' VALUES (?, ?, ?, ?, ?, ?, ?)',
+            (hashlib.sha256(token.encode()).digest(), command, attempt, target, prefix, verbs, 1),
+        )
+    database.close()
+    return token
 
 
 def wait_for_waiting(suite, number=1):

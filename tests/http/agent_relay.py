@@ -7,17 +7,15 @@ import http.client
 import json
 import os
 import secrets
-import sqlite3
 import subprocess
 import time
 import unittest
 
-from agent_fake import FakeAgent, FakeNode, quote
+from agent_fake import DELETE, GET, LOCK, PUT, FakeAgent, FakeNode, add_capability, quote
 from suite import Suite
 
 SUITE = Suite(agent=False)
 PART = 8 << 20
-GET, PUT, DELETE, LOCK = 1, 2, 4, 8
 
 
 def setUpModule():
@@ -26,19 +24,6 @@ def setUpModule():
 
 def tearDownModule():
     SUITE.close()
-
-
-def add_capability(command, target, prefix, verbs, attempt=0):
-    """What the dispatcher does for a job: the agent of a test cannot open its secrets."""
-    token = 'bxr_' + secrets.token_urlsafe(32)
-    with sqlite3.connect(SUITE.master_state / 'backupx.db', timeout=60) as database:
-        database.execute(
-            'INSERT INTO relay_caps (hash, command_id, attempt, target_id, prefix, verbs, created)'
-            ' VALUES (?, ?, ?, ?, ?, ?, ?)',
-            (hashlib.sha256(token.encode()).digest(), command, attempt, target, prefix, verbs, 1),
-        )
-    database.close()
-    return token
 
 
 class Job:
@@ -131,7 +116,7 @@ class Case(unittest.TestCase):
 
     def make_job(self, prefix, verbs, **more):
         """A job of this command."""
-        self.token = add_capability(self.command['id'], self.node.target, prefix, verbs, **more)
+        self.token = add_capability(SUITE, self.command['id'], self.node.target, prefix, verbs, **more)
         return self.open_job(self.token)
 
     def staged(self):
@@ -303,7 +288,7 @@ class Confinement(Case):
         self.addCleanup(node.close)
         other_command = node.command()
         node.agent.accept(other_command)
-        token = add_capability(other_command['id'], self.node.target, prefix, GET | PUT | LOCK)
+        token = add_capability(SUITE, other_command['id'], self.node.target, prefix, GET | PUT | LOCK)
         other = self.open_job(token)
         self.assertEqual(other.code('DELETE', prefix + 'locks/mine'), (403, 'RELAY_DENIED'))
         # Writing the same again is no claim to it: not as a new upload, and not as a commit that was lost.
@@ -385,7 +370,7 @@ class Confinement(Case):
         first = node.command()
         for verbs, prefix in ((GET | PUT, f'{node.name}/task/time-1-'), (GET, f'{node.name}/task/time-0-1/')):
             with self.subTest(verbs=verbs):
-                token = add_capability(first['id'], node.target, prefix, verbs)
+                token = add_capability(SUITE, first['id'], node.target, prefix, verbs)
                 attempt = first['attempt']
                 old = self.open_job(token, node.target, attempt)
                 key = f'{prefix}{attempt}/data' if verbs & PUT else prefix + 'data'

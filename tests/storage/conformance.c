@@ -7,6 +7,7 @@
  *   cases        names of the table at the end of this file
  *   part         the size of the parts in which this type sends; objects around it are written
  *   pages        how many objects the long listing has
+ *   pages_there  they were put there by somebody else
  *   large        bytes of the large object
  *   may_remove   false: this capability may not
  *   usage        whether the type says how full it is
@@ -18,6 +19,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/storage/conformance.h"
@@ -257,6 +259,31 @@ static void test_wrong_digest(const Tool *t) {
         CHECK_INT(storage_stat(t->storage, key, &size, NULL), -ENOENT);
 }
 
+/* --- Memory ------------------------------------------------------------------------------------------- */
+
+/* The most that was resident since this program began; what it grew from does not count. */
+static unsigned long peak_kib(void) {
+        FILE *file = fopen("/proc/self/status", "re");
+        unsigned long kib = 0;
+        char line[256];
+
+        CHECK(file);
+        while (kib == 0 && fgets(line, sizeof line, file))
+                if (strncmp(line, "VmHWM:", STRLEN("VmHWM:")) == 0)
+                        kib = strtoul(line + STRLEN("VmHWM:"), NULL, 10);
+        CHECK_INT(fclose(file), 0);
+        CHECK(kib > 0);
+        return kib;
+}
+
+/* Of this program, and of the largest one that it started and saw end. */
+static void print_peaks(void) {
+        struct rusage children;
+
+        CHECK_INT(getrusage(RUSAGE_CHILDREN, &children), 0);
+        printf("kib %lu\nchild_kib %ld\n", peak_kib(), children.ru_maxrss);
+}
+
 /* --- Many at once ------------------------------------------------------------------------------------- */
 
 typedef struct Worker {
@@ -298,8 +325,13 @@ static void test_pages(const Tool *t) {
         _cleanup_(freep) char *prefix = key_of(t, "pages/"), *few = key_of(t, "pages/3/");
         Listing l = {};
 
-        run_workers(t, put_page);
+        usec_t start;
+
+        if (!t->pages_there)
+                run_workers(t, put_page);
+        start = now_usec(CLOCK_MONOTONIC);
         CHECK_STORAGE(storage_list(t->storage, prefix, collect, &l, &failure));
+        printf("list %.3f\n", (double) (now_usec(CLOCK_MONOTONIC) - start) / USEC_PER_SEC);
         CHECK_INT(strv_length(l.keys), t->pages);
         CHECK_INT(l.sizes, t->pages / 2);
         for (size_t i = 1; i < t->pages; i++)
@@ -309,6 +341,7 @@ static void test_pages(const Tool *t) {
         CHECK_STORAGE(storage_list(t->storage, few, collect, &l, &failure));
         CHECK_INT(strv_length(l.keys), (t->pages + 3) / 7);
         strv_free(l.keys);
+        print_peaks();
 }
 
 static void *put_and_read(void *userdata) {
@@ -382,21 +415,6 @@ static void fill_block(char *block, size_t n, uint64_t at) {
         }
 }
 
-/* The most that was resident since this program began; what it grew from does not count. */
-static unsigned long peak_kib(void) {
-        FILE *file = fopen("/proc/self/status", "re");
-        unsigned long kib = 0;
-        char line[256];
-
-        CHECK(file);
-        while (kib == 0 && fgets(line, sizeof line, file))
-                if (strncmp(line, "VmHWM:", STRLEN("VmHWM:")) == 0)
-                        kib = strtoul(line + STRLEN("VmHWM:"), NULL, 10);
-        CHECK_INT(fclose(file), 0);
-        CHECK(kib > 0);
-        return kib;
-}
-
 static void test_large(const Tool *t) {
         const size_t step = 1U << 20;
         _cleanup_(freep) char *key = key_of(t, "large"), *block = malloc(step), *back = malloc(step);
@@ -428,7 +446,7 @@ static void test_large(const Tool *t) {
                 CHECK_MEM(back, block, step);
         }
         printf("get %.3f\n", (double) (now_usec(CLOCK_MONOTONIC) - start) / USEC_PER_SEC);
-        printf("kib %lu\n", peak_kib());
+        print_peaks();
 }
 
 static void test_probe(const Tool *t) {
@@ -508,6 +526,7 @@ int main(void) {
                 .without = strempty(json_string_value(json_object_get(input, "without"))),
                 .part = (size_t) number(input, "part", DEFAULT_PART),
                 .pages = (unsigned) number(input, "pages", 1050),
+                .pages_there = json_is_true(json_object_get(input, "pages_there")),
                 .large = number(input, "large", 64U << 20),
                 .cancel = &cancel,
         };

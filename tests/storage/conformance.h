@@ -21,6 +21,7 @@ typedef struct Tool {
         bool may_remove, usage, relay;
         size_t part;
         unsigned pages;
+        bool pages_there;
         uint64_t large;
         atomic_bool *cancel;
 } Tool;

@@ -16,7 +16,7 @@ CASES = ['objects', 'ranges', 'never replaced', 'race', 'given up', 'list', 'mis
          'remove', 'concurrent', 'visibility', 'pages', 'probe']
 
 
-def run(spec, env=None, timeout=600, **more):
+def run(spec, env=None, timeout=1800 if backups.LONG else 600, **more):
     """The driver over this target; what came of it."""
     target = {'prefix': f'n{random.getrandbits(40):010x}/', **spec, **more}
     return subprocess.run([DRIVER], input=json.dumps(target), capture_output=True, text=True, check=False,
@@ -28,6 +28,8 @@ class Cases:
     cases = CASES
     #: How much memory the driver may have had: its own few MiB, and what the type holds.
     memory = 96 * MIB
+    #: The same of the largest program that it starts.
+    child_memory = 96 * MIB
     large = 64 * MIB
     large_long = 5 * 1024 * MIB
     pages = 1050
@@ -37,15 +39,26 @@ class Cases:
         self.assertEqual(done.returncode, 0, done.stderr)
         return done
 
+    def check_memory(self, what, done):
+        """Says how long it took and how much memory was needed at most, which is bounded."""
+        words = dict(line.split() for line in done.stdout.splitlines() if line[:1] != '{')
+        peak, child = int(words.pop('kib')) * 1024, int(words.pop('child_kib')) * 1024
+        times = ', '.join(f'{name} {seconds} s' for name, seconds in words.items())
+        print(f'\nmeasured: {self.id()}: {what}: {times}; peak {peak / MIB:.1f} MiB' +
+              (f', of a child {child / MIB:.1f} MiB' if child else ''), flush=True)
+        if not backups.SANITIZED:
+            self.assertLess(peak, self.memory)
+            self.assertLess(child, self.child_memory)
+
     def test_cases(self):
-        self.run_cases(self.cases, pages=10000 if backups.LONG else self.pages)
+        pages = 10000 if backups.LONG else self.pages
+        done = self.run_cases(self.cases, pages=pages)
+        if backups.LONG and 'pages' in self.cases:
+            self.check_memory(f'{pages} keys', done)
 
     def test_large_object(self):
         size = self.large_long if backups.LONG and not backups.SANITIZED else self.large
-        done = self.run_cases(['large'], large=size)
-        words = dict(line.split() for line in done.stdout.splitlines())
-        if not backups.SANITIZED:
-            self.assertLess(int(words['kib']) * 1024, self.memory)
+        self.check_memory(f'{size // MIB} MiB', self.run_cases(['large'], large=size))
 
 
 class Line:

@@ -32,7 +32,7 @@ class LocalWithoutUnnamedFiles(Local):
 
 
 class Relay(conformance.Cases, conformance.Line, backups.Case):
-    """The relay of a master."""
+    """The relay of a master, as far as faults of it are wanted: see test_relay.py."""
     cases = [*conformance.CASES, 'wrong digest']
     #: This one keeps everything in memory.
     large_long = 512 << 20

@@ -157,12 +157,14 @@ def skipped_cases(output):
     return [case for case in told if ': long rounds: ' not in case]
 
 
-def read_results(log, strict):
-    """Counts what meson wrote about each test, and says what did not pass."""
+def read_results(log, strict, figures=False):
+    """Counts what meson wrote about each test, and says what did not pass, and which figures they printed."""
     count = Count()
     for line in log.read_text().splitlines():
         test = json.loads(line)
         output = test.get('stdout', '') + '\n' + (test.get('stderr') or '')
+        for figure in re.findall(r'^measured: .*$', output, re.M) if figures else ():
+            say(f'  {figure}')
         if test['result'] in ('OK', 'EXPECTEDFAIL'):
             skipped = skipped_cases(output)
             for case in skipped:
@@ -218,7 +220,7 @@ def run_suite(build, suite, options):
         stderr=subprocess.DEVNULL,
         check=False,
     ).returncode
-    count = read_results(log, options.strict) if log.exists() else Count()
+    count = read_results(log, options.strict, figures=options.long) if log.exists() else Count()
     if status != 0 and count.failed == 0:
         say(f'  meson test ended with status {status} without a failed test: counted as a failure')
         count.failed += 1
