@@ -128,18 +128,26 @@ int repository_read_object(Storage *s, const char *key, uint64_t size, uint64_t 
         return 0;
 }
 
-int repository_write_object(Storage *s, const char *key, const void *p, size_t n, const Id *digest,
-                            Failure *reterr_failure) {
+static int write_object(Storage *s, const char *key, bool transient, const void *p, size_t n,
+                        const Id *digest, Failure *f) {
         _cleanup_(storage_put_freep) StoragePut *put = NULL;
         int r;
 
+        r = storage_put_new(s, key, &put, f);
+        if (r < 0)
+                return r;
+        if (transient)
+                storage_put_set_transient(put);
+        r = storage_put_write(put, p, n, f);
+        return r < 0 ? r : storage_put_commit(put, digest->bytes, f);
+}
+
+int repository_write_object(Storage *s, const char *key, const void *p, size_t n, const Id *digest,
+                            Failure *reterr_failure) {
         assert(s);
         assert(digest);
 
-        r = storage_put_new(s, key, &put, reterr_failure);
-        if (r >= 0)
-                r = storage_put_write(put, p, n, reterr_failure);
-        return r < 0 ? r : storage_put_commit(put, digest->bytes, reterr_failure);
+        return write_object(s, key, /* transient= */ false, p, n, digest, reterr_failure);
 }
 
 /* --- Files ------------------------------------------------------------------------------------------- */
@@ -165,7 +173,7 @@ int repository_put(Repository *r, RepoFileType type, const void *json, size_t n,
         if (k >= 0)
                 k = repository_path(r, type, &id, &key);
         if (k >= 0)
-                k = repository_write_object(r->storage, key, sealed, size, &id, reterr_failure);
+                k = write_object(r->storage, key, type == REPO_FILE_LOCK, sealed, size, &id, reterr_failure);
         if (k < 0)
                 return k;
         if (r->cache && cache_kind(type))

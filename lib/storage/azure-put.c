@@ -155,7 +155,7 @@ static int add_object_lines(StoragePut *put, AzureRequest *q) {
         r = http_line_add(&q->lines, META_ID ": %s", p->id);
         if (r >= 0)
                 r = http_line_add(&q->lines, "If-None-Match: *");
-        if (!startswith(put->key, AZURE_PROBE_PREFIX))
+        if (!put->transient)
                 q->tier = z->tier;
         return r;
 }

@@ -44,6 +44,7 @@ struct StoragePut {
         char *key;
         uint64_t size; /* written so far */
         bool committed;
+        bool transient;
         void *backend;
 };
 

@@ -22,6 +22,8 @@ static int probe_key(Storage *s, const char *key, ObjectRemoveFunc remove, Failu
         if (r >= 0)
                 r = storage_put_new(s, key, &put, f);
         if (r >= 0)
+                storage_put_set_transient(put);
+        if (r >= 0)
                 r = storage_put_write(put, text, sizeof text, f);
         if (r >= 0)
                 r = storage_put_commit(put, digest, f);

@@ -23,12 +23,19 @@ typedef struct S3Put {
 
 /* --- Requests ----------------------------------------------------------------------------------------- */
 
-/* What the object will have; a probe is not to be retained. */
-static int add_object_lines(Storage *s, S3Request *q, const char *key, const char *id) {
-        const S3 *s3 = s->backend;
+static bool is_retained(const StoragePut *put) {
+        const S3 *s3 = put->storage->backend;
+
+        return s3->lock_mode && !put->transient;
+}
+
+/* What the object will have. */
+static int add_object_lines(const StoragePut *put, S3Request *q) {
+        const S3 *s3 = put->storage->backend;
+        const S3Put *p = put->backend;
         int r;
 
-        r = http_line_add(&q->lines, "x-amz-meta-backupx-put: %s", id);
+        r = http_line_add(&q->lines, "x-amz-meta-backupx-put: %s", p->id);
         if (r >= 0 && s3->storage_class)
                 r = http_line_add(&q->lines, "x-amz-storage-class: %s", s3->storage_class);
         if (r >= 0 && s3->sse)
@@ -38,7 +45,7 @@ static int add_object_lines(Storage *s, S3Request *q, const char *key, const cha
                                   s3->sse_key_id);
         if (r >= 0)
                 r = s3_request_customer_key(s3, q);
-        if (r >= 0 && s3->lock_mode && !startswith(key, S3_PROBE_PREFIX)) {
+        if (r >= 0 && is_retained(put)) {
                 char until[RFC3339_MAX];
 
                 (void) format_rfc3339(until, now_usec(CLOCK_REALTIME) + s3->lock_days * USEC_PER_DAY);
@@ -107,7 +114,7 @@ static int start_upload(StoragePut *put, Failure *f) {
                 return r;
         s3_request_query(&q, "uploads", "");
         q.http.body = "";
-        r = add_object_lines(s, &q, put->key, p->id);
+        r = add_object_lines(put, &q);
         if (r >= 0)
                 r = s3_request_send(s, &q, put->key, &a, f);
         if (r >= 0)
@@ -222,7 +229,7 @@ static int put_whole(StoragePut *put, const uint8_t sha256[static 32], Failure *
                 return failure_set(f, -EBADMSG, "STORAGE_CHECKSUM",
                                    "'%s' (%s) is not what was to be written.", put->key, s->name);
         if (r >= 0)
-                r = add_object_lines(s, &q, put->key, p->id);
+                r = add_object_lines(put, &q);
         if (r >= 0)
                 r = add_checksum(s3, &q);
         if (r >= 0 && s3->if_none_match)
@@ -366,7 +373,6 @@ static int set_retention(StoragePut *put, Failure *f) {
 static int check_object(StoragePut *put, Failure *f) {
         _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
         _cleanup_(freep) char *mode = NULL;
-        const S3 *s3 = put->storage->backend;
         int r;
 
         r = s3_head(put->storage, put->key, &a, f);
@@ -374,7 +380,7 @@ static int check_object(StoragePut *put, Failure *f) {
                 return failure_set(f, -EBADMSG, "STORAGE_CHECKSUM",
                                    "'%s' (%s) has another size than was written.", put->key,
                                    put->storage->name);
-        if (r < 0 || !s3->lock_mode)
+        if (r < 0 || !is_retained(put))
                 return r;
         r = http_answer_header(&a, "x-amz-object-lock-mode", &mode);
         return r != 0 ? MIN(r, 0) : set_retention(put, f);

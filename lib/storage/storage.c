@@ -170,6 +170,14 @@ int storage_put_new(Storage *s, const char *key, StoragePut **ret, Failure *rete
         return 0;
 }
 
+void storage_put_set_transient(StoragePut *p) {
+        assert(p);
+        assert(p->size == 0);
+        assert(!p->committed);
+
+        p->transient = true;
+}
+
 int storage_put_write(StoragePut *p, const void *data, size_t n, Failure *reterr_failure) {
         int r;
 

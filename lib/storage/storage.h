@@ -102,6 +102,9 @@ usec_t storage_last_progress(const Storage *s);
 
 /* Starts an object. -EEXIST here or at the commit. Freeing a put that was not committed leaves nothing. */
 int storage_put_new(Storage *s, const char *key, StoragePut **ret, Failure *reterr_failure) _warn_unused_;
+/* Before anything is written: it will be removed soon, as a lock or a trial is. What a target asks for
+ * objects that stay (to retain them, to keep them in a tier that is paid for months) is not asked for it. */
+void storage_put_set_transient(StoragePut *p);
 int storage_put_write(StoragePut *p, const void *data, size_t n, Failure *reterr_failure) _warn_unused_;
 /* The digest is of all that was written. After success the object is there. */
 int storage_put_commit(StoragePut *p, const uint8_t sha256[static 32],

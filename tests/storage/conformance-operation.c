@@ -35,6 +35,8 @@ int put(const Tool *t, const char *key, const char *data, size_t n, size_t step,
 
         CHECK_OK(sha256(data, n, digest));
         r = storage_put_new(t->storage, key, &p, failure);
+        if (r >= 0 && t->transient)
+                storage_put_set_transient(p);
         for (size_t at = 0; r >= 0 && at < n; at += step)
                 r = storage_put_write(p, data + at, MIN(step, n - at), failure);
         return r < 0 ? r : storage_put_commit(p, digest, failure);

@@ -9,6 +9,7 @@
  *   pages        how many objects the long listing has
  *   pages_there  they were put there by somebody else
  *   large        bytes of the large object
+ *   transient    objects are put as such that will be removed soon
  *   may_remove   false: this capability may not
  *   usage        whether the type says how full it is
  *   without      characters that names of this type do not have
@@ -528,6 +529,7 @@ int main(void) {
                 .pages = (unsigned) number(input, "pages", 1050),
                 .pages_there = json_is_true(json_object_get(input, "pages_there")),
                 .large = number(input, "large", 64U << 20),
+                .transient = json_is_true(json_object_get(input, "transient")),
                 .cancel = &cancel,
         };
         const StorageConfig config = {

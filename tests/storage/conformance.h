@@ -21,7 +21,7 @@ typedef struct Tool {
         bool may_remove, usage, relay;
         size_t part;
         unsigned pages;
-        bool pages_there;
+        bool pages_there, transient;
         uint64_t large;
         atomic_bool *cancel;
 } Tool;

@@ -4,6 +4,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import unittest
@@ -50,6 +51,22 @@ class Case(backups.Case):
                 'config': {'preset': 'ceph', 'endpoint': 'http://%s:%d' % (address or self.address()),
                            'bucket': BUCKET, 'access_key': ceph.ACCESS_KEY, 'prefix': 'a/prefix',
                            'part_size': 5, **config}}
+
+    def retaining(self, bucket):
+        """A new bucket, and how a target asks it to retain its objects."""
+        self.assertEqual(self.client.request('PUT', f'/{bucket}', headers=[
+            ('x-amz-bucket-object-lock-enabled', 'true')])[0], 200)
+        return self.spec(bucket=bucket, lock_mode='GOVERNANCE', lock_days=2)
+
+    def remove_versions(self, bucket, prefix):
+        """Removes all versions of all objects, for good: status -> names of those that gave it."""
+        status, _, body = self.client.request('GET', f'/{bucket}', [('prefix', prefix), ('versions', '')])
+        self.assertEqual((status, b'<IsTruncated>true' in body), (200, False), body)
+        found = {}
+        for key, version in re.findall(r'<Version>.*?<Key>(.*?)</Key><VersionId>(.*?)</VersionId>', body.decode()):
+            status, _, _ = self.client.request('DELETE', f'/{bucket}/{key}', [('versionId', version)])
+            found.setdefault(status, []).append(key.removeprefix(prefix))
+        return found
 
     def uploads(self):
         status, _, body = self.client.request('GET', f'/{BUCKET}', [('uploads', '')])
@@ -133,9 +150,7 @@ class Objects(Case):
     """What an object has beside its bytes."""
 
     def test_retention(self):
-        self.assertEqual(self.client.request('PUT', '/locked', headers=[
-            ('x-amz-bucket-object-lock-enabled', 'true')])[0], 200)
-        spec = self.spec(bucket='locked', lock_mode='GOVERNANCE', lock_days=2)
+        spec = self.retaining('locked')
         done = self.operate_at(spec, {'do': 'put', 'key': 'small', 'size': 10},
                                {'do': 'put', 'key': 'large', 'size': 7 * MIB}, {'do': 'probe'}, prefix='r/')
         self.assertEqual([d['code'] for d in done], ['', '', ''], done)
@@ -147,20 +162,40 @@ class Objects(Case):
             _, headers, _ = self.client.request('HEAD', path)
             status, _, body = self.client.request('DELETE', path, [('versionId', headers['x-amz-version-id'])])
             self.assertEqual(status, 403, body)
+        # What will be removed soon is not retained.
+        done = self.operate_at({**spec, 'transient': True}, {'do': 'put', 'key': 'small', 'size': 10},
+                               {'do': 'put', 'key': 'large', 'size': 7 * MIB}, prefix='t/')
+        self.assertEqual([d['code'] for d in done], ['', ''], done)
+        self.assertEqual(self.remove_versions('locked', 'a/prefix/t/'), {204: ['large', 'small']})
 
 
 class Runs(Case):
     """Through the real services, with the client."""
 
+    def create(self, suite, name, spec):
+        """A target with the client; its number."""
+        secret = self.path('secret')
+        servers.write(secret, ceph.SECRET_KEY + '\n', 0o600)
+        words = [f'--config={key}={value}' for key, value in spec['config'].items()]
+        suite.cli('targets', 'create', name, '--type', 's3', *words, '--secret', f'secret_key={secret}')
+        return next(t['id'] for t in suite.client.items('targets') if t['name'] == name)
+
+    def check_retained_repository(self, suite, source):
+        """What a repository holds is retained, and the locks beside it are not."""
+        number = self.create(suite, 'retained', self.retaining('retained'))
+        task = suite.make_task([source], [number], name='retained', format='repository')
+        for _ in range(2):
+            run = suite.backup(task)
+            self.assertEqual(run['state'], 'succeeded', f'{run}\n{suite.logs(run["id"])}')
+        found = {status: {key.split('/')[1] for key in keys}
+                 for status, keys in self.remove_versions('retained', 'a/prefix/local/').items()}
+        self.assertEqual(found, {204: {'locks'}, 403: {'config', 'data', 'index', 'keys', 'snapshots'}})
+
     def test_backup_and_restore(self):
         suite = Suite()
         self.addCleanup(suite.close)
         suite.start()
-        secret = self.path('secret')
-        servers.write(secret, ceph.SECRET_KEY + '\n', 0o600)
-        words = [f'--config={key}={value}' for key, value in self.spec()['config'].items()]
-        suite.cli('targets', 'create', 'cloud', '--type', 's3', *words, '--secret', f'secret_key={secret}')
-        number = next(t['id'] for t in suite.client.items('targets') if t['name'] == 'cloud')
+        number = self.create(suite, 'cloud', self.spec())
         test = suite.client.post(f'targets/{number}/test', {})
         self.assertTrue(test['ok'], test)
         source, back = self.path('source'), self.path('back')
@@ -176,6 +211,7 @@ class Runs(Case):
         restored = suite.restore(run['id'], back)
         self.assertEqual(restored['state'], 'succeeded', suite.logs(restored['id']))
         self.assert_same(source, back + source)
+        self.check_retained_repository(suite, source)
         for path in pathlib.Path(suite.folder).rglob('*'):
             if path.is_file() and not path.is_symlink():
                 self.assertNotIn(ceph.SECRET_KEY.encode(), path.read_bytes(), path)
