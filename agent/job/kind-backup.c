@@ -31,8 +31,8 @@ typedef struct Backup {
         char *keys[SPEC_TARGETS_MAX];
         char *errors[SPEC_TARGETS_MAX];
         bool to_repositories;
-        char *lock_hostname;
-        char *tags[2]; /* of snapshots */
+        JobLockOwner owner; /* of locks */
+        char *tags[2];      /* of snapshots */
         /* Those that could be opened, as archive_backup() gets them, and their places in the spec. */
         BackupTarget targets[SPEC_TARGETS_MAX];
         Repository *repositories[SPEC_TARGETS_MAX];
@@ -52,7 +52,7 @@ static void backup_done(Backup *b) {
                 free(b->keys[i]);
                 free(b->errors[i]);
         }
-        free(b->lock_hostname);
+        job_lock_owner_done(&b->owner);
         job_databases_done(&b->databases);
         free(b->tags[0]);
         backup_spec_done(&b->spec);
@@ -234,10 +234,10 @@ static int run_repositories(Backup *b, const BackupArgs *base, Failure *reterr_f
         BackupOutcome *o = &b->outcome;
         int r;
 
-        r = job_lock_hostname(b->spec.node_id, &b->lock_hostname);
+        r = job_lock_owner_init(&b->owner, b->run->start, reterr_failure);
         if (r < 0)
                 return r;
-        args.lock_hostname = b->lock_hostname;
+        args.lock_owner = job_lock_owner(&b->owner);
         r = prune_tag(b->spec.task_id, &b->tags[0]);
         if (r < 0)
                 return r;

@@ -25,7 +25,7 @@ typedef struct Prune {
         const JobRun *run;
         PruneSpec spec;
         ForgetPolicy policy;
-        char *hostname; /* of locks */
+        JobLockOwner owner; /* of locks */
         PruneOutcome outcome;
         size_t n_listed; /* snapshots, of all repositories */
         unsigned bad;
@@ -36,7 +36,7 @@ static void prune_done(Prune *p) {
         prune_spec_done(&p->spec);
         prune_outcome_done(&p->outcome);
         failure_done(&p->first);
-        free(p->hostname);
+        job_lock_owner_done(&p->owner);
 }
 
 static int read_policy(Prune *p, Failure *reterr_failure) {
@@ -92,7 +92,7 @@ static int forget(Prune *p, const char *target, Repository *repository, PruneTar
                 .policy = &p->policy,
                 .tags = tags,
                 .now = moment_now(),
-                .lock_hostname = p->hostname,
+                .lock_owner = job_lock_owner(&p->owner),
                 .username = "backupx",
                 .cancel = job_link_cancelled(p->run->link),
         };
@@ -174,7 +174,7 @@ static int give_back(Prune *p, const char *target, Repository *repository, Failu
         _cleanup_(repository_prune_result_done) RepositoryPruneResult found = REPOSITORY_PRUNE_RESULT_NULL;
         const RepositoryPruneArgs args = {
                 .repository = repository,
-                .lock_hostname = p->hostname,
+                .lock_owner = job_lock_owner(&p->owner),
                 .username = "backupx",
                 .unused_percent = PRUNE_UNUSED_PERCENT_DEFAULT,
                 .repack_max = UINT64_MAX,
@@ -263,7 +263,7 @@ static int prune(Prune *p, JobOutcome *ret, Failure *reterr_failure) {
         if (r >= 0)
                 r = read_policy(p, reterr_failure);
         if (r >= 0)
-                r = job_lock_hostname(p->run->start->context.node_id, &p->hostname);
+                r = job_lock_owner_init(&p->owner, p->run->start, reterr_failure);
         if (r < 0)
                 return r;
         r = prune_all(p);

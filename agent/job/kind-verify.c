@@ -72,13 +72,13 @@ static int check_repository(Verify *v, const char *target, Repository *repositor
                 .cancel = cancel,
         };
         RepoLockArgs held = { .username = "backupx", .cancel = cancel };
-        _cleanup_(freep) char *hostname = NULL;
+        _cleanup_(job_lock_owner_done) JobLockOwner owner = {};
         int r;
 
-        r = job_lock_hostname(v->run->start->context.node_id, &hostname);
+        r = job_lock_owner_init(&owner, v->run->start, f);
         if (r < 0)
                 return r;
-        held.hostname = hostname;
+        held.owner = job_lock_owner(&owner);
         r = repo_lock_watch_new(repository, &held, &lock, f);
         if (r >= 0)
                 r = repository_check(&args, &found, f);

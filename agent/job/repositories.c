@@ -158,16 +158,35 @@ int job_snapshot_open(const JobRun *run, const SnapshotRef *ref, JobSnapshot *re
 
 /* --- Locks ------------------------------------------------------------------------------------------- */
 
-int job_lock_hostname(uint64_t node_id, char **ret) {
+static int name_host(uint64_t node_id, char **ret) {
         struct utsname name;
         struct stat st;
 
         assert(ret);
 
-        *ret = NULL;
         if (stat("/proc/self/ns/pid", &st) >= 0 && st.st_ino == PID_NAMESPACE_INODE)
                 return 0;
         if (uname(&name) < 0)
                 return -errno;
         return asprintf_safe(ret, "%s.backupx-%" PRIu64, name.nodename, node_id);
+}
+
+void job_lock_owner_done(JobLockOwner *o) {
+        assert(o);
+
+        free(o->hostname);
+        strv_free(o->ended);
+        *o = (JobLockOwner){};
+}
+
+int job_lock_owner_init(JobLockOwner *o, const JobStart *start, Failure *reterr_failure) {
+        int r;
+
+        assert(o);
+        assert(start);
+
+        *o = (JobLockOwner){};
+        (void) work_name_format(o->command, start->name, "");
+        r = spec_read_ended(start->spec, &o->ended, reterr_failure);
+        return r < 0 ? r : name_host(start->context.node_id, &o->hostname);
 }

@@ -4,6 +4,7 @@
 /* The repositories of a command, opened with the passwords that came with it. */
 
 #include "agent/job/kinds.h"
+#include "repository/lock-held.h"
 #include "repository/repository.h"
 
 /* To write to: it is made where nothing was ever stored in it (target->make). A repository that should be
@@ -27,6 +28,19 @@ int job_snapshot_open_copy(const JobRun *run, const SnapshotCopy *copy, bool cac
 int job_snapshot_open(const JobRun *run, const SnapshotRef *ref, JobSnapshot *ret, Failure *reterr_failure)
                 _warn_unused_;
 
-/* Whose lock it is: *ret is NULL where this machine's name will do. In a container our process number means
- * nothing on the host, and restic there would take the lock for that of a process that is gone. */
-int job_lock_hostname(uint64_t node_id, char **ret) _warn_unused_;
+/* Whom the locks of a job are for, and what is known to be over. */
+typedef struct JobLockOwner {
+        char *hostname;
+        char command[WORK_NAME_MAX];
+        char **ended;
+} JobLockOwner;
+
+void job_lock_owner_done(JobLockOwner *o);
+/* hostname is NULL where this machine's name will do. In a container our process number means nothing on the
+ * host, and restic there would take the lock for that of a process that is gone. */
+int job_lock_owner_init(JobLockOwner *o, const JobStart *start, Failure *reterr_failure) _warn_unused_;
+
+/* Points into o. */
+static inline RepoLockOwner job_lock_owner(const JobLockOwner *o) {
+        return (RepoLockOwner){ o->hostname, o->command, o->ended };
+}

@@ -94,7 +94,7 @@ static int packer_make(BackupSide *s) {
 
 int backup_side_open(BackupSide *s) {
         const RepoLockArgs lock = {
-                .hostname = s->args->lock_hostname,
+                .owner = s->args->lock_owner,
                 .username = s->args->username,
                 .delay = s->args->listing_delay,
                 .times = s->args->lock_times,

@@ -28,9 +28,7 @@ typedef struct RepoBackupArgs {
         Repository *const *repositories; /* open, one a target of args, of one polynomial; weak */
         const char *hostname;            /* of the snapshot: the node */
         const char *username;
-        /* Of the lock; NULL: this machine's name. With a suffix where the number of this process means
-         * nothing to others who have that name. */
-        const char *lock_hostname;
+        RepoLockOwner lock_owner;
         usec_t listing_delay; /* how long a new object may stay out of a storage's listings */
         RepoLockTimes lock_times;
         char *const *tags;

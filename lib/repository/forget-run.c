@@ -231,7 +231,7 @@ int repository_forget(const RepositoryForgetArgs *args, RepositoryForgetResult *
         _cleanup_(run_done) ForgetRun run = { .args = args, .result = ret };
         const RepoLockArgs lock = {
                 .exclusive = true,
-                .hostname = args->lock_hostname,
+                .owner = args->lock_owner,
                 .username = args->username,
                 .delay = args->listing_delay,
                 .times = args->lock_times,

@@ -28,14 +28,14 @@ typedef enum ForgetGroup {
 typedef struct RepositoryForgetArgs {
         Repository *repository;
         const ForgetPolicy *policy;
-        unsigned group_by;         /* of ForgetGroup; 0: all are one group */
-        const char *hostname;      /* only snapshots of this host; NULL: of all */
-        char *const *paths;        /* only those of all these paths; NULL: of any */
-        char *const *tags;         /* only those with all these tags; NULL: with any or none */
-        char *const *keep_tags;    /* those with one of these are always kept; may be NULL */
-        Moment now;                /* snapshots later than that do not count as the newest */
-        bool dry_run;              /* only say what would be removed; takes no lock */
-        const char *lock_hostname; /* as in RepoLockArgs */
+        unsigned group_by;      /* of ForgetGroup; 0: all are one group */
+        const char *hostname;   /* only snapshots of this host; NULL: of all */
+        char *const *paths;     /* only those of all these paths; NULL: of any */
+        char *const *tags;      /* only those with all these tags; NULL: with any or none */
+        char *const *keep_tags; /* those with one of these are always kept; may be NULL */
+        Moment now;             /* snapshots later than that do not count as the newest */
+        bool dry_run;           /* only say what would be removed; takes no lock */
+        RepoLockOwner lock_owner;
         const char *username;
         usec_t listing_delay;
         RepoLockTimes lock_times;

@@ -63,12 +63,28 @@ static int add_lock(void *userdata, const Id *id, uint64_t size) {
         return 0;
 }
 
+static bool has_ended(const RepoLock *other, const RepoLockOwner *owner) {
+        return other->command && strv_contains(owner->ended, other->command);
+}
+
+static int refuse(const RepoLockHeld *l, const RepoLock *other, Failure *f) {
+        const char *how = other->exclusive ? " for itself alone" : "";
+        char since[MOMENT_TEXT_MAX];
+
+        assert(l);
+
+        return failure_set(f, -EBUSY, "REPOSITORY_LOCKED",
+                           "The repository on %s is locked%s by process %" PRIu64
+                           " on %s since %s: try again when it is done",
+                           storage_name(repository_storage(l->repository)), how, other->pid,
+                           strempty(other->hostname), moment_format(&other->time, since));
+}
+
 /* Looks at one lock of somebody else. It may be gone by now; one that is damaged keeps nobody but those who
  * want to be alone: what holds it may be at work. */
-static int look_at(RepoLockHeld *l, const Id *id, Failure *f) {
+static int look_at(RepoLockHeld *l, const Id *id, const RepoLockOwner *owner, Failure *f) {
         _cleanup_(repo_file_done) RepoFile file = REPO_FILE_NULL;
         _cleanup_(repo_lock_done) RepoLock other = REPO_LOCK_NULL;
-        char since[MOMENT_TEXT_MAX];
         _cleanup_(freep) char *json = NULL;
         Moment now = moment_now();
         size_t n;
@@ -88,17 +104,15 @@ static int look_at(RepoLockHeld *l, const Id *id, Failure *f) {
         if (r < 0)
                 return failure_set(f, r, "LOCK_DAMAGED", "A lock of the repository on %s cannot be read: %s",
                                    storage_name(repository_storage(l->repository)), strerror(-r));
-        if (!repo_lock_conflicts(&other, l->lock.exclusive, &now))
+        if (has_ended(&other, owner)) {
+                /* Through the relay it stays: there it is enough that it does not count. */
+                (void) !repository_remove(l->repository, REPO_FILE_LOCK, id, NULL);
                 return 0;
-        return failure_set(f, -EBUSY, "REPOSITORY_LOCKED",
-                           "The repository on %s is locked%s by process %" PRIu64
-                           " on %s since %s: try again when it is done",
-                           storage_name(repository_storage(l->repository)),
-                           other.exclusive ? " for itself alone" : "", other.pid, strempty(other.hostname),
-                           moment_format(&other.time, since));
+        }
+        return repo_lock_conflicts(&other, l->lock.exclusive, &now) ? refuse(l, &other, f) : 0;
 }
 
-static int look_at_others(RepoLockHeld *l, Failure *f) {
+static int look_at_others(RepoLockHeld *l, const RepoLockOwner *owner, Failure *f) {
         _cleanup_(lock_list_done) LockList list = {};
         int r;
 
@@ -107,7 +121,7 @@ static int look_at_others(RepoLockHeld *l, Failure *f) {
         r = repository_list(l->repository, REPO_FILE_LOCK, add_lock, &list, f);
         for (size_t i = 0; i < list.n && r >= 0; i++)
                 if (!l->held || !id_equal(list.items + i, &l->id))
-                        r = look_at(l, list.items + i, f);
+                        r = look_at(l, list.items + i, owner, f);
         return r;
 }
 
@@ -187,7 +201,9 @@ static int fill(RepoLock *l, const RepoLockArgs *args) {
         l->pid = (uint64_t) getpid();
         l->uid = getuid();
         l->gid = getgid();
-        r = free_and_strdup(&l->hostname, args->hostname ? args->hostname : host);
+        r = free_and_strdup(&l->hostname, args->owner.hostname ? args->owner.hostname : host);
+        if (r >= 0)
+                r = free_and_strdup(&l->command, args->owner.command);
         return r < 0 ? r : free_and_strdup(&l->username, args->username);
 }
 
@@ -205,7 +221,7 @@ int repo_lock_take(Repository *r, const RepoLockArgs *args, RepoLockHeld **ret, 
         l->repository = r;
         k = fill(&l->lock, args);
         if (k >= 0) /* first, so that a repository that is locked is not written to */
-                k = look_at_others(l, reterr_failure);
+                k = look_at_others(l, &args->owner, reterr_failure);
         if (k >= 0)
                 k = write_lock(l, &l->id, reterr_failure);
         if (k < 0)
@@ -213,7 +229,7 @@ int repo_lock_take(Repository *r, const RepoLockArgs *args, RepoLockHeld **ret, 
         l->held = true;
         k = wait_until_listed(l, args, reterr_failure);
         if (k >= 0)
-                k = look_at_others(l, reterr_failure);
+                k = look_at_others(l, &args->owner, reterr_failure);
         if (k >= 0)
                 k = repo_lock_check(l, reterr_failure);
         if (k < 0)

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A lock that this process holds in a repository. Nobody's lock but its own is ever removed. lock-watch.h
- * refreshes it, and says when work has to stop. */
+/* A lock that this process holds in a repository. No other lock is ever removed, but those of work that is
+ * known to be over. lock-watch.h refreshes it, and says when work has to stop. */
 
 #include "repository/lock.h"
 #include "repository/repository.h"
@@ -16,9 +16,16 @@ typedef struct RepoLockTimes {
         usec_t give_up; /* not refreshed for so long: others may think that nobody works there */
 } RepoLockTimes;
 
+/* Whom a lock is for. What died leaves its lock behind; nobody but who gave out the work knows for sure. */
+typedef struct RepoLockOwner {
+        const char *hostname; /* NULL: this machine's. Has a suffix where our pid means nothing */
+        const char *command;  /* of all work the only one that is called so; may be NULL */
+        char *const *ended;   /* work of such names has ended: its locks keep nobody, and go */
+} RepoLockOwner;
+
 typedef struct RepoLockArgs {
         bool exclusive;
-        const char *hostname;      /* NULL: this machine's. Has a suffix where our pid means nothing */
+        RepoLockOwner owner;
         const char *username;      /* NULL: none */
         usec_t delay;              /* how long a new file may stay out of listings, where that is known */
         RepoLockTimes times;       /* of repo_lock_watch_new() */

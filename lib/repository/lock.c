@@ -11,12 +11,14 @@
 
 #define DEPTH_MAX 4
 #define TEXT_MAX 1024
+#define COMMAND_KEY "backupx_command"
 
 void repo_lock_done(RepoLock *l) {
         assert(l);
 
         free(l->hostname);
         free(l->username);
+        free(l->command);
         *l = REPO_LOCK_NULL;
 }
 
@@ -33,6 +35,7 @@ static int read_fields(const json_t *json, RepoLock *l, Failure *why) {
         (void) json_reader_bool(&r, "exclusive", JSON_OPTIONAL, &l->exclusive);
         (void) json_reader_strdup(&r, "hostname", JSON_OPTIONAL, TEXT_MAX, &l->hostname);
         (void) json_reader_strdup(&r, "username", JSON_OPTIONAL, TEXT_MAX, &l->username);
+        (void) json_reader_strdup(&r, COMMAND_KEY, JSON_OPTIONAL, TEXT_MAX, &l->command);
         (void) json_reader_u64(&r, "pid", JSON_OPTIONAL, INT64_MAX, &l->pid);
         (void) json_reader_u32(&r, "uid", JSON_OPTIONAL, UINT32_MAX, &l->uid);
         (void) json_reader_u32(&r, "gid", JSON_OPTIONAL, UINT32_MAX, &l->gid);
@@ -84,6 +87,11 @@ int repo_lock_format(const RepoLock *l, char **ret, size_t *ret_size) {
                 r = buffer_printf(&out, ",\"uid\":%" PRIu32, l->uid);
         if (r >= 0 && l->gid > 0)
                 r = buffer_printf(&out, ",\"gid\":%" PRIu32, l->gid);
+        if (r >= 0 && l->command) {
+                r = buffer_add_string(&out, ",\"" COMMAND_KEY "\":");
+                if (r >= 0)
+                        r = go_text_add_json(&out, l->command);
+        }
         if (r >= 0)
                 r = buffer_add_string(&out, "}");
         if (r < 0)

@@ -21,6 +21,7 @@ typedef struct RepoLock {
         Moment time; /* of the last refresh */
         bool exclusive;
         char *hostname, *username;
+        char *command; /* the work that it is for, in a key that restic ignores; NULL: not said */
         uint64_t pid;
         uint32_t uid, gid;
 } RepoLock;

@@ -284,7 +284,7 @@ static int prune(PruneRun *r, Failure *f) {
         const RepositoryPruneArgs *args = r->args;
         const RepoLockArgs lock = {
                 .exclusive = true,
-                .hostname = args->lock_hostname,
+                .owner = args->lock_owner,
                 .username = args->username,
                 .delay = args->listing_delay,
                 .times = args->lock_times,

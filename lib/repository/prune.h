@@ -40,7 +40,7 @@ DECLARE_STRING_TABLE(prune_phase, PrunePhase);
 
 typedef struct RepositoryPruneArgs {
         Repository *repository;
-        const char *lock_hostname; /* as in RepoLockArgs */
+        RepoLockOwner lock_owner;
         const char *username;
         usec_t listing_delay;
         RepoLockTimes lock_times;

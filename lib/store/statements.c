@@ -661,6 +661,13 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(REPOSITORY_ADD, DISPATCHER,
                   "INSERT INTO repositories (node_id, target_id, prefix, chunker, sealed, created)"
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
+        /* ?1 node, ?2 runs to look at, ?3 names. What its agent told of alone: of a silent node, or of a
+         * command that was given up here, nobody knows. */
+        STATEMENT(REPOSITORY_ENDED, DISPATCHER,
+                  "SELECT 'command-' || c.id || '-' || c.attempt FROM commands c WHERE c.run_id IN"
+                  " (SELECT id FROM runs WHERE node_id = ?1 ORDER BY id DESC LIMIT ?2)"
+                  " AND c.state IN (4, 5, 7) AND c.accepted > 0 AND c.result IS NOT NULL"
+                  " AND c.kind IN ('backup', 'prune', 'verify') ORDER BY c.id DESC LIMIT ?3"),
         STATEMENT(REPOSITORY_FIND, DISPATCHER,
                   "SELECT " REPOSITORY_COLUMNS " FROM repositories p WHERE p.node_id = ?1"
                   " AND p.target_id = ?2"),

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/alloc.h"
+#include "base/text.h"
 #include "store/rows.h"
 #include "store/run.h"
 #include "store/stored-repository.h"
+
+/* How far back a lock may count: half an hour, in which a node has seldom as many runs. */
+#define ENDED_RUNS 256
 
 void stored_repository_done(StoredRepository *r) {
         assert(r);
@@ -88,6 +93,31 @@ int stored_repository_set_pruned(Store *s, uint64_t node_id, uint64_t target_id,
         bind_u64(&q, target_id);
         bind_u64(&q, at);
         return query_exec(&q);
+}
+
+int stored_repository_list_ended(Store *s, uint64_t node_id, size_t max, char ***ret) {
+        _cleanup_(strv_freep) char **names = NULL;
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        int r;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_REPOSITORY_ENDED);
+        bind_u64(&q, node_id);
+        bind_i64(&q, ENDED_RUNS);
+        bind_i64(&q, list_limit(max));
+        while ((r = query_step(&q)) == 1) {
+                _cleanup_(freep) char *name = column_text(&q);
+
+                r = name ? strv_extend(&names, name) : -ENOMEM;
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(names);
+        return 0;
 }
 
 /* --- Snapshots --------------------------------------------------------------------------------------- */

@@ -57,6 +57,13 @@ int spec_target_build(const SpecTarget *t, json_t **ret) _warn_unused_;
 /* The error sticks in r. */
 int spec_target_read(JsonReader *r, SpecTarget *ret);
 
+/* In the spec of what locks repositories: names of commands ("command-7-1") that worked in them, ended
+ * without success, and provably work there no more, so that locks of theirs keep nobody out. */
+#define SPEC_ENDED_MAX 64
+int spec_add_ended(json_t *spec, char *const *names) _warn_unused_;
+/* None: *ret is NULL. */
+int spec_read_ended(const json_t *spec, char ***ret, Failure *reterr_failure) _warn_unused_;
+
 /* Forms of a backup. */
 #define FORMAT_ARCHIVE "archive"
 #define FORMAT_REPOSITORY "repository"

@@ -11,6 +11,8 @@
 
 #define ID_LENGTH 64
 #define POLYNOMIAL_DIGITS_MAX 16
+#define ENDED_KEY "ended_commands"
+#define ENDED_LENGTH_MAX 64
 
 /* --- Snapshots --------------------------------------------------------------------------------------- */
 
@@ -70,6 +72,38 @@ static const JsonRows copy_rows = { SPEC_COPIES_MAX, sizeof(SnapshotCopy), read_
 
 int snapshot_ref_read(JsonReader *r, SnapshotRef *ret) {
         return json_reader_rows(r, "snapshots", JSON_OPTIONAL, &copy_rows, &ret->copies, &ret->n);
+}
+
+/* --- Locks ------------------------------------------------------------------------------------------- */
+
+int spec_add_ended(json_t *spec, char *const *names) {
+        json_t *array = NULL;
+        int r;
+
+        assert(spec);
+
+        if (strv_length(names) == 0)
+                return 0;
+        array = json_array();
+        r = json_set(spec, ENDED_KEY, array);
+        for (size_t i = 0; names[i] && i < SPEC_ENDED_MAX && r >= 0; i++)
+                r = json_append(array, json_from_string(names[i]));
+        return r;
+}
+
+int spec_read_ended(const json_t *spec, char ***ret, Failure *reterr_failure) {
+        _cleanup_(strv_freep) char **names = NULL;
+        JsonReader reader;
+        int r;
+
+        assert(ret);
+
+        (void) json_reader_init(&reader, spec, reterr_failure);
+        (void) json_reader_strv(&reader, ENDED_KEY, JSON_OPTIONAL, SPEC_ENDED_MAX, ENDED_LENGTH_MAX, &names);
+        r = json_reader_finish_lenient(&reader);
+        if (r >= 0)
+                *ret = TAKE_PTR(names);
+        return r;
 }
 
 /* --- Secrets ----------------------------------------------------------------------------------------- */

@@ -144,6 +144,8 @@ int order_prune(const OrderContext *x, const Run *run, usec_t now, Order *ret, F
         if (r == 0)
                 r = prune_spec_build(&spec, &json);
         if (r == 0)
+                r = order_add_ended(x, source.node_id, json);
+        if (r == 0)
                 r = json_format(json, &ret->spec, NULL);
         return r != 0 ? r : order_seal(ret, &node);
 }

@@ -145,6 +145,19 @@ static int find_or_make(const OrderContext *x, const Node *node, uint64_t target
         return ORDER_E_REFUSED;
 }
 
+/* --- Locks ------------------------------------------------------------------------------------------- */
+
+int order_add_ended(const OrderContext *x, uint64_t node_id, json_t *spec) {
+        _cleanup_(strv_freep) char **names = NULL;
+        int r;
+
+        assert(x);
+        assert(spec);
+
+        r = stored_repository_list_ended(x->store, node_id, SPEC_ENDED_MAX, &names);
+        return r < 0 ? r : spec_add_ended(spec, names);
+}
+
 /* --- Orders ------------------------------------------------------------------------------------------ */
 
 int order_repository(const OrderContext *x, const Node *node, const Target *target, usec_t now, Order *o,

@@ -83,6 +83,8 @@ int order_verify(const OrderContext *x, const Run *run, Order *ret, Failure *ret
         if (r == 0)
                 r = verify_spec_build(&spec, &json);
         if (r == 0)
+                r = order_add_ended(x, source.node_id, json);
+        if (r == 0)
                 r = json_format(json, &ret->spec, NULL);
         return r != 0 ? r : order_seal(ret, &node);
 }

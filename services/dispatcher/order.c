@@ -273,6 +273,8 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
                 return refuse(reterr_failure, "TARGET_NOT_FOUND",
                               "None of the task's targets exists any more");
         r = backup_spec_build(&spec, &json);
+        if (r >= 0 && streq(spec.format, FORMAT_REPOSITORY))
+                r = order_add_ended(x, node.id, json);
         if (r >= 0)
                 r = take_spec(ret, json);
         if (r < 0)

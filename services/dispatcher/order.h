@@ -103,6 +103,8 @@ int order_file_keys(const OrderContext *x, const Run *source, Order *o, bool *re
  * whether it may be made, its password among the secrets, and a capability to write to it. */
 int order_repository(const OrderContext *x, const Node *node, const Target *target, usec_t now, Order *o,
                      SpecTarget *ret, Failure *reterr_failure) _warn_unused_;
+/* Tells who takes locks in the repositories of this node whose locks are nobody's. */
+int order_add_ended(const OrderContext *x, uint64_t node_id, json_t *spec) _warn_unused_;
 /* A snapshot that a run of node writer left on this target, to be read. */
 int order_snapshot(const OrderContext *x, uint64_t writer, const Target *target, const RunTarget *written,
                    Order *o, SnapshotCopy *ret, Failure *reterr_failure) _warn_unused_;

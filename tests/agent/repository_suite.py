@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -348,6 +349,37 @@ class Repositories(unittest.TestCase):
             self.check_with_restic(first, 1, target, 1)
             self.assertRegex(self.restic(self.place(first, target), self.password(1, target), 'prune', '--dry-run',
                                          '--max-unused', '0'), r'total prune: +0 blobs')
+
+    def kill_jobs(self):
+        """SIGKILL of all jobs of the agent of node 1."""
+        agent = self.suite.processes['agent'].process.pid
+        for pid in pathlib.Path(f'/proc/{agent}/task/{agent}/children').read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+    def test_killed_prune(self):
+        """What removes things is killed while it has locked the repository for itself: the next backup goes on at once,
+        and the next prune takes the lock away."""
+        (self.source / 'old').write_bytes(os.urandom(3 << 20))
+        task = self.suite.make_task([self.source], self.make_targets(), self.name, format='repository')
+        self.back_up(task)
+        (self.source / 'old').unlink()
+        last = self.back_up(task)
+        gone = [snapshot['id'] for snapshot in json.loads(
+            self.restic(self.place(last, self.relay), self.password(1, self.relay), 'snapshots', '--json'))][:1]
+        self.restic(self.place(last, self.relay), self.password(1, self.relay), 'forget', *gone)
+        self.limit_bandwidth(64 << 10)  # what is still used of a pack of 6 MiB is written anew
+        prune = self.suite.client.post(f'runs/{last["id"]}/prune')['run_id']
+        locks = self.place(last, self.relay) / 'locks'
+        wait_until(lambda: list(locks.iterdir()), what='the lock of the prune')
+        self.kill_jobs()
+        done = self.suite.wait_run(prune)
+        self.assertEqual((done['state'], done['error']['code']), ('failed', 'JOB_KILLED'), self.suite.logs(prune))
+        self.limit_bandwidth(0)
+        self.assertEqual(len(list(locks.iterdir())), 1)
+        last = self.back_up(task)
+        self.suite.cli('runs', 'prune', last['id'], '--wait')
+        for target, snapshots in (self.disk, 3), (self.relay, 2):
+            self.check_with_restic(last, 1, target, snapshots)
 
     def test_dump_of_archive(self):
         """Of an archive, sealed or not, with a sparse file and a hard link in it."""

@@ -83,7 +83,8 @@ static void test_bad_snapshots(void) {
 static void test_lock(void) {
         static const char json[] = "{\"time\":\"2026-11-23T08:00:00.5Z\",\"exclusive\":true,\"hostnam"
                                    "e\":\"web-1\","
-                                   "\"username\":\"root\",\"pid\":4711,\"uid\":10}";
+                                   "\"username\":\"root\",\"pid\":4711,\"uid\":10,"
+                                   "\"backupx_command\":\"command-7-1\"}";
         _cleanup_(repo_lock_done) RepoLock l = REPO_LOCK_NULL, other = REPO_LOCK_NULL;
         _cleanup_failure_ Failure f = FAILURE_NULL;
         _cleanup_(freep) char *again = NULL;
@@ -93,6 +94,7 @@ static void test_lock(void) {
         CHECK_OK(repo_lock_parse(json, strlen(json), &l, &f));
         CHECK(l.exclusive);
         CHECK_INT(l.pid, 4711);
+        CHECK_STR(l.command, "command-7-1");
         CHECK_OK(repo_lock_format(&l, &again, &n));
         CHECK_STR(again, json);
         CHECK_INT(repo_lock_parse("{\"pid\":1}", 9, &other, &f), -EBADMSG);

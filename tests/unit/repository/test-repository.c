@@ -218,7 +218,7 @@ static void test_damage(void) {
 
 static void test_locks(void) {
         _cleanup_(repo_lock_freep) RepoLockHeld *a = NULL, *b = NULL, *alone = NULL;
-        RepoLockArgs shared = {}, exclusive = { .exclusive = true, .hostname = "db-1" };
+        RepoLockArgs shared = {}, exclusive = { .exclusive = true, .owner.hostname = "db-1" };
         _cleanup_failure_ Failure busy = FAILURE_NULL, busy_again = FAILURE_NULL, lost = FAILURE_NULL;
         _cleanup_(repository_freep) Repository *r = NULL;
         _cleanup_(freep) char *command = NULL;
@@ -242,6 +242,42 @@ static void test_locks(void) {
         CHECK_INT(system(command), 0);
         CHECK_INT(repo_lock_check(alone, &lost), -ESTALE);
         CHECK_STR(lost.code, "LOCK_LOST");
+        alone = repo_lock_free(alone);
+        ground_done(&g);
+}
+
+/* The lock of work that is known to be over keeps nobody, and goes; any other one counts. */
+static void test_locks_of_the_dead(void) {
+        _cleanup_(repo_lock_freep) RepoLockHeld *dead = NULL, *nameless = NULL;
+        _cleanup_(repo_lock_freep) RepoLockHeld *shared = NULL, *alone = NULL;
+        char *over[] = { (char *) "command-6-1", (char *) "command-7-1", NULL };
+        RepoLockArgs prune = { .exclusive = true, .owner = { .command = "command-7-1" } };
+        RepoLockArgs next = { .owner = { .command = "command-8-1" } };
+        _cleanup_failure_ Failure gone = FAILURE_NULL;
+        _cleanup_(repository_freep) Repository *r = NULL;
+        Ground g;
+
+        ground_init(&g);
+        r = opened(&g);
+        CHECK_OK(repo_lock_take(r, &prune, &dead, NULL));
+        CHECK_INT(repo_lock_take(r, &next, &shared, NULL), -EBUSY);
+        over[1] = (char *) "command-7-2"; /* another attempt */
+        next.owner.ended = over;
+        CHECK_INT(repo_lock_take(r, &next, &shared, NULL), -EBUSY);
+        over[1] = (char *) "command-7-1";
+        CHECK_OK(repo_lock_take(r, &next, &shared, NULL));
+        CHECK_INT(repo_lock_check(dead, &gone), -ESTALE);
+        dead = repo_lock_free(dead);
+        shared = repo_lock_free(shared);
+
+        prune.owner.command = NULL;
+        CHECK_OK(repo_lock_take(r, &prune, &nameless, NULL));
+        CHECK_INT(repo_lock_take(r, &next, &shared, NULL), -EBUSY);
+        nameless = repo_lock_free(nameless);
+        CHECK_OK(repo_lock_take(r, &next, &shared, NULL));
+        prune.owner.ended = (char *[]){ (char *) "command-8-1", NULL };
+        CHECK_OK(repo_lock_take(r, &prune, &alone, NULL));
+        shared = repo_lock_free(shared);
         alone = repo_lock_free(alone);
         ground_done(&g);
 }
@@ -306,6 +342,7 @@ int main(void) {
         RUN(test_snapshots);
         RUN(test_damage);
         RUN(test_locks);
+        RUN(test_locks_of_the_dead);
         RUN(test_blobs);
         return EXIT_SUCCESS;
 }

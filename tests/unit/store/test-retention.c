@@ -2,6 +2,9 @@
 
 /* What becomes of snapshots that are removed, and who waits for whom. */
 
+#include <inttypes.h>
+
+#include "base/alloc.h"
 #include "base/text.h"
 #include "store/stored-repository.h"
 #include "tests/unit/store/fixture.h"
@@ -265,11 +268,59 @@ static void test_turns_of_archives(void) {
         CHECK_INT(is_kept_out(&f, fixture_run(&f, fixture_task(&f, "other", NODE_LOCAL, p.target, 0))), 0);
 }
 
+/* A command of a run of the task, as far as its agent brings it. */
+static uint64_t end_command(Fixture *f, const Place *p, CommandState state, const char *result) {
+        const CommandEnd end = { .state = state, .error_code = "JOB_KILLED", .result = result };
+        uint64_t run = fixture_run(f, p->task);
+        const CommandRef ref = { fixture_command(f, NODE_LOCAL, run), 1 };
+        Stamp now = fixture_stamp(1);
+
+        CHECK_INT(run_set_command(f->dispatcher, run, ref.id, NULL), 0);
+        claim_all(f);
+        CHECK_INT(queue_accept(f->api, &ref, NODE_LOCAL, &now, T0), 0);
+        if (result)
+                CHECK_INT(queue_finish(f->api, &ref, NODE_LOCAL, &end, T0), 0);
+        else
+                CHECK_INT(queue_abandon(f->dispatcher, ref.id, state, "NODE_DISABLED", "x", T0), 0);
+        finish(f, run);
+        return ref.id;
+}
+
+/* Locks are nobody's when the agent told the end of what took them; nobody else knows of it. */
+static void test_ended(void) {
+        _cleanup_(strv_freep) char **names = NULL, **other = NULL, **newest = NULL;
+        _cleanup_(freep) char *failed = NULL, *cancelled = NULL;
+        _cleanup_fixture_ Fixture f;
+        uint64_t ids[2];
+        Place p;
+
+        fixture_init(&f);
+        p = make_place(&f, NULL);
+        ids[0] = end_command(&f, &p, COMMAND_FAILED, "{}");
+        ids[1] = end_command(&f, &p, COMMAND_CANCELLED, "{}");
+        (void) end_command(&f, &p, COMMAND_SUCCEEDED, "{}");
+        (void) end_command(&f, &p, COMMAND_FAILED, NULL); /* given up, as that of a disabled node */
+        (void) end_command(&f, &p, COMMAND_TIMEOUT, NULL);
+        begin(&f, fixture_run(&f, p.task), NODE_LOCAL);
+        CHECK_OK(asprintf_safe(&failed, "command-%" PRIu64 "-1", ids[0]));
+        CHECK_OK(asprintf_safe(&cancelled, "command-%" PRIu64 "-1", ids[1]));
+        CHECK_INT(stored_repository_list_ended(f.dispatcher, NODE_LOCAL, 10, &names), 0);
+        CHECK_INT(strv_length(names), 2);
+        CHECK_STR(names[0], cancelled);
+        CHECK_STR(names[1], failed);
+        CHECK_INT(stored_repository_list_ended(f.dispatcher, NODE_LOCAL, 1, &newest), 0);
+        CHECK_INT(strv_length(newest), 1);
+        CHECK_STR(newest[0], cancelled);
+        CHECK_INT(stored_repository_list_ended(f.dispatcher, fixture_node(&f, "other"), 10, &other), 0);
+        CHECK(!other);
+}
+
 int main(void) {
         RUN(test_removed);
         RUN(test_pruned);
         RUN(test_marks);
         RUN(test_turns);
         RUN(test_turns_of_archives);
+        RUN(test_ended);
         return EXIT_SUCCESS;
 }

@@ -239,6 +239,27 @@ static void test_verify(void) {
         }
 }
 
+/* Whose locks are nobody's goes beside what any kind of spec says. */
+static void test_ended(void) {
+        _cleanup_json_ json_t *spec = load(VERIFY(WHOLE_COPY, "\"share\":3,\"shares\":7"));
+        _cleanup_json_ json_t *bad = load("{\"ended_commands\":[7]}"), *plain = json_deep_copy(spec);
+        char *const names[] = { (char *) "command-7-1", (char *) "command-5-2", NULL };
+        _cleanup_(verify_spec_done) VerifySpec s = VERIFY_SPEC_NULL;
+        _cleanup_(strv_freep) char **found = NULL, **none = NULL;
+
+        CHECK_OK(spec_add_ended(spec, NULL));
+        CHECK(json_equal(spec, plain));
+        CHECK_OK(spec_read_ended(spec, &none, NULL));
+        CHECK(!none);
+        CHECK_OK(spec_add_ended(spec, names));
+        CHECK_OK(verify_spec_parse(spec, &s, NULL));
+        CHECK_OK(spec_read_ended(spec, &found, NULL));
+        CHECK_INT(strv_length(found), 2);
+        CHECK_STR(found[0], names[0]);
+        CHECK_STR(found[1], names[1]);
+        CHECK_INT(spec_read_ended(bad, &none, NULL), -EBADMSG);
+}
+
 static void test_discovery(void) {
         static const struct {
                 const char *json;
@@ -427,6 +448,7 @@ int main(void) {
         RUN(test_listing);
         RUN(test_read);
         RUN(test_verify);
+        RUN(test_ended);
         RUN(test_discovery);
         RUN(test_secrets);
         RUN(test_repository_secrets);
