@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <fnmatch.h>
+
 #include "base/text.h"
 #include "wire/database.h"
 #include "wire/path.h"
@@ -7,15 +9,82 @@
 static const char *const source_type_table[_SOURCE_TYPE_MAX] = {
         [SOURCE_FILE] = "file",
         [SOURCE_SQLITE] = "sqlite",
+        [SOURCE_MYSQL] = "mysql",
 };
 
 DEFINE_STRING_TABLE(source_type, SourceType);
+
+static const char *const database_tls_table[_DATABASE_TLS_MAX] = {
+        [DATABASE_TLS_OFF] = "off",
+        [DATABASE_TLS_REQUIRE] = "require",
+        [DATABASE_TLS_VERIFY] = "verify",
+};
+
+DEFINE_STRING_TABLE(database_tls, DatabaseTls);
+
+void database_server_done(DatabaseServer *s) {
+        assert(s);
+
+        free(s->host);
+        free(s->socket);
+        free(s->user);
+        free(s->tls_ca);
+        *s = DATABASE_SERVER_NULL;
+}
 
 void database_source_done(DatabaseSource *s) {
         assert(s);
 
         strv_free(s->paths);
+        database_server_done(&s->server);
+        strv_free(s->databases);
+        strv_free(s->exclude);
         *s = DATABASE_SOURCE_NULL;
+}
+
+/* --- Reading ------------------------------------------------------------------------------------------ */
+
+static int lookup_tls(const char *s) {
+        return database_tls_from_string(s);
+}
+
+/* They become lines of an option file. */
+static void check_text(JsonReader *r, const char *key, const char *text) {
+        for (const char *p = strempty(text); *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 0x7f) {
+                        (void) json_reader_fail(r, key, "has a control character in it");
+                        return;
+                }
+}
+
+static void check_path(JsonReader *r, const char *key, const char *path) {
+        check_text(r, key, path);
+        if (path && !path_is_normalized_absolute(path))
+                (void) json_reader_fail(r, key, "has to be an absolute path without '.' and '..'");
+}
+
+int database_server_read(JsonReader *r, DatabaseServer *ret) {
+        int tls = DATABASE_TLS_OFF;
+
+        assert(r);
+        assert(ret);
+
+        (void) json_reader_strdup(r, "host", JSON_OPTIONAL, DATABASE_HOST_MAX, &ret->host);
+        (void) json_reader_u32(r, "port", JSON_OPTIONAL, UINT16_MAX, &ret->port);
+        (void) json_reader_strdup(r, "socket", JSON_OPTIONAL, DATABASE_PATTERN_MAX, &ret->socket);
+        (void) json_reader_strdup(r, "user", JSON_REQUIRED, DATABASE_USER_MAX, &ret->user);
+        (void) json_reader_enum(r, "tls", JSON_OPTIONAL, lookup_tls, &tls);
+        (void) json_reader_strdup(r, "tls_ca", JSON_OPTIONAL, DATABASE_PATTERN_MAX, &ret->tls_ca);
+        if (r->error < 0)
+                return r->error;
+        ret->tls = (DatabaseTls) tls;
+        check_text(r, "host", ret->host);
+        check_text(r, "user", ret->user);
+        check_path(r, "socket", ret->socket);
+        check_path(r, "tls_ca", ret->tls_ca);
+        if (isempty(ret->host) == isempty(ret->socket))
+                (void) json_reader_fail(r, "host", "or 'socket' has to be named, and not both");
+        return r->error;
 }
 
 static void check_patterns(JsonReader *r, char *const *patterns) {
@@ -34,6 +103,21 @@ static void check_patterns(JsonReader *r, char *const *patterns) {
         }
 }
 
+static int read_server_source(JsonReader *r, DatabaseSource *ret) {
+        JsonReader server;
+
+        if (json_reader_object(r, "server", JSON_REQUIRED, &server) > 0) {
+                (void) database_server_read(&server, &ret->server);
+                if (json_reader_finish(&server) < 0)
+                        return r->error;
+        }
+        (void) json_reader_strv(r, "databases", JSON_OPTIONAL, DATABASE_PATTERNS_MAX, DATABASE_NAME_MAX,
+                                &ret->databases);
+        (void) json_reader_strv(r, "exclude", JSON_OPTIONAL, DATABASE_PATTERNS_MAX, DATABASE_NAME_MAX,
+                                &ret->exclude);
+        return r->error;
+}
+
 int database_source_read(JsonReader *r, SourceType type, DatabaseSource *ret) {
         assert(r);
         assert(ret);
@@ -43,26 +127,81 @@ int database_source_read(JsonReader *r, SourceType type, DatabaseSource *ret) {
                 (void) json_reader_paths(r, "paths", JSON_REQUIRED, DATABASE_PATTERNS_MAX, &ret->paths);
                 if (r->error >= 0)
                         check_patterns(r, ret->paths);
-                break;
+                return r->error;
+        case SOURCE_MYSQL:
+                return read_server_source(r, ret);
         case SOURCE_FILE:
         case _SOURCE_TYPE_MAX:
         case _SOURCE_TYPE_INVALID:
-                return json_reader_fail(r, NULL, "is of no database");
+                break;
         }
-        return r->error;
+        return json_reader_fail(r, NULL, "is of no database");
 }
 
-int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret) {
+/* --- Building ----------------------------------------------------------------------------------------- */
+
+int database_server_build(const DatabaseServer *s, json_t **ret) {
         _cleanup_json_ json_t *json = json_object();
         int r;
 
         assert(s);
-        assert(type == SOURCE_SQLITE);
         assert(ret);
 
-        r = json_set(json, "paths", json_from_paths(s->paths));
+        r = json_set(json, "user", json_from_string(strempty(s->user)));
+        if (r >= 0 && s->host)
+                r = json_set(json, "host", json_from_string(s->host));
+        if (r >= 0 && s->port > 0)
+                r = json_set(json, "port", json_integer(s->port));
+        if (r >= 0 && s->socket)
+                r = json_set(json, "socket", json_from_string(s->socket));
+        if (r >= 0 && s->tls != DATABASE_TLS_OFF)
+                r = json_set(json, "tls", json_string(database_tls_to_string(s->tls)));
+        if (r >= 0 && s->tls_ca)
+                r = json_set(json, "tls_ca", json_from_string(s->tls_ca));
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(json);
         return 0;
+}
+
+int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret) {
+        _cleanup_json_ json_t *json = json_object();
+        json_t *server = NULL;
+        int r;
+
+        assert(s);
+        assert(type > SOURCE_FILE);
+        assert(ret);
+
+        if (type == SOURCE_SQLITE)
+                r = json_set(json, "paths", json_from_paths(s->paths));
+        else {
+                r = database_server_build(&s->server, &server);
+                if (r >= 0)
+                        r = json_set(json, "server", server);
+                if (r >= 0)
+                        r = json_set(json, "databases", json_from_strv(s->databases));
+                if (r >= 0)
+                        r = json_set(json, "exclude", json_from_strv(s->exclude));
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(json);
+        return 0;
+}
+
+/* --- Choosing ----------------------------------------------------------------------------------------- */
+
+static bool matches(char *const *patterns, const char *name) {
+        STRV_FOREACH(pattern, patterns)
+                if (streq(*pattern, name) || fnmatch(*pattern, name, 0) == 0)
+                        return true;
+        return false;
+}
+
+bool database_source_has(const DatabaseSource *s, const char *name) {
+        assert(s);
+        assert(name);
+
+        return (!s->databases || matches(s->databases, name)) && !matches(s->exclude, name);
 }

@@ -11,19 +11,54 @@
 typedef enum SourceType {
         SOURCE_FILE,
         SOURCE_SQLITE,
+        SOURCE_MYSQL,
         _SOURCE_TYPE_MAX,
         _SOURCE_TYPE_INVALID = -EINVAL,
 } SourceType;
 
-/* "file", "sqlite". */
+/* "file", "sqlite", "mysql". */
 DECLARE_STRING_TABLE(source_type, SourceType);
 
 #define DATABASE_PATTERNS_MAX 256U
 #define DATABASE_PATTERN_MAX 4096U
+#define DATABASE_HOST_MAX 255U
+#define DATABASE_USER_MAX 255U
+#define DATABASE_NAME_MAX 255U
 
-/* sqlite: {"paths":["/var/lib/app/app.db","/srv/app-?.sqlite"]} */
+typedef enum DatabaseTls {
+        DATABASE_TLS_OFF,
+        DATABASE_TLS_REQUIRE, /* whoever the server is */
+        DATABASE_TLS_VERIFY,
+        _DATABASE_TLS_MAX,
+        _DATABASE_TLS_INVALID = -EINVAL,
+} DatabaseTls;
+
+/* "off", "require", "verify". */
+DECLARE_STRING_TABLE(database_tls, DatabaseTls);
+
+/* {"host","port","socket","user","tls","tls_ca"}; its password is a secret, and elsewhere. */
+typedef struct DatabaseServer {
+        char *host;    /* NULL: through the socket */
+        uint32_t port; /* 0: the usual one */
+        char *socket;  /* absolute; NULL: through the network */
+        char *user;
+        DatabaseTls tls;
+        char *tls_ca; /* absolute; NULL: those that the machine trusts */
+} DatabaseServer;
+
+#define DATABASE_SERVER_NULL ((DatabaseServer){})
+void database_server_done(DatabaseServer *s);
+/* What is wrong sticks to the reader. */
+int database_server_read(JsonReader *r, DatabaseServer *ret);
+int database_server_build(const DatabaseServer *s, json_t **ret) _warn_unused_;
+
+/* sqlite: {"paths":["/var/lib/app/app.db","/srv/app-?.sqlite"]}
+ * mysql: {"server":{…},"databases":["shop","crm_*"],"exclude":["*_test"]} */
 typedef struct DatabaseSource {
         char **paths; /* absolute; a wildcard stays within one name */
+        DatabaseServer server;
+        char **databases; /* names, or patterns; none: all */
+        char **exclude;
 } DatabaseSource;
 
 #define DATABASE_SOURCE_NULL ((DatabaseSource){})
@@ -32,3 +67,6 @@ void database_source_done(DatabaseSource *s);
  * wrong sticks to it. */
 int database_source_read(JsonReader *r, SourceType type, DatabaseSource *ret);
 int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret) _warn_unused_;
+/* Whether the source names this database: by a name or pattern, and by none of those that are left out.
+ * Pure. */
+bool database_source_has(const DatabaseSource *s, const char *name);

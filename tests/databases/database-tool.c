@@ -3,17 +3,29 @@
 /* Runs lib/database alone, for tests:
  *
  *   database-tool copy STAGING DATABASE OUT [BUSY_MSEC]   a checked copy of a database of SQLite
+ *   database-tool backup FORMAT DIR SOURCE                databases of MySQL; DIR is an empty target
+ *   database-tool restore FORMAT DIR PATH SERVER NAME [drop]   one of them
  *
- * Prints JSON. Exit status: 0 done, 4 failed. */
+ * FORMAT is archive or repository, SOURCE and SERVER are JSON. The password is in $DATABASE_PASSWORD, the
+ * directories of tools in $TOOLS. A backup is told to end by SIGTERM. Prints JSON. Exit status: 0 done,
+ * 4 failed. */
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/common/tools.h"
+#include "archive/dump.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "database/mysql-restore.h"
+#include "database/mysql-source.h"
 #include "database/sqlite-copy.h"
+#include "repository/backup.h"
+#include "repository/dump.h"
+#include "repository/polynomial.h"
 #include "wire/json.h"
 
 static int print(json_t *json, int status) {
@@ -66,9 +78,171 @@ static int copy(char *argv[]) {
                      0);
 }
 
+/* --- Servers ------------------------------------------------------------------------------------------ */
+
+static atomic_bool cancelled;
+
+static void on_signal(int number) {
+        atomic_store(&cancelled, true);
+}
+
+static int find_tool(void *userdata, const char *name, char **ret) {
+        const char *tools = getenv("TOOLS");
+
+        return tool_find(tools ? tools : TOOLS_PATH_DEFAULT, name, ret);
+}
+
+static const ToolFinder finder = { find_tool, NULL };
+
+/* A place to store at, in one of the formats. */
+typedef struct Place {
+        Storage *storage;
+        Repository *repository; /* NULL: an archive */
+} Place;
+
+static void place_done(Place *p) {
+        repository_free(p->repository);
+        storage_free(p->storage);
+}
+
+static int open_place(const char *format, const char *folder, bool make, Place *ret, Failure *f) {
+        _cleanup_json_ json_t *config = json_pack("{s:s}", "path", folder);
+        StorageConfig c = { .id = 1, .name = folder, .type = "local", .config = config };
+        RepositoryArgs args = { .prefix = "", .password = "test" };
+        RepositoryNew new = { .chunker = CHUNKER_GEAR };
+        int r;
+
+        r = storage_open(&c, &ret->storage, f);
+        if (r < 0 || streq(format, "archive"))
+                return r;
+        args.storage = ret->storage;
+        r = polynomial_random(&new.chunker_polynomial);
+        if (r >= 0 && make)
+                r = repository_init(&args, &new, f);
+        return r < 0 ? r : repository_open(&args, &ret->repository, f);
+}
+
+static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
+        fprintf(stderr, "%s: %s\n", archive_log_level_to_string(level), text);
+}
+
+static int store(const Place *place, const BackupArgs *args, BackupResult *ret, Failure *f) {
+        RepoBackupResult result = REPO_BACKUP_RESULT_NULL;
+        RepoBackupArgs of = {
+                .args = args, .repositories = &place->repository, .hostname = "test", .username = "root"
+        };
+        int r;
+
+        if (!place->repository)
+                return archive_backup(args, ret, f);
+        r = repository_backup(&of, &result, f);
+        if (r < 0)
+                return r;
+        *ret = result.base;
+        result.base = BACKUP_RESULT_NULL;
+        repo_backup_result_done(&result);
+        return 0;
+}
+
+static int load(const char *text, json_t **ret) {
+        return json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, ret, NULL);
+}
+
+static int backup(char *argv[]) {
+        _cleanup_(database_source_done) DatabaseSource source = DATABASE_SOURCE_NULL;
+        _cleanup_(mysql_source_freep) MysqlSource *mysql = NULL;
+        _cleanup_(backup_result_done) BackupResult result = BACKUP_RESULT_NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        MysqlSourceArgs of = { &source, getenv("DATABASE_PASSWORD"), finder, &cancelled };
+        BackupTarget target = { .key = "run/" };
+        BackupArgs args = { .level = 3, .targets = &target, .n_targets = 1, .cancel = &cancelled };
+        JsonReader reader;
+        _cleanup_(place_done) Place place = {};
+        int r;
+
+        r = load(argv[4], &json);
+        if (r >= 0) {
+                json_reader_init(&reader, json, &failure);
+                r = database_source_read(&reader, SOURCE_MYSQL, &source);
+        }
+        if (r >= 0)
+                r = mysql_source_new(&of, &mysql, &failure);
+        if (r >= 0)
+                r = open_place(argv[2], argv[3], true, &place, &failure);
+        if (r < 0)
+                return print_failure(&failure, r);
+        target.storage = place.storage;
+        args.node = args.task = "test";
+        args.on_log = on_log;
+        args.paths = mysql_source_paths(mysql);
+        args.streams = mysql_source_streams(mysql);
+        r = store(&place, &args, &result, &failure);
+        if (r < 0)
+                return print_failure(&failure, r);
+        return print(json_pack("{s:s,s:s,s:s,s:I,s:I}", "state", archive_state_to_string(result.state),
+                               "code", result.failure.code, "message",
+                               strempty(result.failure.message), "files",
+                               (json_int_t) result.files, "bytes_read", (json_int_t) result.bytes_read),
+                     result.state == ARCHIVE_SUCCEEDED ? 0 : 4);
+}
+
+static int give(const Place *place, const char *path, int fd, Failure *f) {
+        const ArchivePlace copy = { place->storage, "run/" };
+        const ArchiveDumpArgs archive = {
+                .source = { .copies = &copy, .n_copies = 1 }, .path = path, .fd = fd, .cancel = &cancelled
+        };
+        const RepositoryDumpArgs repository = {
+                .repository = place->repository,
+                .snapshot = "latest",
+                .path = path,
+                .fd = fd,
+                .cancel = &cancelled,
+        };
+
+        return place->repository ? repository_dump(&repository, f) : archive_dump(&archive, NULL, f);
+}
+
+static int restore(int argc, char *argv[]) {
+        _cleanup_(database_server_done) DatabaseServer server = DATABASE_SERVER_NULL;
+        _cleanup_(mysql_restore_freep) MysqlRestore *to = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL, given = FAILURE_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        const char *password = getenv("DATABASE_PASSWORD");
+        MysqlRestoreArgs args = { &server, password, argv[6], argc > 7, finder, &cancelled };
+        JsonReader reader;
+        _cleanup_(place_done) Place place = {};
+        int r, k;
+
+        r = load(argv[5], &json);
+        if (r >= 0) {
+                json_reader_init(&reader, json, &failure);
+                r = database_server_read(&reader, &server);
+        }
+        if (r >= 0)
+                r = open_place(argv[2], argv[3], false, &place, &failure);
+        if (r >= 0)
+                r = mysql_restore_new(&args, &to, &failure);
+        if (r < 0)
+                return print_failure(&failure, r);
+        k = give(&place, argv[4], mysql_restore_fd(to), &given);
+        r = mysql_restore_end(to, &failure);
+        if (k < 0 && k != -EPIPE)
+                return print_failure(&given, k);
+        if (r < 0)
+                return print_failure(&failure, r);
+        return print(json_object(), 0);
+}
+
 int main(int argc, char *argv[]) {
+        (void) signal(SIGPIPE, SIG_IGN);
+        (void) signal(SIGTERM, on_signal);
         if (argc >= 5 && streq(argv[1], "copy"))
                 return copy(argv);
+        if (argc >= 5 && streq(argv[1], "backup"))
+                return backup(argv);
+        if (argc >= 7 && streq(argv[1], "restore"))
+                return restore(argc, argv);
         fputs("database-tool: see its source\n", stderr);
         return 2;
 }

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "database/child.h"
+
+#define PRIVATE_FD 3
+#define WATCH_MSEC 100
+#define OUT_OF_MEMORY 126
+#define NOT_EXECUTED 127
+
+struct Child {
+        const atomic_bool *cancel;
+        pid_t pid; /* 0: reaped, or never started */
+        int pidfd, pipe, errors;
+        bool takes_input;
+        bool watched;
+        pthread_t watcher;
+        atomic_bool done;
+        int status;
+        char *complaints;
+        const char *complaint; /* in complaints, or "" */
+};
+
+static bool is_cancelled(const Child *c) {
+        return c->cancel && atomic_load(c->cancel);
+}
+
+static void kill_all(Child *c) {
+        if (c->pid > 0) {
+                (void) kill(-c->pid, SIGKILL); /* with what it started */
+                (void) kill(c->pid, SIGKILL);
+        }
+}
+
+/* Writing to a tool that waits for its server may block for ever: a cancel ends it from here. */
+static void *watch(void *userdata) {
+        Child *c = ASSERT_PTR(userdata);
+        struct pollfd fd = { .fd = c->pidfd, .events = POLLIN };
+
+        while (!atomic_load(&c->done) && poll(&fd, 1, WATCH_MSEC) <= 0)
+                if (is_cancelled(c))
+                        kill_all(c);
+        return NULL;
+}
+
+/* --- Starting ----------------------------------------------------------------------------------------- */
+
+static int make_private(const char *secret, int *ret) {
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        fd = memfd_create("options", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0 || fchmod(fd, 0400) < 0)
+                return -errno;
+        r = write_full(fd, secret, strlen(secret));
+        if (r < 0)
+                return r;
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+/* Of a fixed size: what does not fit is not kept, and nobody waits for us to read it. */
+static int make_errors(int *ret) {
+        _cleanup_close_ int fd = -EBADF;
+
+        fd = memfd_create("errors", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0 || ftruncate(fd, CHILD_ERRORS_MAX) < 0 ||
+            fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+                return -errno;
+        *ret = TAKE_FD(fd);
+        return 0;
+}
+
+typedef struct Fds {
+        int input, output, errors, secret;
+} Fds;
+
+/* Between fork and exec: nothing here allocates. */
+_noreturn_ static void run(const ChildArgs *args, const Fds *fds) {
+        char *const environment[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                                      (char *) "LC_ALL=C.UTF-8", (char *) "HOME=/nonexistent", NULL };
+        int secret, null;
+        sigset_t none;
+
+        (void) setsid();
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) signal(SIGPIPE, SIG_DFL);
+        (void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        /* Out of the way of 0 to 3 first. */
+        secret = fds->secret >= 0 ? fcntl(fds->secret, F_DUPFD_CLOEXEC, PRIVATE_FD + 1) : -1;
+        if (null < 0 || dup2(fds->input >= 0 ? fds->input : null, STDIN_FILENO) < 0 ||
+            dup2(fds->output >= 0 ? fds->output : null, STDOUT_FILENO) < 0 ||
+            dup2(fds->errors, STDERR_FILENO) < 0)
+                _exit(OUT_OF_MEMORY);
+        if (secret >= 0 && dup2(secret, PRIVATE_FD) < 0)
+                _exit(OUT_OF_MEMORY);
+        if (close_range(secret >= 0 ? PRIVATE_FD + 1 : PRIVATE_FD, ~0U, 0) < 0)
+                _exit(OUT_OF_MEMORY);
+        (void) execve(args->path, args->arguments, environment);
+        _exit(NOT_EXECUTED);
+}
+
+/* All descriptors above the four, so that none is overwritten before it is in its place. */
+static int lift(int *fd) {
+        int high;
+
+        if (*fd < 0 || *fd > PRIVATE_FD)
+                return 0;
+        high = fcntl(*fd, F_DUPFD_CLOEXEC, PRIVATE_FD + 1);
+        if (high < 0)
+                return -errno;
+        safe_close(*fd);
+        *fd = high;
+        return 0;
+}
+
+static int start(Child *c, const ChildArgs *args) {
+        _cleanup_close_ int secret = -EBADF, theirs = -EBADF;
+        int pair[2], r;
+        Fds fds;
+
+        r = make_errors(&c->errors);
+        if (r >= 0 && args->secret)
+                r = make_private(args->secret, &secret);
+        if (r < 0)
+                return r;
+        if (pipe2(pair, O_CLOEXEC) < 0)
+                return -errno;
+        c->pipe = pair[args->takes_input];
+        theirs = pair[!args->takes_input];
+        r = lift(&theirs);
+        if (r >= 0)
+                r = lift(&secret);
+        if (r >= 0)
+                r = lift(&c->errors);
+        if (r < 0)
+                return r;
+        fds = (Fds){
+                .input = args->takes_input ? theirs : -1,
+                .output = args->takes_input ? -1 : theirs,
+                .errors = c->errors,
+                .secret = secret,
+        };
+        c->pid = fork();
+        if (c->pid == 0)
+                run(args, &fds);
+        if (c->pid < 0) {
+                c->pid = 0;
+                return -errno;
+        }
+        c->pidfd = (int) syscall(SYS_pidfd_open, c->pid, 0);
+        if (c->pidfd < 0)
+                return -errno;
+        r = pthread_create(&c->watcher, NULL, watch, c);
+        c->watched = r == 0;
+        return -r;
+}
+
+int child_new(const ChildArgs *args, Child **ret, Failure *reterr_failure) {
+        _cleanup_(child_freep) Child *c = NULL;
+        int r;
+
+        assert(args && args->path && args->arguments);
+        assert(ret);
+
+        c = new0(Child, 1);
+        if (!c)
+                return -ENOMEM;
+        c->pidfd = c->pipe = c->errors = -EBADF;
+        c->cancel = args->cancel;
+        c->takes_input = args->takes_input;
+        c->complaint = "";
+        r = start(c, args);
+        if (r < 0)
+                return failure_set(reterr_failure, r, "TOOL_FAILED", "%s cannot be started: %s", args->path,
+                                   strerror(-r));
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+static void stop_watching(Child *c) {
+        atomic_store(&c->done, true);
+        if (c->watched)
+                (void) pthread_join(c->watcher, NULL);
+        c->watched = false;
+}
+
+Child *child_free(Child *c) {
+        if (!c)
+                return NULL;
+        c->pipe = safe_close(c->pipe);
+        stop_watching(c);
+        kill_all(c);
+        if (c->pid > 0)
+                (void) waitpid(c->pid, NULL, 0);
+        safe_close(c->pidfd);
+        safe_close(c->errors);
+        free(c->complaints);
+        return mfree(c);
+}
+
+/* --- Running ------------------------------------------------------------------------------------------ */
+
+ssize_t child_read(Child *c, void *p, size_t n) {
+        ssize_t k;
+
+        assert(c && !c->takes_input);
+
+        do
+                k = read(c->pipe, p, n);
+        while (k < 0 && errno == EINTR);
+        if (is_cancelled(c))
+                return -ECANCELED;
+        return k < 0 ? -errno : k;
+}
+
+int child_input(const Child *c) {
+        assert(c && c->takes_input);
+
+        return c->pipe;
+}
+
+void child_end_input(Child *c) {
+        assert(c);
+
+        c->pipe = safe_close(c->pipe);
+}
+
+/* --- The end ------------------------------------------------------------------------------------------ */
+
+static int read_complaints(Child *c) {
+        char *end, *line;
+
+        c->complaints = new0(char, CHILD_ERRORS_MAX + 1);
+        if (!c->complaints)
+                return -ENOMEM;
+        if (pread_full(c->errors, c->complaints, CHILD_ERRORS_MAX, 0) < 0)
+                c->complaints[0] = 0;
+        end = c->complaints + strlen(c->complaints);
+        while (end > c->complaints && strchr(" \r\n\t", end[-1]))
+                *--end = 0;
+        line = strrchr(c->complaints, '\n');
+        line = line ? line + 1 : c->complaints;
+        if (strlen(line) > CHILD_COMPLAINT_MAX)
+                line[CHILD_COMPLAINT_MAX] = 0;
+        c->complaint = line;
+        return 0;
+}
+
+int child_wait(Child *c) {
+        int status, r;
+
+        assert(c);
+
+        c->pipe = safe_close(c->pipe);
+        if (c->pid > 0) {
+                siginfo_t info;
+
+                /* Its number is ours until the watcher has ended. */
+                while (waitid(P_PID, (id_t) c->pid, &info, WEXITED | WNOWAIT) < 0)
+                        if (errno != EINTR)
+                                return -errno;
+                stop_watching(c);
+                if (waitpid(c->pid, &status, 0) < 0)
+                        return -errno;
+                c->pid = 0;
+                c->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+                r = read_complaints(c);
+                if (r < 0)
+                        return r;
+        }
+        return is_cancelled(c) ? -ECANCELED : c->status;
+}
+
+const char *child_complaint(const Child *c) {
+        return c->complaint;
+}

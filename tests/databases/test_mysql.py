@@ -1,0 +1,350 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Dumps of a real MariaDB into archives and repositories, and back into a fresh server."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
+
+import mariadb  # noqa: E402 pylint: disable=wrong-import-position
+from dumps import FORMATS, LONG, ROWS, TABLES  # noqa: E402 pylint: disable=wrong-import-position
+from dumps import Half, Writer, changes, held, written  # noqa: E402 pylint: disable=wrong-import-position
+
+TOOL = os.path.join(os.environ['BACKUPX_BUILD'], 'tests/databases/database-tool')
+
+# Everything that the password of an option file could be misread by.
+PASSWORD = 'p#"\' \\n;[client]=%ü'
+
+# A column of every type, with values at their borders.
+COLUMNS = '''
+    id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    a TINYINT, b SMALLINT UNSIGNED, c MEDIUMINT, d INT ZEROFILL, e BIGINT UNSIGNED,
+    f DECIMAL(65, 30), g FLOAT, h DOUBLE, i BIT(64), j BOOLEAN,
+    k DATE, l TIME(6), m DATETIME(6), n TIMESTAMP(6) NULL, o YEAR,
+    p CHAR(255) CHARACTER SET utf8mb4, q VARCHAR(1000) CHARACTER SET latin1, r BINARY(16), s VARBINARY(300),
+    t TINYBLOB, u BLOB, v MEDIUMBLOB, w LONGBLOB,
+    x TINYTEXT, y TEXT CHARACTER SET utf8mb4, z MEDIUMTEXT, aa LONGTEXT,
+    ab ENUM('', 'a''b', 'ü'), ac SET('x', 'y', 'z'), ad JSON, ae INET6, af INET4, ag UUID,
+    ah POINT, ai GEOMETRY, aj LINESTRING, ak POLYGON,
+    al INT AS (a + 1) VIRTUAL, am INT AS (a * 2) STORED, an INT INVISIBLE DEFAULT 7,
+    INDEX (b), UNIQUE (e), FULLTEXT (y)'''
+
+ROW = '''
+    (-128, 65535, -8388608, 42, {id}, -12345678901234567890123456789.123456789012345678901234567891, 1.5e-30,
+     1.7976931348623157e308, b'1010', TRUE, '1000-01-01', '-838:59:58.999999', '9999-12-31 23:59:59.999999',
+     '2038-01-19 03:14:07', 1901, 'ü€𝄞 \\\\ '' " \\n', 'déjà', X'000102030405060708090a0b0c0d0e0f', {every},
+     {every}, {every}, {every}, {every}, 'tiny', '-- Dump completed on nothing\\n', NULL, REPEAT('long ', 1000),
+     'ü', 'x,z', '{{"a": [1, 2, {{"b": null}}]}}', '2001:db8::1', '192.0.2.1', UUID(),
+     POINT(1, 2), ST_GeomFromText('MULTIPOINT(1 1, 2 2)'), ST_GeomFromText('LINESTRING(0 0, 1 1)'),
+     ST_GeomFromText('POLYGON((0 0, 1 0, 1 1, 0 0))'))'''
+
+INSERT = ('INSERT INTO {name} (a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z,aa,ab,ac,ad,ae,af,ag,ah,ai,aj,'
+          'ak) VALUES')
+
+
+def schema(tables):
+    """Statements that make a database of everything."""
+    every = "X'" + bytes(range(255)).hex() + "'"
+    for n in range(tables):
+        yield f'CREATE TABLE t{n} ({COLUMNS}) COMMENT = "table {n}: \'-- /*!"'
+        yield INSERT.format(name=f't{n}') + ROW.format(id=n, every=every)
+        yield f'INSERT INTO t{n} (e, w) VALUES (NULL, NULL), (1000000, REPEAT({every}, 2000))'
+    yield 'CREATE TABLE `odd ``name` (`a b` INT, `from` INT) ENGINE = InnoDB'
+    yield ('CREATE TABLE child (id INT PRIMARY KEY, t BIGINT UNSIGNED, FOREIGN KEY (t) REFERENCES t0 (id)'
+           ' ON DELETE CASCADE)')
+    yield 'INSERT INTO child VALUES (1, 1)'
+    yield ("CREATE TABLE parts (id INT, at DATE) PARTITION BY RANGE (YEAR(at)) (PARTITION p0 VALUES LESS THAN (2000),"
+           ' PARTITION p1 VALUES LESS THAN MAXVALUE)')
+    yield "INSERT INTO parts VALUES (1, '1999-01-01'), (2, '2020-01-01')"
+    yield 'CREATE TABLE versions (x INT) WITH SYSTEM VERSIONING'
+    yield 'CREATE VIEW v AS SELECT id, a FROM t0 WHERE a < 0'
+    yield 'CREATE VIEW a_view_of_v AS SELECT * FROM v'
+    yield 'CREATE SEQUENCE numbers START WITH 100 INCREMENT BY 7'
+    yield 'SELECT NEXTVAL(numbers)'
+    yield 'CREATE TABLE log (text TEXT)'
+    yield "CREATE TRIGGER t0_added AFTER INSERT ON t0 FOR EACH ROW INSERT INTO log VALUES (concat('id;', NEW.id))"
+    yield 'CREATE FUNCTION twice(x INT) RETURNS INT DETERMINISTIC RETURN x * 2'
+
+
+def extra():
+    """What needs another delimiter."""
+    return ('DELIMITER //\n'
+            'CREATE PROCEDURE count_all(OUT n INT) BEGIN DECLARE done INT; SELECT count(*) INTO n FROM t0; END//\n'
+            'CREATE EVENT never ON SCHEDULE EVERY 1 YEAR STARTS \'2030-01-01 00:00:00\' DO BEGIN'
+            ' DELETE FROM log; END//\n')
+
+
+BANK = ('CREATE TABLE a (id INT PRIMARY KEY, n INT, v TEXT); CREATE TABLE b (n INT, v TEXT);'
+        ' CREATE TABLE version (n INT); INSERT INTO version VALUES (0);'
+        f' INSERT INTO a SELECT seq, 0, repeat(md5(seq), 30) FROM seq_1_to_{ROWS};\n')
+
+
+def fill(server, database, tables=TABLES):
+    server.sql(f'CREATE DATABASE `{database}` CHARACTER SET latin2 COLLATE latin2_czech_cs')
+    server.sql(';\n'.join(schema(tables)) + ';\n' + extra(), database)
+
+
+class Mysql(unittest.TestCase):
+    """One server that is backed up, one that is restored into."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not mariadb.available():
+            raise unittest.SkipTest('no MariaDB here')
+        cls.server = mariadb.Server('--log-bin=binlog', '--server-id=1').start()
+        cls.addClassCleanup(cls.server.close)
+        cls.fresh = mariadb.Server().start()
+        cls.addClassCleanup(cls.fresh.close)
+        fill(cls.server, 'shop')
+        cls.server.sql('CREATE DATABASE `crm/2%.x`; CREATE TABLE `crm/2%.x`.t (x INT);'
+                       ' INSERT INTO `crm/2%.x`.t VALUES (1), (2); CREATE DATABASE empty;'
+                       " CREATE TABLE empty.m (x INT) ENGINE = MyISAM;")
+        for server in (cls.server, cls.fresh):
+            quoted = PASSWORD.replace('\\', '\\\\').replace("'", "\\'")
+            server.sql(f"CREATE USER backup@'127.0.0.1' IDENTIFIED BY '{quoted}';"
+                       " GRANT ALL ON *.* TO backup@'127.0.0.1';"
+                       " CREATE USER weak@'127.0.0.1' IDENTIFIED BY 'weak-secret';"
+                       " GRANT SELECT, SHOW VIEW, EVENT, LOCK TABLES ON shop.* TO weak@'127.0.0.1'")
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix='backupx-mysql-')
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.n = 0
+
+    def place(self):
+        """A new empty target."""
+        self.n += 1
+        path = f'{self.folder}/{self.n}'
+        os.mkdir(path)
+        return path
+
+    def where(self, server, user='backup'):
+        return {'host': '127.0.0.1', 'port': server.port, 'user': user}
+
+    def run_tool(self, *words, code=None, password=PASSWORD, **environment):
+        done = subprocess.run([TOOL, *words], capture_output=True, check=False, timeout=600,
+                              env={**os.environ, 'DATABASE_PASSWORD': password, **environment})
+        self.assertEqual(done.returncode, 4 if code else 0, (done.stdout, done.stderr))
+        self.assertNotIn(password.encode(), done.stdout + done.stderr)
+        result = json.loads(done.stdout)
+        if code:
+            self.assertEqual(result['code'], code, result)
+        return result
+
+    def backup(self, form, place, databases=(), code=None, user='backup', server=None, **more):
+        source = {'server': self.where(server or self.server, user), 'databases': list(databases)}
+        if not databases:
+            del source['databases']
+        result = self.run_tool('backup', form, place, json.dumps(source), code=code, **more)
+        if code:
+            self.assert_nothing(form, place)
+        return result
+
+    def assert_nothing(self, form, place):
+        """Nothing has a final name: no manifest, no snapshot."""
+        found = [os.path.join(here, n) for here, _, names in os.walk(place) for n in names]
+        if form == 'archive':
+            self.assertEqual(found, [])
+        else:
+            self.assertEqual([f for f in found if '/snapshots/' in f or '/locks/' in f], [])
+
+    def restore(self, form, place, path, name, *drop, code=None, server=None):
+        return self.run_tool('restore', form, place, path, json.dumps(self.where(server or self.fresh)), name, *drop,
+                             code=code)
+
+    def objects(self, server, database):
+        """All that is not rows, as the server describes it."""
+        found = {}
+        for kind, names in (('TABLE', "SELECT table_name FROM information_schema.tables WHERE table_schema = '{}'"
+                                      " AND table_type <> 'SEQUENCE'"),
+                            ('SEQUENCE', "SELECT table_name FROM information_schema.tables WHERE table_schema = '{}'"
+                                         " AND table_type = 'SEQUENCE'"),
+                            ('TRIGGER', "SELECT trigger_name FROM information_schema.triggers"
+                                        " WHERE trigger_schema = '{}'"),
+                            ('PROCEDURE', "SELECT routine_name FROM information_schema.routines WHERE"
+                                          " routine_schema = '{}' AND routine_type = 'PROCEDURE'"),
+                            ('FUNCTION', "SELECT routine_name FROM information_schema.routines WHERE"
+                                         " routine_schema = '{}' AND routine_type = 'FUNCTION'"),
+                            ('EVENT', "SELECT event_name FROM information_schema.events WHERE event_schema = '{}'")):
+            for name in server.sql(names.format(database)).split('\n')[:-1]:
+                quoted = name.replace('`', '``')
+                text = server.sql(f'SHOW CREATE {kind} `{database}`.`{quoted}`')
+                # Views and routines name their database, triggers when they were made.
+                text = text.replace(f'`{database}`.', '').split('\t20')[0]
+                found[kind, name] = text
+        found['default'] = server.sql('SELECT default_character_set_name, default_collation_name FROM'
+                                      f" information_schema.schemata WHERE schema_name = '{database}'")
+        return found
+
+    def test_there_and_back(self):
+        """A database of everything, in both formats, restored into a fresh server under the same name and another."""
+        expected, objects = self.server.checksums('shop'), self.objects(self.server, 'shop')
+        self.assertGreater(len(expected), TABLES)
+        for form in ('archive', 'repository'):
+            place = self.place()
+            result = self.backup(form, place, ['shop'])
+            self.assertEqual(result['files'], 1)
+            for name in ('shop', f'copy of {form}') if LONG or form == 'archive' else ('shop',):
+                self.restore(form, place, '/mysql/shop.sql', name, 'drop')
+                self.assertEqual(self.fresh.checksums(name), expected)
+                if name == 'shop':
+                    self.assertEqual(self.objects(self.fresh, name), objects)
+            self.assertEqual(self.fresh.sql('SELECT twice(21)', 'shop'), '42\n')
+
+    def test_stock_tools(self):
+        """Without us: zstd, tar and the client of the distribution; and where the binary log was."""
+        place = self.place()
+        self.backup('archive', place)
+        script = f"set -o pipefail; zstd -qdc '{place}/run/data.tar.zst' | tar -xOf - mysql/shop.sql"
+        dump = subprocess.run(['bash', '-c', script], check=True, capture_output=True).stdout
+        self.assertTrue(dump.startswith(b'ALTER DATABASE CHARACTER SET = latin2 COLLATE = latin2_czech_cs;\n'))
+        self.assertNotIn(b'999999', dump[:300])
+        self.assertRegex(dump[:4000].decode(), "-- CHANGE MASTER TO MASTER_LOG_FILE='binlog.0")
+        self.fresh.sql('CREATE DATABASE stock')
+        subprocess.run(['mariadb', '--no-defaults', '-uroot', '-S', self.fresh.socket, 'stock'], input=dump, check=True)
+        self.assertEqual(self.fresh.checksums('stock'), self.server.checksums('shop'))
+
+    def test_choice(self):
+        """All, some by name, some by pattern; names that are no file names."""
+        for databases, files in ((None, 3), (['shop', 'crm*'], 2), (['e?pty'], 1)):
+            place = self.place()
+            result = self.backup('archive', place, databases or ())
+            self.assertEqual(result['files'], files, databases)
+        self.backup('archive', self.place(), ['nosuch'], code='DATABASE_MISSING')
+        self.backup('archive', self.place(), ['no*such'], code='SOURCE_EMPTY')
+        place = self.place()
+        self.backup('repository', place)
+        self.restore('repository', place, '/mysql/crm%2F2%25.x.sql', 'crm', 'drop')
+        self.assertEqual(self.fresh.sql('SELECT sum(x) FROM crm.t'), '3\n')
+
+    def test_existing(self):
+        """What is there stays, unless it is to be dropped; an error stops with its line."""
+        place = self.place()
+        self.backup('archive', place, ['crm*'])
+        path = '/mysql/crm%2F2%25.x.sql'
+        self.fresh.sql('CREATE DATABASE old; CREATE TABLE old.mine (x INT)')
+        self.restore('archive', place, path, 'old', code='DATABASE_EXISTS')
+        self.assertEqual(self.fresh.sql('SHOW TABLES FROM old'), 'mine\n')
+        self.restore('archive', place, path, 'old', 'drop')
+        self.assertEqual(self.fresh.sql('SHOW TABLES FROM old'), 't\n')
+        # A backup that cannot be read does not cost what it was to replace.
+        self.restore('archive', place, '/mysql/none.sql', 'new', code='PATH_NOT_FOUND')
+        self.restore('archive', place, '/mysql/none.sql', 'old', 'drop', code='PATH_NOT_FOUND')
+        self.assertEqual(self.fresh.sql("SHOW DATABASES LIKE 'new'; SHOW TABLES FROM old"), 't\n')
+
+    def test_refused(self):
+        """Wrong password, missing rights, missing, foreign and old tools: a sentence before anything is stored."""
+        self.backup('archive', self.place(), password='wrong', code='LOGIN_REFUSED')
+        self.backup('archive', self.place(), user='weak', password='weak-secret', code='PRIVILEGE_MISSING')
+        self.backup('archive', self.place(), ['shop'], user='weak', password='weak-secret', code='PRIVILEGE_MISSING')
+        self.backup('archive', self.place(), TOOLS=self.folder, code='TOOL_MISSING')
+        for says in ('mysqldump  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server - GPL)',
+                     'mysqldump  Ver 10.19 Distrib 10.5.2-MariaDB, for debian-linux-gnu (x86_64)'):
+            tools = self.place()
+            with open(tools + '/mysqldump', 'w', encoding='utf-8') as file:
+                file.write(f'#!/bin/sh\necho "{says}"\n')
+            os.chmod(tools + '/mysqldump', 0o755)
+            self.assertIn(tools, self.backup('archive', self.place(), TOOLS=tools, code='TOOL_MISMATCH')['message'])
+
+    def test_logins(self):
+        """The ways to log in that do not send the password, through the library and the dump program."""
+        self.server.sql("INSTALL SONAME 'auth_ed25519'; CREATE USER modern@'127.0.0.1' IDENTIFIED VIA ed25519 USING"
+                        " PASSWORD('modern-secret'); GRANT ALL ON *.* TO modern@'127.0.0.1'")
+        self.backup('archive', self.place(), ['empty'], user='modern', password='modern-secret')
+        self.backup('archive', self.place(), ['empty'], user='modern', password='wrong', code='LOGIN_REFUSED')
+        if os.geteuid() != 0:
+            return
+        self.server.sql('CREATE USER nobody@localhost IDENTIFIED VIA unix_socket; GRANT ALL ON *.* TO nobody@localhost')
+        source = json.dumps({'server': {'socket': self.server.socket, 'user': 'nobody'}, 'databases': ['empty']})
+        place = self.place()
+        for path in (place, self.folder):
+            shutil.chown(path, 'nobody')
+        subprocess.run(['setpriv', '--reuid=nobody', '--clear-groups', '--inh-caps=-all,+dac_read_search',
+                        '--ambient-caps=-all,+dac_read_search', TOOL, 'backup', 'archive', place, source],
+                       check=True, capture_output=True)
+        self.run_tool('backup', 'archive', self.place(), source, code='LOGIN_REFUSED')
+
+    def fake_dump(self, script):
+        """A dump program of the right version that does this."""
+        tools = self.place()
+        with open(tools + '/mariadb-dump', 'w', encoding='utf-8') as file:
+            file.write('#!/bin/bash\nset -o pipefail\n[ "$1" = --version ] && exec mariadb-dump --version\n' + script)
+        os.chmod(tools + '/mariadb-dump', 0o755)
+        return tools
+
+    def test_no_green_without_an_end(self):
+        """Exit status and trailer are both needed, in both formats."""
+        begin = 'mariadb-dump "$@" >"$0.out"; head -c 100000 "$0.out"'
+        for script, code, forms in (('mariadb-dump "$@"; exit 2', 'DUMP_FAILED', FORMATS),
+                                    (begin, 'DUMP_INCOMPLETE', FORMATS),
+                                    (f'{begin}; echo "it broke" >&2; exit 3', 'DUMP_FAILED', FORMATS[:1]),
+                                    (f'{begin}; kill -9 $$', 'DUMP_FAILED', FORMATS[:1]),
+                                    ('true', 'DUMP_INCOMPLETE', FORMATS[:1])):
+            for form in FORMATS if LONG else forms:
+                result = self.backup(form, self.place(), ['shop'], TOOLS=self.fake_dump(script), code=code)
+                if 'broke' in script:
+                    self.assertIn('it broke', result['message'])
+                self.assertIn("'shop'", result['message'])
+
+    def test_secret(self):
+        """The password is in no argument list, no environment and no file while a dump runs."""
+        seen = self.folder + '/seen'
+        tools = self.fake_dump(f'{{ tr "\\0" "\\n" </proc/$$/cmdline; tr "\\0" "\\n" </proc/$$/environ;'
+                               f' ls -lL /proc/self/fd/3; }} >{seen}; exec mariadb-dump "$@"')
+        self.backup('archive', self.place(), ['empty'], TOOLS=tools)
+        with open(seen, encoding='utf-8') as file:
+            text = file.read()
+        self.assertIn('--defaults-file', text)
+        self.assertRegex(text, '-r--------')
+        self.assertNotIn(PASSWORD, text)
+        self.assertNotIn('p#', text)
+
+    def test_server_killed(self):
+        """In mid-dump: failed, with the reason, and nothing under a final name."""
+        server = mariadb.Server().start()
+        self.addCleanup(server.close)
+        quoted = PASSWORD.replace('\\', '\\\\').replace("'", "\\'")
+        server.sql('CREATE DATABASE big; CREATE TABLE big.t (a INT, b LONGBLOB);'
+                   f" CREATE USER backup@'127.0.0.1' IDENTIFIED BY '{quoted}'; GRANT ALL ON *.* TO backup@'127.0.0.1'")
+        server.sql('INSERT INTO t SELECT seq, repeat(sha2(seq, 512), 8000) FROM seq_1_to_20', 'big')
+        mark = self.folder + '/mark'
+        tools = self.fake_dump(held('mariadb-dump', mark))
+        for form in FORMATS:
+            with Half(mark, server.kill):
+                result = self.backup(form, self.place(), ['big'], server=server, TOOLS=tools, code='DUMP_FAILED')
+            self.assertIn("'big'", result['message'])
+            self.assertIn('Lost connection', result['message'])
+            server.start()
+
+    def test_constant_writes(self):
+        """Every table is as it was at one moment, whatever was written meanwhile."""
+        self.server.sql('CREATE DATABASE bank')
+        self.server.sql(BANK, 'bank')
+        mark = self.folder + '/mark'
+        tools = self.fake_dump(held('mariadb-dump', mark))
+
+        def count():
+            return int(self.server.sql('SELECT n FROM bank.version'))
+
+        with Writer(['mariadb', '--no-defaults', '-uroot', '-S', self.server.socket, 'bank']):
+            for form in FORMATS:
+                place = self.place()
+                with Half(mark, lambda: written(count)):
+                    self.backup(form, place, ['bank'], TOOLS=tools)
+                self.restore(form, place, '/mysql/bank.sql', 'bank', 'drop')
+                n = int(self.fresh.sql('SELECT n FROM version', 'bank'))
+                self.fresh.sql('DROP DATABASE IF EXISTS expected; CREATE DATABASE expected')
+                self.fresh.sql(BANK + changes(n), 'expected')
+                self.assertEqual(self.fresh.checksums('bank'), self.fresh.checksums('expected'))
+
+
+if __name__ == '__main__':
+    unittest.main()
