@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <errno.h>
+
+#include "agent/common/tools.h"
 #include "agent/job/databases.h"
 
 void job_databases_done(JobDatabases *d) {
         if (!d)
                 return;
         d->sqlite = sqlite_source_free(d->sqlite);
+        d->mysql = mysql_source_free(d->mysql);
 }
 
 static int allowed(void *userdata, const char *path, Failure *reterr_failure) {
@@ -14,27 +18,68 @@ static int allowed(void *userdata, const char *path, Failure *reterr_failure) {
         return policy_check_backup(d->run->policy, path, reterr_failure);
 }
 
-int job_databases_open(const JobRun *run, const BackupSpec *spec, JobDatabases *ret, BackupArgs *args,
-                       Failure *reterr_failure) {
+static int find_tool(void *userdata, const char *name, char **ret) {
+        const JobRun *run = ASSERT_PTR(userdata);
+
+        return tool_find(run->tools_path, name, ret);
+}
+
+ToolFinder job_tool_finder(const JobRun *run) {
+        return (ToolFinder){ find_tool, (void *) run };
+}
+
+static int open_sqlite(const BackupSpec *spec, JobDatabases *d, BackupArgs *args, Failure *reterr_failure) {
         int r;
 
+        d->sqlite_args = (SqliteSourceArgs){
+                .patterns = spec->database.paths,
+                .staging = d->run->staging_dir,
+                .cancel = job_link_cancelled(d->run->link),
+                .allowed = allowed,
+                .userdata = d,
+        };
+        r = sqlite_source_new(&d->sqlite_args, &d->sqlite, reterr_failure);
+        if (r < 0)
+                return r;
+        args->paths = sqlite_source_paths(d->sqlite);
+        args->streams = sqlite_source_streams(d->sqlite);
+        return 0;
+}
+
+static int open_mysql(const BackupSpec *spec, JobDatabases *d, BackupArgs *args, Failure *reterr_failure) {
+        int r;
+
+        d->mysql_args = (MysqlSourceArgs){
+                .source = &spec->database,
+                .password = d->run->start->secrets.database,
+                .finder = job_tool_finder(d->run),
+                .cancel = job_link_cancelled(d->run->link),
+        };
+        r = mysql_source_new(&d->mysql_args, &d->mysql, reterr_failure);
+        if (r < 0)
+                return r;
+        args->paths = mysql_source_paths(d->mysql);
+        args->streams = mysql_source_streams(d->mysql);
+        return 0;
+}
+
+int job_databases_open(const JobRun *run, const BackupSpec *spec, JobDatabases *ret, BackupArgs *args,
+                       Failure *reterr_failure) {
         assert(run);
-        assert(spec && spec->type == SOURCE_SQLITE);
+        assert(spec);
         assert(ret);
         assert(args);
 
         ret->run = run;
-        ret->sqlite_args = (SqliteSourceArgs){
-                .patterns = spec->database.paths,
-                .staging = run->staging_dir,
-                .cancel = job_link_cancelled(run->link),
-                .allowed = allowed,
-                .userdata = ret,
-        };
-        r = sqlite_source_new(&ret->sqlite_args, &ret->sqlite, reterr_failure);
-        if (r < 0)
-                return r;
-        args->paths = sqlite_source_paths(ret->sqlite);
-        args->streams = sqlite_source_streams(ret->sqlite);
-        return 0;
+        switch (spec->type) {
+        case SOURCE_SQLITE:
+                return open_sqlite(spec, ret, args, reterr_failure);
+        case SOURCE_MYSQL:
+                return open_mysql(spec, ret, args, reterr_failure);
+        case SOURCE_FILE:
+        case _SOURCE_TYPE_MAX:
+        case _SOURCE_TYPE_INVALID:
+                break;
+        }
+        return -EINVAL;
 }

@@ -5,14 +5,19 @@
 
 #include "agent/job/kinds.h"
 #include "archive/backup.h"
+#include "database/mysql-source.h"
 #include "database/sqlite-source.h"
 
 typedef struct JobDatabases {
         const JobRun *run;
         SqliteSourceArgs sqlite_args;
         SqliteSource *sqlite;
+        MysqlSourceArgs mysql_args;
+        MysqlSource *mysql;
 } JobDatabases;
 
+/* Where the programs of databases are on this host. */
+ToolFinder job_tool_finder(const JobRun *run);
 void job_databases_done(JobDatabases *d);
 /* Finds them and puts paths and streams into *args; spec must outlive it, and *ret must not move. */
 int job_databases_open(const JobRun *run, const BackupSpec *spec, JobDatabases *ret, BackupArgs *args,

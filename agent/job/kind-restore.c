@@ -6,13 +6,17 @@
 #include <errno.h>
 
 #include "agent/job/archives.h"
+#include "agent/job/databases.h"
 #include "agent/job/kinds.h"
 #include "agent/job/repositories.h"
 #include "agent/job/verdict.h"
+#include "archive/dump.h"
 #include "archive/restore.h"
 #include "base/alloc.h"
 #include "base/text.h"
+#include "database/mysql-restore.h"
 #include "database/sqlite-replace.h"
+#include "repository/dump.h"
 #include "repository/restore.h"
 #include "sys/log.h"
 
@@ -120,6 +124,60 @@ static int run_restore(Restore *s, Failure *reterr_failure) {
         return archive_restore(&args, &s->result, reterr_failure);
 }
 
+/* --- Into a server ------------------------------------------------------------------------------------ */
+
+static int give_dump(const Restore *s, int fd, Failure *reterr_failure) {
+        const atomic_bool *cancel = job_link_cancelled(s->run->link);
+
+        if (s->snapshot.repository) {
+                const RepositoryDumpArgs args = {
+                        .repository = s->snapshot.repository,
+                        .snapshot = s->snapshot.id,
+                        .path = s->spec.database.path,
+                        .fd = fd,
+                        .cancel = cancel,
+                };
+
+                return repository_dump(&args, reterr_failure);
+        }
+
+        const ArchiveDumpArgs args = {
+                .source = s->archive.source, .path = s->spec.database.path, .fd = fd, .cancel = cancel
+        };
+
+        return archive_dump(&args, NULL, reterr_failure);
+}
+
+static int restore_database(Restore *s, Failure *reterr_failure) {
+        _cleanup_(mysql_restore_freep) MysqlRestore *to = NULL;
+        _cleanup_failure_ Failure given = FAILURE_NULL;
+        const DatabaseRestore *d = &s->spec.database;
+        const MysqlRestoreArgs args = {
+                .server = &d->server,
+                .password = s->run->start->secrets.database,
+                .database = d->name,
+                .drop = d->drop,
+                .finder = job_tool_finder(s->run),
+                .cancel = job_link_cancelled(s->run->link),
+        };
+        int r, k;
+
+        r = mysql_restore_new(&args, &to, reterr_failure);
+        if (r < 0)
+                return r;
+        k = give_dump(s, mysql_restore_fd(to), &given);
+        r = mysql_restore_end(to, reterr_failure);
+        if (k < 0 && k != -EPIPE && (r >= 0 || r == -ENODATA))
+                return failure_set(reterr_failure, k, failure_is_set(&given) ? given.code : "RESTORE_FAILED",
+                                   "Database '%s' is not %s: %s", d->name, r >= 0 ? "whole" : "touched",
+                                   failure_message(&given, k));
+        if (r < 0)
+                return r;
+        s->result.files = 1;
+        s->result.state = ARCHIVE_SUCCEEDED;
+        return 0;
+}
+
 static int restore(Restore *s, JobOutcome *ret, Failure *reterr_failure) {
         int r;
 
@@ -134,7 +192,8 @@ static int restore(Restore *s, JobOutcome *ret, Failure *reterr_failure) {
         if (r >= 0)
                 r = open_backup(s, reterr_failure);
         if (r >= 0)
-                r = run_restore(s, reterr_failure);
+                r = s->spec.database.path ? restore_database(s, reterr_failure) :
+                                            run_restore(s, reterr_failure);
         if (r < 0)
                 return r;
         r = build_result(s, &ret->result);

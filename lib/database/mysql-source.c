@@ -159,7 +159,7 @@ static bool wants_all(const DatabaseSource *source) {
         STRV_FOREACH(name, source->databases)
                 if (is_pattern(*name))
                         return true;
-        return !source->databases;
+        return strv_length(source->databases) == 0;
 }
 
 /* --- One dump ----------------------------------------------------------------------------------------- */

@@ -282,6 +282,10 @@ static const char step_9[] =
                 "CREATE INDEX runs_open_node ON runs (node_id) WHERE state < 3;"
                 "CREATE INDEX runs_open_reading ON runs (source_run) WHERE state < 3 AND kind IN (1, 2);";
 
+/* What opens the server of a task's databases, sealed to the dispatcher. */
+static const char step_10[] =
+                "ALTER TABLE tasks ADD COLUMN secrets TEXT;";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
@@ -292,6 +296,7 @@ const char *const schema_steps[] = {
         step_7,
         step_8,
         step_9,
+        step_10,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

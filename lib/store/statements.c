@@ -34,7 +34,8 @@
         " t.options, t.retention, t.enabled, t.schedule_expression, t.schedule_timezone," \
         " t.schedule_catch_up," \
         " t.created, t.updated, t.revision, (SELECT group_concat(x.target_id) FROM" \
-        " (SELECT target_id FROM task_targets WHERE task_id = t.id ORDER BY position) x)"
+        " (SELECT target_id FROM task_targets WHERE task_id = t.id ORDER BY position) x)," \
+        " t.secrets IS NOT NULL"
 #define TASK_FROM " FROM tasks t JOIN nodes n ON n.id = t.node_id "
 #define SCHEDULE_COLUMNS \
         "t.id, t.name, t.schedule_expression, t.schedule_timezone, t.schedule_catch_up, t.enabled," \
@@ -318,6 +319,8 @@ const Statement statement_table[_SQL_MAX] = {
                   " format = ?6, compression = ?7, encryption = ?8, options = ?9, retention = ?10,"
                   " enabled = ?11, schedule_expression = ?12, schedule_timezone = ?13,"
                   " schedule_catch_up = ?14, updated = ?15, revision = revision + 1 WHERE id = ?16"),
+        STATEMENT(TASK_SET_SECRETS, API, "UPDATE tasks SET secrets = ?2 WHERE id = ?1"),
+        STATEMENT(TASK_SECRETS, DISPATCHER, "SELECT secrets FROM tasks WHERE id = ?1"),
         STATEMENT(TASK_SET_ENABLED, API,
                   "UPDATE tasks SET enabled = ?2, updated = ?3, revision = revision + 1 WHERE id = ?1"),
         STATEMENT(TASK_DELETE, API,

@@ -91,6 +91,8 @@ typedef enum Sql {
         SQL_TARGET_SECRETS,
         SQL_TASK_ADD,
         SQL_TASK_UPDATE,
+        SQL_TASK_SET_SECRETS,
+        SQL_TASK_SECRETS,
         SQL_TASK_SET_ENABLED,
         SQL_TASK_DELETE,
         SQL_TASK_EXISTS,

@@ -74,6 +74,7 @@ static void task_read(Query *q, void *item) {
         t->updated = column_u64(q);
         t->revision = column_u64(q);
         task_read_targets(q, t);
+        t->has_secrets = column_bool(q);
 }
 
 static void task_row_done(void *item) {
@@ -189,6 +190,28 @@ int task_update(Store *s, const Task *t) {
         if (r != 0)
                 return r;
         return store_commit(&tx);
+}
+
+int task_set_secrets(Store *s, uint64_t id, const char *sealed) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_TASK_SET_SECRETS);
+        bind_u64(&q, id);
+        bind_text(&q, sealed);
+        return query_exec_one(&q);
+}
+
+int task_get_secrets(Store *s, uint64_t id, char **ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_TASK_SECRETS);
+        bind_u64(&q, id);
+        return query_text(&q, ret);
 }
 
 int task_set_enabled(Store *s, uint64_t id, bool enabled, usec_t now) {

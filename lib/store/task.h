@@ -31,6 +31,7 @@ typedef struct Task {
         usec_t created;
         usec_t updated;
         uint64_t revision; /* grows with each change */
+        bool has_secrets;  /* read only */
 } Task;
 
 #define TASK_NULL ((Task){})
@@ -57,6 +58,10 @@ int task_add(Store *s, const Task *t, uint64_t *ret_id) _warn_unused_;
 /* Everything but id, created and revision; updated is the time of the change. STORE_E_NOT_FOUND, and as
  * above. */
 int task_update(Store *s, const Task *t) _warn_unused_;
+/* What opens the server of its databases, sealed to the dispatcher; NULL: nothing. */
+int task_set_secrets(Store *s, uint64_t id, const char *sealed) _warn_unused_;
+/* *ret is NULL where there are none. STORE_E_NOT_FOUND. */
+int task_get_secrets(Store *s, uint64_t id, char **ret) _warn_unused_;
 int task_set_enabled(Store *s, uint64_t id, bool enabled, usec_t now) _warn_unused_;
 /* Its runs stay, with its name. STORE_E_NOT_FOUND, TASK_E_RUNNING. */
 int task_delete(Store *s, uint64_t id) _warn_unused_;

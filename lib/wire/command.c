@@ -224,6 +224,7 @@ void restore_spec_done(RestoreSpec *s) {
         archive_ref_done(&s->archive);
         snapshot_ref_done(&s->snapshots);
         free(s->destination);
+        database_restore_done(&s->database);
         strv_free(s->paths);
         *s = RESTORE_SPEC_NULL;
 }
@@ -249,9 +250,14 @@ int backup_ref_read(JsonReader *r, ArchiveRef *archive, SnapshotRef *snapshots) 
 
 static json_t *build_destination(const RestoreSpec *s) {
         _cleanup_json_ json_t *json = json_object();
+        json_t *database = NULL;
         int r;
 
-        if (s->in_place)
+        if (s->database.path) {
+                r = database_restore_build(&s->database, &database);
+                if (r >= 0)
+                        r = json_set(json, "database", database);
+        } else if (s->in_place)
                 r = json_set(json, "in_place", json_true());
         else
                 r = json_set(json, "path", json_from_path(s->destination));
@@ -287,11 +293,15 @@ int restore_spec_build(const RestoreSpec *s, json_t **ret) {
 }
 
 static void read_destination(JsonReader *r, RestoreSpec *s) {
-        JsonReader d;
+        JsonReader d, database;
 
         assert(s);
 
         (void) json_reader_object(r, "destination", JSON_REQUIRED, &d);
+        if (json_reader_object(&d, "database", JSON_OPTIONAL, &database) > 0) {
+                (void) database_restore_read(&database, /* with_server= */ true, &s->database);
+                return;
+        }
         (void) json_reader_path(&d, "path", JSON_OPTIONAL, &s->destination);
         (void) json_reader_bool(&d, "in_place", JSON_OPTIONAL, &s->in_place);
         if (d.error >= 0 && s->in_place == (s->destination != NULL))

@@ -146,10 +146,11 @@ typedef struct RestoreSpec {
         uint64_t run;
         uint64_t source_run;
         ArchiveRef archive;
-        SnapshotRef snapshots; /* instead of the archive */
-        char *destination;     /* NULL: in place */
-        bool in_place;         /* asked for by name, never a default */
-        char **paths;          /* none: everything */
+        SnapshotRef snapshots;    /* instead of the archive */
+        char *destination;        /* NULL: in place */
+        bool in_place;            /* asked for by name, never a default */
+        DatabaseRestore database; /* into a server: neither of the two */
+        char **paths;             /* none: everything */
         RestoreConflict conflict;
         SourceType type; /* what the backup is of */
         bool force;      /* over databases that are in use */
@@ -229,6 +230,7 @@ int test_storage_spec_parse(const json_t *json, SpecTarget *ret, Failure *reterr
 typedef struct CommandSecrets {
         json_t *targets;      /* object by decimal id; may be NULL */
         json_t *repositories; /* the same */
+        char *database;       /* the password of the server of databases; may be NULL */
         bool has_file_keys;
         uint8_t key_data[16];
         uint8_t key_entries[16];

@@ -203,5 +203,58 @@ bool database_source_has(const DatabaseSource *s, const char *name) {
         assert(s);
         assert(name);
 
-        return (!s->databases || matches(s->databases, name)) && !matches(s->exclude, name);
+        return (strv_length(s->databases) == 0 || matches(s->databases, name)) &&
+                        !matches(s->exclude, name);
+}
+
+/* --- Restoring ---------------------------------------------------------------------------------------- */
+
+void database_restore_done(DatabaseRestore *d) {
+        assert(d);
+
+        free(d->path);
+        free(d->name);
+        database_server_done(&d->server);
+        *d = DATABASE_RESTORE_NULL;
+}
+
+int database_restore_read(JsonReader *r, bool with_server, DatabaseRestore *ret) {
+        JsonReader server;
+
+        assert(r);
+        assert(ret);
+
+        (void) json_reader_strdup(r, "path", JSON_REQUIRED, DATABASE_PATTERN_MAX, &ret->path);
+        (void) json_reader_strdup(r, "name", JSON_REQUIRED, DATABASE_NAME_MAX, &ret->name);
+        (void) json_reader_bool(r, "drop", JSON_OPTIONAL, &ret->drop);
+        if (r->error >= 0 && !path_is_normalized_absolute(ret->path))
+                (void) json_reader_fail(r, "path", "has to be an absolute path of the backup");
+        if (r->error >= 0 && isempty(ret->name))
+                (void) json_reader_fail(r, "name", "must not be empty");
+        if (with_server && json_reader_object(r, "server", JSON_REQUIRED, &server) > 0)
+                (void) database_server_read(&server, &ret->server);
+        return r->error;
+}
+
+int database_restore_build(const DatabaseRestore *d, json_t **ret) {
+        _cleanup_json_ json_t *json = json_object();
+        json_t *server = NULL;
+        int r;
+
+        assert(d);
+        assert(ret);
+
+        r = json_set(json, "path", json_from_string(d->path));
+        if (r >= 0)
+                r = json_set(json, "name", json_from_string(d->name));
+        if (r >= 0)
+                r = json_set(json, "drop", json_boolean(d->drop));
+        if (r >= 0 && d->server.user)
+                r = database_server_build(&d->server, &server);
+        if (r >= 0 && server)
+                r = json_set(json, "server", server);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(json);
+        return 0;
 }

@@ -70,3 +70,17 @@ int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret
 /* Whether the source names this database: by a name or pattern, and by none of those that are left out.
  * Pure. */
 bool database_source_has(const DatabaseSource *s, const char *name);
+
+/* Where a dump is restored to: {"path":"/mysql/shop.sql","name":"copy","drop":true,"server":{…}} */
+typedef struct DatabaseRestore {
+        char *path; /* in the backup; NULL: this is no restore into a server */
+        char *name; /* that it gets */
+        bool drop;  /* what has the name now */
+        DatabaseServer server;
+} DatabaseRestore;
+
+#define DATABASE_RESTORE_NULL ((DatabaseRestore){})
+void database_restore_done(DatabaseRestore *d);
+/* What is wrong sticks to the reader. Of a request the server is that of a task. */
+int database_restore_read(JsonReader *r, bool with_server, DatabaseRestore *ret);
+int database_restore_build(const DatabaseRestore *d, json_t **ret) _warn_unused_;

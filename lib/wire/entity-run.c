@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "wire/command.h"
+#include "wire/database.h"
 #include "wire/entity.h"
 #include "wire/path.h"
 
@@ -190,6 +191,42 @@ void restore_request_done(RestoreRequest *r) {
         *r = RESTORE_REQUEST_NULL;
 }
 
+/* {"database":{"path","name","drop","task_id"}}: into the server of a task, that of the run where none is
+ * named. 1: there is one. */
+static int read_database(JsonReader *destination, RestoreRequest *ret) {
+        _cleanup_(database_restore_done) DatabaseRestore restore = DATABASE_RESTORE_NULL;
+        json_t *built = NULL, *body = NULL;
+        JsonReader database;
+        uint64_t task = 0;
+        int r;
+
+        r = json_reader_object(destination, "database", JSON_OPTIONAL, &database);
+        if (r <= 0)
+                return r;
+        (void) database_restore_read(&database, /* with_server= */ false, &restore);
+        (void) json_reader_u64(&database, "task_id", JSON_OPTIONAL, INT64_MAX, &task);
+        r = json_reader_finish(&database);
+        if (r >= 0)
+                r = json_reader_finish(destination);
+        if (r >= 0)
+                r = database_restore_build(&restore, &built);
+        if (r < 0)
+                return r;
+        if (ret->node_id == 0)
+                ret->in_place = true; /* the node that wrote it */
+        body = json_object();
+        r = json_set(built, "task_id", json_from_id(task));
+        if (r >= 0)
+                r = json_set(body, "database", json_incref(built));
+        json_decref(built);
+        if (r < 0) {
+                json_decref(body);
+                return r;
+        }
+        r = json_set(ret->body, "destination", body);
+        return r < 0 ? r : 1;
+}
+
 /* Restoring in place is a word that is asked for, never what a malformed request falls into. */
 static int read_destination(JsonReader *reader, RestoreRequest *ret) {
         _cleanup_(freep) char *path = NULL;
@@ -213,6 +250,9 @@ static int read_destination(JsonReader *reader, RestoreRequest *ret) {
         if (r < 0)
                 return r;
         json_reader_u64(&destination, "node_id", JSON_OPTIONAL, INT64_MAX, &ret->node_id);
+        r = read_database(&destination, ret);
+        if (r != 0)
+                return MIN(r, 0);
         r = json_reader_path(&destination, "path", JSON_REQUIRED, &path);
         if (r > 0 && !path_is_normalized_absolute(path))
                 return json_reader_fail(&destination, "path",

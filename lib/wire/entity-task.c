@@ -141,9 +141,44 @@ static int read_source(JsonReader *task, char **text) {
         return source_to_text(paths, excludes, one_file_system, follow_symlinks, text);
 }
 
+static json_t *server_of(const char *source) {
+        _cleanup_json_ json_t *json = json_from_text(source);
+
+        return json_incref(json_object_get(json, "server"));
+}
+
+/* A password is for one server: whoever names another has to know it. */
+static int read_secrets(JsonReader *reader, const Task *task, const char *before, const json_t **ret) {
+        _cleanup_json_ json_t *old = server_of(before), *new = server_of(task->source);
+        const char *password = NULL;
+        JsonReader secrets;
+        int r;
+
+        r = json_reader_object(reader, "secrets", JSON_OPTIONAL, &secrets);
+        if (r < 0)
+                return r;
+        if (r == 0) {
+                if (task->has_secrets && new && (!old || !json_equal(old, new)))
+                        return json_reader_fail(reader, "secrets",
+                                                "is missing: with another server or user the password has "
+                                                "to be given again");
+                return 0;
+        }
+        if (!new)
+                return json_reader_fail(reader, "secrets", "is for the server of databases alone");
+        (void) json_reader_string(&secrets, "password", JSON_OPTIONAL, TASK_PASSWORD_MAX, &password);
+        for (const char *p = strempty(password); *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 0x7f)
+                        return json_reader_fail(&secrets, "password", "has a control character in it");
+        r = json_reader_finish(&secrets);
+        if (r >= 0)
+                *ret = json_object_get(reader->object, "secrets");
+        return r;
+}
+
 /* A source belongs to its type: with another type there has to be another source. */
 static int read_type(JsonReader *reader, Task *task) {
-        static const char *const types[] = { "file", "sqlite", NULL };
+        static const char *const types[] = { "file", "sqlite", "mysql", NULL };
         _cleanup_(freep) char *before = NULL;
         SourceType type;
         int r, k;
@@ -328,14 +363,19 @@ static int first_error(int before, int now) {
         return before < 0 ? before : now;
 }
 
-int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
+int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, Failure *reterr_failure) {
         static const char *const formats[] = { "archive", "repository", NULL };
         static const char *const encryptions[] = { "none", "sealed", NULL };
+        _cleanup_(freep) char *before = NULL;
+        const json_t *secrets = NULL;
         JsonReader reader;
         int r;
 
         assert(task);
+        assert(ret_secrets);
 
+        if (free_and_strdup(&before, task->source) < 0)
+                return -ENOMEM;
         json_reader_init(&reader, json, reterr_failure);
         json_reader_name(&reader, "name", &task->name);
         read_choice(&reader, "format", formats, &task->format);
@@ -343,12 +383,16 @@ int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) {
         json_reader_bool(&reader, "enabled", JSON_OPTIONAL, &task->enabled);
         r = first_error(0, read_node(&reader, task));
         r = first_error(r, read_type(&reader, task));
+        r = first_error(r, read_secrets(&reader, task, before, &secrets));
         r = first_error(r, read_target_ids(&reader, task));
         r = first_error(r, read_compression(&reader, &task->compression));
         r = first_error(r, read_schedule(&reader, task));
         r = first_error(r, read_retention(&reader, task));
         r = first_error(r, r < 0 ? r : check_format(&reader, task));
-        return r < 0 && r != -EBADMSG ? r : json_reader_finish(&reader);
+        r = r < 0 && r != -EBADMSG ? r : json_reader_finish(&reader);
+        if (r >= 0)
+                *ret_secrets = secrets;
+        return r;
 }
 
 /* --- To JSON -------------------------------------------------------------------------------------- */
@@ -400,6 +444,8 @@ static int add_settings(json_t *json, const Task *task) {
             json_set(json, "node_name", json_from_string(task->node_name)) < 0 ||
             json_set(json, "node_label", json_from_string(task->node_label)) < 0 ||
             json_set(json, "source", json_from_text(task->source)) < 0 ||
+            json_set(json, "secret_names", task->has_secrets ? json_pack("[s]", "password") : json_array()) <
+                            0 ||
             json_set(json, "target_ids", target_ids_to_json(task)) < 0 ||
             json_set(json, "format", json_from_string(task->format)) < 0 ||
             json_set(json, "compression", json_from_text(task->compression)) < 0 ||

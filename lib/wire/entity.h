@@ -52,10 +52,13 @@ json_t *json_from_id(uint64_t id);
 #define TASK_EXCLUDE_MAX 4096
 #define TASK_LEVEL_MAX 19
 #define TASK_LEVEL_DEFAULT 3
+#define TASK_PASSWORD_MAX 1024
 
 /* What a new task is before its fields are read. */
 int task_init(Task *ret) _warn_unused_;
-int task_from_json(const json_t *json, Task *task, Failure *reterr_failure) _warn_unused_;
+/* *ret_secrets is the object of secrets, borrowed from json; NULL when absent. */
+int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, Failure *reterr_failure)
+                _warn_unused_;
 /* schedule (may be NULL) adds next_run_at and schedule_error, summary (may be NULL) last_run. */
 json_t *task_to_json(const Task *task, const Schedule *schedule, const TaskSummary *summary);
 

@@ -225,6 +225,7 @@ void command_secrets_done(CommandSecrets *s) {
 
         json_decref(s->targets);
         json_decref(s->repositories);
+        erase_and_free(s->database);
         explicit_bzero(s, sizeof(*s));
 }
 
@@ -249,6 +250,8 @@ int command_secrets_build(const CommandSecrets *s, json_t **ret) {
         r = json_set(json, "targets", s->targets ? json_incref(s->targets) : json_object());
         if (r >= 0 && s->repositories)
                 r = json_set(json, "repository", json_incref(s->repositories));
+        if (r >= 0 && s->database)
+                r = json_set(json, "database", json_pack("{s:s}", "password", s->database));
         if (r < 0)
                 return r;
         if (s->has_file_keys) {
@@ -290,7 +293,7 @@ static int read_key(JsonReader *r, const char *name, uint8_t ret[static FILE_KEY
 int command_secrets_parse(const json_t *json, CommandSecrets *ret, Failure *reterr_failure) {
         _cleanup_(command_secrets_done) CommandSecrets s = COMMAND_SECRETS_NULL;
         const json_t *targets = NULL, *repositories = NULL;
-        JsonReader r, keys;
+        JsonReader r, keys, database;
         int k;
 
         assert(ret);
@@ -306,6 +309,9 @@ int command_secrets_parse(const json_t *json, CommandSecrets *ret, Failure *rete
                 k = json_reader_fail(&r, "repository", "has to be an object");
         if (k > 0)
                 s.repositories = json_incref((json_t *) repositories);
+        if (json_reader_object(&r, "database", JSON_OPTIONAL, &database) > 0)
+                (void) json_reader_strdup(&database, "password", JSON_OPTIONAL, REPOSITORY_PASSWORD_MAX,
+                                          &s.database);
         if (json_reader_object(&r, "file_keys", JSON_OPTIONAL, &keys) > 0) {
                 s.has_file_keys = true;
                 (void) read_key(&keys, "data", s.key_data);

@@ -33,6 +33,10 @@ GLIBC = re.compile(
     r'^(ld-linux.*|linux-vdso|linux-gate|libc|libm|libmvec|libdl|libpthread|librt|libresolv|libutil|libanl'
     r'|libnsl|libthread_db|libBrokenLocale|libc_malloc_debug|libmemusage|libpcprofile)\.so(\.\d+)*$'
 )
+# What libmariadb loads at a login, from a directory that other distributions do not have; none of those that send
+# a password as it is.
+MARIADB = 'libmariadb.so.3'
+MARIADB_PLUGINS = ('caching_sha2_password.so', 'client_ed25519.so', 'sha256_password.so')
 COMMON_LICENSES = pathlib.Path('/usr/share/common-licenses')
 
 
@@ -102,10 +106,18 @@ def copy_file(source, target, mode=0o644):
     target.chmod(mode)
 
 
+def plugins_of(libraries):
+    """place below lib -> path of what the libraries load when they need it."""
+    folder = pathlib.Path(libraries[MARIADB]).parent / 'libmariadb3/plugin'
+    return {f'mysql-plugins/{name}': os.path.realpath(folder / name) for name in MARIADB_PLUGINS}
+
+
 def copy_programs(description, tree):
     """The programs, without symbols; their libraries beside them, found by where the program lies."""
     programs = {TOP + '/' + place: path for place, path in description['programs'].items()}
     libraries = needed_libraries(programs.values())
+    plugins = plugins_of(libraries)
+    libraries = {**needed_libraries(plugins.values()), **libraries, **plugins}
     for place, path in programs.items():
         copy_file(path, tree / place, 0o755)
         run('strip', '--strip-all', tree / place)
@@ -115,7 +127,7 @@ def copy_programs(description, tree):
         copy_file(path, target)
         run('strip', '--strip-unneeded', target)
         # A run path holds for the needs of the file that has it, not for those of its libraries.
-        run('patchelf', '--set-rpath', '$ORIGIN', target)
+        run('patchelf', '--set-rpath', '$ORIGIN/..' if '/' in name else '$ORIGIN', target)
     return libraries
 
 

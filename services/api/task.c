@@ -3,7 +3,11 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "crypto/seal.h"
+#include "sys/daemon.h"
+#include "wire/database.h"
 #include "wire/entity.h"
+#include "wire/names.h"
 
 #include "services/api/api.h"
 #include "services/api/change.h"
@@ -141,21 +145,52 @@ static int check_relays(Request *r, const Task *task) {
                         n, TASK_RELAYS_MAX));
 }
 
-static int read_task(Request *r, Task *task) {
+/* Seals them to the dispatcher, who alone can open them; "" where there are none from now on. */
+static int seal_secrets(Request *r, const json_t *secrets, char **ret_sealed) {
+        _cleanup_(erase_and_freep) char *text = NULL;
+        AgeRecipient dispatcher;
+        size_t n;
+        int error;
+
+        assert(r);
+
+        if (json_object_size(secrets) == 0)
+                return (*ret_sealed = strdup("")) ? 0 : -ENOMEM;
+        error = api_dispatcher_key(r->api, &dispatcher);
+        if (error < 0)
+                return request_refused(
+                                request_fail(r, ERROR_UNAVAILABLE,
+                                             "The dispatcher's public key (%s/" FILE_DISPATCHER_KEY
+                                             ") cannot be read yet: without it no secret can be kept.",
+                                             daemon_state_directory()));
+        error = json_format(secrets, &text, &n);
+        return error < 0 ? error : seal(&dispatcher, text, n, ret_sealed);
+}
+
+static int read_task(Request *r, Task *task, char **ret_sealed) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *body = NULL;
+        const json_t *secrets = NULL;
         int error;
 
         error = request_body_json(r, &body);
+        /* jansson frees strings as they are: wipe what a request left of them. */
+        if (r->body.data)
+                explicit_bzero(r->body.data, r->body.size);
         if (error < 0)
                 return error;
-        error = request_check(r, task_from_json(body, task, &failure), &failure);
+        error = request_check(r, task_from_json(body, task, &secrets, &failure), &failure);
+        if (error >= 0 && secrets)
+                error = seal_secrets(r, secrets, ret_sealed);
+        else if (error >= 0 && task->has_secrets && source_type_from_string(task->type) != SOURCE_MYSQL)
+                error = (*ret_sealed = strdup("")) ? 0 : -ENOMEM;
         return error < 0 ? error : check_relays(r, task);
 }
 
 /* --- Changes -------------------------------------------------------------------------------------- */
 
-static int write_task(Request *r, Task *task, bool is_new) {
+/* sealed: NULL keeps what is there. */
+static int write_task(Request *r, Task *task, const char *sealed, bool is_new) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         int error;
 
@@ -169,6 +204,8 @@ static int write_task(Request *r, Task *task, bool is_new) {
         if (is_new)
                 task->created = task->updated;
         error = is_new ? task_add(r->api->store, task, &task->id) : task_update(r->api->store, task);
+        if (error == 0 && sealed)
+                error = task_set_secrets(r->api->store, task->id, isempty(sealed) ? NULL : sealed);
         if (error != 0)
                 return error;
         return change_commit(r, &tx, is_new ? "task.create" : "task.update", task->id, task->name,
@@ -182,15 +219,16 @@ static void tell(Request *r, uint64_t id, const char *change) {
 
 int tasks_post(Request *r) {
         _cleanup_(task_done) Task task = TASK_NULL;
+        _cleanup_(freep) char *sealed = NULL;
         int error;
 
         error = task_init(&task);
         if (error < 0)
                 return error;
-        error = read_task(r, &task);
+        error = read_task(r, &task, &sealed);
         if (error < 0)
                 return error;
-        error = write_task(r, &task, /* is_new= */ true);
+        error = write_task(r, &task, sealed, /* is_new= */ true);
         if (error != 0)
                 return fail_task(r, error, &task);
         tell(r, task.id, "created");
@@ -199,6 +237,7 @@ int tasks_post(Request *r) {
 
 int task_put(Request *r) {
         _cleanup_(task_done) Task task = TASK_NULL;
+        _cleanup_(freep) char *sealed = NULL;
         int error;
 
         assert(r);
@@ -206,10 +245,10 @@ int task_put(Request *r) {
         error = task_get(r->api->store, r->id, &task);
         if (error != 0)
                 return fail_task(r, error, &task);
-        error = read_task(r, &task);
+        error = read_task(r, &task, &sealed);
         if (error < 0)
                 return error;
-        error = write_task(r, &task, /* is_new= */ false);
+        error = write_task(r, &task, sealed, /* is_new= */ false);
         if (error != 0)
                 return fail_task(r, error, &task);
         tell(r, task.id, "updated");

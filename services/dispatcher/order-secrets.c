@@ -97,6 +97,34 @@ int order_add_target(const OrderContext *x, Order *o, const Target *target,
         return set_target_secrets(&o->plain, target->id, value);
 }
 
+int order_add_database(const OrderContext *x, uint64_t task_id, const char *task_name, Order *o,
+                       Failure *reterr_failure) {
+        _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
+        _cleanup_(freep) char *sealed = NULL;
+        _cleanup_json_ json_t *value = NULL;
+        const char *password;
+        int r;
+
+        assert(o);
+        assert(x);
+
+        r = task_get_secrets(x->store, task_id, &sealed);
+        if (r < 0)
+                return r;
+        if (r > 0 || isempty(sealed))
+                return 0;
+        r = unseal(x->identity, sealed, &plain);
+        if (r == -ENOMEM)
+                return r;
+        if (r >= 0)
+                r = json_parse_strict(plain.data, plain.size, JSON_DEPTH_DEFAULT, &value, NULL);
+        if (r < 0)
+                return unreadable(reterr_failure, "The password of task", strempty(task_name));
+        password = json_string_value(json_object_get(value, "password"));
+        o->plain.database = password ? strdup(password) : NULL;
+        return password && !o->plain.database ? -ENOMEM : 0;
+}
+
 int order_seal(Order *o, const Node *node) {
         _cleanup_(erase_and_freep) char *text = NULL;
         _cleanup_json_ json_t *json = NULL;

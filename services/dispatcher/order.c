@@ -222,7 +222,7 @@ static int add_recipients(const OrderContext *x, const Task *task, const Node *n
 }
 
 static int fill_backup(const OrderContext *x, const Run *run, const Task *task, const Node *node,
-                       BackupSpec *spec, Failure *reterr_failure) {
+                       Order *o, BackupSpec *spec, Failure *reterr_failure) {
         int r;
 
         r = name_backup(run, task, node, spec);
@@ -232,7 +232,9 @@ static int fill_backup(const OrderContext *x, const Run *run, const Task *task, 
                 r = read_compression(task, spec, reterr_failure);
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;
-        if (r < 0)
+        if (r >= 0 && spec->type == SOURCE_MYSQL)
+                r = order_add_database(x, task->id, task->name, o, reterr_failure);
+        if (r != 0)
                 return r;
         return add_recipients(x, task, node, spec, reterr_failure);
 }
@@ -264,7 +266,7 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
                 return ORDER_E_NO_KEY;
         ret->node_id = node.id;
         ret->kind = COMMAND_BACKUP;
-        r = fill_backup(x, run, &task, &node, &spec, reterr_failure);
+        r = fill_backup(x, run, &task, &node, ret, &spec, reterr_failure);
         if (r == 0)
                 r = add_places(x, run, &node, now, ret, &spec, reterr_failure);
         if (r != 0)
@@ -284,10 +286,10 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
 
 /* --- Restores --- */
 
-static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failure) {
+static int read_request(const Run *run, RestoreSpec *spec, uint64_t *ret_task, Failure *reterr_failure) {
         _cleanup_json_ json_t *json = NULL;
         int conflict = RESTORE_CONFLICT_FAIL, r;
-        JsonReader reader, destination;
+        JsonReader reader, destination, database;
 
         assert(run);
         assert(spec);
@@ -302,6 +304,10 @@ static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failu
                          (int (*)(const char *)) restore_conflict_from_string, &conflict);
         json_reader_bool(&reader, "force", JSON_OPTIONAL, &spec->force);
         if (json_reader_object(&reader, "destination", JSON_REQUIRED, &destination) > 0) {
+                if (json_reader_object(&destination, "database", JSON_OPTIONAL, &database) > 0) {
+                        (void) database_restore_read(&database, /* with_server= */ false, &spec->database);
+                        (void) json_reader_u64(&database, "task_id", JSON_OPTIONAL, INT64_MAX, ret_task);
+                }
                 json_reader_path(&destination, "path", JSON_OPTIONAL, &spec->destination);
                 json_reader_bool(&destination, "in_place", JSON_OPTIONAL, &spec->in_place);
                 r = json_reader_finish_lenient(&destination);
@@ -313,7 +319,7 @@ static int read_request(const Run *run, RestoreSpec *spec, Failure *reterr_failu
                 return r;
         spec->conflict = (RestoreConflict) conflict;
         /* In place is a choice that was made by name, never what is left of a broken request. */
-        if (spec->in_place == (spec->destination != NULL))
+        if (!spec->database.path && spec->in_place == (spec->destination != NULL))
                 return failure_set_field(reterr_failure, -EBADMSG, "FIELD_INVALID", "restore.destination",
                                          "The destination is either a path or in_place");
         return 0;
@@ -331,11 +337,48 @@ static SourceType type_of(const Run *source) {
         return type < 0 ? SOURCE_FILE : type;
 }
 
+/* The server that a database is restored into is that of a task, with its password. */
+static int add_server(const OrderContext *x, const Run *source, uint64_t task_id, RestoreSpec *spec,
+                      Order *o, Failure *reterr_failure) {
+        _cleanup_(database_source_done) DatabaseSource database = DATABASE_SOURCE_NULL;
+        _cleanup_(task_done) Task task = TASK_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        JsonReader reader;
+        const char *text;
+        int r;
+
+        if (!spec->database.path && spec->in_place && spec->type == SOURCE_MYSQL)
+                return refuse(reterr_failure, "DESTINATION_INVALID",
+                              "A dump has no place of its own: say which database it is to become");
+        if (!spec->database.path)
+                return 0;
+        r = task_get(x->store, task_id > 0 ? task_id : source->task_id, &task);
+        if (r < 0)
+                return r;
+        if (r == STORE_E_NOT_FOUND || source_type_from_string(task.type) != spec->type ||
+            spec->type != SOURCE_MYSQL)
+                return refuse(reterr_failure, "TASK_NOT_FOUND",
+                              "A database is restored into the server of a task of the same type, and this "
+                              "is none: name one by its task_id");
+        text = strempty(task.source);
+        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        if (r < 0)
+                return r;
+        json_reader_init(&reader, json, reterr_failure);
+        r = database_source_read(&reader, spec->type, &database);
+        if (r < 0)
+                return r == -EBADMSG ? (int) ORDER_E_REFUSED : r;
+        spec->database.server = database.server;
+        database.server = DATABASE_SERVER_NULL;
+        return order_add_database(x, task.id, task.name, o, reterr_failure);
+}
+
 int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) {
         _cleanup_(restore_spec_done) RestoreSpec spec = RESTORE_SPEC_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
         _cleanup_(run_done) Run source = RUN_NULL;
         _cleanup_json_ json_t *json = NULL;
+        uint64_t task_id = 0;
         int r;
 
         assert(x);
@@ -360,9 +403,11 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
         spec.run = run->id;
         spec.source_run = source.id;
         spec.type = type_of(&source);
-        r = read_request(run, &spec, reterr_failure);
+        r = read_request(run, &spec, &task_id, reterr_failure);
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;
+        if (r == 0)
+                r = add_server(x, &source, task_id, &spec, ret, reterr_failure);
         if (r == 0)
                 r = order_backup_of(x, &source, node.id, ret, &spec.archive, &spec.snapshots,
                                     reterr_failure);

@@ -88,6 +88,9 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret,
  * prefix. */
 int order_add_target(const OrderContext *x, Order *o, const Target *target, const char *prefix,
                      uint32_t verbs, Failure *reterr_failure) _warn_unused_;
+/* What opens the server of a task's databases, into the secrets of the order. */
+int order_add_database(const OrderContext *x, uint64_t task_id, const char *task_name, Order *o,
+                       Failure *reterr_failure) _warn_unused_;
 /* ORDER_E_NO_KEY. */
 int order_seal(Order *o, const Node *node) _warn_unused_;
 /* The recipient of this node's archives; its identity is made at the first call. Allocates. */

@@ -72,7 +72,11 @@ class AgentPackage(unittest.TestCase):
 
     def objects(self):
         """Programs and libraries."""
-        return [self.tree / name for name in PROGRAMS] + sorted((self.tree / 'lib').iterdir())
+        return [self.tree / name for name in PROGRAMS] + self.libraries()
+
+    def libraries(self):
+        """Those that programs are linked with, and those that are loaded when they are needed."""
+        return sorted(path for path in (self.tree / 'lib').rglob('*') if not path.is_dir())
 
     def make(self, folder, key=None, **environment):
         """Makes the package of this build once more, in another folder."""
@@ -131,7 +135,7 @@ class AgentPackage(unittest.TestCase):
         """Each object finds what it needs in the package, and nothing but glibc elsewhere."""
         for path in self.objects():
             dynamic = output_of('readelf', '-d', path)[1]
-            wanted = '[$ORIGIN]' if path.parent.name == 'lib' else '[$ORIGIN/../lib]'
+            wanted = {'lib': '[$ORIGIN]', 'mysql-plugins': '[$ORIGIN/..]'}.get(path.parent.name, '[$ORIGIN/../lib]')
             self.assertRegex(dynamic, rf'\(RUNPATH\)\s+Library runpath: {re.escape(wanted)}', path.name)
             for name in re.findall(r'\(NEEDED\)\s+Shared library: \[(.*)\]', dynamic):
                 here = (self.tree / 'lib' / name).is_file()
@@ -143,7 +147,7 @@ class AgentPackage(unittest.TestCase):
         """Each library has its licence, and its source can be found."""
         lines = (self.tree / 'share/licenses/LIBRARIES').read_text().splitlines()
         listed = {line.split(' ')[0]: line.split(' ') for line in lines if not line.startswith('#')}
-        self.assertEqual(set(listed), {path.name for path in (self.tree / 'lib').iterdir()})
+        self.assertEqual(set(listed), {str(path.relative_to(self.tree / 'lib')) for path in self.libraries()})
         for name, (_, package, version, source, source_version) in listed.items():
             self.assertTrue(version and source and source_version, name)
             text = (self.tree / 'share/licenses' / package / 'copyright').read_text('utf-8', 'replace')
@@ -151,6 +155,23 @@ class AgentPackage(unittest.TestCase):
             for common in re.findall(r'/usr/share/common-licenses/([\w.-]*\w)', text):
                 if os.path.exists(f'/usr/share/common-licenses/{common}'):
                     self.assertTrue((self.tree / 'share/licenses/common-licenses' / common).is_file(), common)
+
+    def test_plugins(self):
+        """The library for servers of databases finds its logins in the package, and none that sends passwords."""
+        script = (
+            'import ctypes, sys; tree, name, found = sys.argv[1:]\n'
+            'library = ctypes.CDLL(tree + "/lib/libmariadb.so.3")\n'
+            'library.mysql_init.restype = library.mysql_client_find_plugin.restype = ctypes.c_void_p\n'
+            'connection = ctypes.c_void_p(library.mysql_init(None))\n'
+            'folder = ctypes.c_char_p((tree + "/lib/mysql-plugins").encode())\n'
+            'assert library.mysql_options(connection, 22, folder) == 0  # MYSQL_PLUGIN_DIR\n'
+            'plugin = library.mysql_client_find_plugin(connection, name.encode(), 2)  # authentication\n'
+            'assert (plugin is not None) == (found == "True"), name\n'
+        )
+        for name, found in (('mysql_native_password', True), ('caching_sha2_password', True), ('client_ed25519', True),
+                            ('sha256_password', True), ('mysql_clear_password', False), ('dialog', False)):  # fmt: skip
+            status, said = output_of(sys.executable, '-c', script, self.tree, name, found)
+            self.assertEqual(status, 0, said)
 
     def test_checksum_and_signature(self):
         """Both hold for these bytes, and for no others."""

@@ -240,6 +240,42 @@ exit 0
             asked = "PRAGMA integrity_check; SELECT (SELECT n FROM state) - (SELECT count(*) FROM moves)"
             self.assertEqual(guest.run('sqlite3', f'/srv/databases/{name}.db', asked).stdout.split(), ['ok', '0'])
 
+    def test_05d_mysql(self):
+        """The dump program within the sandbox of a backup, the client within that of a restore; nobody sees the
+        password."""
+        password = 'of-the-database-7f3c91'
+        guest.shell(
+            'install -d -o mysql /srv/mariadb; mariadb-install-db --no-defaults --user=mysql --datadir=/srv/mariadb/d '
+            '--auth-root-authentication-method=normal --skip-test-db >/dev/null'
+        )
+        self.addCleanup(guest.run, 'systemctl', 'stop', 'test-mariadb', check=False)
+        guest.run('systemd-run', '-q', '--unit=test-mariadb', 'mariadbd', '--no-defaults', '--user=mysql',
+                  '--datadir=/srv/mariadb/d', '--socket=/srv/mariadb/s', '--skip-networking')  # fmt: skip
+
+        def sql(text, check=True):
+            client = ('mariadb', '--no-defaults', '-uroot', '-S', '/srv/mariadb/s', '-N')
+            return guest.run(*client, stdin=text, check=check)
+
+        guest.wait(lambda: sql('SELECT 1', check=False).returncode == 0, what='an answer of MariaDB')
+        sql(f"CREATE USER backup@localhost IDENTIFIED BY '{password}'; GRANT ALL ON *.* TO backup@localhost;"
+            'CREATE DATABASE shop; USE shop; CREATE TABLE t (x INT); INSERT INTO t SELECT seq FROM seq_1_to_1000')
+        for form in 'archive', 'repository':
+            task = guest.post('tasks', {
+                'name': f'mysql-{form}', 'type': 'mysql', 'format': form, 'secrets': {'password': password},
+                'source': {'server': {'socket': '/srv/mariadb/s', 'user': 'backup'}, 'databases': ['shop']},
+                'target_ids': [guest.make_target(f'mysql-{form}')],
+            })['id']  # fmt: skip
+            run = guest.wait_run(guest.start_run(task))
+            self.assert_state(run, 'succeeded')
+            self.assertEqual(run['files'], 1)
+            to = {'destination': {'database': {'path': '/mysql/shop.sql', 'name': f'of_{form}'}}}
+            again = guest.wait_run(guest.post(f'runs/{run["id"]}/restore', to)['run_id'])
+            self.assert_state(again, 'succeeded')
+            self.assertEqual(sql(f'SELECT count(*), sum(x) FROM of_{form}.t').stdout.split(), ['1000', '500500'])
+        found = guest.run('grep', '-rlaF', password, '/var/lib/backupx', '/var/lib/backupx-agent', '/var/log/journal',
+                          '/run', '/tmp', check=False)  # fmt: skip
+        self.assertEqual(found.stdout, '')
+
     def test_06_one_of_two_targets(self):
         """A target that fails makes the run partial; the other holds the backup."""
         good, bad = guest.make_target('good'), guest.make_target('bad', '/srv/not-allowed')

@@ -92,6 +92,29 @@ static void test_backup_of_databases(void) {
         }
 }
 
+#define SERVER "{\"user\":\"b\",\"host\":\"db\",\"port\":3307,\"tls\":\"verify\",\"tls_ca\":\"/ca\"}"
+#define MYSQL \
+        "{\"run\":12,\"task\":{\"id\":3,\"name\":\"etc\"},\"node\":{\"id\":1,\"name\":\"local\"}," \
+        "\"type\":\"mysql\",\"database\":{\"server\":" SERVER ",\"databases\":[\"shop\",\"crm_*\"]," \
+        "\"exclude\":[]},\"format\":\"archive\"," \
+        "\"compression\":{\"algorithm\":\"zstd\",\"level\":3},\"recipients\":[]," \
+        "\"targets\":[" BACKUP_TARGET "]}"
+
+static void test_backup_of_a_server(void) {
+        _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL;
+        _cleanup_json_ json_t *json = load(MYSQL);
+        json_t *built = NULL;
+
+        CHECK_OK(backup_spec_parse(json, &s, NULL));
+        CHECK_INT(s.type, SOURCE_MYSQL);
+        CHECK_STR(s.database.server.host, "db");
+        CHECK_INT(s.database.server.port, 3307);
+        CHECK_INT(s.database.server.tls, DATABASE_TLS_VERIFY);
+        CHECK_STR(s.database.databases[1], "crm_*");
+        CHECK_OK(backup_spec_build(&s, &built));
+        check_same(built, json);
+}
+
 static void test_backup_refused(void) {
         static const struct {
                 const char *path, *value, *field;
@@ -122,8 +145,12 @@ static void test_backup_refused(void) {
         ",\"paths\":[\"/etc/passwd\"],\"conflict\":\"skip\"}"
 
 static void test_restore(void) {
-        static const char *const good[] = { RESTORE("{\"path\":\"/tmp/x\"}"),
-                                            RESTORE("{\"in_place\":true}") };
+        static const char *const good[] = {
+                RESTORE("{\"path\":\"/tmp/x\"}"),
+                RESTORE("{\"in_place\":true}"),
+                RESTORE("{\"database\":{\"path\":\"/mysql/x.sql\",\"name\":\"x\",\"drop\":true,"
+                        "\"server\":" SERVER "}}"),
+        };
         static const char *const bad[] = {
                 RESTORE("{}"),
                 RESTORE("null"),
@@ -131,6 +158,9 @@ static void test_restore(void) {
                 RESTORE("{\"in_place\":true,\"path\":\"/tmp\"}"),
                 RESTORE("{\"path\":\"tmp\"}"),
                 RESTORE("{\"path\":\"/tmp/../etc\"}"),
+                RESTORE("{\"database\":{\"path\":\"/mysql/x.sql\",\"name\":\"x\"}}"),
+                RESTORE("{\"database\":{\"path\":\"x.sql\",\"name\":\"x\",\"server\":" SERVER "}}"),
+                RESTORE("{\"database\":{\"path\":\"/x.sql\",\"name\":\"\",\"server\":" SERVER "}}"),
         };
 
         for (size_t i = 0; i < ELEMENTSOF(good); i++) {
@@ -141,6 +171,7 @@ static void test_restore(void) {
                 CHECK_OK(restore_spec_parse(json, &s, NULL));
                 CHECK_INT(s.conflict, RESTORE_CONFLICT_SKIP);
                 CHECK(s.in_place == (i == 1));
+                CHECK((s.database.path != NULL) == (i == 2));
                 CHECK_INT(s.archive.manifest_sha256[1], 0x11);
                 CHECK_INT(s.archive.n_copies, 1);
                 CHECK_OK(restore_spec_build(&s, &built));
@@ -443,6 +474,7 @@ static void test_kinds(void) {
 int main(void) {
         RUN(test_backup);
         RUN(test_backup_of_databases);
+        RUN(test_backup_of_a_server);
         RUN(test_backup_refused);
         RUN(test_restore);
         RUN(test_listing);

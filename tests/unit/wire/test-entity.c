@@ -17,10 +17,11 @@ static void check_task(const char *text, const char *code, const char *field) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *json = parse(text);
         _cleanup_(task_done) Task task = TASK_NULL;
+        const json_t *secrets = NULL;
         int r;
 
         CHECK_OK(task_init(&task));
-        r = task_from_json(json, &task, &failure);
+        r = task_from_json(json, &task, &secrets, &failure);
         if (code) {
                 CHECK_INT(r, -EBADMSG);
                 CHECK_STR(failure.code, code);
@@ -58,7 +59,7 @@ static void test_task_fields(void) {
                 { "{\"name\":\"x\"," SOURCE ",\"target_ids\":[\"1\"]}", "FIELD_INVALID", "target_ids" },
                 { "{\"name\":\"a/b\"," SOURCE ",\"target_ids\":[1]}", "FIELD_INVALID", "name" },
                 { "{\"name\":\"..\"," SOURCE ",\"target_ids\":[1]}", "FIELD_INVALID", "name" },
-                { "{" MINIMAL ",\"type\":\"mysql\"}", "FIELD_INVALID", "type" },
+                { "{" MINIMAL ",\"type\":\"saphana\"}", "FIELD_INVALID", "type" },
                 { "{" MINIMAL ",\"format\":\"zip\"}", "FIELD_INVALID", "format" },
                 { "{" MINIMAL ",\"encryption\":true}", "FIELD_INVALID", "encryption" },
                 { "{" MINIMAL ",\"compression\":{\"level\":0}}", "FIELD_INVALID", "compression.level" },
@@ -97,9 +98,10 @@ static void test_task_defaults_and_changes(void) {
         _cleanup_json_ json_t *keep = parse("{\"retention\":{\"within\":\"30d\",\"last\":7,\"daily\":0}}");
         _cleanup_json_ json_t *keep_all = parse("{\"retention\":null}");
         _cleanup_(task_done) Task task = TASK_NULL;
+        const json_t *secrets = NULL;
 
         CHECK_OK(task_init(&task));
-        CHECK_OK(task_from_json(first, &task, NULL));
+        CHECK_OK(task_from_json(first, &task, &secrets, NULL));
         CHECK_STR(task.name, "etc");
         CHECK_INT(task.node_id, NODE_LOCAL);
         CHECK_STR(task.encryption, "none");
@@ -108,19 +110,19 @@ static void test_task_defaults_and_changes(void) {
                   "{\"paths\":[\"/etc\"],\"excludes\":[],\"one_file_system\":false,"
                   "\"follow_symlinks\":false}");
         CHECK(task.enabled && !task.schedule_catch_up);
-        CHECK_OK(task_from_json(second, &task, NULL));
+        CHECK_OK(task_from_json(second, &task, &secrets, NULL));
         CHECK(!task.enabled);
         CHECK_STR(task.schedule_expression, "@daily");
         CHECK_INT(task.n_targets, 1);
-        CHECK_OK(task_from_json(third, &task, NULL));
+        CHECK_OK(task_from_json(third, &task, &secrets, NULL));
         CHECK(!task.schedule_expression);
         CHECK_INT(task.n_targets, 2);
         CHECK_INT(task.target_ids[0], 3);
-        CHECK_OK(task_from_json(keep, &task, NULL));
+        CHECK_OK(task_from_json(keep, &task, &secrets, NULL));
         CHECK_STR(task.retention, "{\"last\":7,\"within\":\"30d\"}");
-        CHECK_OK(task_from_json(second, &task, NULL));
+        CHECK_OK(task_from_json(second, &task, &secrets, NULL));
         CHECK(task.retention);
-        CHECK_OK(task_from_json(keep_all, &task, NULL));
+        CHECK_OK(task_from_json(keep_all, &task, &secrets, NULL));
         CHECK(!task.retention);
 }
 
@@ -132,14 +134,15 @@ static void test_task_type(void) {
         _cleanup_json_ json_t *both = parse("{\"type\":\"file\",\"source\":{\"paths\":[\"/etc\"]}}");
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_(task_done) Task task = TASK_NULL;
+        const json_t *secrets = NULL;
 
         CHECK_OK(task_init(&task));
-        CHECK_OK(task_from_json(first, &task, NULL));
+        CHECK_OK(task_from_json(first, &task, &secrets, NULL));
         CHECK_STR(task.type, "sqlite");
         CHECK_STR(task.source, "{\"paths\":[\"/srv/*/x.db\"]}");
-        CHECK_INT(task_from_json(files, &task, &failure), -EBADMSG);
+        CHECK_INT(task_from_json(files, &task, &secrets, &failure), -EBADMSG);
         CHECK_STR(failure.field, "source");
-        CHECK_OK(task_from_json(both, &task, NULL));
+        CHECK_OK(task_from_json(both, &task, &secrets, NULL));
         CHECK_STR(task.type, "file");
 }
 
@@ -150,10 +153,11 @@ static void test_task_paths(void) {
                         "\"target_ids\":[1]}");
         _cleanup_json_ json_t *shown = NULL;
         _cleanup_(task_done) Task task = TASK_NULL;
+        const json_t *secrets = NULL;
         json_t *path;
 
         CHECK_OK(task_init(&task));
-        CHECK_OK(task_from_json(json, &task, NULL));
+        CHECK_OK(task_from_json(json, &task, &secrets, NULL));
         shown = task_to_json(&task, NULL, NULL);
         CHECK(shown);
         path = json_array_get(json_object_get(json_object_get(shown, "source"), "paths"), 0);
