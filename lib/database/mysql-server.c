@@ -198,7 +198,8 @@ static const char databases_sql[] =
                 " WHERE s.schema_name NOT IN ('information_schema', 'performance_schema', 'sys', 'mysql')"
                 " GROUP BY 1, 2, 3";
 
-static int add_database(MysqlDatabases *d, MYSQL_ROW row) {
+static int add_database(void *userdata, char *const *row) {
+        MysqlDatabases *d = ASSERT_PTR(userdata);
         MysqlDatabase *database, *grown;
         uint64_t bad = 0;
 
@@ -227,23 +228,34 @@ static int compare(const void *a, const void *b) {
         return strcmp(((const MysqlDatabase *) a)->name, ((const MysqlDatabase *) b)->name);
 }
 
+int mysql_server_rows(MysqlServer *s, const char *sql, MysqlRow row, void *userdata,
+                      Failure *reterr_failure) {
+        MYSQL_RES *result;
+        MYSQL_ROW values;
+        int r = 0;
+
+        assert(s);
+        assert(row);
+
+        if (mysql_query(s->connection, sql) != 0)
+                return refuse(s, reterr_failure);
+        result = mysql_store_result(s->connection);
+        if (!result)
+                return mysql_errno(s->connection) == 0 ? 0 : refuse(s, reterr_failure);
+        while (r >= 0 && (values = mysql_fetch_row(result)))
+                r = row(userdata, values);
+        mysql_free_result(result);
+        return MIN(r, 0);
+}
+
 int mysql_server_databases(MysqlServer *s, MysqlDatabases *ret, Failure *reterr_failure) {
         _cleanup_(mysql_databases_done) MysqlDatabases found = MYSQL_DATABASES_NULL;
-        MYSQL_RES *result;
-        MYSQL_ROW row;
-        int r = 0;
+        int r;
 
         assert(s);
         assert(ret);
 
-        if (mysql_query(s->connection, databases_sql) != 0)
-                return refuse(s, reterr_failure);
-        result = mysql_store_result(s->connection);
-        if (!result)
-                return refuse(s, reterr_failure);
-        while (r >= 0 && (row = mysql_fetch_row(result)))
-                r = add_database(&found, row);
-        mysql_free_result(result);
+        r = mysql_server_rows(s, databases_sql, add_database, &found, reterr_failure);
         if (r == -E2BIG)
                 return failure_set(reterr_failure, r, "SOURCE_INVALID",
                                    "The server at %s has more than %u databases", s->place, DATABASES_MAX);

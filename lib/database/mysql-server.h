@@ -41,6 +41,12 @@ int mysql_server_open(const DatabaseServer *where, const char *password, MysqlSe
 MysqlServer *mysql_server_free(MysqlServer *s);
 const MysqlFacts *mysql_server_facts(const MysqlServer *s);
 
+/* Each row of an answer, if there are any, with NULL for what is NULL. A negative return ends it, and is
+ * returned. */
+typedef int (*MysqlRow)(void *userdata, char *const *values);
+int mysql_server_rows(MysqlServer *s, const char *sql, MysqlRow row, void *userdata,
+                      Failure *reterr_failure) _warn_unused_;
+
 /* All that are no part of the server itself, by the bytes of their names. */
 int mysql_server_databases(MysqlServer *s, MysqlDatabases *ret, Failure *reterr_failure) _warn_unused_;
 /* Whether the user sees all databases, and all routines and triggers in them. -EACCES, PRIVILEGE_MISSING. */

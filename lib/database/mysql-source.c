@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/text.h"
 #include "database/child.h"
+#include "database/mysql-accounts.h"
 #include "database/mysql-source.h"
 
 /* The first line of newer dumps, which other clients refuse. Ours are told to obey no commands anyway. */
@@ -23,6 +24,10 @@ struct MysqlSource {
         MysqlTool tool;
         char *options;
         size_t next;
+        Buffer accounts;
+        bool wants_accounts; /* they are still to be given */
+        bool no_accounts;    /* this user may not read them */
+        bool in_accounts;    /* they are being given */
         BackupStreams streams;
 
         /* Of the dump that is being given. */
@@ -37,6 +42,7 @@ static void dump_done(MysqlSource *s) {
         s->child = child_free(s->child);
         buffer_clear(&s->head);
         s->given = s->n_tail = 0;
+        s->in_accounts = false;
 }
 
 MysqlSource *mysql_source_free(MysqlSource *s) {
@@ -44,6 +50,9 @@ MysqlSource *mysql_source_free(MysqlSource *s) {
                 return NULL;
         dump_done(s);
         buffer_done(&s->head);
+        if (s->accounts.data)
+                explicit_bzero(s->accounts.data, s->accounts.size);
+        buffer_done(&s->accounts);
         mysql_databases_done(&s->databases);
         mysql_tool_done(&s->tool);
         erase_and_free(s->options);
@@ -218,29 +227,60 @@ static int start_dump(MysqlSource *s, const MysqlDatabase *d, Failure *reterr_fa
         return r < 0 ? r : child_new(&args, &s->child, reterr_failure);
 }
 
+static int add_note(const MysqlSource *s, const MysqlDatabase *d, BackupStream *ret) {
+        static const char hidden[] =
+                        "; this user may not read the accounts of the server, so they are not backed up";
+        const char *more = s->no_accounts && s->next == 1 ? hidden : "";
+
+        if (d->not_transactional > 0)
+                return asprintf_safe(&ret->note,
+                                     "%u of its tables have an engine without transactions, and may be of "
+                                     "another moment than the others%s",
+                                     d->not_transactional, more);
+        return isempty(more) ? 0 : asprintf_safe(&ret->note, "%s", more + 2);
+}
+
+static int next_accounts(MysqlSource *s, BackupStream *ret) {
+        s->wants_accounts = false;
+        s->in_accounts = true;
+        ret->path = strdup(MYSQL_ACCOUNTS);
+        ret->mode = 0600;
+        ret->sized = true;
+        ret->size = s->accounts.size;
+        return ret->path ? 1 : -ENOMEM;
+}
+
 static int source_next(void *userdata, BackupStream *ret, Failure *reterr_failure) {
         MysqlSource *s = ASSERT_PTR(userdata);
         const MysqlDatabase *d;
         int r;
 
         dump_done(s);
-        if (s->next == s->databases.n)
-                return 0;
-        d = s->databases.items + s->next++;
-        ret->path = mysql_path_of(d->name);
-        if (!ret->path)
-                return -ENOMEM;
-        ret->mode = 0600;
-        if (d->not_transactional > 0) {
-                r = asprintf_safe(&ret->note,
-                                  "%u of its tables have an engine without transactions, and may be of "
-                                  "another moment than the others",
-                                  d->not_transactional);
-                if (r < 0)
-                        return r;
+        d = s->next < s->databases.n ? s->databases.items + s->next : NULL;
+        if (d) {
+                ret->path = mysql_path_of(d->name);
+                if (!ret->path)
+                        return -ENOMEM;
         }
-        r = start_dump(s, d, reterr_failure);
+        if (s->wants_accounts && (!d || strcmp(MYSQL_ACCOUNTS, ret->path) < 0)) {
+                ret->path = mfree(ret->path);
+                return next_accounts(s, ret);
+        }
+        if (!d)
+                return 0;
+        s->next++;
+        ret->mode = 0600;
+        r = add_note(s, d, ret);
+        if (r >= 0)
+                r = start_dump(s, d, reterr_failure);
         return r < 0 ? r : 1;
+}
+
+static ssize_t read_accounts(MysqlSource *s, void *p, size_t n) {
+        n = MIN(n, s->accounts.size - s->given);
+        memcpy(p, s->accounts.data + s->given, n);
+        s->given += n;
+        return (ssize_t) n;
 }
 
 /* Takes the first line out where it is the one that others refuse. */
@@ -328,6 +368,8 @@ static ssize_t source_read(void *userdata, void *p, size_t n, Failure *reterr_fa
         ssize_t k;
         int r;
 
+        if (s->in_accounts)
+                return read_accounts(s, p, n);
         if (s->given == 0 && s->n_tail == 0) {
                 r = read_head(s);
                 if (r < 0)
@@ -367,6 +409,10 @@ int mysql_source_new(const MysqlSourceArgs *args, MysqlSource **ret, Failure *re
         r = mysql_server_check_rights(server, wants_all(args->source), reterr_failure);
         if (r >= 0)
                 r = choose(s, server, reterr_failure);
+        if (r >= 0)
+                r = mysql_accounts_read(server, &s->accounts, reterr_failure);
+        s->no_accounts = r == MYSQL_E_HIDDEN;
+        s->wants_accounts = r == 0;
         if (r >= 0)
                 r = mysql_tool_find(MYSQL_TOOL_DUMP, &s->facts, &args->finder, args->cancel, &s->tool,
                                     reterr_failure);

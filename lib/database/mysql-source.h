@@ -3,13 +3,16 @@
 
 /* Databases of MySQL or MariaDB as the streams of a backup: /mysql/NAME.sql is what the server's own dump
  * program prints of one, within one transaction, with what the database is by default in front. A dump
- * counts when the program ended well and its last line is there; else the run fails. */
+ * counts when the program ended well and its last line is there; else the run fails. /mysql/accounts is who
+ * may log in to the server. */
 
 #include "archive/streams.h"
 #include "database/mysql-tool.h"
 
 #define MYSQL_FOLDER "mysql"
 #define MYSQL_SUFFIX ".sql"
+/* No database has this path. */
+#define MYSQL_ACCOUNTS MYSQL_FOLDER "/accounts"
 
 typedef struct MysqlSource MysqlSource;
 

@@ -191,7 +191,7 @@ class Mysql(unittest.TestCase):
         for form in ('archive', 'repository'):
             place = self.place()
             result = self.backup(form, place, ['shop'])
-            self.assertEqual(result['files'], 1)
+            self.assertEqual(result['files'], 2)  # with the accounts
             for name in ('shop', f'copy of {form}') if LONG or form == 'archive' else ('shop',):
                 self.restore(form, place, '/mysql/shop.sql', name, 'drop')
                 self.assertEqual(self.fresh.checksums(name), expected)
@@ -214,7 +214,7 @@ class Mysql(unittest.TestCase):
 
     def test_choice(self):
         """All, some by name, some by pattern; names that are no file names."""
-        for databases, files in ((None, 3), (['shop', 'crm*'], 2), (['e?pty'], 1)):
+        for databases, files in ((None, 4), (['shop', 'crm*'], 3), (['e?pty'], 2)):
             place = self.place()
             result = self.backup('archive', place, databases or ())
             self.assertEqual(result['files'], files, databases)
@@ -224,6 +224,26 @@ class Mysql(unittest.TestCase):
         self.backup('repository', place)
         self.restore('repository', place, '/mysql/crm%2F2%25.x.sql', 'crm', 'drop')
         self.assertEqual(self.fresh.sql('SELECT sum(x) FROM crm.t'), '3\n')
+
+    def test_accounts(self):
+        """Accounts, roles and rights, as SQL; left out where the user may not read them."""
+        odd = "'o''dd'@'10.%'"
+        self.server.sql('CREATE ROLE clerk; GRANT SELECT (x), INSERT ON `crm/2%.x`.t TO clerk;'
+                        f" CREATE USER {odd} IDENTIFIED BY 'x' REQUIRE SSL; GRANT clerk TO {odd} WITH ADMIN OPTION;"
+                        f" SET DEFAULT ROLE clerk FOR {odd}; CREATE USER part@'127.0.0.1' IDENTIFIED BY 'part-secret';"
+                        " GRANT TRIGGER ON *.* TO part@'127.0.0.1'; GRANT SELECT ON mysql.proc TO part@'127.0.0.1';"
+                        " GRANT SELECT, SHOW VIEW, EVENT, LOCK TABLES ON empty.* TO part@'127.0.0.1'")
+        place = self.place()
+        self.backup('archive', place, ['crm*'])
+        script = f"set -o pipefail; zstd -qdc '{place}/run/data.tar.zst' | tar -xOf - mysql/accounts"
+        accounts = subprocess.run(['bash', '-c', script], check=True, capture_output=True).stdout
+        self.fresh.sql('CREATE DATABASE IF NOT EXISTS `crm/2%.x`; CREATE TABLE IF NOT EXISTS `crm/2%.x`.t (x INT)')
+        self.fresh.sql(accounts.decode())
+        for asked in (f'GRANTS FOR {odd}', f'CREATE USER {odd}', 'GRANTS FOR clerk', "GRANTS FOR part@'127.0.0.1'"):
+            self.assertEqual(self.fresh.sql('SHOW ' + asked), self.server.sql('SHOW ' + asked))
+        self.fresh.sql("DROP DATABASE `crm/2%.x`")
+        result = self.backup('archive', self.place(), ['empty'], user='part', password='part-secret')
+        self.assertEqual(result['files'], 1)
 
     def test_existing(self):
         """What is there stays, unless it is to be dropped; an error stops with its line."""

@@ -77,7 +77,7 @@ class MysqlRuns(unittest.TestCase):
         shown = self.suite.client.get(f'tasks/{task}')
         self.assertEqual((shown['secret_names'], shown.get('secrets')), (['password'], None))
         run = self.back_up(task)
-        self.assertEqual((run['files'], run['errors_total']), (2, 0))
+        self.assertEqual((run['files'], run['errors_total']), (3, 0))  # with the accounts
         expected = self.server.checksums('shop')
         self.restore(run, path='/mysql/shop.sql', name=f'{form} copy')
         self.assertEqual(self.server.checksums(f'{form} copy'), expected)

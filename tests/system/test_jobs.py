@@ -267,7 +267,7 @@ exit 0
             })['id']  # fmt: skip
             run = guest.wait_run(guest.start_run(task))
             self.assert_state(run, 'succeeded')
-            self.assertEqual(run['files'], 1)
+            self.assertEqual(run['files'], 2)
             to = {'destination': {'database': {'path': '/mysql/shop.sql', 'name': f'of_{form}'}}}
             again = guest.wait_run(guest.post(f'runs/{run["id"]}/restore', to)['run_id'])
             self.assert_state(again, 'succeeded')
