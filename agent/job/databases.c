@@ -4,12 +4,14 @@
 
 #include "agent/common/tools.h"
 #include "agent/job/databases.h"
+#include "base/text.h"
 
 void job_databases_done(JobDatabases *d) {
         if (!d)
                 return;
         d->sqlite = sqlite_source_free(d->sqlite);
         d->mysql = mysql_source_free(d->mysql);
+        d->pg = pg_source_free(d->pg);
 }
 
 static int allowed(void *userdata, const char *path, Failure *reterr_failure) {
@@ -25,7 +27,9 @@ static int find_tool(void *userdata, const char *name, char **ret) {
 }
 
 ToolFinder job_tool_finder(const JobRun *run) {
-        return (ToolFinder){ find_tool, (void *) run };
+        /* Whoever says where tools are says where all of them are. */
+        return (ToolFinder){ find_tool, (void *) run,
+                             streq(run->tools_path, TOOLS_PATH_DEFAULT) ? pg_versions_default : NULL };
 }
 
 static int open_sqlite(const BackupSpec *spec, JobDatabases *d, BackupArgs *args, Failure *reterr_failure) {
@@ -63,6 +67,24 @@ static int open_mysql(const BackupSpec *spec, JobDatabases *d, BackupArgs *args,
         return 0;
 }
 
+static int open_postgresql(const BackupSpec *spec, JobDatabases *d, BackupArgs *args,
+                           Failure *reterr_failure) {
+        int r;
+
+        d->pg_args = (PgSourceArgs){
+                .source = &spec->database,
+                .password = d->run->start->secrets.database,
+                .finder = job_tool_finder(d->run),
+                .cancel = job_link_cancelled(d->run->link),
+        };
+        r = pg_source_new(&d->pg_args, &d->pg, reterr_failure);
+        if (r < 0)
+                return r;
+        args->paths = pg_source_paths(d->pg);
+        args->streams = pg_source_streams(d->pg);
+        return 0;
+}
+
 int job_databases_open(const JobRun *run, const BackupSpec *spec, JobDatabases *ret, BackupArgs *args,
                        Failure *reterr_failure) {
         assert(run);
@@ -76,6 +98,8 @@ int job_databases_open(const JobRun *run, const BackupSpec *spec, JobDatabases *
                 return open_sqlite(spec, ret, args, reterr_failure);
         case SOURCE_MYSQL:
                 return open_mysql(spec, ret, args, reterr_failure);
+        case SOURCE_POSTGRESQL:
+                return open_postgresql(spec, ret, args, reterr_failure);
         case SOURCE_FILE:
         case _SOURCE_TYPE_MAX:
         case _SOURCE_TYPE_INVALID:

@@ -6,6 +6,7 @@
 #include "agent/job/kinds.h"
 #include "archive/backup.h"
 #include "database/mysql-source.h"
+#include "database/pg-source.h"
 #include "database/sqlite-source.h"
 
 typedef struct JobDatabases {
@@ -14,6 +15,8 @@ typedef struct JobDatabases {
         SqliteSource *sqlite;
         MysqlSourceArgs mysql_args;
         MysqlSource *mysql;
+        PgSourceArgs pg_args;
+        PgSource *pg;
 } JobDatabases;
 
 /* Where the programs of databases are on this host. */

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "database/mysql-restore.h"
+#include "database/pg-restore.h"
 #include "database/sqlite-replace.h"
 #include "repository/dump.h"
 #include "repository/restore.h"
@@ -148,9 +149,8 @@ static int give_dump(const Restore *s, int fd, Failure *reterr_failure) {
         return archive_dump(&args, NULL, reterr_failure);
 }
 
-static int restore_database(Restore *s, Failure *reterr_failure) {
+static int into_mysql(Restore *s, int *ret_given, Failure *given, Failure *reterr_failure) {
         _cleanup_(mysql_restore_freep) MysqlRestore *to = NULL;
-        _cleanup_failure_ Failure given = FAILURE_NULL;
         const DatabaseRestore *d = &s->spec.database;
         const MysqlRestoreArgs args = {
                 .server = &d->server,
@@ -160,17 +160,50 @@ static int restore_database(Restore *s, Failure *reterr_failure) {
                 .finder = job_tool_finder(s->run),
                 .cancel = job_link_cancelled(s->run->link),
         };
-        int r, k;
+        int r;
 
         r = mysql_restore_new(&args, &to, reterr_failure);
         if (r < 0)
                 return r;
-        k = give_dump(s, mysql_restore_fd(to), &given);
-        r = mysql_restore_end(to, reterr_failure);
+        *ret_given = give_dump(s, mysql_restore_fd(to), given);
+        return mysql_restore_end(to, reterr_failure);
+}
+
+static int into_postgresql(Restore *s, int *ret_given, Failure *given, Failure *reterr_failure) {
+        _cleanup_(pg_restore_freep) PgRestore *to = NULL;
+        const DatabaseRestore *d = &s->spec.database;
+        const PgRestoreArgs args = {
+                .server = &d->server,
+                .password = s->run->start->secrets.database,
+                .database = d->name,
+                .drop = d->drop,
+                .schemas = d->schemas,
+                .tables = d->tables,
+                .no_owners = d->no_owners,
+                .finder = job_tool_finder(s->run),
+                .cancel = job_link_cancelled(s->run->link),
+        };
+        int r;
+
+        r = pg_restore_new(&args, &to, reterr_failure);
+        if (r < 0)
+                return r;
+        *ret_given = give_dump(s, pg_restore_fd(to), given);
+        return pg_restore_end(to, reterr_failure);
+}
+
+static int restore_database(Restore *s, Failure *reterr_failure) {
+        _cleanup_failure_ Failure given = FAILURE_NULL;
+        int r, k = 0;
+
+        if (s->spec.type == SOURCE_POSTGRESQL)
+                r = into_postgresql(s, &k, &given, reterr_failure);
+        else
+                r = into_mysql(s, &k, &given, reterr_failure);
         if (k < 0 && k != -EPIPE && (r >= 0 || r == -ENODATA))
                 return failure_set(reterr_failure, k, failure_is_set(&given) ? given.code : "RESTORE_FAILED",
-                                   "Database '%s' is not %s: %s", d->name, r >= 0 ? "whole" : "touched",
-                                   failure_message(&given, k));
+                                   "Database '%s' is not %s: %s", s->spec.database.name,
+                                   r >= 0 ? "whole" : "touched", failure_message(&given, k));
         if (r < 0)
                 return r;
         s->result.files = 1;

@@ -250,6 +250,23 @@ void child_end_input(Child *c) {
 
 /* --- The end ------------------------------------------------------------------------------------------ */
 
+/* The last line that speaks of an error, or else the last one. */
+static char *find_complaint(char *text) {
+        char *found = text, *next;
+        bool is_error = false;
+
+        for (char *line = text; line; line = next) {
+                next = strchr(line, '\n');
+                if (next)
+                        *next++ = 0;
+                if (strcasestr(line, "error") || !is_error) {
+                        found = line;
+                        is_error = strcasestr(line, "error");
+                }
+        }
+        return found;
+}
+
 static int read_complaints(Child *c) {
         char *end, *line;
 
@@ -261,8 +278,7 @@ static int read_complaints(Child *c) {
         end = c->complaints + strlen(c->complaints);
         while (end > c->complaints && strchr(" \r\n\t", end[-1]))
                 *--end = 0;
-        line = strrchr(c->complaints, '\n');
-        line = line ? line + 1 : c->complaints;
+        line = find_complaint(c->complaints);
         if (strlen(line) > CHILD_COMPLAINT_MAX)
                 line[CHILD_COMPLAINT_MAX] = 0;
         c->complaint = line;
@@ -296,4 +312,28 @@ int child_wait(Child *c) {
 
 const char *child_complaint(const Child *c) {
         return c->complaint;
+}
+
+int child_capture(const ChildArgs *args, char *ret, size_t size, Failure *reterr_failure) {
+        _cleanup_(child_freep) Child *child = NULL;
+        char rest[256];
+        size_t n = 0;
+        ssize_t k;
+        int r;
+
+        assert(ret);
+        assert(size > 0);
+
+        r = child_new(args, &child, reterr_failure);
+        if (r < 0)
+                return r;
+        do {
+                bool full = n + 1 == size;
+
+                k = child_read(child, full ? rest : ret + n, full ? sizeof rest : size - 1 - n);
+                if (k > 0 && !full)
+                        n += (size_t) k;
+        } while (k > 0);
+        ret[n] = 0;
+        return k < 0 ? (int) k : child_wait(child);
 }

@@ -37,8 +37,12 @@ int child_input(const Child *c);
 void child_end_input(Child *c);
 /* Waits for its end: the exit status, 128 and the signal that killed it, or -ECANCELED. */
 int child_wait(Child *c) _warn_unused_;
-/* The last line of what it complained about that is not empty, or "". After child_wait(). */
+/* What it complained about: the last line that speaks of an error, or else the last one; "" where it said
+ * nothing. After child_wait(). */
 #define CHILD_COMPLAINT_MAX 400U
 const char *child_complaint(const Child *c);
+
+/* Runs it, and keeps the beginning of what it says as a string: its status as of child_wait(). */
+int child_capture(const ChildArgs *args, char *ret, size_t size, Failure *reterr_failure) _warn_unused_;
 
 DEFINE_CLEANUP(Child *, child_free);

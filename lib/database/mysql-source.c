@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/text.h"
 #include "database/child.h"
+#include "database/dump-name.h"
 #include "database/mysql-accounts.h"
 #include "database/mysql-source.h"
 
@@ -61,46 +62,12 @@ MysqlSource *mysql_source_free(MysqlSource *s) {
 
 /* --- Names -------------------------------------------------------------------------------------------- */
 
-static bool is_plain(const char *name, const char *p) {
-        return *p != '/' && *p != '%' && (unsigned char) *p >= ' ' && *p != 0x7f &&
-                        !(p == name && *p == '.');
-}
-
 char *mysql_path_of(const char *database) {
-        _cleanup_buffer_ Buffer b = BUFFER_NULL;
-        int r;
-
-        assert(database);
-
-        r = buffer_add_string(&b, MYSQL_FOLDER "/");
-        for (const char *p = database; r >= 0 && *p; p++)
-                r = is_plain(database, p) ? buffer_add(&b, p, 1) :
-                                            buffer_printf(&b, "%%%02X", (unsigned) (unsigned char) *p);
-        if (r >= 0)
-                r = buffer_add_string(&b, MYSQL_SUFFIX);
-        return r < 0 ? NULL : buffer_take(&b);
+        return dump_path_of(MYSQL_FOLDER, database, MYSQL_SUFFIX);
 }
 
 char *mysql_database_of(const char *path) {
-        const char *p = startswith(path, MYSQL_FOLDER "/");
-        char *name, *to;
-
-        if (!p || !endswith(p, MYSQL_SUFFIX) || strchr(p, '/'))
-                return NULL;
-        name = strndup(p, strlen(p) - STRLEN(MYSQL_SUFFIX));
-        to = name;
-        for (const char *from = name; from && *from; to++) {
-                unsigned c;
-
-                if (*from == '%' && sscanf(from + 1, "%2x", &c) == 1 && c != 0) {
-                        *to = (char) c;
-                        from += 3;
-                } else
-                        *to = *from++;
-        }
-        if (to)
-                *to = 0;
-        return name;
+        return dump_database_of(MYSQL_FOLDER, path, MYSQL_SUFFIX);
 }
 
 /* --- Choosing ----------------------------------------------------------------------------------------- */

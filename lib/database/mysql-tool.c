@@ -41,21 +41,12 @@ int mysql_tool_parse_version(const char *text, MysqlTool *ret) {
 
 /* What it is; -EPROTO: it does not say. */
 static int ask_version(MysqlTool *t, const atomic_bool *cancel, Failure *reterr_failure) {
-        _cleanup_(child_freep) Child *child = NULL;
         char *const arguments[] = { (char *) t->name, (char *) "--version", NULL };
         const ChildArgs args = { .path = t->path, .arguments = arguments, .cancel = cancel };
         char text[VERSION_MAX];
-        size_t n = 0;
-        ssize_t k;
         int r;
 
-        r = child_new(&args, &child, reterr_failure);
-        if (r < 0)
-                return r;
-        while ((k = child_read(child, text + n, sizeof text - 1 - n)) > 0)
-                n += (size_t) k;
-        text[n] = 0;
-        r = k < 0 ? (int) k : child_wait(child);
+        r = child_capture(&args, text, sizeof text, reterr_failure);
         if (r < 0)
                 return r;
         return r > 0 ? -EPROTO : mysql_tool_parse_version(text, t);

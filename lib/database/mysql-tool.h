@@ -6,12 +6,7 @@
 #include <stdatomic.h>
 
 #include "database/mysql-server.h"
-
-/* Where programs are: the path of this one, or -ENOENT. */
-typedef struct ToolFinder {
-        int (*find)(void *userdata, const char *name, char **ret);
-        void *userdata;
-} ToolFinder;
+#include "database/tool.h"
 
 typedef struct MysqlTool {
         char *path;

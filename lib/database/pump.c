@@ -123,7 +123,7 @@ int pump_end(Pump *p, Failure *reterr_failure) {
         assert(p);
 
         join(p);
-        if (p->error >= 0 && p->cut && p->status == 0)
+        if (p->error >= 0 && p->cut && p->status == 0 && !p->args.may_stop)
                 return failure_set(reterr_failure, -EPIPE, "RESTORE_FAILED",
                                    "The program that takes the dump ended before its end");
         if (p->error >= 0)

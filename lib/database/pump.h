@@ -14,6 +14,7 @@ typedef struct PumpArgs {
         int (*begin)(void *userdata, const char *head, size_t n, Child **ret, Failure *reterr_failure);
         void *userdata;
         size_t head_max; /* how much of it begin() gets, unless the dump is shorter */
+        bool may_stop;   /* the tool does not need all of it to end well */
 } PumpArgs;
 
 int pump_new(const PumpArgs *args, Pump **ret, Failure *reterr_failure) _warn_unused_;

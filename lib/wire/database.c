@@ -10,6 +10,7 @@ static const char *const source_type_table[_SOURCE_TYPE_MAX] = {
         [SOURCE_FILE] = "file",
         [SOURCE_SQLITE] = "sqlite",
         [SOURCE_MYSQL] = "mysql",
+        [SOURCE_POSTGRESQL] = "postgresql",
 };
 
 DEFINE_STRING_TABLE(source_type, SourceType);
@@ -129,6 +130,7 @@ int database_source_read(JsonReader *r, SourceType type, DatabaseSource *ret) {
                         check_patterns(r, ret->paths);
                 return r->error;
         case SOURCE_MYSQL:
+        case SOURCE_POSTGRESQL:
                 return read_server_source(r, ret);
         case SOURCE_FILE:
         case _SOURCE_TYPE_MAX:
@@ -214,6 +216,8 @@ void database_restore_done(DatabaseRestore *d) {
 
         free(d->path);
         free(d->name);
+        strv_free(d->schemas);
+        strv_free(d->tables);
         database_server_done(&d->server);
         *d = DATABASE_RESTORE_NULL;
 }
@@ -227,6 +231,11 @@ int database_restore_read(JsonReader *r, bool with_server, DatabaseRestore *ret)
         (void) json_reader_strdup(r, "path", JSON_REQUIRED, DATABASE_PATTERN_MAX, &ret->path);
         (void) json_reader_strdup(r, "name", JSON_REQUIRED, DATABASE_NAME_MAX, &ret->name);
         (void) json_reader_bool(r, "drop", JSON_OPTIONAL, &ret->drop);
+        (void) json_reader_strv(r, "schemas", JSON_OPTIONAL, DATABASE_PATTERNS_MAX, DATABASE_NAME_MAX,
+                                &ret->schemas);
+        (void) json_reader_strv(r, "tables", JSON_OPTIONAL, DATABASE_PATTERNS_MAX, DATABASE_NAME_MAX,
+                                &ret->tables);
+        (void) json_reader_bool(r, "no_owners", JSON_OPTIONAL, &ret->no_owners);
         if (r->error >= 0 && !path_is_normalized_absolute(ret->path))
                 (void) json_reader_fail(r, "path", "has to be an absolute path of the backup");
         if (r->error >= 0 && isempty(ret->name))
@@ -249,6 +258,12 @@ int database_restore_build(const DatabaseRestore *d, json_t **ret) {
                 r = json_set(json, "name", json_from_string(d->name));
         if (r >= 0)
                 r = json_set(json, "drop", json_boolean(d->drop));
+        if (r >= 0 && strv_length(d->schemas) > 0)
+                r = json_set(json, "schemas", json_from_strv(d->schemas));
+        if (r >= 0 && strv_length(d->tables) > 0)
+                r = json_set(json, "tables", json_from_strv(d->tables));
+        if (r >= 0 && d->no_owners)
+                r = json_set(json, "no_owners", json_true());
         if (r >= 0 && d->server.user)
                 r = database_server_build(&d->server, &server);
         if (r >= 0 && server)

@@ -12,11 +12,12 @@ typedef enum SourceType {
         SOURCE_FILE,
         SOURCE_SQLITE,
         SOURCE_MYSQL,
+        SOURCE_POSTGRESQL,
         _SOURCE_TYPE_MAX,
         _SOURCE_TYPE_INVALID = -EINVAL,
 } SourceType;
 
-/* "file", "sqlite", "mysql". */
+/* "file", "sqlite", "mysql", "postgresql". */
 DECLARE_STRING_TABLE(source_type, SourceType);
 
 #define DATABASE_PATTERNS_MAX 256U
@@ -53,7 +54,7 @@ int database_server_read(JsonReader *r, DatabaseServer *ret);
 int database_server_build(const DatabaseServer *s, json_t **ret) _warn_unused_;
 
 /* sqlite: {"paths":["/var/lib/app/app.db","/srv/app-?.sqlite"]}
- * mysql: {"server":{…},"databases":["shop","crm_*"],"exclude":["*_test"]} */
+ * mysql, postgresql: {"server":{…},"databases":["shop","crm_*"],"exclude":["*_test"]} */
 typedef struct DatabaseSource {
         char **paths; /* absolute; a wildcard stays within one name */
         DatabaseServer server;
@@ -71,11 +72,20 @@ int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret
  * Pure. */
 bool database_source_has(const DatabaseSource *s, const char *name);
 
-/* Where a dump is restored to: {"path":"/mysql/shop.sql","name":"copy","drop":true,"server":{…}} */
+/* Whether it is one of databases behind a server. Pure. */
+static inline bool source_type_has_server(SourceType type) {
+        return type == SOURCE_MYSQL || type == SOURCE_POSTGRESQL;
+}
+
+/* Where a dump is restored to: {"path":"/mysql/shop.sql","name":"copy","drop":true,"server":{…}}, of
+ * PostgreSQL "schemas":[…], "tables":[…], "no_owners":true as well. */
 typedef struct DatabaseRestore {
-        char *path; /* in the backup; NULL: this is no restore into a server */
-        char *name; /* that it gets */
-        bool drop;  /* what has the name now */
+        char *path;     /* in the backup; NULL: this is no restore into a server */
+        char *name;     /* that it gets */
+        bool drop;      /* what has the name now */
+        char **schemas; /* only these; none: all */
+        char **tables;
+        bool no_owners; /* everything belongs to the user */
         DatabaseServer server;
 } DatabaseRestore;
 

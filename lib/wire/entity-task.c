@@ -178,7 +178,7 @@ static int read_secrets(JsonReader *reader, const Task *task, const char *before
 
 /* A source belongs to its type: with another type there has to be another source. */
 static int read_type(JsonReader *reader, Task *task) {
-        static const char *const types[] = { "file", "sqlite", "mysql", NULL };
+        static const char *const types[] = { "file", "sqlite", "mysql", "postgresql", NULL };
         _cleanup_(freep) char *before = NULL;
         SourceType type;
         int r, k;

@@ -182,7 +182,8 @@ static int read_task(Request *r, Task *task, char **ret_sealed) {
         error = request_check(r, task_from_json(body, task, &secrets, &failure), &failure);
         if (error >= 0 && secrets)
                 error = seal_secrets(r, secrets, ret_sealed);
-        else if (error >= 0 && task->has_secrets && source_type_from_string(task->type) != SOURCE_MYSQL)
+        else if (error >= 0 && task->has_secrets &&
+                 !source_type_has_server(source_type_from_string(task->type)))
                 error = (*ret_sealed = strdup("")) ? 0 : -ENOMEM;
         return error < 0 ? error : check_relays(r, task);
 }

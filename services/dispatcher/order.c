@@ -232,7 +232,7 @@ static int fill_backup(const OrderContext *x, const Run *run, const Task *task, 
                 r = read_compression(task, spec, reterr_failure);
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;
-        if (r >= 0 && spec->type == SOURCE_MYSQL)
+        if (r >= 0 && source_type_has_server(spec->type))
                 r = order_add_database(x, task->id, task->name, o, reterr_failure);
         if (r != 0)
                 return r;
@@ -347,7 +347,7 @@ static int add_server(const OrderContext *x, const Run *source, uint64_t task_id
         const char *text;
         int r;
 
-        if (!spec->database.path && spec->in_place && spec->type == SOURCE_MYSQL)
+        if (!spec->database.path && spec->in_place && source_type_has_server(spec->type))
                 return refuse(reterr_failure, "DESTINATION_INVALID",
                               "A dump has no place of its own: say which database it is to become");
         if (!spec->database.path)
@@ -356,7 +356,7 @@ static int add_server(const OrderContext *x, const Run *source, uint64_t task_id
         if (r < 0)
                 return r;
         if (r == STORE_E_NOT_FOUND || source_type_from_string(task.type) != spec->type ||
-            spec->type != SOURCE_MYSQL)
+            !source_type_has_server(spec->type))
                 return refuse(reterr_failure, "TASK_NOT_FOUND",
                               "A database is restored into the server of a task of the same type, and this "
                               "is none: name one by its task_id");

@@ -5,10 +5,12 @@
  *   database-tool copy STAGING DATABASE OUT [BUSY_MSEC]   a checked copy of a database of SQLite
  *   database-tool backup FORMAT DIR SOURCE                databases of MySQL; DIR is an empty target
  *   database-tool restore FORMAT DIR PATH SERVER NAME [drop]   one of them
+ *   database-tool pg-backup FORMAT DIR SOURCE             the same for PostgreSQL
+ *   database-tool pg-restore FORMAT DIR PATH SERVER NAME [drop] [owners] [schema NAME] [table NAME]
  *
  * FORMAT is archive or repository, SOURCE and SERVER are JSON. The password is in $DATABASE_PASSWORD, the
- * directories of tools in $TOOLS. A backup is told to end by SIGTERM. Prints JSON. Exit status: 0 done,
- * 4 failed. */
+ * directories of tools in $TOOLS, and patterns of those of PostgreSQL in $VERSIONS. A backup is told to end
+ * by SIGTERM. Prints JSON. Exit status: 0 done, 4 failed. */
 
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +24,8 @@
 #include "base/text.h"
 #include "database/mysql-restore.h"
 #include "database/mysql-source.h"
+#include "database/pg-restore.h"
+#include "database/pg-source.h"
 #include "database/sqlite-copy.h"
 #include "repository/backup.h"
 #include "repository/dump.h"
@@ -92,7 +96,7 @@ static int find_tool(void *userdata, const char *name, char **ret) {
         return tool_find(tools ? tools : TOOLS_PATH_DEFAULT, name, ret);
 }
 
-static const ToolFinder finder = { find_tool, NULL };
+static const ToolFinder finder = { find_tool, NULL, NULL };
 
 /* A place to store at, in one of the formats. */
 typedef struct Place {
@@ -148,35 +152,23 @@ static int load(const char *text, json_t **ret) {
         return json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, ret, NULL);
 }
 
-static int backup(char *argv[]) {
-        _cleanup_(database_source_done) DatabaseSource source = DATABASE_SOURCE_NULL;
-        _cleanup_(mysql_source_freep) MysqlSource *mysql = NULL;
+/* Stores what the streams give, and says how that ended. */
+static int keep_streams(char *argv[], char *const *paths, const BackupStreams *streams) {
         _cleanup_(backup_result_done) BackupResult result = BACKUP_RESULT_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
-        _cleanup_json_ json_t *json = NULL;
-        MysqlSourceArgs of = { &source, getenv("DATABASE_PASSWORD"), finder, &cancelled };
         BackupTarget target = { .key = "run/" };
         BackupArgs args = { .level = 3, .targets = &target, .n_targets = 1, .cancel = &cancelled };
-        JsonReader reader;
         _cleanup_(place_done) Place place = {};
         int r;
 
-        r = load(argv[4], &json);
-        if (r >= 0) {
-                json_reader_init(&reader, json, &failure);
-                r = database_source_read(&reader, SOURCE_MYSQL, &source);
-        }
-        if (r >= 0)
-                r = mysql_source_new(&of, &mysql, &failure);
-        if (r >= 0)
-                r = open_place(argv[2], argv[3], true, &place, &failure);
+        r = open_place(argv[2], argv[3], true, &place, &failure);
         if (r < 0)
                 return print_failure(&failure, r);
         target.storage = place.storage;
         args.node = args.task = "test";
         args.on_log = on_log;
-        args.paths = mysql_source_paths(mysql);
-        args.streams = mysql_source_streams(mysql);
+        args.paths = paths;
+        args.streams = streams;
         r = store(&place, &args, &result, &failure);
         if (r < 0)
                 return print_failure(&failure, r);
@@ -185,6 +177,58 @@ static int backup(char *argv[]) {
                                strempty(result.failure.message), "files",
                                (json_int_t) result.files, "bytes_read", (json_int_t) result.bytes_read),
                      result.state == ARCHIVE_SUCCEEDED ? 0 : 4);
+}
+
+static int read_source(const char *text, SourceType type, DatabaseSource *ret, Failure *f) {
+        _cleanup_json_ json_t *json = NULL;
+        JsonReader reader;
+        int r;
+
+        r = load(text, &json);
+        if (r < 0)
+                return r;
+        json_reader_init(&reader, json, f);
+        return database_source_read(&reader, type, ret);
+}
+
+static int backup(char *argv[]) {
+        _cleanup_(database_source_done) DatabaseSource source = DATABASE_SOURCE_NULL;
+        _cleanup_(mysql_source_freep) MysqlSource *mysql = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        MysqlSourceArgs of = { &source, getenv("DATABASE_PASSWORD"), finder, &cancelled };
+        int r;
+
+        r = read_source(argv[4], SOURCE_MYSQL, &source, &failure);
+        if (r >= 0)
+                r = mysql_source_new(&of, &mysql, &failure);
+        if (r < 0)
+                return print_failure(&failure, r);
+        return keep_streams(argv, mysql_source_paths(mysql), mysql_source_streams(mysql));
+}
+
+static ToolFinder pg_finder(char *versions[static 2]) {
+        ToolFinder f = finder;
+
+        versions[0] = getenv("VERSIONS");
+        versions[1] = NULL;
+        f.versions = versions[0] ? versions : pg_versions_default;
+        return f;
+}
+
+static int pg_backup(char *argv[]) {
+        _cleanup_(database_source_done) DatabaseSource source = DATABASE_SOURCE_NULL;
+        _cleanup_(pg_source_freep) PgSource *pg = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        char *versions[2];
+        PgSourceArgs of = { &source, getenv("DATABASE_PASSWORD"), pg_finder(versions), &cancelled, 0 };
+        int r;
+
+        r = read_source(argv[4], SOURCE_POSTGRESQL, &source, &failure);
+        if (r >= 0)
+                r = pg_source_new(&of, &pg, &failure);
+        if (r < 0)
+                return print_failure(&failure, r);
+        return keep_streams(argv, pg_source_paths(pg), pg_source_streams(pg));
 }
 
 static int give(const Place *place, const char *path, int fd, Failure *f) {
@@ -234,6 +278,62 @@ static int restore(int argc, char *argv[]) {
         return print(json_object(), 0);
 }
 
+static int pg_read_words(char *argv[], PgRestoreArgs *args, char ***schemas, char ***tables) {
+        int r = 0;
+
+        for (char **word = argv; *word && r >= 0; word++)
+                if (streq(*word, "drop"))
+                        args->drop = true;
+                else if (streq(*word, "owners"))
+                        args->no_owners = true;
+                else {
+                        char ***list = streq(*word, "schema") ? schemas : tables;
+
+                        r = strv_extend(list, *++word);
+                }
+        args->schemas = *schemas;
+        args->tables = *tables;
+        return r;
+}
+
+static int pg_restore(char *argv[]) {
+        _cleanup_(database_server_done) DatabaseServer server = DATABASE_SERVER_NULL;
+        _cleanup_(pg_restore_freep) PgRestore *to = NULL;
+        _cleanup_(strv_freep) char **schemas = NULL, **tables = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL, given = FAILURE_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        char *versions[2];
+        PgRestoreArgs args = {
+                .server = &server,
+                .password = getenv("DATABASE_PASSWORD"),
+                .database = argv[6],
+                .finder = pg_finder(versions),
+                .cancel = &cancelled,
+        };
+        JsonReader reader;
+        _cleanup_(place_done) Place place = {};
+        int r, k;
+
+        r = pg_read_words(argv + 7, &args, &schemas, &tables);
+        if (r >= 0)
+                r = load(argv[5], &json);
+        if (r >= 0) {
+                json_reader_init(&reader, json, &failure);
+                r = database_server_read(&reader, &server);
+        }
+        if (r >= 0)
+                r = open_place(argv[2], argv[3], false, &place, &failure);
+        if (r >= 0)
+                r = pg_restore_new(&args, &to, &failure);
+        if (r < 0)
+                return print_failure(&failure, r);
+        k = give(&place, argv[4], pg_restore_fd(to), &given);
+        r = pg_restore_end(to, &failure);
+        if (k < 0 && k != -EPIPE)
+                return print_failure(&given, k);
+        return r < 0 ? print_failure(&failure, r) : print(json_object(), 0);
+}
+
 int main(int argc, char *argv[]) {
         (void) signal(SIGPIPE, SIG_IGN);
         (void) signal(SIGTERM, on_signal);
@@ -243,6 +343,10 @@ int main(int argc, char *argv[]) {
                 return backup(argv);
         if (argc >= 7 && streq(argv[1], "restore"))
                 return restore(argc, argv);
+        if (argc >= 5 && streq(argv[1], "pg-backup"))
+                return pg_backup(argv);
+        if (argc >= 7 && streq(argv[1], "pg-restore"))
+                return pg_restore(argv);
         fputs("database-tool: see its source\n", stderr);
         return 2;
 }

@@ -57,6 +57,7 @@ FOREIGN_CALLBACK = r'sd_bus(_message)? \*|struct MHD_Connection \*|sd_event_sour
 FOREIGN = {
     r'sqlite3\.h': r'lib/store/|lib/database/sqlite[^/]*\.[ch]$|tests/unit/store/',
     r'mysql\.h': r'lib/database/mysql-server\.c$',
+    r'libpq-fe\.h': r'lib/database/pg-server\.c$',
     r'microhttpd\.h': r'services/api/',
     r'gnutls/.*\.h': r'services/api/tls\.c$',
     r'openssl/.*|crypt\.h|jwt\.h': r'lib/crypto/|tests/bench/fleet/',

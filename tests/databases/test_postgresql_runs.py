@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks of databases of PostgreSQL through the real services: stored in both formats, restored beside the old one
+and into another server; the password is nowhere to be read."""
+
+import pathlib
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
+
+import postgres  # noqa: E402 pylint: disable=wrong-import-position
+from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
+from postgres import PASSWORD  # noqa: E402 pylint: disable=wrong-import-position
+from suite import Suite  # noqa: E402 pylint: disable=wrong-import-position
+
+
+class PostgresqlRuns(unittest.TestCase):
+    """One suite and two servers for all tests."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not postgres.available():
+            raise unittest.SkipTest('no PostgreSQL here')
+        cls.server, cls.other = servers = [postgres.Server(), postgres.Server()]
+        for server in servers:
+            cls.addClassCleanup(server.close)
+            server.start()
+        cls.server.sql('CREATE ROLE gone; CREATE DATABASE shop; CREATE DATABASE crm')
+        cls.server.sql('CREATE TABLE t AS SELECT g x, repeat(md5(g::text), 500) b FROM generate_series(1, 200) g;'
+                       ' CREATE TABLE u (x int); INSERT INTO u VALUES (3); ALTER TABLE u OWNER TO gone', 'shop')
+        cls.suite = Suite()
+        cls.suite.start()
+        cls.addClassCleanup(cls.suite.close)
+
+    def setUp(self):
+        self.name = self.id().rsplit('.', 1)[1].replace('_', '-')
+        (self.suite.storage / self.name).mkdir()
+        self.target = self.suite.make_target(self.name, self.suite.storage / self.name)
+
+    def make_task(self, name, server=None, password=PASSWORD, **more):
+        source = {'server': {'host': '127.0.0.1', 'port': (server or self.server).port, 'user': 'postgres'}}
+        body = {'name': name, 'type': 'postgresql', 'source': {**source, **more.pop('source', {})},
+                'target_ids': [self.target], 'secrets': {'password': password}, **more}
+        return self.suite.client.post('tasks', body)['id']
+
+    def back_up(self, task, state='succeeded'):
+        run = self.suite.backup(task)
+        self.assertEqual(run['state'], state, f'{run} {self.suite.logs(run["id"])}')
+        return run
+
+    def restore(self, run, state='succeeded', **database):
+        body = {'destination': {'database': database}}
+        made = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
+        restored = self.suite.wait_run(made)
+        self.assertEqual(restored['state'], state, f'{restored} {self.suite.logs(made)}')
+        return restored
+
+    def assert_secret(self):
+        """The password is in no file of the master and the agent, and in no log."""
+        found = subprocess.run(['grep', '-rlaF', PASSWORD, str(self.suite.folder), str(self.suite.run)],
+                               capture_output=True, check=False, text=True)
+        self.assertEqual(found.stdout, '')
+
+    def there_and_back(self, form):
+        task = self.make_task(self.name, format=form)
+        run = self.back_up(task)
+        self.assertEqual((run['files'], run['errors_total']), (4, 0))  # with postgres and the roles
+        expected = self.server.checksums('shop')
+        self.restore(run, path='/postgresql/shop.dump', name=f'{form} copy')
+        self.assertEqual(self.server.checksums(f'{form} copy'), expected)
+        there = self.make_task(f'{self.name}-there', self.other, format=form)
+        failed = self.restore(run, 'failed', path='/postgresql/shop.dump', name='shop', drop=True, task_id=there)
+        self.assertIn('"gone"', failed['error']['message'])
+        self.restore(run, path='/postgresql/shop.dump', name='shop', drop=True, task_id=there, no_owners=True)
+        self.assertEqual(self.other.checksums('shop'), expected)
+        refused = self.restore(run, 'failed', path='/postgresql/crm.dump', name='shop', task_id=there)
+        self.assertEqual(refused['error']['code'], 'DATABASE_EXISTS')
+        self.restore(run, path='/postgresql/shop.dump', name='part', tables=['u'], task_id=there, no_owners=True)
+        self.assertEqual(list(self.other.checksums('part')), ['public.u', 'large objects'])
+        for database in 'shop', 'part':
+            self.other.sql(f'DROP DATABASE {database}')
+        self.server.sql(f'DROP DATABASE "{form} copy"')
+        self.assert_secret()
+
+    def test_archive(self):
+        self.there_and_back('archive')
+
+    def test_repository(self):
+        self.there_and_back('repository')
+
+    def test_wrong_password(self):
+        """Failed with the reason, nothing kept, and nothing told of what was tried."""
+        run = self.back_up(self.make_task(self.name, password='wrong-' + PASSWORD), 'failed')
+        self.assertEqual(run['error']['code'], 'LOGIN_REFUSED')
+        self.assertEqual([t['key'] for t in run['targets']], [None])
+        self.assert_secret()
+
+    def test_socket(self):
+        """Through the socket, named itself, without a password."""
+        source = {'server': {'socket': f'{self.server.folder}/.s.PGSQL.{self.server.port}', 'user': 'postgres'},
+                  'databases': ['shop']}
+        task = self.suite.client.post('tasks', {'name': self.name, 'type': 'postgresql', 'source': source,
+                                                'target_ids': [self.target]})['id']
+        run = self.back_up(task)
+        self.assertEqual(run['files'], 2)
+        with self.assertRaises(ApiError) as refused:
+            self.suite.client.put(f'tasks/{task}', {'type': 'mysql'})
+        self.assertEqual(refused.exception.body['field'], 'source')
+
+
+if __name__ == '__main__':
+    unittest.main()
