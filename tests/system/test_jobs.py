@@ -8,6 +8,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
+import postgres  # noqa: E402
 from installed_guest import FINAL_STATES, InstalledGuest, skip_where_impossible  # noqa: E402
 from processes import Failed  # noqa: E402
 from suite import ROOT  # noqa: E402
@@ -272,6 +273,43 @@ exit 0
             again = guest.wait_run(guest.post(f'runs/{run["id"]}/restore', to)['run_id'])
             self.assert_state(again, 'succeeded')
             self.assertEqual(sql(f'SELECT count(*), sum(x) FROM of_{form}.t').stdout.split(), ['1000', '500500'])
+        found = guest.run('grep', '-rlaF', password, '/var/lib/backupx', '/var/lib/backupx-agent', '/var/log/journal',
+                          '/run', '/tmp', check=False)  # fmt: skip
+        self.assertEqual(found.stdout, '')
+
+    def test_05e_postgresql(self):
+        """The same of PostgreSQL."""
+        password = "of-the-database-91c:7f'3"
+        programs = postgres.folders()[-1]
+        guest.run('bash', '-euc', 'install -d -o postgres /srv/postgres; cat >/srv/postgres/password', stdin=password)
+        guest.shell(
+            f'cd /srv/postgres; runuser -u postgres -- {programs}/initdb -D d -U postgres --pwfile=password --no-sync '
+            '--auth=scram-sha-256 --locale=C.UTF-8 >/dev/null; rm password'
+        )
+        self.addCleanup(guest.run, 'systemctl', 'stop', 'test-postgres', check=False)
+        guest.run('systemd-run', '-q', '--unit=test-postgres', '--uid=postgres', f'{programs}/postgres', '-D',
+                  '/srv/postgres/d', '-k', '/srv/postgres', '-c', 'listen_addresses=', '-c', 'fsync=off')  # fmt: skip
+
+        def sql(text, database='postgres', check=True):
+            client = (f'{programs}/psql', '-h', '/srv/postgres', '-U', 'postgres', '-XqAt', '-v', 'ON_ERROR_STOP=1')
+            return guest.run(*client, database, stdin=text, check=check, environment={'PGPASSWORD': password})
+
+        guest.wait(lambda: sql('SELECT 1', check=False).returncode == 0, what='an answer of PostgreSQL')
+        sql('CREATE DATABASE shop')
+        sql('CREATE TABLE t AS SELECT g x FROM generate_series(1, 1000) g', 'shop')
+        for form in 'archive', 'repository':
+            task = guest.post('tasks', {
+                'name': f'postgresql-{form}', 'type': 'postgresql', 'format': form, 'secrets': {'password': password},
+                'source': {'server': {'socket': '/srv/postgres', 'user': 'postgres'}, 'databases': ['shop']},
+                'target_ids': [guest.make_target(f'postgresql-{form}')],
+            })['id']  # fmt: skip
+            run = guest.wait_run(guest.start_run(task))
+            self.assert_state(run, 'succeeded')
+            self.assertEqual(run['files'], 2)
+            to = {'destination': {'database': {'path': '/postgresql/shop.dump', 'name': f'of_{form}'}}}
+            again = guest.wait_run(guest.post(f'runs/{run["id"]}/restore', to)['run_id'])
+            self.assert_state(again, 'succeeded')
+            self.assertEqual(sql('SELECT count(*), sum(x) FROM t', f'of_{form}').stdout.strip(), '1000|500500')
         found = guest.run('grep', '-rlaF', password, '/var/lib/backupx', '/var/lib/backupx-agent', '/var/log/journal',
                           '/run', '/tmp', check=False)  # fmt: skip
         self.assertEqual(found.stdout, '')
