@@ -135,14 +135,30 @@ static const Option target_test_options[] = {
 /* --- tasks --- */
 
 #define TASK_OPTIONS \
-        { 0, "type", OPTION_STRING, "TYPE", "type", "file|sqlite", \
-          "what is backed up: files by default, or databases of SQLite" }, \
+        { 0, "type", OPTION_STRING, "TYPE", "type", "file|sqlite|mysql|postgresql", \
+          "what is backed up: files by default, or databases" }, \
         { 'n', "node", OPTION_NODE, "NODE", "node_id", NULL, \
           "where the files are, local by default" }, \
         { 0, "node-label", OPTION_STRING, "LABEL", "node_label", NULL, \
           "any one node with this label, the one that has the least to do" }, \
         { 'p', "path", OPTION_PATHS, "PATH", "source.paths", NULL, \
           "what to back up; several times" }, \
+        { 0, "host", OPTION_STRING, "HOST", "source.server.host", NULL, \
+          "where the server of databases is, as the node sees it; or --socket" }, \
+        { 0, "port", OPTION_NUMBER, "PORT", "source.server.port", NULL, "of that server" }, \
+        { 0, "socket", OPTION_STRING, "PATH", "source.server.socket", NULL, \
+          "the socket of the server of databases" }, \
+        { 0, "db-user", OPTION_STRING, "NAME", "source.server.user", NULL, "who logs in there" }, \
+        { 0, "tls", OPTION_STRING, "RULE", "source.server.tls", "off|require|verify", \
+          "of the way to that server" }, \
+        { 0, "tls-ca", OPTION_STRING, "FILE", "source.server.tls_ca", NULL, \
+          "on the node, by which it knows the server" }, \
+        { 0, "database", OPTION_LIST, "NAME", "source.databases", NULL, \
+          "a database or a pattern; all by default; several times" }, \
+        { 0, "exclude-database", OPTION_LIST, "NAME", "source.exclude", NULL, \
+          "one that is left out, or a pattern; several times" }, \
+        { 0, "secret", OPTION_SECRETS, "KEY=FILE", "secrets", NULL, \
+          "password=FILE: that of the server, read from a file" }, \
         { 'x', "exclude", OPTION_LIST, "PATTERN", "source.excludes", NULL, \
           "what to leave out, as in .gitignore; several times" }, \
         { 0, "one-file-system", OPTION_SWITCH, NULL, "source.one_file_system", NULL, \
@@ -229,6 +245,20 @@ static const Option restore_options[] = {
           "the node to restore on, local by default" },
         { 0, "in-place", OPTION_SWITCH, NULL, NULL, NULL,
           "restore to where the files came from, on their node" },
+        { 0, "dump", OPTION_STRING, "PATH", "destination.database.path", NULL,
+          "restore this dump into a server: /mysql/shop.sql" },
+        { 0, "database", OPTION_STRING, "NAME", "destination.database.name", NULL,
+          "what the database of --dump is called then" },
+        { 0, "drop", OPTION_SWITCH, NULL, "destination.database.drop", NULL,
+          "drop the database that has that name now" },
+        { 0, "server-of", OPTION_NUMBER, "TASK", "destination.database.task_id", NULL,
+          "into the server of the task of this number, the run's own by default" },
+        { 0, "schema", OPTION_LIST, "NAME", "destination.database.schemas", NULL,
+          "of PostgreSQL, only this one; several times" },
+        { 0, "table", OPTION_LIST, "NAME", "destination.database.tables", NULL,
+          "of PostgreSQL, only this one; several times" },
+        { 0, "no-owners", OPTION_SWITCH, NULL, "destination.database.no_owners", NULL,
+          "of PostgreSQL, leave owners and rights out" },
         { 'c', "conflict", OPTION_STRING, "RULE", "conflict", "fail|overwrite|skip|resume",
           "what to do about files that exist, fail by default; resume goes on after an early end" },
         { 0, "force", OPTION_SWITCH, NULL, "force", NULL,

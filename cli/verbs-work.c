@@ -200,9 +200,10 @@ int verb_restores_create(Cli *c, const Arguments *a) {
         assert(c);
         assert(a);
 
-        if (in_place == (arguments_value(a, "to") != NULL))
+        if (in_place + (arguments_value(a, "to") != NULL) + (arguments_value(a, "dump") != NULL) != 1)
                 return failure_set(&c->failure, -EINVAL, "USAGE",
-                                   "Say where to restore: --to DIRECTORY, or --in-place.");
+                                   "Say where to restore: --to DIRECTORY, or --in-place, or a --dump with "
+                                   "--database NAME.");
         r = run_operand(c, a, 0, &run);
         if (r >= 0)
                 r = body_from_options(c, a, body);

@@ -66,6 +66,26 @@ static void test_options(void) {
                    "\"target_ids\":[3,5]}");
 }
 
+static void test_databases(void) {
+        _cleanup_json_ json_t *task = json_object(), *restore = json_object();
+        _cleanup_(cli_done) Cli c = CLI_NULL;
+        const char *const make[] = { "tasks", "create", "shop", "--type", "mysql",
+                                     "--host", "db", "--port", "3307", "--db-user",
+                                     "b", "-t", "3", "--tls", "verify",
+                                     "--database", "shop", "--database", "crm_*", "--exclude-database",
+                                     "*_test", NULL };
+        const char *const into[] = { "restores", "create", "42", "--dump", "/mysql/shop.sql", "--database",
+                                     "copy", "--drop", "--server-of", "5", NULL };
+
+        CHECK_OK(from_options(make, &c, task));
+        check_json(task, "{\"source\":{\"databases\":[\"shop\",\"crm_*\"],\"exclude\":[\"*_test\"],"
+                         "\"server\":{\"host\":\"db\",\"port\":3307,\"tls\":\"verify\",\"user\":\"b\"}},"
+                         "\"target_ids\":[3],\"type\":\"mysql\"}");
+        CHECK_OK(from_options(into, &c, restore));
+        check_json(restore, "{\"destination\":{\"database\":{\"drop\":true,\"name\":\"copy\","
+                            "\"path\":\"/mysql/shop.sql\",\"task_id\":5}}}");
+}
+
 static void test_wrong_values(void) {
         static const char *const cases[][6] = {
                 { "tasks", "create", "a", "--level", "high", NULL },
@@ -144,6 +164,7 @@ static void test_yaml_refused(void) {
 int main(void) {
         RUN(test_set);
         RUN(test_options);
+        RUN(test_databases);
         RUN(test_wrong_values);
         RUN(test_secret);
         RUN(test_yaml);
