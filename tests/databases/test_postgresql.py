@@ -14,6 +14,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 
+import npm  # noqa: E402 pylint: disable=wrong-import-position
 import postgres  # noqa: E402 pylint: disable=wrong-import-position
 from dumps import FORMATS, LONG, ROWS, TABLES  # noqa: E402 pylint: disable=wrong-import-position
 from dumps import Half, Writer, changes, held, written  # noqa: E402 pylint: disable=wrong-import-position
@@ -259,6 +260,19 @@ class Postgresql(unittest.TestCase):
                                          code='TOOL_MISMATCH')['message'])
         # With both, the newer one is taken, wherever it is.
         self.backup('archive', self.place(), ['shop'], TOOLS=tools)
+
+    def test_newer_server(self):
+        """A server that is newer than all programs here is refused, in words, before anything is stored."""
+        server = postgres.Server(native=npm.require(postgres.newer))
+        self.addCleanup(server.close)
+        server.start()
+        for form in ('archive', 'repository'):
+            told = self.backup(form, self.place(), server=server, code='TOOL_MISMATCH')
+            self.assertRegex(told['message'], r'older than the server, 18\.')
+        place = self.place()
+        self.backup('archive', place, ['shop'])
+        told = self.restore('archive', place, '/postgresql/shop.dump', 'shop', server=server, code='TOOL_MISMATCH')
+        self.assertEqual(server.sql("SELECT count(*) FROM pg_database WHERE datname = 'shop'"), '0\n')
 
     def fake_dump(self, script):
         """A pg_dump of the right version that does this."""

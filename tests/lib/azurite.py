@@ -6,85 +6,36 @@ azurite/package-lock.json. BACKUPX_AZURITE may name a program azurite-blob that 
 
 import base64
 import datetime
-import fcntl
 import hashlib
 import hmac
 import http.client
 import os
-import pathlib
 import shutil
 import ssl
 import subprocess
-import unittest
 import urllib.parse
 
+import npm
 import servers
 from processes import die_with_parent
-from suite import build_folder
 
 ACCOUNT = 'bxaccount'
 KEY = base64.b64encode(hashlib.sha512(b'of the tests').digest()).decode()
 CONTAINER = 'backups'
 VERSION = '2020-10-02'
 
-PACKAGE = pathlib.Path(__file__).resolve().parent / 'azurite'
-#: Neither what others had installed nor what a package would like to run matters.
-NPM = ['npm', 'ci', '--ignore-scripts', '--omit=dev', '--omit=optional', '--no-audit', '--no-fund',
-       '--no-update-notifier', '--loglevel=error', '--fetch-retries=2', '--fetch-retry-mintimeout=1000',
-       '--fetch-retry-maxtimeout=5000', '--fetch-timeout=60000']
-NPM_SECONDS = 300
-#: node has authorities of its own; those of this machine count, too.
-AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt'
-
-
-class Missing(Exception):
-    """Why there is none, for whoever runs the tests."""
-
-
-def install(to):
-    """What the lock file says, from the registry that npm is set to; whole or not at all."""
-    if not shutil.which('npm') or not shutil.which('node'):
-        raise Missing('Azurite needs node and npm (packages nodejs, npm), or BACKUPX_AZURITE')
-    with open(f'{to}.lock', 'w', encoding='utf-8') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if to.exists():
-            return
-        made = pathlib.Path(f'{to}.new')
-        shutil.rmtree(made, ignore_errors=True)
-        shutil.copytree(PACKAGE, made)
-        try:
-            done = subprocess.run(NPM, cwd=made, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, timeout=NPM_SECONDS, check=False,
-                                  env={'NODE_EXTRA_CA_CERTS': AUTHORITIES, **os.environ},
-                                  preexec_fn=die_with_parent)
-        except subprocess.TimeoutExpired:
-            raise Missing(f'npm could not install Azurite within {NPM_SECONDS} s: is its registry reached?') from None
-        if done.returncode != 0:
-            said = [line for line in done.stdout.splitlines() if line.lower().startswith(('npm err', 'npm error'))]
-            raise Missing('npm could not install Azurite (is its registry reached?): ' + ' / '.join(said[:6]))
-        made.rename(to)
-
 
 def program():
-    """Where it is; it is installed where it is not. Missing: it cannot be."""
+    """Where it is; it is installed where it is not. npm.Missing: it cannot be."""
     found = os.environ.get('BACKUPX_AZURITE') or shutil.which('azurite-blob')
     if found:
         return found
-    digest = hashlib.sha256((PACKAGE / 'package-lock.json').read_bytes()).hexdigest()
-    to = build_folder() / f'azurite-{digest[:12]}'
-    if not to.exists():
-        install(to)
-    return str(to / 'node_modules/.bin/azurite-blob')
+    return str(npm.folder('azurite', 'Azurite', 'BACKUPX_AZURITE') / '.bin/azurite-blob')
 
 
 def require():
     """Skips the test where there is none; with CI=true that is a failure."""
-    try:
-        program()
-    except Missing as why:
-        if os.environ.get('CI') == 'true':
-            raise
-        raise unittest.SkipTest(str(why)) from None
+    npm.require(program)
 
 
 class Azurite(servers.Server):

