@@ -11,6 +11,7 @@
 #include "database/pump.h"
 
 #define BUFFER_SIZE (256U << 10)
+#define PIPE_SIZE (1U << 20)
 
 struct Pump {
         PumpArgs args;
@@ -86,6 +87,7 @@ int pump_new(const PumpArgs *args, Pump **ret, Failure *reterr_failure) {
         p->in = p->out = -EBADF;
         if (pipe2(pair, O_CLOEXEC) < 0)
                 return failure_set(reterr_failure, -errno, "TOOL_FAILED", "No pipe can be made: %m");
+        (void) fcntl(pair[0], F_SETPIPE_SZ, PIPE_SIZE);
         p->in = pair[0];
         p->out = pair[1];
         r = -pthread_create(&p->thread, NULL, run, p);

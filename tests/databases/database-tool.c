@@ -9,8 +9,9 @@
  *   database-tool pg-restore FORMAT DIR PATH SERVER NAME [drop] [owners] [schema NAME] [table NAME]
  *
  * FORMAT is archive or repository, SOURCE and SERVER are JSON. The password is in $DATABASE_PASSWORD, the
- * directories of tools in $TOOLS, and patterns of those of PostgreSQL in $VERSIONS. A backup is told to end
- * by SIGTERM. Prints JSON. Exit status: 0 done, 4 failed. */
+ * directories of tools in $TOOLS, and patterns of those of PostgreSQL in $VERSIONS; an archive is sealed for
+ * $RECIPIENT, or not at all. A backup is told to end by SIGTERM. Prints JSON. Exit status: 0 done,
+ * 4 failed. */
 
 #include <signal.h>
 #include <stdio.h>
@@ -157,6 +158,8 @@ static int keep_streams(char *argv[], char *const *paths, const BackupStreams *s
         _cleanup_(backup_result_done) BackupResult result = BACKUP_RESULT_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         BackupTarget target = { .key = "run/" };
+        const char *sealed_for = getenv("RECIPIENT");
+        AgeRecipient recipient;
         BackupArgs args = { .level = 3, .targets = &target, .n_targets = 1, .cancel = &cancelled };
         _cleanup_(place_done) Place place = {};
         int r;
@@ -164,6 +167,13 @@ static int keep_streams(char *argv[], char *const *paths, const BackupStreams *s
         r = open_place(argv[2], argv[3], true, &place, &failure);
         if (r < 0)
                 return print_failure(&failure, r);
+        if (sealed_for) {
+                r = age_recipient_parse(sealed_for, &recipient);
+                if (r < 0)
+                        return print_failure(&failure, r);
+                args.recipients = &recipient;
+                args.n_recipients = 1;
+        }
         target.storage = place.storage;
         args.node = args.task = "test";
         args.on_log = on_log;
