@@ -286,6 +286,16 @@ static const char step_9[] =
 static const char step_10[] =
                 "ALTER TABLE tasks ADD COLUMN secrets TEXT;";
 
+/* What is asked all the time is answered by indexes alone: which runs have work, behind every commit of the
+ * API; whose token it is that an agent shows, with each of its requests. */
+static const char step_11[] =
+                "DROP INDEX runs_open;"
+                "CREATE INDEX runs_open ON runs (id, state, cancel, command_id) WHERE state < 3;"
+                "DROP INDEX commands_live;"
+                "CREATE INDEX commands_live ON commands (id, state, cancel) WHERE state < 3;"
+                "CREATE INDEX node_tokens_find ON node_tokens (hash, valid_until, node_id, created,"
+                " first_used, last_used);";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
@@ -297,6 +307,7 @@ const char *const schema_steps[] = {
         step_8,
         step_9,
         step_10,
+        step_11,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

@@ -60,6 +60,14 @@
         "p.id, p.node_id, p.target_id, p.prefix, p.chunker, p.sealed, p.created, p.pruned," \
         " EXISTS (SELECT 1 FROM run_targets x WHERE x.repository_id = p.id)"
 #define RUN_FROM " FROM runs r LEFT JOIN commands c ON c.id = r.command_id "
+/* Open runs behind ?1 that have no live command, or are not what it is. Looked for behind every commit of
+ * the API, over all that are open: the two indexes have all of it, and no row is read. */
+#define RUNS_WITH_WORK \
+        "SELECT o.id FROM runs o INDEXED BY runs_open" \
+        " LEFT JOIN commands x INDEXED BY commands_live ON x.id = o.command_id AND x.state < 3" \
+        " WHERE o.state < 3 AND o.id > ?1 AND (x.id IS NULL OR (x.state = 0 AND o.state > 0)" \
+        " OR (x.state = 1 AND o.state = 0) OR (x.state = 2 AND o.state < 2)" \
+        " OR (o.cancel = 1 AND x.cancel = 0))"
 #define COMMAND_COLUMNS \
         "id, run_id, node_id, kind, state, attempt, created, deadline, dispatched, accepted, finished," \
         " cancel, settled, agent_id, heard_boot, heard_mono, spec, secrets, progress, result, error_code," \
@@ -70,8 +78,8 @@
 #define API_KEY_COLUMNS \
         "k.id, k.user_id, u.username, k.name, min(k.role, u.role), k.created, k.expires, k.last_used"
 #define NODE_TOKEN_COLUMNS \
-        "id, node_id, created, first_used, last_used, valid_until, (SELECT n.enabled FROM nodes n" \
-        " WHERE n.id = node_tokens.node_id)"
+        "id, node_id, created, first_used, last_used, valid_until, NOT EXISTS (SELECT 1 FROM nodes n" \
+        " INDEXED BY nodes_disabled WHERE n.id = node_tokens.node_id AND n.enabled = 0)"
 #define OLDEST_LOGS "(SELECT run_id FROM run_log_heads ORDER BY run_id LIMIT 50)"
 #define RUN_FILTER_WHERE "r.id < ?1 AND ((1 << r.state) & ?2) <> 0 AND (?3 = -1 OR r.kind = ?3)"
 #define RUN_FILTER_ORDER " ORDER BY r.id DESC LIMIT ?5"
@@ -251,8 +259,8 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(NODE_TOKEN_ADD, API,
                   "INSERT INTO node_tokens (node_id, hash, created, sealed) VALUES (?1, ?2, ?3, ?4)"),
         STATEMENT(NODE_TOKEN_FIND, ALL,
-                  "SELECT " NODE_TOKEN_COLUMNS " FROM node_tokens WHERE hash = ?1 AND (valid_until = 0"
-                  " OR valid_until > ?2)"),
+                  "SELECT " NODE_TOKEN_COLUMNS " FROM node_tokens INDEXED BY node_tokens_find"
+                  " WHERE hash = ?1 AND (valid_until = 0 OR valid_until > ?2)"),
         STATEMENT(NODE_TOKEN_USED, API,
                   "UPDATE node_tokens SET first_used = CASE first_used WHEN 0 THEN ?2 ELSE first_used"
                   " END, last_used = ?2, sealed = NULL WHERE id = ?1"),
@@ -411,10 +419,8 @@ const Statement statement_table[_SQL_MAX] = {
                   "SELECT " RUN_COLUMNS_SHORT RUN_FROM "WHERE r.task_id = ?6 AND " RUN_FILTER_WHERE
                   " AND (?4 = 0 OR r.node_id = ?4)" RUN_FILTER_ORDER),
         STATEMENT(RUNS_LIST_WORK, ALL,
-                  "SELECT " RUN_COLUMNS ", c.state" RUN_FROM "WHERE r.state < 3 AND r.id > ?1"
-                  " AND (c.id IS NULL OR c.state >= 3 OR (c.state = 0 AND r.state = 1) OR (c.state = 1"
-                  " AND r.state = 0) OR (c.state = 2 AND r.state < 2) OR (r.cancel = 1 AND c.cancel = 0))"
-                  " ORDER BY r.id LIMIT ?2"),
+                  "SELECT " RUN_COLUMNS ", c.state" RUN_FROM "WHERE r.id IN (" RUNS_WITH_WORK
+                  " ORDER BY o.id LIMIT ?2) ORDER BY r.id"),
         STATEMENT(RUN_SET_COMMAND, DISPATCHER,
                   "UPDATE runs SET command_id = ?2, spec = coalesce(?3, spec) WHERE id = ?1 AND state = 0"
                   " AND command_id IS NULL"),

@@ -231,6 +231,20 @@ bool bus_peer_is_connected(const BusPeer *peer) {
         return peer->connected;
 }
 
+void bus_peer_drain(BusPeer *peer, unsigned max) {
+        sd_bus *bus;
+
+        assert(peer);
+
+        if (!peer->connected)
+                return;
+        bus = sd_bus_ref(peer->bus); /* it may end meanwhile */
+        /* An error is that of the connection, whose end the loop tells. */
+        while (max-- > 0 && peer->bus == bus && sd_bus_process(bus, NULL) > 0)
+                ;
+        sd_bus_unref(bus);
+}
+
 int bus_peer_call_async(BusPeer *peer, const char *interface, const char *member,
                         sd_bus_message_handler_t handler, void *userdata, const char *types, ...) {
         va_list ap;

@@ -108,6 +108,10 @@ int bus_peer_start(BusPeer *peer) _warn_unused_;
 
 bool bus_peer_is_connected(const BusPeer *peer);
 
+/* Hears what has come already, up to max messages, instead of one in a turn of the loop. From callbacks of
+ * the loop alone, never from a handler of the bus. */
+void bus_peer_drain(BusPeer *peer, unsigned max);
+
 /* No answer for this long is the error org.freedesktop.DBus.Error.NoReply; under half of WatchdogSec=. */
 #define BUS_PEER_TIMEOUT_USEC (10 * USEC_PER_SEC)
 

@@ -2,10 +2,12 @@
 #include <errno.h>
 
 #include "base/alloc.h"
+#include "sys/bus.h"
 #include "sys/event.h"
 #include "sys/log.h"
 
 #include "services/api/agent-private.h"
+#include "services/api/sibling-bus.h"
 #include "services/api/sibling.h"
 
 /* After a gap in our own ticks of this length nobody listened, whatever the reason: a stopped process, a
@@ -13,6 +15,7 @@
 #define TICK_GAP_USEC API_STAMP_FRESH_USEC
 
 #define NODES_PER_LOOK 256
+#define SIGNALS_PER_TURN 256U
 
 /* --- Operations ----------------------------------------------------------------------------------- */
 
@@ -229,7 +232,11 @@ void agents_commit(Agents *agents, bool with_contacts) {
 static int on_turn(sd_event_source *s, void *userdata) {
         Agents *agents = ASSERT_PTR(userdata);
 
+        /* While many runs begin the dispatcher has the store most of the time: a commit for each claim that
+         * it wakes would wait for it as often. */
+        bus_peer_drain(siblings_dispatcher(agents->api->siblings), SIGNALS_PER_TURN);
         agents_commit(agents, /* with_contacts= */ false);
+        server_run_woken(agents->api->server);
         return 0;
 }
 

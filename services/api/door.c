@@ -79,6 +79,7 @@ int door_run(Door *d) {
 
         assert(d);
 
+        (void) sd_event_source_set_enabled(d->again, SD_EVENT_OFF); /* it is now */
         for (unsigned i = 0; i < TURNS_IN_A_ROW && r > 0; i++)
                 r = turn(d);
         return r > 0 ? run_again(d) : r;

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "crypto/random.h"
 #include "sys/event.h"
+#include "sys/log.h"
 
 #include "services/api/request.h"
 #include "services/api/server-private.h"
@@ -357,6 +358,14 @@ static bool is_busy(const Server *s, usec_t now, usec_t first_end) {
                 if (c->request || (!c->was_used && now < first_end))
                         return true;
         return false;
+}
+
+void server_run_woken(Server *s) {
+        assert(s);
+
+        for (unsigned i = 0; i < DOORS_MAX; i++)
+                if (s->doors[i].daemon && s->doors[i].is_woken && door_run(&s->doors[i]) < 0)
+                        log_warning("Failed to send answers at once, they follow.");
 }
 
 /* Each once, then a short wait for any of them. */

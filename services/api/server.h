@@ -81,6 +81,9 @@ unsigned server_connections(const Server *s);
 
 /* After MHD_resume_connection(): the epoll set of 0.9.75 does not tell of it. */
 void conn_wake(Conn *c);
+/* Sends what such connections were resumed for, now: their own turn comes behind all that the loop has to
+ * do, which is much when many answers are wanted. Never from a callback of a request. */
+void server_run_woken(Server *s);
 /* Which of the SERVER_SHARDS it belongs to: those of one are best resumed together. */
 unsigned conn_shard(const Conn *c);
 /* An answer of known size is on its way. */

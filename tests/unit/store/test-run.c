@@ -384,6 +384,35 @@ static void test_work(void) {
         CHECK_INT(work(&f, &state), 0);
 }
 
+/* Its agent took it and came back without having begun: the run says so. */
+static void test_work_of_what_came_back(void) {
+        _cleanup_fixture_ Fixture f;
+        _cleanup_(command_list_done) CommandList claimed = COMMAND_LIST_NULL, none = COMMAND_LIST_NULL;
+        CommandRef ref = { .attempt = 1 };
+        QueueClaim claim = {
+                .node_id = NODE_LOCAL, .agent_id = "a", .capacity = 5, .now = fixture_stamp(1), .wall = T0
+        };
+        uint64_t id;
+        int state = -2;
+
+        fixture_init(&f);
+        id = fixture_run(&f, fixture_task(&f, "etc", NODE_LOCAL, 0, 0));
+        ref.id = fixture_command(&f, NODE_LOCAL, id);
+        CHECK_INT(run_set_command(f.dispatcher, id, ref.id, "{}"), 0);
+        CHECK_INT(queue_claim(f.api, &claim, &claimed), 0);
+        CHECK_INT(queue_accept(f.api, &ref, NODE_LOCAL, &claim.now, T0), 0);
+        CHECK_INT(run_set_running(f.dispatcher, id, T0), 0);
+        CHECK_INT(work(&f, &state), 0);
+        claim.unstarted = &ref;
+        claim.n_unstarted = 1;
+        claim.capacity = 0;
+        CHECK_INT(queue_claim(f.api, &claim, &none), QUEUE_E_EMPTY);
+        CHECK_INT(work(&f, &state), 1);
+        CHECK_INT(state, COMMAND_PENDING);
+        CHECK_INT(run_set_queued(f.dispatcher, id), 0);
+        CHECK_INT(work(&f, &state), 0);
+}
+
 /* A second command of a run goes on counting attempts, so that no name is ever used twice. */
 static void test_attempts_rise(void) {
         _cleanup_fixture_ Fixture f;
@@ -620,6 +649,7 @@ int main(void) {
         RUN(test_finish);
         RUN(test_list);
         RUN(test_work);
+        RUN(test_work_of_what_came_back);
         RUN(test_attempts_rise);
         RUN(test_logs);
         RUN(test_log_lines);

@@ -88,6 +88,37 @@ static void test_plans(void) {
                         check_plan(f.api, &statement_table[i]);
 }
 
+/* How many of the two are in the plan of a statement. */
+static unsigned plan_has(Store *s, Sql statement, const char *first, const char *second) {
+        sqlite3_stmt *stmt = NULL;
+        unsigned found = 0;
+        char sql[4096];
+
+        (void) snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", statement_table[statement].sql);
+        CHECK_INT(sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL), SQLITE_OK);
+        while (sqlite3_step(stmt) == SQLITE_ROW) {
+                const char *detail = (const char *) sqlite3_column_text(stmt, 3);
+
+                found += strstr(detail, first) != NULL;
+                found += strstr(detail, second) != NULL;
+        }
+        (void) sqlite3_finalize(stmt);
+        return found;
+}
+
+/* What is asked behind every commit of the API, and for each request of an agent, reads no row. */
+static void test_covering_plans(void) {
+        _cleanup_fixture_ Fixture f;
+
+        fixture_init(&f);
+        CHECK_INT(plan_has(f.api, SQL_RUNS_LIST_WORK, " USING COVERING INDEX runs_open ",
+                           " USING COVERING INDEX commands_live "),
+                  2);
+        CHECK_INT(plan_has(f.api, SQL_NODE_TOKEN_FIND, " USING COVERING INDEX node_tokens_find ",
+                           " USING INDEX nodes_disabled "),
+                  2);
+}
+
 static void test_roles(void) {
         _cleanup_fixture_ Fixture f;
         _cleanup_(store_closep) Store *reader = NULL;
@@ -512,6 +543,7 @@ int main(void) {
         RUN(test_file);
         RUN(test_statements);
         RUN(test_plans);
+        RUN(test_covering_plans);
         RUN(test_roles);
         RUN(test_settings);
         RUN(test_transactions);
