@@ -148,6 +148,18 @@ static int queue_about(Request *r, const Run *source, RunKind kind, json_t *deta
         return error < 0 ? error : sibling_queue_run(r, text, restore_done);
 }
 
+/* A backup that lies in repositories; negative: why not was answered, or an error. */
+static int get_in_repositories(Request *r, const char *otherwise, Run *ret) {
+        int error;
+
+        error = get_archive(r, ret);
+        if (error < 0 || streq_ptr(ret->format, FORMAT_REPOSITORY))
+                return error;
+        error = request_fail(r, ERROR_RUN_NO_ARCHIVE, "Run %" PRIu64 " did not write to repositories: %s",
+                             ret->id, otherwise);
+        return error < 0 ? error : -EBADMSG;
+}
+
 /* Whether the repositories that hold the backup are whole, and with them all that is in them. */
 int run_verify(Request *r) {
         _cleanup_(run_done) Run source = RUN_NULL;
@@ -156,15 +168,8 @@ int run_verify(Request *r) {
 
         error = read_verify(r, &verify);
         if (error >= 0)
-                error = get_archive(r, &source);
-        if (error < 0)
-                return error;
-        if (!streq_ptr(source.format, FORMAT_REPOSITORY))
-                return request_fail(r, ERROR_RUN_NO_ARCHIVE,
-                                    "Run %" PRIu64 " did not write to repositories: its archive is checked "
-                                    "whenever it is read.",
-                                    source.id);
-        return queue_about(r, &source, RUN_VERIFY, TAKE_PTR(verify));
+                error = get_in_repositories(r, "its archive is checked whenever it is read.", &source);
+        return error < 0 ? error : queue_about(r, &source, RUN_VERIFY, TAKE_PTR(verify));
 }
 
 /* --- Prune --------------------------------------------------------------------------------------- */
@@ -189,15 +194,8 @@ int run_prune(Request *r) {
 
         error = read_prune(r, &prune);
         if (error >= 0)
-                error = get_archive(r, &source);
-        if (error < 0)
-                return error;
-        if (!streq_ptr(source.format, FORMAT_REPOSITORY))
-                return request_fail(r, ERROR_RUN_NO_ARCHIVE,
-                                    "Run %" PRIu64 " did not write to repositories: archives stay until "
-                                    "they are deleted by hand.",
-                                    source.id);
-        return queue_about(r, &source, RUN_PRUNE, TAKE_PTR(prune));
+                error = get_in_repositories(r, "archives stay until they are deleted by hand.", &source);
+        return error < 0 ? error : queue_about(r, &source, RUN_PRUNE, TAKE_PTR(prune));
 }
 
 /* --- One file ------------------------------------------------------------------------------------- */

@@ -10,11 +10,6 @@
 /* How often space is given back where nobody asks for it. */
 #define PRUNE_EVERY_USEC (7 * USEC_PER_DAY)
 
-static int refuse(Failure *reterr_failure, const char *code, const char *text) {
-        failure_set(reterr_failure, 0, code, "%s", text);
-        return ORDER_E_REFUSED;
-}
-
 static int read_request(const Run *run, PruneWhen *ret, Failure *reterr_failure) {
         _cleanup_json_ json_t *json = NULL;
         const char *text = strempty(run->request);
@@ -84,28 +79,19 @@ static int find_repositories(const OrderContext *x, const Run *source, usec_t no
         return r;
 }
 
-static int get_node(const OrderContext *x, const Run *run, Node *ret, Failure *reterr_failure) {
-        int r = node_get(x->store, run->node_id, ret);
-
-        if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "NODE_NOT_FOUND",
-                              "The node was deleted before the run could start");
-        return r == 0 && !ret->public_key ? (int) ORDER_E_NO_KEY : r;
-}
-
 static int get_source(const OrderContext *x, const Run *run, Run *ret, Failure *reterr_failure) {
         int r = run_get(x->store, run->source_run, ret);
 
         if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "RUN_NOT_FOUND",
-                              "The run whose repositories are meant is gone");
+                return order_refuse(reterr_failure, "RUN_NOT_FOUND",
+                                    "The run whose repositories are meant is gone");
         if (r == 0 && !streq_ptr(ret->format, FORMAT_REPOSITORY))
-                return refuse(reterr_failure, "RUN_NOT_PRUNABLE",
-                              "The run wrote archives; they stay until they are deleted by hand");
+                return order_refuse(reterr_failure, "RUN_NOT_PRUNABLE",
+                                    "The run wrote archives; they stay until they are deleted by hand");
         /* Its password is for no other node than the one that writes there. */
         if (r == 0 && ret->node_id != run->node_id)
-                return refuse(reterr_failure, "RUN_NOT_PRUNABLE",
-                              "The repositories of a node are pruned by that node alone");
+                return order_refuse(reterr_failure, "RUN_NOT_PRUNABLE",
+                                    "The repositories of a node are pruned by that node alone");
         return r;
 }
 
@@ -126,7 +112,7 @@ int order_prune(const OrderContext *x, const Run *run, usec_t now, Order *ret, F
         ret->kind = COMMAND_PRUNE;
         r = get_source(x, run, &source, reterr_failure);
         if (r == 0)
-                r = get_node(x, run, &node, reterr_failure);
+                r = order_get_node(x, run, &node, reterr_failure);
         if (r != 0)
                 return r;
         spec.run = run->id;
@@ -137,8 +123,9 @@ int order_prune(const OrderContext *x, const Run *run, usec_t now, Order *ret, F
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;
         if (r == 0 && !spec.tag && when != PRUNE_NOW)
-                r = refuse(reterr_failure, "TASK_KEEPS_ALL",
-                           "The task is gone or keeps all of its snapshots: there is nothing to remove");
+                r = order_refuse(reterr_failure, "TASK_KEEPS_ALL",
+                                 "The task is gone or keeps all of its snapshots: there is nothing to"
+                                 " remove");
         if (r == 0)
                 r = find_repositories(x, &source, now, when, ret, &spec, reterr_failure);
         if (r == 0)

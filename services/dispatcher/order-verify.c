@@ -5,11 +5,6 @@
 #include "base/text.h"
 #include "services/dispatcher/order.h"
 
-static int refuse(Failure *reterr_failure, const char *code, const char *text) {
-        failure_set(reterr_failure, 0, code, "%s", text);
-        return ORDER_E_REFUSED;
-}
-
 static int read_request(const Run *run, VerifySpec *spec, Failure *reterr_failure) {
         _cleanup_json_ json_t *json = NULL;
         const char *text = strempty(run->request);
@@ -40,15 +35,6 @@ static int find_snapshots(const OrderContext *x, const Run *source, Order *o, Ve
         return 0;
 }
 
-static int get_node(const OrderContext *x, const Run *run, Node *ret, Failure *reterr_failure) {
-        int r = node_get(x->store, run->node_id, ret);
-
-        if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "NODE_NOT_FOUND",
-                              "The node was deleted before the run could start");
-        return r == 0 && !ret->public_key ? (int) ORDER_E_NO_KEY : r;
-}
-
 int order_verify(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) {
         _cleanup_(verify_spec_done) VerifySpec spec = VERIFY_SPEC_NULL;
         _cleanup_(node_done) Node node = NODE_NULL;
@@ -65,12 +51,12 @@ int order_verify(const OrderContext *x, const Run *run, Order *ret, Failure *ret
         ret->kind = COMMAND_VERIFY;
         r = run_get(x->store, run->source_run, &source);
         if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "RUN_NOT_FOUND", "The run to look at is gone");
+                return order_refuse(reterr_failure, "RUN_NOT_FOUND", "The run to look at is gone");
         if (r == 0 && !streq_ptr(source.format, FORMAT_REPOSITORY))
-                return refuse(reterr_failure, "RUN_NOT_VERIFIABLE",
-                              "The run wrote archives; they are checked as they are read");
+                return order_refuse(reterr_failure, "RUN_NOT_VERIFIABLE",
+                                    "The run wrote archives; they are checked as they are read");
         if (r == 0)
-                r = get_node(x, run, &node, reterr_failure);
+                r = order_get_node(x, run, &node, reterr_failure);
         if (r != 0)
                 return r;
         spec.run = run->id;

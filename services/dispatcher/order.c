@@ -25,9 +25,23 @@ void order_done(Order *o) {
         order_init(o);
 }
 
-static int refuse(Failure *reterr_failure, const char *code, const char *text) {
+int order_refuse(Failure *reterr_failure, const char *code, const char *text) {
         failure_set(reterr_failure, 0, code, "%s", text);
         return ORDER_E_REFUSED;
+}
+
+int order_get_node(const OrderContext *x, const Run *run, Node *ret, Failure *reterr_failure) {
+        int r;
+
+        assert(x);
+        assert(run);
+        assert(ret);
+
+        r = node_get(x->store, run->node_id, ret);
+        if (r == STORE_E_NOT_FOUND)
+                return order_refuse(reterr_failure, "NODE_NOT_FOUND",
+                                    "The node was deleted before the run could start");
+        return r == 0 && !ret->public_key ? (int) ORDER_E_NO_KEY : r;
 }
 
 static int take_spec(Order *o, const json_t *json) {
@@ -253,17 +267,12 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
         order_init(ret);
         r = task_get(x->store, run->task_id, &task);
         if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "TASK_NOT_FOUND",
-                              "The task was deleted before the run could start");
+                return order_refuse(reterr_failure, "TASK_NOT_FOUND",
+                                    "The task was deleted before the run could start");
         if (r == 0)
-                r = node_get(x->store, run->node_id, &node);
-        if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "NODE_NOT_FOUND",
-                              "The node was deleted before the run could start");
-        if (r < 0)
+                r = order_get_node(x, run, &node, reterr_failure);
+        if (r != 0)
                 return r;
-        if (!node.public_key)
-                return ORDER_E_NO_KEY;
         ret->node_id = node.id;
         ret->kind = COMMAND_BACKUP;
         r = fill_backup(x, run, &task, &node, ret, &spec, reterr_failure);
@@ -272,8 +281,8 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
         if (r != 0)
                 return r;
         if (spec.n_targets == 0)
-                return refuse(reterr_failure, "TARGET_NOT_FOUND",
-                              "None of the task's targets exists any more");
+                return order_refuse(reterr_failure, "TARGET_NOT_FOUND",
+                                    "None of the task's targets exists any more");
         r = backup_spec_build(&spec, &json);
         if (r >= 0 && streq(spec.format, FORMAT_REPOSITORY))
                 r = order_add_ended(x, node.id, json);
@@ -348,8 +357,8 @@ static int add_server(const OrderContext *x, const Run *source, uint64_t task_id
         int r;
 
         if (!spec->database.path && spec->in_place && source_type_has_server(spec->type))
-                return refuse(reterr_failure, "DESTINATION_INVALID",
-                              "A dump has no place of its own: say which database it is to become");
+                return order_refuse(reterr_failure, "DESTINATION_INVALID",
+                                    "A dump has no place of its own: say which database it is to become");
         if (!spec->database.path)
                 return 0;
         r = task_get(x->store, task_id > 0 ? task_id : source->task_id, &task);
@@ -357,9 +366,9 @@ static int add_server(const OrderContext *x, const Run *source, uint64_t task_id
                 return r;
         if (r == STORE_E_NOT_FOUND || source_type_from_string(task.type) != spec->type ||
             !source_type_has_server(spec->type))
-                return refuse(reterr_failure, "TASK_NOT_FOUND",
-                              "A database is restored into the server of a task of the same type, and this "
-                              "is none: name one by its task_id");
+                return order_refuse(reterr_failure, "TASK_NOT_FOUND",
+                                    "A database is restored into the server of a task of the same type, and"
+                                    " this is none: name one by its task_id");
         text = strempty(task.source);
         r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
         if (r < 0)
@@ -388,16 +397,11 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
         order_init(ret);
         r = run_get(x->store, run->source_run, &source);
         if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "RUN_NOT_FOUND", "The run to restore from is gone");
+                return order_refuse(reterr_failure, "RUN_NOT_FOUND", "The run to restore from is gone");
         if (r == 0)
-                r = node_get(x->store, run->node_id, &node);
-        if (r == STORE_E_NOT_FOUND)
-                return refuse(reterr_failure, "NODE_NOT_FOUND",
-                              "The node was deleted before the run could start");
-        if (r < 0)
+                r = order_get_node(x, run, &node, reterr_failure);
+        if (r != 0)
                 return r;
-        if (!node.public_key)
-                return ORDER_E_NO_KEY;
         ret->node_id = node.id;
         ret->kind = COMMAND_RESTORE;
         spec.run = run->id;

@@ -82,7 +82,14 @@ int probe_request_parse(const char *text, ProbeRequest *ret, Failure *reterr_fai
 int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret,
                 Failure *reterr_failure) _warn_unused_;
 
-/* --- order-secrets.c: shared by the kinds --- */
+/* --- Shared by the kinds --- */
+
+/* ORDER_E_REFUSED, with this failure. */
+int order_refuse(Failure *reterr_failure, const char *code, const char *text);
+/* The run's node: ORDER_E_REFUSED when it is gone, ORDER_E_NO_KEY. */
+int order_get_node(const OrderContext *x, const Run *run, Node *ret, Failure *reterr_failure) _warn_unused_;
+
+/* --- order-secrets.c --- */
 
 /* Opens the target's own secrets, or makes a capability for the relay (noted in the order), under this
  * prefix. */
