@@ -39,15 +39,16 @@ MAY_USE = {
     'lib/repository': ['base', 'sys', 'crypto', 'wire', 'storage', 'archive'],
     'lib/recovery': ['base', 'sys', 'crypto', 'store', 'wire', 'archive'],
     'lib/database': ['base', 'sys', 'crypto', 'wire', 'storage', 'archive'],
+    'lib/backint': ['base', 'crypto', 'wire', 'storage', 'archive'],
     'services/api': LIB,
     'services/scheduler': LIB,
     'services/dispatcher': LIB,
     'services/keys': LIB,
-    'agent': LIB_BUT_STORE + ['database'],
+    'agent': LIB_BUT_STORE + ['database', 'backint'],
     'cli': LIB_BUT_STORE,
     'cli/reset-password': LIB,
     'cli/recovery': LIB,
-    'tests': LIB + ['database', 'services', 'agent', 'cli', 'tests'],
+    'tests': LIB + ['database', 'backint', 'services', 'agent', 'cli', 'tests'],
 }
 
 # Callbacks with one of these have the parameters that their caller gives.
@@ -55,7 +56,7 @@ FOREIGN_CALLBACK = r'sd_bus(_message)? \*|struct MHD_Connection \*|sd_event_sour
 
 # header -> who may include it: every foreign API stands behind one folder or one pair of files.
 FOREIGN = {
-    r'sqlite3\.h': r'lib/store/|lib/database/sqlite[^/]*\.[ch]$|tests/unit/store/',
+    r'sqlite3\.h': r'lib/store/|lib/database/sqlite[^/]*\.[ch]$|lib/backint/catalog\.c$|tests/unit/store/',
     r'mysql\.h': r'lib/database/mysql-server\.c$',
     r'libpq-fe\.h': r'lib/database/pg-server\.c$',
     r'microhttpd\.h': r'services/api/',

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+
+#include "backint/piece-name.h"
+#include "backint/session-private.h"
+
+/* Versions before this one do not know the time in an answer. */
+#define VERSION_WITH_TIME 150U
+
+static void answer_found(const BackintSession *s, const BackintPiece *piece, unsigned version) {
+        char text[RFC3339_MAX];
+        usec_t time;
+
+        /* It was read as one. */
+        if (backint_ebid_time(piece->ebid, &time) < 0)
+                return;
+        backint_answers_add(s->answers, BACKINT_FOUND,
+                            (const char *const[]){
+                                            piece->ebid, piece->name,
+                                            version >= VERSION_WITH_TIME ? format_rfc3339(text, time) : NULL,
+                                            NULL },
+                            NULL);
+}
+
+static int answer_one(const BackintSession *s, const BackintRequest *request, unsigned version,
+                      Failure *reterr_failure) {
+        _cleanup_(backint_piece_done) BackintPiece piece = BACKINT_PIECE_NULL;
+        int r;
+
+        r = backint_piece_find(s, request->ebid, request->name, &piece, reterr_failure);
+        if (r >= 0)
+                answer_found(s, &piece, version);
+        return r;
+}
+
+static int answer_many(const BackintSession *s, const BackintRequest *request, unsigned version,
+                       Failure *reterr_failure) {
+        _cleanup_(backint_pieces_done) BackintPieces pieces = {};
+        int r;
+
+        r = backint_pieces_list(s, request->ebid, request->name, &pieces, reterr_failure);
+        for (size_t i = 0; i < pieces.n; i++)
+                answer_found(s, &pieces.pieces[i], version);
+        return r < 0 ? r : pieces.n == 0 ? -ENOENT :
+                                           0;
+}
+
+void backint_inquire(BackintWorker *w, const BackintRequest *request, unsigned version) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        int r;
+
+        assert(w);
+        assert(request);
+
+        if (request->ebid && request->name)
+                r = answer_one(w->session, request, version, &failure);
+        else
+                r = answer_many(w->session, request, version, &failure);
+        if (r == -ENOENT)
+                backint_answer_missing(w->session, request);
+        else if (r < 0)
+                backint_answer_error(w->session, request, r, &failure);
+}
+
+void backint_delete(BackintWorker *w, const BackintRequest *request) {
+        _cleanup_(backint_piece_done) BackintPiece piece = BACKINT_PIECE_NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL, forgotten = FAILURE_NULL;
+        const BackintSession *s = w->session;
+        int r, k = 0;
+
+        assert(request);
+
+        /* Some storages say of what was never there that they removed it. */
+        r = backint_piece_find(s, request->ebid, request->name, &piece, &failure);
+        if (r >= 0)
+                r = storage_remove(s->storage, piece.key, &failure);
+        if (r == -ENOENT) {
+                backint_answer_missing(s, request);
+                return;
+        }
+        if (r < 0) {
+                backint_answer_error(s, request, r, &failure);
+                return;
+        }
+        if (s->catalog)
+                k = backint_catalog_remove(s->catalog, request->ebid, &forgotten);
+        backint_answers_add(s->answers, BACKINT_DELETED,
+                            (const char *const[]){ request->ebid, request->name, NULL },
+                            k < 0 ? failure_message(&forgotten, k) :
+                                            r > 0 ?
+                                    "The storage keeps it as an older version until its own rules end it" :
+                                    NULL);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "backint/session-private.h"
+#include "base/alloc.h"
+
+/* Parts in memory of all streams together, in MiB, and what one may have of it. */
+#define PARTS_MIB 40U
+#define PART_MIB_MIN 5U
+#define PART_MIB_MAX 32U
+
+typedef struct BackintRun {
+        const BackintSession *session;
+        const BackintInput *input;
+        pthread_mutex_t lock;
+        size_t next;
+} BackintRun;
+
+unsigned backint_part_mib(unsigned parallel, size_t n_requests) {
+        size_t streams = MAX((size_t) 1, MIN((size_t) parallel, n_requests));
+
+        return CLAMP((unsigned) (PARTS_MIB / streams), PART_MIB_MIN, PART_MIB_MAX);
+}
+
+/* --- Answers ---------------------------------------------------------------------------------------- */
+
+static void say(const BackintSession *s, const char *text) {
+        if (s->on_event)
+                s->on_event(s->userdata, text);
+}
+
+static void answer_words(const BackintSession *s, BackintAnswer answer, const BackintRequest *request,
+                         const char *comment) {
+        const char *words[3] = {};
+        size_t n = 0;
+        /* To a backup and a restore it is said which of their names it is. */
+        bool with_ebid = s->function == BACKINT_INQUIRE || s->function == BACKINT_DELETE;
+
+        if (request->ebid && with_ebid)
+                words[n++] = request->ebid;
+        if (request->name)
+                words[n++] = request->name;
+        backint_answers_add(s->answers, answer, words, comment);
+}
+
+void backint_answer_error(const BackintSession *s, const BackintRequest *request, int error,
+                          const Failure *why) {
+        const char *text = failure_message(why, error);
+
+        assert(s);
+        assert(request);
+
+        answer_words(s, BACKINT_ERROR, request, text);
+        say(s, text);
+}
+
+void backint_answer_missing(const BackintSession *s, const BackintRequest *request) {
+        assert(s);
+        assert(request);
+
+        answer_words(s, BACKINT_NOTFOUND, request, NULL);
+}
+
+/* --- Threads ---------------------------------------------------------------------------------------- */
+
+static const BackintRequest *next_request(BackintRun *run) {
+        const BackintRequest *request = NULL;
+
+        (void) pthread_mutex_lock(&run->lock);
+        if (run->next < run->input->n_requests)
+                request = &run->input->requests[run->next++];
+        (void) pthread_mutex_unlock(&run->lock);
+        return request;
+}
+
+static int worker_init(BackintWorker *w) {
+        const BackintSession *s = w->session;
+        const BackintParameters *p = s->parameters;
+
+        if (s->function == BACKINT_BACKUP)
+                return piece_writer_new(p->compress ? p->level : 0, s->recipients, s->n_recipients,
+                                        &w->writer);
+        if (s->function != BACKINT_RESTORE)
+                return 0;
+        w->buffer = malloc(BACKINT_READ);
+        return w->buffer ? 0 : -ENOMEM;
+}
+
+static void worker_done(BackintWorker *w) {
+        piece_writer_free(w->writer);
+        free(w->buffer);
+}
+
+static void answer(BackintWorker *w, const BackintRequest *request) {
+        const BackintSession *s = w->session;
+
+        switch (s->function) {
+        case BACKINT_BACKUP:
+                backint_backup(w, request);
+                return;
+        case BACKINT_RESTORE:
+                backint_restore(w, request);
+                return;
+        case BACKINT_INQUIRE:
+                backint_inquire(w, request, w->run->input->version);
+                return;
+        case BACKINT_DELETE:
+                backint_delete(w, request);
+                return;
+        case _BACKINT_FUNCTION_MAX:
+        case _BACKINT_FUNCTION_INVALID:
+                return;
+        }
+}
+
+static void *worker_main(void *userdata) {
+        BackintRun *run = ASSERT_PTR(userdata);
+        const BackintSession *s = run->session;
+        _cleanup_(worker_done) BackintWorker w = { .session = s, .run = run };
+        const BackintRequest *request;
+        int r;
+
+        r = worker_init(&w);
+        while ((request = next_request(run))) {
+                _cleanup_failure_ Failure why = FAILURE_NULL;
+
+                if (r >= 0 && !atomic_load(s->cancel)) {
+                        answer(&w, request);
+                        continue;
+                }
+                if (r >= 0)
+                        (void) failure_set(&why, -ECANCELED, "CANCELLED", "The call was ended");
+                backint_answer_error(s, request, r < 0 ? r : -ECANCELED, &why);
+        }
+        return NULL;
+}
+
+int backint_session_run(const BackintSession *s, const BackintInput *input) {
+        BackintRun run = { .session = s, .input = input };
+        pthread_t threads[BACKINT_PARALLEL_MAX];
+        size_t wanted, n = 0;
+        int r = 0;
+
+        assert(s);
+        assert(input);
+        assert(s->parameters->parallel <= BACKINT_PARALLEL_MAX);
+
+        /* Inquiries are answered in their order. */
+        wanted = s->function == BACKINT_INQUIRE ? 1 :
+                                                  MIN((size_t) s->parameters->parallel, input->n_requests);
+        (void) pthread_mutex_init(&run.lock, NULL);
+        while (n < wanted && r == 0) {
+                r = pthread_create(&threads[n], NULL, worker_main, &run);
+                if (r == 0)
+                        n++;
+        }
+        for (size_t i = 0; i < n; i++)
+                (void) pthread_join(threads[i], NULL);
+        (void) pthread_mutex_destroy(&run.lock);
+        /* Fewer threads than wanted are slower, not wrong: none is. */
+        return n == 0 && r != 0 ? -r : 0;
+}
