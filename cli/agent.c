@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/place.h"
 #include "base/text.h"
 #include "cli/agent-uninstall.h"
 #include "cli/agent.h"
 #include "cli/command.h"
 #include "cli/dropin.h"
+#include "cli/program.h"
 
 #define AGENT_USER "backupx"
 #define POLICY_DROPIN "/etc/backupx-agent/policy.yaml.d/storage.yaml"
@@ -80,27 +80,6 @@ int agent_allow_storage(const char *directory, Failure *reterr_failure) {
         return 0;
 }
 
-/* The agent's package has its programs beside this one, wherever it was unpacked. */
-static int find_agent(char **ret) {
-        const char *folder = getenv("BACKUPX_LIBEXECDIR");
-
-        if (isempty(folder) && place_beside_program("../libexec/backupx-agent", ret) >= 0)
-                return 0;
-        return asprintf_safe(ret, "%s/backupx-agent", isempty(folder) ? BACKUPX_LIBEXECDIR : folder);
-}
-
-static int run_agent(char **argv) {
-        _cleanup_(freep) char *path = NULL;
-
-        if (find_agent(&path) < 0)
-                return EXIT_ERROR;
-        argv[0] = path;
-        (void) execv(path, argv);
-        fprintf(stderr, "backupx: %s cannot be started: %s. Is the agent installed?\n", path,
-                strerror(errno));
-        return EXIT_ERROR;
-}
-
 static bool is_help(const char *argument) {
         return streq(argument, "--help") || streq(argument, "-h");
 }
@@ -140,7 +119,7 @@ int agent_main(int argc, char **argv) {
         else if (argc > 1 && streq(argv[1], "uninstall"))
                 r = uninstall_main(argc, argv, &failure);
         else
-                return run_agent(argv);
+                return program_become("backupx-agent", argv);
         if (r >= 0)
                 return r;
         fprintf(stderr, "backupx: %s\n", failure_message(&failure, r));

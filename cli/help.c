@@ -94,6 +94,7 @@ void help_overview(const char *noun) {
         putchar('\n');
         print_two("agent …", "run the agent of this machine: backupx agent --help");
         print_two("agent allow-storage DIR", "let backup jobs of this machine write to a directory (root)");
+        print_two("backint …", "back up SAP HANA, which calls it as hdbbackint: backupx backint -h");
         puts("\nMore about one of them: backupx help COMMAND, backupx COMMAND --help, man backupx");
 }
 

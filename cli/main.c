@@ -6,6 +6,7 @@
 #include "cli/agent.h"
 #include "cli/api.h"
 #include "cli/help.h"
+#include "cli/program.h"
 #include "sys/daemon.h"
 
 static int usage_error(const char *word) {
@@ -13,7 +14,7 @@ static int usage_error(const char *word) {
         return EXIT_USAGE;
 }
 
-/* What is no command of the table: help, a noun without its verb, the agent. */
+/* What is no command of the table: help, a noun without its verb, the agent, Backint. */
 static int other(int argc, char *argv[]) {
         if (argc < 2 || streq(argv[1], "--help") || streq(argv[1], "-h")) {
                 help_overview(NULL);
@@ -25,10 +26,19 @@ static int other(int argc, char *argv[]) {
         }
         if (streq(argv[1], "agent"))
                 return agent_main(argc - 1, argv + 1);
+        if (streq(argv[1], "backint"))
+                return program_become("backupx-backint", argv + 1);
         if (!help_is_noun(argv[1]))
                 return usage_error(argv[1]);
         help_overview(argv[1]);
         return argc == 2 || streq(argv[2], "--help") || streq(argv[2], "-h") ? EXIT_DONE : EXIT_USAGE;
+}
+
+/* SAP HANA knows one name of a program, and calls it with options alone. */
+static bool is_called_by_database(const char *name) {
+        const char *slash = name ? strrchr(name, '/') : NULL;
+
+        return streq_ptr(slash ? slash + 1 : name, "hdbbackint");
 }
 
 static int run(int argc, char *argv[]) {
@@ -37,6 +47,8 @@ static int run(int argc, char *argv[]) {
         const Command *command;
         int used = 0, r;
 
+        if (is_called_by_database(argv[0]))
+                return program_become("backupx-backint", argv);
         (void) setlocale(LC_ALL, "");
         command = command_find(argv + 1, argc - 1, &used);
         if (!command)

@@ -127,6 +127,8 @@ def render_command(table):
         'then (root). Adds a drop\\-in to the units of the jobs and an entry to the policy of the agent.',
         '.SS backupx agent \\fR...',
         'Run the agent of this machine: see backupx\\-agent(8).',
+        '.SS backupx backint \\fR...',
+        'Back up pieces of SAP HANA, which calls it as hdbbackint: see backupx\\-backint(8).',
         '.SH OPTIONS',
         'Every command takes these, too:',
     ]

@@ -25,7 +25,7 @@ from processes import clean_environment  # noqa: E402
 from suite import ROOT, build_folder  # noqa: E402
 
 MAKE = ROOT / 'packaging/agent/make_package.py'
-PROGRAMS = ('bin/backupx', 'libexec/backupx-agent', 'libexec/backupx-job')
+PROGRAMS = ('bin/backupx', 'libexec/backupx-agent', 'libexec/backupx-backint', 'libexec/backupx-job')
 # Of the machine: the loader and what is of one piece with it.
 GLIBC = re.compile(r'^(ld-linux.*|linux-vdso|libc|libm|libdl|libpthread|librt|libresolv)\.so(\.\d+)*$')
 # The oldest glibc that the package is meant for is that of Debian 12.
@@ -243,6 +243,7 @@ class AgentPackage(unittest.TestCase):
         for program, *arguments in (
             ('bin/backupx', '--version'),
             ('bin/backupx', 'agent', '--help'),
+            ('bin/backupx', 'backint', '-h'),
             ('libexec/backupx-agent', '--help'),
             ('libexec/backupx-job', '--help'),
         ):
