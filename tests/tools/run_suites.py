@@ -36,6 +36,10 @@ SUITES = {
 SANITIZED = ['unit', 'fuzz']
 SANITIZED_LONG = ['bus', 'http', 'agent', 'storage', 'repository', 'databases']
 
+# Their programs wait for servers most of the time: so many of them run for each processor. Not in the long rounds,
+# where each of them needs 15 GiB of the disk at times.
+SIDE_BY_SIDE = {'storage': 2}
+
 # The sanitizers end the program at the first finding and never pass it by.
 SANITIZER_ENVIRONMENT = {
     'ASAN_OPTIONS': 'abort_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1',
@@ -203,7 +207,7 @@ def run_suite(build, suite, options):
         name,
         '-q',
         '--num-processes',
-        str(max(1, os.cpu_count() or 1)),
+        str(max(1, os.cpu_count() or 1) * (1 if options.long else SIDE_BY_SIDE.get(suite, 1))),
     ]
     # The limits of the tests are those of a machine that does nothing else: here they only end what hangs.
     command += ['--timeout-multiplier', '10' if options.long else '3']
