@@ -8,45 +8,15 @@
 #include "base/encode.h"
 #include "base/text.h"
 #include "crypto/digest.h"
-#include "crypto/random.h"
 #include "storage/azure.h"
 
-#define META_ID "x-ms-meta-backupx_put"
 /* All numbers of blocks have as many digits, for their names must be of one length. */
-#define BLOCK_NAME_SIZE (AZURE_ID_SIZE + 6)
+#define BLOCK_NAME_SIZE (OBJECT_ID_SIZE + 6)
 
 typedef struct AzurePut {
-        char id[AZURE_ID_SIZE];
+        char id[OBJECT_ID_SIZE];
         Parts parts;
 } AzurePut;
-
-/* --- What is there ------------------------------------------------------------------------------------ */
-
-/* -EEXIST when the key is taken. */
-static int check_free(StoragePut *put, Failure *f) {
-        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
-        _cleanup_failure_ Failure why = FAILURE_NULL;
-        Storage *s = put->storage;
-        int r;
-
-        r = azure_head(s, put->key, &a, &why);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return failure_set(f, r, why.code, "%s", failure_message(&why, r));
-        return failure_set(f, -EEXIST, "OBJECT_EXISTS", "'%s' already exists in %s.", put->key, s->name);
-}
-
-/* A request that was made twice finds what the first one did: whether the object is this put's. */
-static bool is_ours(StoragePut *put) {
-        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
-        const AzurePut *p = put->backend;
-        _cleanup_(freep) char *id = NULL;
-
-        return azure_head(put->storage, put->key, &a, NULL) >= 0 &&
-                        http_answer_header(&a, META_ID, &id) > 0 && streq(id, p->id) &&
-                        (uint64_t) a.content_length == put->size;
-}
 
 /* --- Blocks ------------------------------------------------------------------------------------------- */
 
@@ -65,7 +35,7 @@ static int before_block(StoragePut *put, unsigned number, Failure *f) {
                                    "'%s' has more than %d blocks of %zu MiB, which %s cannot hold: raise "
                                    "its block_size.",
                                    put->key, AZURE_BLOCKS_MAX, z->block_size >> 20, put->storage->name);
-        return number == 1 ? check_free(put, f) : 0;
+        return number == 1 ? object_check_free(&azure_objects, put, f) : 0;
 }
 
 /* Any thread. */
@@ -109,7 +79,6 @@ static const char *key_complaint(const char *name) {
 int azure_put_new(StoragePut *put, Failure *reterr_failure) {
         Azure *z = put->storage->backend;
         _cleanup_(freep) char *name = NULL;
-        uint8_t id[(AZURE_ID_SIZE - 1) / 2];
         const char *wrong;
         AzurePut *p;
         int r;
@@ -125,10 +94,9 @@ int azure_put_new(StoragePut *put, Failure *reterr_failure) {
         p = put->backend = new0(AzurePut, 1);
         if (!p)
                 return -ENOMEM;
-        r = random_bytes(id, sizeof id);
+        r = object_id_new(p->id);
         if (r < 0)
                 return r;
-        (void) hex_encode(id, sizeof id, p->id);
         return parts_init(&p->parts, &(PartsArgs){
                                                      .put = put,
                                                      .size = z->block_size,
@@ -152,7 +120,7 @@ static int add_object_lines(StoragePut *put, AzureRequest *q) {
         const AzurePut *p = put->backend;
         int r;
 
-        r = http_line_add(&q->lines, META_ID ": %s", p->id);
+        r = http_line_add(&q->lines, AZURE_META_ID ": %s", p->id);
         if (r >= 0)
                 r = http_line_add(&q->lines, "If-None-Match: *");
         if (!put->transient)
@@ -218,19 +186,6 @@ static int put_list(StoragePut *put, Failure *f) {
         return r < 0 ? r : azure_request_send(put->storage, &q, put->key, &a, f);
 }
 
-/* What the server has after all. */
-static int check_object(StoragePut *put, Failure *f) {
-        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
-        int r;
-
-        r = azure_head(put->storage, put->key, &a, f);
-        if (r >= 0 && (uint64_t) a.content_length != put->size)
-                return failure_set(f, -EBADMSG, "STORAGE_CHECKSUM",
-                                   "'%s' (%s) has another size than was written.", put->key,
-                                   put->storage->name);
-        return r;
-}
-
 /* No block may be empty, but a list may. */
 static int put_blocks(StoragePut *put, Failure *f) {
         AzurePut *p = put->backend;
@@ -248,12 +203,14 @@ static int put_small(StoragePut *put, const uint8_t sha256_wanted[static 32], Fa
         int r;
 
         r = put_whole(put, sha256_wanted, &why);
-        if (r == -EEXIST && !storage_is_cancelled(put->storage) && check_free(put, NULL) >= 0)
+        if (r == -EEXIST && !storage_is_cancelled(put->storage) &&
+            object_check_free(&azure_objects, put, NULL) >= 0)
                 return put_blocks(put, f);
         return r < 0 ? failure_set(f, r, why.code, "%s", failure_message(&why, r)) : 0;
 }
 
 int azure_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *reterr_failure) {
+        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
         _cleanup_failure_ Failure why = FAILURE_NULL;
         AzurePut *p = put->backend;
         int r;
@@ -263,15 +220,15 @@ int azure_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *
         r = p->parts.n > 0 ? put_blocks(put, &why) : put_small(put, sha256, &why);
         /* Blocks that are gone are those of another put's list, or of this one's. */
         if ((r == -EEXIST || r == -ESTALE) && !storage_is_cancelled(put->storage)) {
-                if (is_ours(put))
+                if (object_is_ours(&azure_objects, put, p->id))
                         r = 0;
-                else if (r == -ESTALE && check_free(put, NULL) == -EEXIST)
+                else if (r == -ESTALE && object_check_free(&azure_objects, put, NULL) == -EEXIST)
                         return failure_set(reterr_failure, -EEXIST, "OBJECT_EXISTS",
                                            "'%s' already exists in %s.", put->key, put->storage->name);
         }
         if (r < 0)
                 return failure_set(reterr_failure, r, why.code, "%s", failure_message(&why, r));
-        return p->parts.n > 0 ? check_object(put, reterr_failure) : 0;
+        return p->parts.n > 0 ? object_check_put(&azure_objects, put, &a, reterr_failure) : 0;
 }
 
 void azure_put_free(StoragePut *put) {

@@ -107,16 +107,13 @@ static int headers_read(Headers *h, const HttpRequest *q, const HttpLines *lines
                 h->pairs[h->n++] = (SigV4Pair){ "Range", h->range };
         }
         for (size_t i = 0; i < lines->n; i++) {
-                char *colon;
+                const char *value;
+                int r;
 
-                h->names[i] = strdup(lines->lines[i]);
-                if (!h->names[i])
-                        return -ENOMEM;
-                colon = strchr(h->names[i], ':');
-                if (!colon)
-                        return -EINVAL;
-                *colon = 0;
-                h->pairs[h->n++] = (SigV4Pair){ h->names[i], colon + 1 + strspn(colon + 1, " ") };
+                r = http_line_split(lines->lines[i], &h->names[i], &value);
+                if (r < 0)
+                        return r;
+                h->pairs[h->n++] = (SigV4Pair){ h->names[i], value };
         }
         return 0;
 }
@@ -159,138 +156,4 @@ int azure_sign(Storage *s, const HttpRequest *q, HttpLines *lines) {
         if (e >= 0 && r->tier)
                 e = http_line_add(lines, "x-ms-access-tier: %s", r->tier);
         return e < 0 || !z->key ? e : sign_with_key(z, r, lines);
-}
-
-/* --- Answers ------------------------------------------------------------------------------------------ */
-
-typedef struct AzureError {
-        const char *name;
-        int error;
-        const char *code;
-        bool may_pass;
-        const char *text;
-} AzureError;
-
-static const AzureError errors[] = {
-        { "AccountBeingCreated", EBUSY, "STORAGE_THROTTLED", true, "is making the account" },
-        { "AccountIsDisabled", EACCES, "STORAGE_DENIED", false, "has the account disabled" },
-        { "AccountRequiresHttps", EACCES, "STORAGE_DENIED", false, "wants https" },
-        { "AuthenticationFailed", EACCES, "STORAGE_DENIED", false,
-          "does not accept the credential: another key, or a token that is over" },
-        { "AuthorizationFailure", EACCES, "STORAGE_DENIED", false, "does not allow it" },
-        { "AuthorizationPermissionMismatch", EACCES, "STORAGE_DENIED", false, "does not allow it" },
-        { "AuthorizationProtocolMismatch", EACCES, "STORAGE_DENIED", false, "wants https for this token" },
-        { "AuthorizationResourceTypeMismatch", EACCES, "STORAGE_DENIED", false,
-          "does not allow it with this token" },
-        { "AuthorizationServiceMismatch", EACCES, "STORAGE_DENIED", false,
-          "does not allow it with this token" },
-        { "AuthorizationSourceIPMismatch", EACCES, "STORAGE_DENIED", false,
-          "does not allow it from this address" },
-        { "BlobAlreadyExists", EEXIST, "OBJECT_EXISTS", false, "has such an object already" },
-        { "BlobArchived", EPERM, "STORAGE_LOCKED", false, "has the object in the archive tier" },
-        { "BlobBeingRehydrated", EPERM, "STORAGE_LOCKED", false, "is fetching the object from its archive" },
-        { "BlobImmutableDueToPolicy", EPERM, "STORAGE_LOCKED", false, "retains the object" },
-        { "BlobNotFound", ENOENT, "OBJECT_NOT_FOUND", false, "has no such object" },
-        { "BlockCountExceedsLimit", EFBIG, "STORAGE_TOO_LARGE", false, "takes no object of so many blocks" },
-        { "BlockListTooLong", EFBIG, "STORAGE_TOO_LARGE", false, "takes no object of so many blocks" },
-        { "ConditionNotMet", EEXIST, "OBJECT_EXISTS", false, "has such an object already" },
-        { "ContainerBeingDeleted", ENXIO, "STORAGE_NO_BUCKET", false, "is deleting the container" },
-        { "ContainerDisabled", EACCES, "STORAGE_DENIED", false, "has the container disabled" },
-        { "ContainerNotFound", ENXIO, "STORAGE_NO_BUCKET", false, "has no such container" },
-        { "InsufficientAccountPermissions", EACCES, "STORAGE_DENIED", false,
-          "has an account without writing" },
-        { "InternalError", EIO, "STORAGE_FAILED", true, "failed" },
-        { "InvalidBlockList", ESTALE, "STORAGE_FAILED", false, "does not have the blocks any more" },
-        { "InvalidResourceName", EINVAL, "STORAGE_KEY_INVALID", false, "takes no such name" },
-        { "InvalidUri", EINVAL, "STORAGE_KEY_INVALID", false, "takes no such name" },
-        { "LeaseIdMissing", EPERM, "STORAGE_LOCKED", false, "has a lease on the object" },
-        { "Md5Mismatch", EBADMSG, "STORAGE_CHECKSUM", true, "received other bytes than were sent" },
-        { "OperationTimedOut", ETIMEDOUT, "STORAGE_STALLED", true, "took too long" },
-        { "RequestBodyTooLarge", EFBIG, "STORAGE_TOO_LARGE", false, "takes no body of this size" },
-        { "ResourceNotFound", ENOENT, "OBJECT_NOT_FOUND", false, "has no such object" },
-        { "ServerBusy", EBUSY, "STORAGE_THROTTLED", true, "is busy or asks for fewer requests" },
-        { "UnauthorizedBlobOverwrite", EEXIST, "OBJECT_EXISTS", false, "has such an object already" },
-};
-
-/* The texts of the first elements of these names; what is not there stays NULL. */
-static void read_texts(const HttpAnswer *a, char **message, char **detail) {
-        _cleanup_xml_ Xml x = XML_NULL;
-        int r;
-
-        xml_init(&x, a->body.data, a->body.size);
-        while ((r = xml_next(&x)) > 0) {
-                char **to = r != XML_CLOSE                                 ? NULL :
-                                streq(x.name, "Message")                   ? message :
-                                streq(x.name, "AuthenticationErrorDetail") ? detail :
-                                                                             NULL;
-
-                if (to && !*to)
-                        *to = memdup0(strempty(x.text.data), x.text.size);
-        }
-        /* The first line says it; behind it are numbers of the request. */
-        if (*message)
-                (*message)[strcspn(*message, "\r\n")] = 0;
-}
-
-/* What the service says of a credential may have the signature in it; of that only this much is told. */
-static const char *words_of(char *message, char *detail) {
-        if (!detail || !startswith(detail, "Signature not valid in the specified time frame"))
-                return message;
-        detail[strcspn(detail, ":\r\n")] = 0;
-        return detail;
-}
-
-HttpVerdict azure_judge(Storage *s, const HttpAnswer *a, const char *key, Failure *f) {
-        _cleanup_(freep) char *name = NULL, *message = NULL, *detail = NULL;
-        const char *words;
-
-        assert(s);
-        assert(a);
-
-        if (a->body.size > 0)
-                read_texts(a, &message, &detail);
-        if (detail && strcasestr(detail, "date header"))
-                return (HttpVerdict){ .error = failure_set(f, -EACCES, "STORAGE_CLOCK",
-                                                           "'%s' (%s): the Azure storage has another time "
-                                                           "than this host: set its clock.",
-                                                           key, s->name) };
-        words = words_of(message, detail);
-        if (http_answer_header(a, "x-ms-error-code", &name) <= 0)
-                return http_judge_status(s, a->status, words, key, f);
-        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
-                const AzureError *e = &errors[i];
-
-                if (streq(e->name, name))
-                        return (HttpVerdict){
-                                .may_pass = e->may_pass,
-                                .error = failure_set(f, -e->error, e->code,
-                                                     "'%s' (%s): the Azure storage %s (%s%s%s).", key,
-                                                     s->name, e->text, name, isempty(words) ? "" : ": ",
-                                                     strempty(words)),
-                        };
-        }
-        /* Emulators have other names for it. */
-        if (a->status == 400 && words && strcasestr(words, "md5"))
-                return (HttpVerdict){ .may_pass = true,
-                                      .error = failure_set(f, -EBADMSG, "STORAGE_CHECKSUM",
-                                                           "'%s' (%s): the Azure storage received other "
-                                                           "bytes than were sent (%s: %s).",
-                                                           key, s->name, name, words) };
-        return http_judge_status(s, a->status, isempty(words) ? name : words, key, f);
-}
-
-int azure_head(Storage *s, const char *key, HttpAnswer *a, Failure *f) {
-        _cleanup_(azure_request_done) AzureRequest q = AZURE_REQUEST_NULL;
-        int r;
-
-        assert(key);
-        assert(a);
-
-        r = azure_request_init(s, &q, "HEAD", key);
-        if (r >= 0)
-                r = azure_request_send(s, &q, key, a, f);
-        if (r >= 0 && a->content_length < 0)
-                return failure_set(f, -EPROTO, "STORAGE_FAILED",
-                                   "The Azure storage did not say how large '%s' (%s) is.", key, s->name);
-        return r;
 }

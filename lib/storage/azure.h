@@ -6,12 +6,9 @@
  * An object up to the size of a block goes up in one request, a larger one in blocks, a few of them at
  * once, and a list of them that makes the object. Every body goes with its MD5, which the server checks.
  * Nothing is visible before the last request, which carries If-None-Match and so never replaces. Blocks that
- * no list named are dropped by the service after a week.
- *
- * A request that was repeated may find its own work: each object carries the number of its put. */
+ * no list named are dropped by the service after a week. */
 
-#include "storage/backend.h"
-#include "storage/http-server.h"
+#include "storage/object.h"
 #include "storage/parts.h"
 #include "storage/shared-key.h"
 
@@ -27,8 +24,7 @@
  * of a storage. */
 #define AZURE_MEMORY (64U << 20)
 #define AZURE_NAME_MAX 1024 /* characters of an object's name */
-#define AZURE_PROBE_PREFIX "backupx-probe/"
-#define AZURE_ID_SIZE 33
+#define AZURE_META_ID "x-ms-meta-backupx_put"
 
 typedef struct Azure {
         HttpServer *server;
@@ -77,8 +73,8 @@ int azure_request_send(Storage *s, AzureRequest *r, const char *key, HttpAnswer 
 int azure_sign(Storage *s, const HttpRequest *q, HttpLines *lines) _warn_unused_;
 HttpVerdict azure_judge(Storage *s, const HttpAnswer *a, const char *key, Failure *f);
 
-/* The object's headers; a->content_length is its size. */
-int azure_head(Storage *s, const char *key, HttpAnswer *a, Failure *f) _warn_unused_;
+/* For object.h. */
+extern const ObjectType azure_objects;
 
 int azure_put_new(StoragePut *put, Failure *reterr_failure) _warn_unused_;
 int azure_put_write(StoragePut *put, const void *data, size_t n, Failure *reterr_failure) _warn_unused_;
@@ -86,17 +82,6 @@ int azure_put_commit(StoragePut *put, const uint8_t sha256[static 32],
                      Failure *reterr_failure) _warn_unused_;
 void azure_put_free(StoragePut *put);
 
-int azure_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
-               Failure *reterr_failure) _warn_unused_;
-/* A listing over its pages. */
-typedef struct AzureListing {
-        const char *root; /* prefix of the target, which is not part of our keys */
-        StorageListFunc func;
-        void *userdata;
-        char *last;   /* the key before, or NULL */
-        char *marker; /* of the next page, or NULL */
-} AzureListing;
-
-void azure_listing_done(AzureListing *l);
-/* Gives what one answer lists to func. -EBADMSG: it is no page of a listing, or not in the order of keys. */
-int azure_listing_read(AzureListing *l, const HttpAnswer *a) _warn_unused_;
+int azure_ask_page(Storage *s, const char *prefix, const char *next, HttpAnswer *a,
+                   Failure *f) _warn_unused_;
+int azure_read_page(ObjectListing *l, const HttpAnswer *a) _warn_unused_;

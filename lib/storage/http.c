@@ -47,6 +47,27 @@ void http_lines_done(HttpLines *l) {
         l->n = 0;
 }
 
+int http_line_split(const char *line, char **ret, const char **ret_value) {
+        char *copy, *colon;
+
+        assert(line);
+        assert(ret);
+        assert(ret_value);
+
+        copy = strdup(line);
+        if (!copy)
+                return -ENOMEM;
+        colon = strchr(copy, ':');
+        if (!colon) {
+                erase_and_free(copy);
+                return -EINVAL;
+        }
+        *colon = 0;
+        *ret = copy;
+        *ret_value = colon + 1 + strspn(colon + 1, " ");
+        return 0;
+}
+
 int http_answer_header(const HttpAnswer *a, const char *name, char **ret) {
         const char *p, *end;
         size_t n;

@@ -36,6 +36,8 @@ typedef struct HttpLines {
 
 int http_line_add(HttpLines *l, const char *format, ...) _printf_(2, 3) _warn_unused_;
 void http_lines_done(HttpLines *l);
+/* A line cut in two in a copy, whose beginning is the name. */
+int http_line_split(const char *line, char **ret, const char **ret_value) _warn_unused_;
 
 typedef struct HttpRequest {
         const char *method; /* "GET", "HEAD", "PUT", "POST", "DELETE", "PROPFIND"… */

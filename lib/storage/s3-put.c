@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "base/encode.h"
 #include "base/text.h"
-#include "crypto/random.h"
 #include "storage/s3.h"
 
 /* Giving an upload back is a courtesy: s3_sweep() finds what is left. */
@@ -15,7 +14,7 @@
 #define COMPLETE_TRIES 4
 
 typedef struct S3Put {
-        char id[S3_ID_SIZE];
+        char id[OBJECT_ID_SIZE];
         char *upload; /* NULL: no part went up yet */
         char **etags; /* of S3_PARTS_MAX */
         Parts parts;
@@ -35,7 +34,7 @@ static int add_object_lines(const StoragePut *put, S3Request *q) {
         const S3Put *p = put->backend;
         int r;
 
-        r = http_line_add(&q->lines, "x-amz-meta-backupx-put: %s", p->id);
+        r = http_line_add(&q->lines, S3_META_ID ": %s", p->id);
         if (r >= 0 && s3->storage_class)
                 r = http_line_add(&q->lines, "x-amz-storage-class: %s", s3->storage_class);
         if (r >= 0 && s3->sse)
@@ -67,32 +66,6 @@ static int add_checksum(const S3 *s3, S3Request *q) {
         return r < 0 ? r : http_line_add(&q->lines, "x-amz-checksum-sha256: %s", checksum);
 }
 
-/* -EEXIST when the key is taken. */
-static int check_free(StoragePut *put, Failure *f) {
-        Storage *s = put->storage;
-        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
-        _cleanup_failure_ Failure why = FAILURE_NULL;
-        int r;
-
-        r = s3_head(s, put->key, &a, &why);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return failure_set(f, r, why.code, "%s", failure_message(&why, r));
-        return failure_set(f, -EEXIST, "OBJECT_EXISTS", "'%s' already exists in %s.", put->key, s->name);
-}
-
-/* A request that was made twice finds what the first one did: whether the object is this put's. */
-static bool is_ours(StoragePut *put) {
-        _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
-        const S3Put *p = put->backend;
-        _cleanup_(freep) char *id = NULL;
-
-        return s3_head(put->storage, put->key, &a, NULL) >= 0 &&
-                        http_answer_header(&a, "x-amz-meta-backupx-put", &id) > 0 && streq(id, p->id) &&
-                        (uint64_t) a.content_length == put->size;
-}
-
 /* --- Parts -------------------------------------------------------------------------------------------- */
 
 static int start_upload(StoragePut *put, Failure *f) {
@@ -103,7 +76,7 @@ static int start_upload(StoragePut *put, Failure *f) {
         int r;
 
         s3_sweep(s);
-        r = check_free(put, f);
+        r = object_check_free(&s3_objects, put, f);
         if (r < 0)
                 return r;
         p->etags = new0(char *, S3_PARTS_MAX);
@@ -171,7 +144,6 @@ static int before_part(StoragePut *put, unsigned number, Failure *f) {
 }
 
 int s3_put_new(StoragePut *put, Failure *reterr_failure) {
-        uint8_t id[(S3_ID_SIZE - 1) / 2];
         S3 *s3 = put->storage->backend;
         S3Put *p;
         int r;
@@ -184,10 +156,9 @@ int s3_put_new(StoragePut *put, Failure *reterr_failure) {
         p = put->backend = new0(S3Put, 1);
         if (!p)
                 return -ENOMEM;
-        r = random_bytes(id, sizeof id);
+        r = object_id_new(p->id);
         if (r < 0)
                 return r;
-        (void) hex_encode(id, sizeof id, p->id);
         return parts_init(&p->parts, &(PartsArgs){
                                                      .put = put,
                                                      .size = s3->part_size,
@@ -218,7 +189,7 @@ static int put_whole(StoragePut *put, const uint8_t sha256[static 32], Failure *
         int r = 0;
 
         if (!s3->if_none_match)
-                r = check_free(put, f);
+                r = object_check_free(&s3_objects, put, f);
         if (r >= 0)
                 r = buffer_reserve(&p->parts.part, S3_FRAME_TAIL);
         if (r >= 0)
@@ -313,7 +284,7 @@ static int complete(StoragePut *put, Failure *f) {
         _cleanup_buffer_ Buffer list = BUFFER_NULL;
         int r;
 
-        r = check_free(put, f);
+        r = object_check_free(&s3_objects, put, f);
         if (r >= 0)
                 r = make_list(put->backend, &list);
         for (unsigned i = 0; r >= 0; i++) {
@@ -375,11 +346,7 @@ static int check_object(StoragePut *put, Failure *f) {
         _cleanup_(freep) char *mode = NULL;
         int r;
 
-        r = s3_head(put->storage, put->key, &a, f);
-        if (r >= 0 && (uint64_t) a.content_length != put->size)
-                return failure_set(f, -EBADMSG, "STORAGE_CHECKSUM",
-                                   "'%s' (%s) has another size than was written.", put->key,
-                                   put->storage->name);
+        r = object_check_put(&s3_objects, put, &a, f);
         if (r < 0 || !is_retained(put))
                 return r;
         r = http_answer_header(&a, "x-amz-object-lock-mode", &mode);
@@ -395,7 +362,7 @@ int s3_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *ret
 
         r = p->upload ? put_parts(put, &why) : put_whole(put, sha256, &why);
         if (r < 0 && !storage_is_cancelled(put->storage) && (r == -EEXIST || r == -ESTALE || r == -EPROTO) &&
-            is_ours(put))
+            object_is_ours(&s3_objects, put, p->id))
                 r = 0;
         if (r < 0)
                 return failure_set(reterr_failure, r, why.code, "%s", failure_message(&why, r));

@@ -165,18 +165,15 @@ static void headers_done(Headers *h) {
 static int headers_from_lines(Headers *h, const char *host, const HttpLines *lines) {
         h->pairs[h->n++] = (SigV4Pair){ "host", host };
         for (size_t i = 0; i < lines->n; i++) {
-                char *colon;
+                const char *value;
+                int r;
 
                 if (strncasecmp(lines->lines[i], "x-amz-", STRLEN("x-amz-")) != 0)
                         continue;
-                h->names[i] = strdup(lines->lines[i]);
-                if (!h->names[i])
-                        return -ENOMEM;
-                colon = strchr(h->names[i], ':');
-                if (!colon)
-                        return -EINVAL;
-                *colon = 0;
-                h->pairs[h->n++] = (SigV4Pair){ h->names[i], colon + 1 };
+                r = http_line_split(lines->lines[i], &h->names[i], &value);
+                if (r < 0)
+                        return r;
+                h->pairs[h->n++] = (SigV4Pair){ h->names[i], value };
         }
         return 0;
 }
@@ -261,119 +258,4 @@ int s3_sign(Storage *s, const HttpRequest *q, HttpLines *lines) {
         if (e >= 0)
                 e = http_line_add(lines, "Host: %s", s3->host);
         return e < 0 ? e : http_line_add(lines, "Authorization: %s", authorization);
-}
-
-/* --- Answers ------------------------------------------------------------------------------------------ */
-
-int s3_answer_text(const HttpAnswer *a, const char *name, char **ret) {
-        _cleanup_xml_ Xml x = XML_NULL;
-        int r;
-
-        assert(a);
-        assert(name);
-        assert(ret);
-
-        *ret = NULL;
-        xml_init(&x, a->body.data, a->body.size);
-        while ((r = xml_next(&x)) > 0)
-                if (r == XML_CLOSE && streq(x.name, name)) {
-                        *ret = memdup0(strempty(x.text.data), x.text.size);
-                        return *ret ? 0 : -ENOMEM;
-                }
-        return r;
-}
-
-typedef struct S3Error {
-        const char *name;
-        int error;
-        const char *code;
-        bool may_pass;
-        const char *text;
-} S3Error;
-
-/* What servers call their errors: of AWS, and where they differ of Ceph, MinIO, OSS, COS and others. */
-static const S3Error errors[] = {
-        { "AccessDenied", EACCES, "STORAGE_DENIED", false, "does not allow it" },
-        { "AllAccessDisabled", EACCES, "STORAGE_DENIED", false, "has the account disabled" },
-        { "AuthorizationHeaderMalformed", EINVAL, "STORAGE_REGION", false, "is in another region" },
-        { "BadDigest", EBADMSG, "STORAGE_CHECKSUM", true, "received other bytes than were sent" },
-        { "BandwidthLimitExceeded", EBUSY, "STORAGE_THROTTLED", true, "asks for fewer requests" },
-        { "ConditionalRequestConflict", EBUSY, "STORAGE_THROTTLED", true, "has a request for the same key" },
-        { "EntityTooLarge", EFBIG, "STORAGE_TOO_LARGE", false, "takes no object of this size" },
-        { "ExpiredToken", EACCES, "STORAGE_DENIED", false, "says that the session is over" },
-        { "InsufficientCapacity", ENOSPC, "STORAGE_FULL", false, "is full" },
-        { "InternalError", EIO, "STORAGE_FAILED", true, "failed" },
-        { "InvalidAccessKeyId", EACCES, "STORAGE_DENIED", false, "does not know the access key" },
-        { "InvalidDigest", EBADMSG, "STORAGE_CHECKSUM", true, "received other bytes than were sent" },
-        { "InvalidObjectState", EPERM, "STORAGE_LOCKED", false, "has the object in an archive class" },
-        { "InvalidToken", EACCES, "STORAGE_DENIED", false, "does not know the session" },
-        { "MethodNotAllowed", EPERM, "STORAGE_LOCKED", false, "does not allow this for the object" },
-        { "NoSuchBucket", ENXIO, "STORAGE_NO_BUCKET", false, "has no such bucket" },
-        { "NoSuchKey", ENOENT, "OBJECT_NOT_FOUND", false, "has no such object" },
-        { "NoSuchUpload", ESTALE, "STORAGE_FAILED", false, "has no such upload" },
-        { "NotImplemented", EOPNOTSUPP, "STORAGE_FAILED", false, "does not know this request" },
-        { "ObjectLocked", EPERM, "STORAGE_LOCKED", false, "retains the object" },
-        { "OperationAborted", EBUSY, "STORAGE_THROTTLED", true, "is changing the bucket" },
-        { "PermanentRedirect", EINVAL, "STORAGE_REGION", false, "has the bucket in another region" },
-        { "PreconditionFailed", EEXIST, "OBJECT_EXISTS", false, "has such an object already" },
-        { "QuotaExceeded", EDQUOT, "STORAGE_QUOTA", false, "has no more room in the quota" },
-        { "RequestLimitExceeded", EBUSY, "STORAGE_THROTTLED", true, "asks for fewer requests" },
-        { "RequestTimeTooSkewed", EACCES, "STORAGE_CLOCK", false,
-          "has another time than this host: set its clock" },
-        { "RequestTimeout", ETIMEDOUT, "STORAGE_STALLED", true, "waited too long for the request" },
-        { "ServiceUnavailable", EBUSY, "STORAGE_THROTTLED", true, "is busy" },
-        { "SignatureDoesNotMatch", EACCES, "STORAGE_DENIED", false,
-          "does not accept the signature: the secret key is another" },
-        { "SlowDown", EBUSY, "STORAGE_THROTTLED", true, "asks for fewer requests" },
-        { "TemporaryRedirect", EINVAL, "STORAGE_REGION", false, "has the bucket in another region" },
-        { "Throttling", EBUSY, "STORAGE_THROTTLED", true, "asks for fewer requests" },
-        { "TooManyRequests", EBUSY, "STORAGE_THROTTLED", true, "asks for fewer requests" },
-        { "XAmzContentChecksumMismatch", EBADMSG, "STORAGE_CHECKSUM", true,
-          "received other bytes than were sent" },
-        { "XAmzContentSHA256Mismatch", EBADMSG, "STORAGE_CHECKSUM", true,
-          "received other bytes than were sent" },
-        { "XMinioStorageFull", ENOSPC, "STORAGE_FULL", false, "is full" },
-};
-
-HttpVerdict s3_judge(Storage *s, const HttpAnswer *a, const char *key, Failure *f) {
-        _cleanup_(freep) char *name = NULL, *message = NULL;
-
-        assert(s);
-        assert(a);
-
-        if (a->body.size == 0 || s3_answer_text(a, "Code", &name) < 0 || !name)
-                return http_judge_status(s, a->status, /* message= */ NULL, key, f);
-        if (s3_answer_text(a, "Message", &message) < 0)
-                message = NULL;
-        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
-                const S3Error *e = &errors[i];
-
-                if (streq(e->name, name))
-                        return (HttpVerdict){
-                                .may_pass = e->may_pass,
-                                .error = failure_set(f, -e->error, e->code,
-                                                     "'%s' (%s): the S3 server %s (%s%s%s).", key, s->name,
-                                                     e->text, name, isempty(message) ? "" : ": ",
-                                                     strempty(message)),
-                        };
-        }
-        return http_judge_status(s, a->status, isempty(message) ? name : message, key, f);
-}
-
-int s3_head(Storage *s, const char *key, HttpAnswer *a, Failure *f) {
-        _cleanup_(s3_request_done) S3Request q = S3_REQUEST_NULL;
-        int r;
-
-        assert(key);
-        assert(a);
-
-        r = s3_request_init(s, &q, "HEAD", key);
-        if (r >= 0)
-                r = s3_request_customer_key(s->backend, &q);
-        if (r >= 0)
-                r = s3_request_send(s, &q, key, a, f);
-        if (r >= 0 && a->content_length < 0)
-                return failure_set(f, -EPROTO, "STORAGE_FAILED",
-                                   "The S3 server did not say how large '%s' (%s) is.", key, s->name);
-        return r;
 }

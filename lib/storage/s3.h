@@ -6,12 +6,9 @@
  * An object up to the size of a part goes up in one request, a larger one as a multipart upload of parts of
  * equal size (some servers want that), a few of them at once. Every body is signed with its SHA-256, which
  * the server checks. Nothing is visible before the last request, and a put never replaces: where the server
- * is known to obey it, that request carries If-None-Match; in any case the key is asked for just before.
- *
- * A request that was repeated may find its own work: each object carries the number of its put. */
+ * is known to obey it, that request carries If-None-Match; in any case the key is asked for just before. */
 
-#include "storage/backend.h"
-#include "storage/http-server.h"
+#include "storage/object.h"
 #include "storage/parts.h"
 #include "storage/sigv4.h"
 
@@ -22,8 +19,7 @@
 /* What one put holds: the part that it fills, and some on their way. The latter are counted over all puts of
  * a storage. */
 #define S3_MEMORY (64U << 20)
-#define S3_PROBE_PREFIX "backupx-probe/"
-#define S3_ID_SIZE 33
+#define S3_META_ID "x-amz-meta-backupx-put"
 
 /* Room before and behind the bytes of a part, for the frame of a body in signed chunks. */
 #define S3_FRAME_HEAD 96
@@ -88,28 +84,16 @@ HttpVerdict s3_judge(Storage *s, const HttpAnswer *a, const char *key, Failure *
 /* The text of the first element of a name in an answer; *ret is NULL where there is none. */
 int s3_answer_text(const HttpAnswer *a, const char *name, char **ret) _warn_unused_;
 
-/* The object's headers; a->content_length is its size. */
-int s3_head(Storage *s, const char *key, HttpAnswer *a, Failure *f) _warn_unused_;
+/* For object.h. */
+extern const ObjectType s3_objects;
 
 int s3_put_new(StoragePut *put, Failure *reterr_failure) _warn_unused_;
 int s3_put_write(StoragePut *put, const void *data, size_t n, Failure *reterr_failure) _warn_unused_;
 int s3_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *reterr_failure) _warn_unused_;
 void s3_put_free(StoragePut *put);
 
-int s3_list(Storage *s, const char *prefix, StorageListFunc func, void *userdata,
-            Failure *reterr_failure) _warn_unused_;
-/* A listing over its pages. */
-typedef struct S3Listing {
-        const char *root; /* prefix of the target, which is not part of our keys */
-        StorageListFunc func;
-        void *userdata;
-        char *last;  /* the key before, or NULL */
-        char *token; /* of the next page, or NULL */
-} S3Listing;
-
-void s3_listing_done(S3Listing *l);
-/* Gives what one answer lists to func. -EBADMSG: it is no page of a listing, or not in the order of keys. */
-int s3_listing_read(S3Listing *l, const HttpAnswer *a) _warn_unused_;
+int s3_ask_page(Storage *s, const char *prefix, const char *next, HttpAnswer *a, Failure *f) _warn_unused_;
+int s3_read_page(ObjectListing *l, const HttpAnswer *a) _warn_unused_;
 
 /* Aborts uploads that nobody can be at any more; once a storage, and without a word where that fails. */
 void s3_sweep(Storage *s);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
+#include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/text.h"
 #include "storage/xml.h"
 
@@ -318,4 +320,13 @@ int xml_next(Xml *x) {
         r = next_event(x);
         x->closed = r == XML_CLOSE;
         return r == -EFBIG ? -EBADMSG : r;
+}
+
+int xml_take_text(const Xml *x, char **to) {
+        assert(x);
+        assert(to);
+
+        free(*to);
+        *to = memdup0(strempty(x->text.data), x->text.size);
+        return *to ? 0 : -ENOMEM;
 }

@@ -41,5 +41,8 @@ void xml_done(Xml *x);
 /* The next event, or -EBADMSG: not well-formed, or not what this reader takes; -ENOMEM. */
 int xml_next(Xml *x) _warn_unused_;
 
+/* Of an element that ends: a copy of its text in the place of what *to was. */
+int xml_take_text(const Xml *x, char **to) _warn_unused_;
+
 #define XML_NULL ((Xml){})
 #define _cleanup_xml_ _cleanup_(xml_done)

@@ -294,19 +294,19 @@ static void test_listing(void) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
                 _cleanup_buffer_ Buffer seen = BUFFER_NULL;
-                _cleanup_(azure_listing_done) AzureListing l = { "p/", on_object, &seen, NULL, NULL };
+                _cleanup_(object_listing_done) ObjectListing l = { "p/", on_object, &seen, NULL, NULL };
                 _cleanup_(freep) char *text = NULL;
                 int r;
 
                 CHECK_OK(buffer_add_string(&a.body, cases[i].page));
-                r = azure_listing_read(&l, &a);
+                r = azure_read_page(&l, &a);
                 CHECK_INT(r, cases[i].objects ? 0 : -EBADMSG);
                 if (r < 0)
                         continue;
                 text = memdup0(strempty(seen.data), seen.size);
                 CHECK(text);
                 CHECK_STR(text, cases[i].objects);
-                CHECK(streq_ptr(l.marker, cases[i].marker));
+                CHECK(streq_ptr(l.next, cases[i].marker));
         }
 }
 
