@@ -273,7 +273,7 @@ static int reserve(Packer *p, const PackBlob *b, PackSlot *ret) {
         r = pack_add(k, b);
         if (r < 0)
                 return r;
-        if (k->used >= PACK_FULL || k->n_blobs >= PACK_BLOBS_MAX)
+        if (k->used >= (b->type == BLOB_TREE ? PACK_FULL_TREES : PACK_FULL) || k->n_blobs >= PACK_BLOBS_MAX)
                 close_pack(p, b->type);
         return 0;
 }

@@ -19,6 +19,8 @@
 /* A pack is closed when it has this much; a blob of 8 MiB may come on top. Near the 16 MiB of restic, and
  * three of them leave room in 64 MiB for all else. */
 #define PACK_FULL ((size_t) 14 << 20)
+/* One of trees: it fills while several of data do. */
+#define PACK_FULL_TREES ((size_t) 4 << 20)
 #define PACKER_UPLOADS_MAX 4
 /* An index file is written when so many blobs wait for it: 2 MiB of JSON. */
 #define PACKER_INDEX_BLOBS 10000
