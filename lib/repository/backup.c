@@ -174,7 +174,7 @@ static int stream_tree(Run *run, IdList *content) {
                 r = tree_writer_add(&w, &n);
         if (r >= 0)
                 r = tree_writer_end(&w);
-        return r < 0 ? r : feed_blob(run->feed, BLOB_TREE, text.data, text.size, &run->root);
+        return r < 0 ? r : feed_blob(run->feed, BLOB_TREE, &text, &run->root);
 }
 
 static int produce_stream(Run *run) {

@@ -442,7 +442,9 @@ int feed_end(Feed *f, IdList *l) {
 
 /* --- Whole blobs -------------------------------------------------------------------------------------- */
 
-static int blob_big(Feed *f, BlobType type, const Id *id, const void *p, size_t n, uint32_t wanted) {
+/* One that is larger than the memory of a job keeps its own. */
+static int blob_big(Feed *f, BlobType type, const Id *id, Buffer *b, uint32_t wanted) {
+        size_t n = b->size;
         int r;
 
         if (f->job->n_blobs > 0)
@@ -450,27 +452,24 @@ static int blob_big(Feed *f, BlobType type, const Id *id, const void *p, size_t 
         r = job_get(f);
         if (r < 0)
                 return r;
-        f->job->big = memdup0(p, n);
-        if (!f->job->big)
-                return -ENOMEM;
+        f->job->big = (uint8_t *) buffer_take(b);
         job_add(f, type, id, n, wanted);
         f->job->used = 0;
         job_submit(f);
         return 0;
 }
 
-int feed_blob(Feed *f, BlobType type, const void *p, size_t n, Id *ret) {
+int feed_blob(Feed *f, BlobType type, Buffer *b, Id *ret) {
         uint32_t wanted;
         Id id;
         int r;
 
         assert(f);
         assert(f->rest == 0);
-        assert(p);
-        assert(n > 0);
+        assert(b && b->size > 0);
         assert(ret);
 
-        r = id_of(p, n, &id);
+        r = id_of(b->data, b->size, &id);
         if (r >= 0)
                 r = wanted_by(f, type, &id, &wanted);
         if (r < 0)
@@ -479,11 +478,11 @@ int feed_blob(Feed *f, BlobType type, const void *p, size_t n, Id *ret) {
                 r = job_get(f);
                 if (r < 0)
                         return r;
-                if (n > CHUNK_MAX)
-                        r = blob_big(f, type, &id, p, n, wanted);
+                if (b->size > CHUNK_MAX)
+                        r = blob_big(f, type, &id, b, wanted);
                 else {
-                        memcpy(f->job->data + f->job->used, p, n);
-                        job_add(f, type, &id, n, wanted);
+                        memcpy(f->job->data + f->job->used, b->data, b->size);
+                        job_add(f, type, &id, b->size, wanted);
                         r = job_turn(f);
                 }
                 if (r < 0)

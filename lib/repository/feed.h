@@ -54,8 +54,8 @@ int feed_advance(Feed *f, size_t n, IdList *l) _warn_unused_;
 int feed_zeros(Feed *f, uint64_t n, IdList *l) _warn_unused_;
 /* The end of the file: what is left of it is its last blob. */
 int feed_end(Feed *f, IdList *l) _warn_unused_;
-/* A whole blob; not within a file. */
-int feed_blob(Feed *f, BlobType type, const void *p, size_t n, Id *ret) _warn_unused_;
+/* A whole blob, not empty; not within a file. A large one is taken over, and b is empty then. */
+int feed_blob(Feed *f, BlobType type, Buffer *b, Id *ret) _warn_unused_;
 /* Whether every repository that is left has this blob. */
 bool feed_knows(const Feed *f, BlobType type, const Id *id);
 

@@ -12,6 +12,10 @@
 /* What scratch memory may keep from one blob to the next: few are larger. */
 #define SCRATCH_KEEP ((size_t) 1536 << 10)
 
+/* What is larger is unpacked piece by piece: all of it would be as much memory again. */
+#define UNPACK_WHOLE ((size_t) 8 << 20)
+#define UNPACK_PIECE ((size_t) 256 << 10)
+
 /* Memory that is only there as far as it was used. */
 typedef struct Scratch {
         uint8_t *data;
@@ -132,23 +136,51 @@ void sealer_measure(const Sealer *s, bool compressed, PackBlob *b) {
         b->uncompressed_length = compressed ? (uint32_t) s->n : 0;
 }
 
+static int check_whole(Sealer *s) {
+        Scratch *to = &s->unpacked;
+        int r;
+
+        r = scratch_reserve(to, s->n);
+        if (r >= 0)
+                r = decompressor_run(s->decompressor, s->packed.data, s->packed_size, to->data, s->n);
+        if (r < 0)
+                return r;
+        return memcmp(to->data, s->plain, s->n) == 0 ? 0 : -EBADMSG;
+}
+
+static int check_pieces(Sealer *s) {
+        size_t done = 0;
+        ssize_t k;
+        int r;
+
+        r = scratch_reserve(&s->unpacked, UNPACK_PIECE);
+        if (r >= 0)
+                r = decompressor_begin(s->decompressor, s->packed.data, s->packed_size);
+        if (r < 0)
+                return r;
+        for (;;) {
+                k = decompressor_read(s->decompressor, s->unpacked.data, UNPACK_PIECE);
+                if (k <= 0)
+                        break;
+                if ((size_t) k > s->n - done ||
+                    memcmp(s->unpacked.data, s->plain + done, (size_t) k) != 0)
+                        return -EBADMSG;
+                done += (size_t) k;
+        }
+        return k < 0 ? (int) k : done == s->n ? 0 :
+                                                -EBADMSG;
+}
+
 /* Opens what was sealed into the place where the compressed form was, which it must be equal to. */
 static int check(Sealer *s, size_t key, const PackBlob *b, const uint8_t *sealed) {
-        const uint8_t *found = s->packed.data;
         int r;
 
         r = cipher_open(s->ciphers[key], sealed, b->length, s->packed.data);
         if (r < 0)
                 return r;
-        if (b->uncompressed_length > 0) {
-                r = scratch_reserve(&s->unpacked, s->n);
-                if (r >= 0)
-                        r = decompressor_run(s->decompressor, found, s->packed_size, s->unpacked.data, s->n);
-                if (r < 0)
-                        return r;
-                found = s->unpacked.data;
-        }
-        return memcmp(found, s->plain, s->n) == 0 ? 0 : -EBADMSG;
+        if (b->uncompressed_length == 0)
+                return memcmp(s->packed.data, s->plain, s->n) == 0 ? 0 : -EBADMSG;
+        return s->n > UNPACK_WHOLE ? check_pieces(s) : check_whole(s);
 }
 
 int sealer_seal(Sealer *s, size_t key, const PackBlob *b, uint8_t *out) {

@@ -251,13 +251,13 @@ static void count_directory(TreeSink *t, const Level *l, const Id *tree) {
 }
 
 /* Most trees are what they were: to see that is cheaper than their digest. */
-static int store_tree(TreeSink *t, const Level *l, Id *ret) {
+static int store_tree(TreeSink *t, Level *l, Id *ret) {
         if (t->parent.parent && l->had_tree && parent_is(t->parent.parent, &l->text) &&
             feed_knows(t->feed, BLOB_TREE, &l->tree)) {
                 *ret = l->tree;
                 return 0;
         }
-        return feed_blob(t->feed, BLOB_TREE, l->text.data, l->text.size, ret);
+        return feed_blob(t->feed, BLOB_TREE, &l->text, ret);
 }
 
 static int sink_leave(void *userdata) {

@@ -280,6 +280,7 @@ static void test_holes(void) {
 static void test_blobs(void) {
         _cleanup_(chunker_freep) Chunker *c = NULL;
         _cleanup_(freep) uint8_t *big = make_data(CHUNK_MAX + 5000000, true), *back = NULL;
+        _cleanup_buffer_ Buffer text = BUFFER_NULL;
         Side s;
         Feed *f;
         Id first, last = {}, huge;
@@ -289,13 +290,15 @@ static void test_blobs(void) {
         side_init(&s);
         f = make_feed(c, &s, 1);
         for (unsigned i = 0; i < 3000; i++) {
-                char text[32];
-
-                (void) snprintf(text, sizeof text, "tree number %u", i);
-                CHECK_OK(feed_blob(f, i % 3 == 0 ? BLOB_TREE : BLOB_DATA, text, strlen(text),
-                                   i == 0 ? &first : &last));
+                buffer_clear(&text);
+                CHECK_OK(buffer_printf(&text, "tree number %u", i));
+                CHECK_OK(feed_blob(f, i % 3 == 0 ? BLOB_TREE : BLOB_DATA, &text, i == 0 ? &first : &last));
+                CHECK(text.size > 0);
         }
-        CHECK_OK(feed_blob(f, BLOB_TREE, big, CHUNK_MAX + 5000000, &huge));
+        buffer_clear(&text);
+        CHECK_OK(buffer_add(&text, big, CHUNK_MAX + 5000000));
+        CHECK_OK(feed_blob(f, BLOB_TREE, &text, &huge));
+        CHECK_INT(text.size, 0);
         CHECK(feed_knows(f, BLOB_TREE, &first));
         CHECK(!feed_knows(f, BLOB_DATA, &first));
         finish(f, &s, 1);
