@@ -14,6 +14,7 @@ typedef struct BackupSide {
         Repository *repository; /* weak */
         const RepoBackupArgs *args;
         Report *report; /* weak */
+        PackPool *pool; /* weak; of all sides */
         RepoLockWatch *lock;
         RepoIndex *index;
         BlobReader *reader, *ahead; /* of the walk, and of the thread that is ahead of it */
@@ -27,7 +28,8 @@ typedef struct BackupSide {
         Failure failure;
 } BackupSide;
 
-void backup_side_init(BackupSide *s, Repository *r, const RepoBackupArgs *args, Report *report);
+void backup_side_init(BackupSide *s, Repository *r, const RepoBackupArgs *args, Report *report,
+                      PackPool *pool);
 void backup_side_done(BackupSide *s);
 /* Takes the lock, reads the index and finds the parent. */
 int backup_side_open(BackupSide *s) _warn_unused_;

@@ -23,10 +23,12 @@ void backup_side_done(BackupSide *s) {
         failure_done(&s->failure);
 }
 
-void backup_side_init(BackupSide *s, Repository *r, const RepoBackupArgs *args, Report *report) {
+void backup_side_init(BackupSide *s, Repository *r, const RepoBackupArgs *args, Report *report,
+                      PackPool *pool) {
         assert(s);
+        assert(pool);
 
-        *s = (BackupSide){ .repository = r, .args = args, .report = report };
+        *s = (BackupSide){ .repository = r, .args = args, .report = report, .pool = pool };
 }
 
 /* Leaves this repository out, and says so once. */
@@ -83,6 +85,7 @@ static int packer_make(BackupSide *s) {
                 .storage = repository_storage(s->repository),
                 .prefix = repository_prefix(s->repository),
                 .key = repository_key(s->repository),
+                .pool = s->pool,
                 .uploads = s->args->uploads ?: UPLOADS_DEFAULT,
                 .index_interval = s->args->index_interval ?: PACKER_INDEX_INTERVAL,
                 .put_index = put_index,

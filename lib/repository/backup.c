@@ -29,6 +29,7 @@ typedef struct Run {
         Report report;
         BackupSide *sides;
         size_t n_sides;
+        PackPool *pool;
         Chunker *chunker;
         Feed *feed;
         Moment started;
@@ -62,6 +63,7 @@ static void run_done(Run *run) {
         for (size_t i = 0; i < run->n_sides; i++)
                 backup_side_done(&run->sides[i]);
         free(run->sides);
+        pack_pool_free(run->pool);
         chunker_free(run->chunker);
         if (run->has_report)
                 report_done(&run->report);
@@ -424,9 +426,12 @@ static int run_start(Run *run, RepoBackupResult *result, Failure *reterr_failure
         result->snapshots = new0(Id, args->args->n_targets);
         if (!run->sides || !result->base.targets || !result->snapshots)
                 return -ENOMEM;
+        r = pack_pool_new(PACK_POOL_LIMIT, &run->pool);
+        if (r < 0)
+                return r;
         for (; run->n_sides < args->args->n_targets; run->n_sides++)
                 backup_side_init(&run->sides[run->n_sides], args->repositories[run->n_sides], args,
-                                 &run->report);
+                                 &run->report, run->pool);
         r = chunker_make(run, reterr_failure);
         if (r < 0)
                 return r;

@@ -1,45 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* A pack is made by the first blob that finds none open, closed by the blob that makes it full, and goes
- * into the queue when the last of its blobs is filled in. Its header and its name are made by the upload. */
+ * into the queue when the last of its blobs is filled in. Its header and its name are made by the upload.
+ *
+ * Who waits for room has no room that is unfilled, so every pack that is closed comes to its upload. */
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "crypto/digest.h"
 #include "repository/index-file.h"
 #include "repository/packer.h"
 
-/* Beyond a full pack: its last blob, and the header of as many blobs as a pack of small ones has. */
-#define PACK_ROOM (((size_t) 8 << 20) + CIPHER_OVERHEAD)
-/* Blobs of an average of 400 bytes make a header that restic still takes. */
-#define PACK_BLOBS_MAX 40000
-#define PACK_END (pack_header_size_max(PACK_BLOBS_MAX) + CIPHER_OVERHEAD + PACK_TRAILER_SIZE)
 #define WRITE_SIZE ((size_t) 1 << 20)
 /* Who fills a pack hashes so much of it at a time, while it is still in the processor's cache. */
 #define HASH_SIZE ((size_t) 256 << 10)
-/* Packs that are full while the next one fills: one that is written, one that waits for the disk. */
-#define CLOSED_MIN 2U
-
-struct Pack {
-        Pack *next;
-        uint8_t *data;
-        size_t capacity, used;
-        PackBlob *blobs;
-        bool *filled; /* of each */
-        size_t n_blobs, n_allocated;
-        unsigned unfilled; /* rooms that were given out */
-        bool closed;
-        bool again; /* its memory is for others after it */
-        Sha256 *digest;
-        size_t n_whole; /* blobs at the beginning that are filled in */
-        size_t hashed;  /* bytes at the beginning that the digest has */
-        bool hashing;   /* by one of those who fill */
-};
 
 /* A pack that is stored and in no index file yet. */
 typedef struct Stored {
@@ -52,12 +29,12 @@ typedef struct Stored {
 struct Packer {
         PackerArgs args;
         char *prefix;
-        pthread_mutex_t lock;
-        pthread_cond_t changed;
+        PackPool *pool; /* whose lock is ours */
+        bool own_pool;
+        Packer *next;        /* of those that share it */
+        pthread_cond_t work; /* for the uploads, and done by them */
         Pack *open[_BLOB_TYPE_MAX];
         Pack *first, **last; /* to be uploaded */
-        Pack *spares;        /* memory for the next ones */
-        unsigned n_closed;   /* not open any more, not yet uploaded */
         unsigned n_uploading;
         bool ended;
         int error;
@@ -73,26 +50,6 @@ struct Packer {
         unsigned n_threads;
 };
 
-static void pack_free(Pack *k) {
-        if (!k)
-                return;
-        if (k->data)
-                (void) munmap(k->data, k->capacity);
-        sha256_free(k->digest);
-        free(k->blobs);
-        free(k->filled);
-        free(k);
-}
-
-static void packs_free(Pack *first) {
-        while (first) {
-                Pack *next = first->next;
-
-                pack_free(first);
-                first = next;
-        }
-}
-
 static Stored *stored_free(Stored *s) {
         while (s) {
                 Stored *next = s->next;
@@ -106,7 +63,46 @@ static Stored *stored_free(Stored *s) {
 
 DEFINE_CLEANUP(Stored *, stored_free);
 
-/* The first error stays. Takes the text of f over. */
+static void lock(Packer *p) {
+        (void) pthread_mutex_lock(&p->pool->lock);
+}
+
+static void unlock(Packer *p) {
+        (void) pthread_mutex_unlock(&p->pool->lock);
+}
+
+/* With the lock: a pack that was closed is gone. */
+static void pack_drop(Packer *p, Pack *k) {
+        p->pool->n_closed--;
+        if (p->error < 0) /* its digest may be half made */
+                k->again = false;
+        pack_pool_put(p->pool, k);
+}
+
+/* With the lock: it is for the uploads as soon as nobody fills it any more, and gone after an error. */
+static void enqueue_whole(Packer *p, Pack *k) {
+        if (!k->closed || k->unfilled > 0)
+                return;
+        if (p->error < 0) {
+                pack_drop(p, k);
+                return;
+        }
+        *p->last = k;
+        p->last = &k->next;
+        (void) pthread_cond_broadcast(&p->work);
+}
+
+static void close_pack(Packer *p, BlobType type) {
+        Pack *k = TAKE_PTR(p->open[type]);
+
+        if (!k)
+                return;
+        k->closed = true;
+        p->pool->n_closed++;
+        enqueue_whole(p, k);
+}
+
+/* The first error stays. Takes the text of f over. What waits is for nobody, and its memory for others. */
 static void fail_locked(Packer *p, int error, Failure *f) {
         if (p->error == 0) {
                 p->error = error;
@@ -115,13 +111,23 @@ static void fail_locked(Packer *p, int error, Failure *f) {
                         *f = FAILURE_NULL;
                 }
         }
-        (void) pthread_cond_broadcast(&p->changed);
+        for (BlobType t = 0; t < _BLOB_TYPE_MAX; t++)
+                close_pack(p, t);
+        while (p->first) {
+                Pack *k = p->first;
+
+                p->first = k->next;
+                pack_drop(p, k);
+        }
+        p->last = &p->first;
+        (void) pthread_cond_broadcast(&p->work);
+        (void) pthread_cond_broadcast(&p->pool->changed);
 }
 
 static int fail(Packer *p, int error, Failure *f) {
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         fail_locked(p, error, f);
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
         return error;
 }
 
@@ -137,12 +143,12 @@ int packer_error(Packer *p, Failure *reterr_failure) {
 
         assert(p);
 
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         error = p->error;
         if (error < 0 && failure_is_set(&p->failure))
                 (void) failure_set(reterr_failure, error, p->failure.code, "%s",
                                    failure_message(&p->failure, error));
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
         return error;
 }
 
@@ -154,126 +160,78 @@ uint64_t packer_stored(const Packer *p) {
 
 /* --- Filling ------------------------------------------------------------------------------------------ */
 
-/* With the lock: it is for the uploads as soon as nobody fills it any more. */
-static void enqueue_whole(Packer *p, Pack *k) {
-        if (!k->closed || k->unfilled > 0)
-                return;
-        *p->last = k;
-        p->last = &k->next;
-        (void) pthread_cond_broadcast(&p->changed);
-}
+/* With the lock: starts the upload of the largest pack that fills, of whichever repository. */
+static bool close_largest(PackPool *pool) {
+        Packer *where = NULL;
+        BlobType type = BLOB_DATA;
 
-static void close_pack(Packer *p, BlobType type) {
-        Pack *k = TAKE_PTR(p->open[type]);
-
-        if (!k)
-                return;
-        k->closed = true;
-        p->n_closed++;
-        enqueue_whole(p, k);
-}
-
-static int pack_map(size_t capacity, Pack **ret) {
-        Pack *k = new0(Pack, 1);
-        void *data;
-
-        if (!k)
-                return -ENOMEM;
-        data = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                    0);
-        if (data != MAP_FAILED) {
-                k->data = data;
-                k->capacity = capacity;
-        }
-        if (data == MAP_FAILED || sha256_new(&k->digest) < 0) {
-                pack_free(k);
-                return -ENOMEM;
-        }
-        *ret = k;
-        return 0;
-}
-
-/* A pack of this type with room for a blob of this length. Memory is used again for data alone: packs of
- * trees are seldom full. */
-static int pack_new(Packer *p, BlobType type, size_t length, Pack **ret) {
-        bool again = type == BLOB_DATA && length <= PACK_ROOM;
-        int r;
-
-        if (again && p->spares) {
-                *ret = p->spares;
-                p->spares = (*ret)->next;
-                (*ret)->next = NULL;
-                return 0;
-        }
-        r = pack_map(PACK_FULL + MAX(length, PACK_ROOM) + PACK_END, ret);
-        if (r >= 0)
-                (*ret)->again = again;
-        return r;
-}
-
-static int pack_add(Pack *k, const PackBlob *b) {
-        if (k->n_blobs == k->n_allocated) {
-                size_t n = k->n_allocated == 0 ? 64 : 2 * k->n_allocated;
-                PackBlob *grown = reallocarray(k->blobs, n, sizeof *grown);
-                bool *filled = reallocarray(k->filled, n, sizeof *filled);
-
-                if (grown)
-                        k->blobs = grown;
-                if (filled)
-                        k->filled = filled;
-                if (!grown || !filled)
-                        return -ENOMEM;
-                k->n_allocated = n;
-        }
-        k->blobs[k->n_blobs] = *b;
-        k->filled[k->n_blobs] = false;
-        k->blobs[k->n_blobs++].offset = (uint32_t) k->used;
-        k->used += b->length;
-        k->unfilled++;
-        return 0;
+        for (Packer *p = pool->packers; p; p = p->next)
+                for (BlobType t = 0; t < _BLOB_TYPE_MAX; t++)
+                        if (p->open[t] && (!where || p->open[t]->used > where->open[type]->used)) {
+                                where = p;
+                                type = t;
+                        }
+        if (where)
+                close_pack(where, type);
+        return where;
 }
 
 /* With the lock: an open pack of the type that this blob fits into. */
 static int pack_find(Packer *p, const PackBlob *b, Pack **ret) {
-        Pack *k;
-        int r;
+        PackPool *pool = p->pool;
 
         while (p->error == 0) {
-                k = p->open[b->type];
+                Pack *k = p->open[b->type];
+
                 /* One of unusual size gets a pack of its own. */
-                if (k && k->n_blobs > 0 && b->length > PACK_ROOM) {
+                if (k && k->n_blobs > 0 && b->length > PACK_ROOM)
                         close_pack(p, b->type);
-                        continue;
+                else if (!pack_pool_has_room(pool, k, b)) {
+                        if (pool->n_closed > 0 || !close_largest(pool))
+                                (void) pthread_cond_wait(&pool->changed, &pool->lock);
+                } else {
+                        int r = k ? 0 : pack_pool_get(pool, b, &p->open[b->type]);
+
+                        if (r >= 0)
+                                *ret = p->open[b->type];
+                        return r;
                 }
-                if (k) {
-                        *ret = k;
-                        return 0;
-                }
-                if (p->n_closed < MAX(p->args.uploads, CLOSED_MIN)) {
-                        r = pack_new(p, b->type, b->length, &p->open[b->type]);
-                        if (r < 0)
-                                return r;
-                        continue;
-                }
-                (void) pthread_cond_wait(&p->changed, &p->lock);
         }
         return p->error;
+}
+
+/* The same, while nobody waits for all of the pool. */
+static int pack_find_in_turn(Packer *p, const PackBlob *b, Pack **ret) {
+        PackPool *pool = p->pool;
+        int r;
+
+        while (p->error == 0 && pool->alone)
+                (void) pthread_cond_wait(&pool->changed, &pool->lock);
+        if (p->error < 0)
+                return p->error;
+        if (b->length <= PACK_ROOM)
+                return pack_find(p, b, ret);
+        pool->alone = true;
+        r = pack_find(p, b, ret);
+        pool->alone = false;
+        (void) pthread_cond_broadcast(&pool->changed);
+        return r;
 }
 
 static int reserve(Packer *p, const PackBlob *b, PackSlot *ret) {
         Pack *k = NULL;
         int r;
 
-        r = pack_find(p, b, &k);
+        r = pack_find_in_turn(p, b, &k);
         if (r < 0)
                 return r;
         ret->pack = k;
         ret->number = k->n_blobs;
         ret->data = k->data + k->used;
-        r = pack_add(k, b);
+        r = pack_pool_add(p->pool, k, b);
         if (r < 0)
                 return r;
-        if (k->used >= (b->type == BLOB_TREE ? PACK_FULL_TREES : PACK_FULL) || k->n_blobs >= PACK_BLOBS_MAX)
+        if (k->used >= pack_pool_full(p->pool, b->type) || k->n_blobs >= PACK_BLOBS_MAX)
                 close_pack(p, b->type);
         return 0;
 }
@@ -286,9 +244,9 @@ int packer_reserve(Packer *p, const PackBlob *b, PackSlot *ret) {
         assert(b->length >= CIPHER_OVERHEAD);
         assert(ret);
 
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         r = reserve(p, b, ret);
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
         return r;
 }
 
@@ -307,9 +265,9 @@ static void hash_whole(Packer *p, Pack *k) {
                 int r;
 
                 k->hashing = true;
-                (void) pthread_mutex_unlock(&p->lock);
+                unlock(p);
                 r = sha256_add(k->digest, k->data + k->hashed, end - k->hashed);
-                (void) pthread_mutex_lock(&p->lock);
+                lock(p);
                 k->hashing = false;
                 k->hashed = end;
                 if (r < 0)
@@ -322,13 +280,13 @@ void packer_filled(Packer *p, const PackSlot *slot) {
 
         assert(p);
 
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         assert(k->unfilled > 0 && !k->filled[slot->number]);
         k->filled[slot->number] = true;
         hash_whole(p, k);
         k->unfilled--;
         enqueue_whole(p, k);
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
 }
 
 /* --- Uploads ------------------------------------------------------------------------------------------ */
@@ -381,11 +339,11 @@ static int pack_stored(Packer *p, Pack *k, const Id *id) {
         s->n_blobs = k->n_blobs;
         k->n_allocated = 0;
         p->bytes += k->used;
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         s->next = p->stored;
         p->stored = s;
         p->n_stored_blobs += s->n_blobs;
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
         return 0;
 }
 
@@ -424,7 +382,7 @@ static int index_write(Packer *p, bool all, Failure *reterr_failure) {
         usec_t now = now_usec(CLOCK_MONOTONIC);
         int r;
 
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         if (p->stored && !p->indexing &&
             (all || p->n_stored_blobs >= PACKER_INDEX_BLOBS ||
              now >= usec_add(p->indexed, p->args.index_interval))) {
@@ -432,14 +390,14 @@ static int index_write(Packer *p, bool all, Failure *reterr_failure) {
                 p->n_stored_blobs = 0;
                 p->indexing = true;
         }
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
         if (!list)
                 return 0;
         r = index_put(p, list, reterr_failure);
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         p->indexing = false;
         p->indexed = now_usec(CLOCK_MONOTONIC);
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
         return r;
 }
 
@@ -449,9 +407,9 @@ static int index_write(Packer *p, bool all, Failure *reterr_failure) {
 static Pack *pack_take(Packer *p) {
         Pack *k = NULL;
 
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         while (p->error == 0 && !p->first && !p->ended)
-                (void) pthread_cond_wait(&p->changed, &p->lock);
+                (void) pthread_cond_wait(&p->work, &p->pool->lock);
         if (p->error == 0 && p->first) {
                 k = p->first;
                 p->first = k->next;
@@ -459,24 +417,17 @@ static Pack *pack_take(Packer *p) {
                         p->last = &p->first;
                 p->n_uploading++;
         }
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
         return k;
 }
 
 /* Gives the memory to the next pack. */
 static void pack_release(Packer *p, Pack *k) {
-        (void) pthread_mutex_lock(&p->lock);
-        k->used = k->n_blobs = k->n_whole = k->hashed = 0;
-        k->closed = false;
-        if (k->again) {
-                k->next = p->spares;
-                p->spares = TAKE_PTR(k);
-        }
-        p->n_closed--;
+        lock(p);
+        pack_drop(p, k);
         p->n_uploading--;
-        (void) pthread_cond_broadcast(&p->changed);
-        (void) pthread_mutex_unlock(&p->lock);
-        pack_free(k);
+        (void) pthread_cond_broadcast(&p->work);
+        unlock(p);
 }
 
 static void *upload_main(void *userdata) {
@@ -509,39 +460,68 @@ int packer_finish(Packer *p) {
 
         assert(p);
 
-        (void) pthread_mutex_lock(&p->lock);
+        lock(p);
         for (BlobType t = 0; t < _BLOB_TYPE_MAX; t++) {
                 assert(!p->open[t] || p->open[t]->unfilled == 0);
                 close_pack(p, t);
         }
         while (p->error == 0 && (p->first || p->n_uploading > 0))
-                (void) pthread_cond_wait(&p->changed, &p->lock);
+                (void) pthread_cond_wait(&p->work, &p->pool->lock);
         r = p->error;
-        (void) pthread_mutex_unlock(&p->lock);
+        unlock(p);
         if (r >= 0)
                 r = index_write(p, /* all= */ true, &f);
         return r < 0 ? fail(p, r, &f) : 0;
 }
 
+static void pool_leave(Packer *p) {
+        lock(p);
+        for (Packer **at = &p->pool->packers; *at; at = &(*at)->next)
+                if (*at == p) {
+                        *at = p->next;
+                        p->pool->n_packers--;
+                        break;
+                }
+        unlock(p);
+        if (p->own_pool)
+                pack_pool_free(p->pool);
+}
+
 Packer *packer_free(Packer *p) {
         if (!p)
                 return NULL;
-        (void) pthread_mutex_lock(&p->lock);
-        p->ended = true;
-        fail_locked(p, -ECANCELED, NULL);
-        (void) pthread_mutex_unlock(&p->lock);
-        for (unsigned i = 0; i < p->n_threads; i++)
-                (void) pthread_join(p->threads[i], NULL);
-        for (BlobType t = 0; t < _BLOB_TYPE_MAX; t++)
-                pack_free(p->open[t]);
-        packs_free(p->first);
-        packs_free(p->spares);
+        if (p->pool) {
+                lock(p);
+                p->ended = true;
+                fail_locked(p, -ECANCELED, NULL);
+                unlock(p);
+                for (unsigned i = 0; i < p->n_threads; i++)
+                        (void) pthread_join(p->threads[i], NULL);
+                pool_leave(p);
+        }
         stored_free(p->stored);
         failure_done(&p->failure);
         free(p->prefix);
-        (void) pthread_cond_destroy(&p->changed);
-        (void) pthread_mutex_destroy(&p->lock);
+        (void) pthread_cond_destroy(&p->work);
         return mfree(p);
+}
+
+static int pool_join(Packer *p) {
+        int r;
+
+        p->pool = p->args.pool;
+        p->own_pool = !p->pool;
+        if (p->own_pool) {
+                r = pack_pool_new(PACK_POOL_LIMIT, &p->pool);
+                if (r < 0)
+                        return r;
+        }
+        lock(p);
+        p->next = p->pool->packers;
+        p->pool->packers = p;
+        p->pool->n_packers++;
+        unlock(p);
+        return 0;
 }
 
 int packer_new(const PackerArgs *args, Packer **ret) {
@@ -558,12 +538,13 @@ int packer_new(const PackerArgs *args, Packer **ret) {
         p = new0(Packer, 1);
         if (!p)
                 return -ENOMEM;
-        (void) pthread_mutex_init(&p->lock, NULL);
-        (void) pthread_cond_init(&p->changed, NULL);
+        (void) pthread_cond_init(&p->work, NULL);
         p->args = *args;
         p->last = &p->first;
         p->indexed = now_usec(CLOCK_MONOTONIC);
         r = free_and_strdup(&p->prefix, strempty(args->prefix));
+        if (r >= 0)
+                r = pool_join(p);
         if (r < 0)
                 return r;
         for (; p->n_threads < args->uploads; p->n_threads++) {

@@ -5,21 +5,20 @@
  * what is full is uploaded by threads of its own. Index files list the packs that are there, every so often,
  * so that what an interrupted run has uploaded is found by the next one.
  *
- * Memory: one pack of each type that fills, and one for each upload, at least two. Who adds waits when all
- * are taken. */
+ * Memory is that of the pool. Who adds waits while there is no room in it. */
 
 #include <stdatomic.h>
 
 #include "base/failure.h"
 #include "base/times.h"
 #include "crypto/cipher.h"
-#include "repository/pack.h"
+#include "repository/pack-pool.h"
 #include "storage/storage.h"
 
-/* A pack is closed when it has this much; a blob of 8 MiB may come on top. Near the 16 MiB of restic, and
- * three of them leave room in 64 MiB for all else. */
+/* A pack is closed when it has this much, or less where several repositories share the pool; a blob of 8 MiB
+ * may come on top. Near the 16 MiB of restic, and two of them leave room in 64 MiB for all else. */
 #define PACK_FULL ((size_t) 14 << 20)
-/* One of trees: it fills while several of data do. */
+/* One of trees: it fills slowly, beside those of data. */
 #define PACK_FULL_TREES ((size_t) 4 << 20)
 #define PACKER_UPLOADS_MAX 4
 /* An index file is written when so many blobs wait for it: 2 MiB of JSON. */
@@ -34,6 +33,7 @@ typedef struct PackerArgs {
         Storage *storage;
         const char *prefix; /* of the repository's keys: "" or with a '/' at its end */
         const CipherKey *key;
+        PackPool *pool;   /* weak; NULL: one of its own */
         unsigned uploads; /* at a time: 1 to PACKER_UPLOADS_MAX */
         usec_t index_interval;
         PackerPutIndex put_index;
@@ -41,7 +41,6 @@ typedef struct PackerArgs {
 } PackerArgs;
 
 typedef struct Packer Packer;
-typedef struct Pack Pack;
 
 /* Room for one sealed blob. */
 typedef struct PackSlot {

@@ -465,7 +465,11 @@ class Backup(repositories.Repositories):
         """Memory does not grow with what is backed up."""
         for i in range(4):
             (self.source / f'file-{i}').write_bytes(random_bytes(i, 50 << 20))
-        command, environment = self.command('--init')
+        # All repositories of a run share the memory of packs.
+        others = [word for i in range(2) for word in ('--repository', self.folder / f'other-{i}')]
+        for i in range(2):
+            (self.folder / f'other-{i}').mkdir()
+        command, environment = self.command('--init', *others)
         # Of a small process of its own: the memory of the one that starts a program counts as the program's.
         script = ('import resource, subprocess, sys\n'
                   'subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n'

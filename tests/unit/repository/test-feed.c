@@ -36,11 +36,13 @@ static int put_index(void *userdata, const void *json, size_t n, Failure *reterr
         return repo_index_load(s->written, json_pull_memory, &memory, reterr_failure);
 }
 
-static void side_init(Side *s) {
+/* pool: of several sides, or NULL. */
+static void side_init_in(Side *s, PackPool *pool) {
         _cleanup_json_ json_t *config = json_object();
         StorageConfig c = { .id = 1, .type = "local", .config = config };
         PackerArgs args = {
                 .key = &s->key,
+                .pool = pool,
                 .uploads = 2,
                 .index_interval = USEC_PER_MINUTE,
                 .put_index = put_index,
@@ -57,6 +59,10 @@ static void side_init(Side *s) {
         args.storage = s->storage;
         args.prefix = "node/";
         CHECK_OK(packer_new(&args, &s->packer));
+}
+
+static void side_init(Side *s) {
+        side_init_in(s, NULL);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
@@ -187,7 +193,7 @@ static int feed_file(Feed *f, const uint8_t *data, size_t n, IdList *l) {
 }
 
 static Feed *make_feed(Chunker *c, Side *sides, size_t n) {
-        FeedTarget targets[2];
+        FeedTarget targets[3];
         FeedArgs args = { .chunker = c, .targets = targets, .n_targets = n, .level = 1, .verify = true };
         Feed *f;
 
@@ -338,10 +344,53 @@ static void test_lost(void) {
         side_done(&sides[1]);
 }
 
+/* Three repositories in the memory of one pack, which one of them leaves on the way; then a blob that is
+ * larger than all of it. */
+static void test_pool(void) {
+        const size_t limit = 10 << 20, big = 3 * CHUNK_MAX;
+        _cleanup_(chunker_freep) Chunker *c = NULL;
+        _cleanup_(pack_pool_freep) PackPool *pool = NULL;
+        _cleanup_(freep) uint8_t *data = make_data(40 << 20, false), *back = NULL;
+        _cleanup_buffer_ Buffer text = BUFFER_NULL;
+        _cleanup_(id_list_done) IdList first = ID_LIST_NULL, second = ID_LIST_NULL;
+        Side sides[3];
+        Id huge;
+        Feed *f;
+        size_t n;
+
+        CHECK_OK(chunker_new(CHUNKER_GEAR, POLYNOMIAL, &c));
+        CHECK_OK(pack_pool_new(limit, &pool));
+        for (size_t i = 0; i < 3; i++)
+                side_init_in(&sides[i], pool);
+        f = make_feed(c, sides, 3);
+        CHECK_OK(feed_file(f, data, 20 << 20, &first));
+        packer_stop(sides[2].packer, -ENOSPC);
+        CHECK_OK(feed_file(f, data + (20 << 20), 20 << 20, &second));
+        CHECK_OK(feed_finish(f));
+        CHECK(pool->most <= limit);
+        CHECK_OK(buffer_add(&text, data, big));
+        CHECK_OK(feed_blob(f, BLOB_TREE, &text, &huge));
+        finish(f, sides, 2);
+        CHECK_INT(pool->most, big + CIPHER_OVERHEAD);
+        CHECK_INT(pool->n_closed, 0);
+        for (size_t i = 0; i < 2; i++) {
+                check_file(&sides[i], &first, data, 20 << 20);
+                check_file(&sides[i], &second, data + (20 << 20), 20 << 20);
+                back = mfree(back);
+                back = read_blob(&sides[i], BLOB_TREE, &huge, &n);
+                CHECK_INT(n, big);
+                CHECK_MEM(back, data, n);
+        }
+        feed_free(f);
+        for (size_t i = 0; i < 3; i++)
+                side_done(&sides[i]);
+}
+
 int main(void) {
         RUN(test_files);
         RUN(test_holes);
         RUN(test_blobs);
         RUN(test_lost);
+        RUN(test_pool);
         return 0;
 }
