@@ -1,19 +1,24 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Repositories, ours beside stock restic: time, processor time, memory and size, in one run.
+"""Repositories beside stock restic, and a sealed archive beside tar | zstd | age: time, processor time, memory and
+size, in one run, as a table.
 
 Corpora, the same for the same seed and machine: A is big files of random bytes, B a sample of this machine's
 files in their directories, C a dump of SQL, D a sparse file. Each is backed up first, unchanged, and with one
-percent changed; C also with one row of a hundred changed all over, which is what "scattered" means. Then the
-last snapshot is restored, and all data checked; of B one file is restored as well, to see what is read for it.
+percent changed; C also with one row of a hundred changed all over, which is what "scattered" means; A also into
+a sealed archive, and with nothing opened again before its upload ("unverified"). Then the last snapshot is
+restored, and all data checked; of B one file is restored as well, with the index at hand (warm) and without
+(cold), to see what is read for it.
+
 The two programs run in turn on the same disk, each on a repository that it made itself, and the medians of the
 rounds are compared. Goals are ratios of time; those of processor time say the same where the machine is busy
 with something else. A restore has ended when it is on the disk: for both of them a sync is part of it.
 
 --small: minutes less, and figures in which the start of the programs weighs more. --full: the sizes that the
-goals were set with. --a, --c: MiB of the corpus; --b: its files; --d: MiB between two blocks of data.
---only A: that corpus. --no-verify: nothing is opened again before its upload. With --strict a goal that was
-missed is a failure.
+goals were set with, up to 18 GB of disk. --a, --c: MiB of the corpus; --b: its files; --d: MiB between two blocks
+of data. --only A: that corpus. --minutes: a round begins only where it is likely to end within them; the first
+always does. --corpora DIR: takes what was prepared there, and prepares what is not. --prepare: does no more than
+that. --folder DIR: works below it. With --strict a goal that was missed is a failure.
 """
 
 import argparse
@@ -37,16 +42,19 @@ SIZES = {
     'middle': {'a': 1024, 'b': 30000, 'c': 512, 'd': 102, 'rounds': 3},
     'full': {'a': 2048, 'b': 100200, 'c': 1000, 'd': 102, 'rounds': 3},
 }
+# Of time; of the archive, against the pipe.
 GOALS = {
-    ('A', 'first'): 0.50, ('A', 'changed'): 0.35, ('A', 'restore'): 0.50, ('A', 'check'): 0.60,
+    ('A', 'archive'): 0.90, ('A', 'first'): 0.50, ('A', 'unverified'): 0.45, ('A', 'changed'): 0.35,
+    ('A', 'restore'): 0.50, ('A', 'check'): 0.60,
     ('B', 'first'): 0.40, ('B', 'unchanged'): 0.15, ('B', 'changed'): 0.35, ('B', 'restore'): 0.50,
     ('B', 'check'): 0.60,
     ('C', 'first'): 0.50, ('C', 'changed'): 0.35, ('C', 'scattered'): 0.50, ('C', 'check'): 0.60,
     ('D', 'first'): 0.05, ('D', 'unchanged'): 0.05, ('D', 'restore'): 0.05, ('D', 'check'): 0.60,
 }
+CPU_GOALS = {('A', 'archive'): 1.15}
 STORED_GOALS = {('A', 'first'): 1.02, ('B', 'first'): 1.02, ('A', 'changed'): 1.05, ('B', 'changed'): 1.05,
                 ('C', 'changed'): 1.05}
-# MiB that are read for one file of B.
+# MiB that are read for one file of B; cold also the index.
 ONE_FILE_GOAL = 2
 # MiB of memory: for all, for a file of the largest directory, and for a blob in the index.
 MEMORY, MEMORY_FILE, MEMORY_BLOB = 64, 0.1 / 1024, 96 / MIB
@@ -143,13 +151,6 @@ def make_d(folder, gap):
         file.truncate(100 * (gap + 1) * MIB)
 
 
-def change_d(folder, step):
-    """One of its blocks."""
-    with open(folder / 'disk.img', 'r+b') as file:
-        file.seek(0)
-        file.write(random.Random(1000 + step).randbytes(MIB))
-
-
 def run(command, environment):
     """Runs a program: (seconds, processor seconds, MiB of memory)."""
     begun = time.monotonic()
@@ -178,16 +179,21 @@ def stored(folder):
 class Side:
     """One of the two programs with its repository."""
 
-    def __init__(self, folder, name, options):
+    def __init__(self, folder, name, options, verify=True):
         self.name = name
+        self.verify = verify
         self.folder = folder / name
         self.environment = {**os.environ, 'RESTIC_PASSWORD': PASSWORD, 'RESTIC_CACHE_DIR': str(folder / 'cache')}
         self.options = options
         self.ahead = 0
 
+    def remove(self):
+        """Removes the repository."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def init(self):
         """Makes an empty repository."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.remove()
         self.folder.mkdir()
         if self.name == 'restic':
             run(['restic', '-q', '-r', str(self.folder), 'init'], self.environment)
@@ -211,7 +217,7 @@ class Side:
             # Each run says that it began later: the files, which are new, are to count as older.
             self.ahead += 1000
             command = [self.tool('backup-tool'), '--repository', str(self.folder), '--time-ahead', str(self.ahead),
-                       *(['--no-verify'] if self.options.no_verify else []), str(source)]
+                       *([] if self.verify else ['--no-verify']), str(source)]
         figures = run(command, self.environment)
         return (*figures, stored(self.folder) - before)
 
@@ -251,27 +257,128 @@ def memory_goal(source):
     return MEMORY + largest * MEMORY_FILE + (blobs + stored(source) // MIB) * MEMORY_BLOB
 
 
-def measure(corpus, source, changes, sides, rounds):
-    """All phases of a corpus: phase -> side -> list of figures."""
-    figures = {}
-    for step in range(1, rounds + 1):
-        for side in sides:
+class Archive:
+    """A sealed archive, ours or by the pipe."""
+
+    def __init__(self, folder, options):
+        key = folder / 'key'
+        subprocess.run(['age-keygen', '-o', str(key)], check=True, stderr=subprocess.DEVNULL)
+        self.recipient = subprocess.check_output(['age-keygen', '-y', str(key)], text=True).strip()
+        self.target, self.pipe = folder / 'archive', folder / 'pipe'
+        self.tool = str(options.build / 'tests/storage/archive-tool')
+
+    def ours(self, source):
+        """One of ours."""
+        self.target.mkdir()
+        os.sync()
+        figures = run([self.tool, '--target', str(self.target), '--level', '3', '--recipient', self.recipient,
+                       str(source)], os.environ)
+        size = stored(self.target)
+        shutil.rmtree(self.target)
+        return (*figures, size)
+
+    def peer(self, source):
+        """What the pipe makes of it."""
+        os.sync()
+        figures = run(['bash', '-euo', 'pipefail', '-c', f'tar -C / -cf - "{str(source)[1:]}" | zstd -q -T2 -3 |'
+                       f' age -r {self.recipient} >"{self.pipe}"'], os.environ)
+        size = self.pipe.stat().st_size
+        self.pipe.unlink()
+        return (*figures, size)
+
+
+class Bench:
+    """All corpora and what was measured."""
+
+    def __init__(self, folder, options):
+        self.begun = time.monotonic()
+        self.folder = folder
+        self.options = options
+        self.corpora = {
+            'A': (make_a, options.a, {'changed': change_a}),
+            'B': (make_b, options.b, {'changed': change_b}),
+            'C': (make_c, options.c, {'changed': change_c, 'scattered': scatter_c}),
+            'D': (make_d, options.d, {}),
+        }
+        for name in set(self.corpora) - set(options.only or self.corpora):
+            del self.corpora[name]
+        self.sides = [Side(folder, 'ours', options), Side(folder, 'restic', options)]
+        self.unverified = Side(folder, 'unverified', options, verify=False)
+        self.archive = Archive(folder, options) if 'A' in self.corpora else None
+        self.figures = {}  # (corpus, phase): by side: of each round
+        self.memory = {}
+        self.reads = []
+
+    def prepare(self):
+        """Makes the corpora, or takes those that are kept."""
+        for name, (make, size, _) in self.corpora.items():
+            source = self.folder / name
+            kept = self.options.corpora / f'{name}-{size}' if self.options.corpora else None
+            if not kept or not kept.exists():
+                made = kept.with_suffix('.new') if kept else source
+                shutil.rmtree(made, ignore_errors=True)
+                made.mkdir(parents=True)
+                apart(make, made, size)
+                if kept:
+                    made.rename(kept)
+            if kept and not self.options.prepare:
+                subprocess.run(['cp', '-a', str(kept), str(source)], check=True)
+
+    def add(self, corpus, phase, side, figures):
+        """One more measurement."""
+        self.figures.setdefault((corpus, phase), {}).setdefault(side, []).append(figures)
+        print(f'{corpus} {phase} {side}: {figures[0]:.2f} s, cpu {figures[1]:.2f} s, {figures[2]:.0f} MiB,'
+              f' {figures[3] / 1e6:.1f} MB', flush=True)
+
+    def extras_of_a(self, source, step):
+        """Archive and pipe, and a first backup that is not verified."""
+        works = [('ours', self.archive.ours), ('pipe', self.archive.peer)]
+        for name, work in works if step % 2 else works[::-1]:
+            self.add('A', 'archive', name, work(source))
+        self.unverified.init()
+        self.add('A', 'unverified', 'ours', self.unverified.backup(source))
+        self.unverified.remove()
+
+    def round(self, corpus, step):
+        """All phases of a corpus."""
+        source, changes = self.folder / corpus, self.corpora[corpus][2]
+        for side in self.sides:
             side.init()
+        if corpus == 'A':
+            self.extras_of_a(source, step)
+        if step == 1:
+            self.memory[corpus] = memory_goal(source)
         for phase in ('first', 'unchanged', *changes, 'restore', 'check'):
             if phase in changes:
                 apart(changes[phase], source, step)
-            for side in sides if step % 2 else sides[::-1]:
+            for side in self.sides if step % 2 else self.sides[::-1]:
                 work = {'restore': side.restore, 'check': side.check}.get(phase, side.backup)
-                figures.setdefault((corpus, phase), {}).setdefault(side.name, []).append(work(source))
-    return figures
+                self.add(corpus, phase, side.name, work(source))
+        if corpus == 'B' and step == 1:
+            self.reads = [one_file(source, self.sides[0], warm) for warm in (True, False)]
+        for side in self.sides:
+            side.remove()
+
+    def run(self):
+        """Rounds over all corpora, as many as there is time for; gives their number."""
+        for step in range(1, self.options.rounds + 1):
+            started = time.monotonic()
+            for corpus in self.corpora:
+                # A minute of restic's time is enough for a file that is next to nothing but holes.
+                if corpus != 'D' or step == 1:
+                    self.round(corpus, step)
+            now = time.monotonic()
+            if self.options.minutes and 2 * now - started - self.begun > self.options.minutes * 60:
+                return step
+        return self.options.rounds
 
 
-def one_file(source, side):
-    """MiB that a restore of one small file reads of our repository, when the index is at hand."""
+def one_file(source, side, warm):
+    """MiB that a restore of one small file reads of our repository, and the most that it may read."""
     files = (path for path in source.glob('**/*') if path.is_file())
     wanted = min(files, key=lambda path: (abs(path.stat().st_size - 10240), path))
-    target, trace = side.folder.parent / 'restored', side.folder.parent / 'trace'
-    environment = {**side.environment, 'READ_TOOL_CACHE': str(side.folder.parent / 'cache')}
+    target, trace, cache = (side.folder.parent / name for name in ('restored', 'trace', 'cache-of-one'))
+    environment = {**side.environment, **({'READ_TOOL_CACHE': str(cache)} if warm else {})}
     command = [side.tool('read-tool'), str(side.folder), PASSWORD]
     run([*command, 'ls', 'latest'], environment)
     target.mkdir()
@@ -282,74 +389,100 @@ def one_file(source, side):
         raise SystemExit(f'{wanted} is not what it was')
     lines = (line for path in trace.iterdir() for line in path.read_text().splitlines())
     read = [line.rpartition(' = ')[2] for line in lines if f'<{side.folder}/' in line]
-    shutil.rmtree(target)
-    shutil.rmtree(trace)
-    return sum(int(n) for n in read if n.isdigit()) / MIB
+    for path in (target, trace, cache):
+        shutil.rmtree(path, ignore_errors=True)
+    index = 0 if warm else stored(side.folder / 'index') / MIB
+    return sum(int(n) for n in read if n.isdigit()) / MIB, ONE_FILE_GOAL + index
 
 
-def verdict(what, value, goal):
-    """Whether a goal was met, in words."""
-    return f'{what} {value:.3f}, goal {goal}: {"met" if value <= goal else "MISSED"}', value <= goal
+class Table:
+    """Lines of cells; and whether all goals in them were met."""
+
+    HEAD = ('what', 'goal', 'ratio', '', 'cpu ratio', 'ours s', 'peer s', 'ours MiB', 'bound', '', 'peer MiB', 'stored',
+            'goal', '')
+
+    def __init__(self):
+        self.lines = [self.HEAD]
+        self.missed = []
+
+    def verdict(self, what, value, goal):
+        """The word; empty where there is no goal."""
+        if goal is None:
+            return ''
+        if value <= goal:
+            return 'met'
+        self.missed.append(what)
+        return 'MISSED'
+
+    def add(self, key, ours, peer, memory):
+        """A phase: medians of both."""
+        name = ' '.join(key)
+        goal, cpu_goal, stored_goal = GOALS.get(key), CPU_GOALS.get(key), STORED_GOALS.get(key)
+        ratio, cpu = ours[0] / peer[0], ours[1] / peer[1]
+        # What a run adds that finds nothing new is not worth a ratio.
+        size = ours[3] / peer[3] if peer[3] > MIB / 10 and key[1] != 'restore' else 0
+        bound = memory if key[1] == 'archive' else min(memory, peer[2])
+        more = f' of {cpu_goal} {self.verdict(name + " cpu", cpu, cpu_goal)}' if cpu_goal else ''
+        self.lines.append((
+            name, f'{goal:.2f}' if goal else '-', f'{ratio:.3f}', self.verdict(name, ratio, goal), f'{cpu:.3f}{more}',
+            f'{ours[0]:.2f}', f'{peer[0]:.2f}', f'{ours[2]:.1f}', f'{bound:.1f}',
+            self.verdict(name + ' memory', ours[2], bound), f'{peer[2]:.0f}', f'{size:.3f}' if size else '-',
+            f'{stored_goal:.2f}' if stored_goal else '-', self.verdict(name + ' stored', size, stored_goal)))
+
+    def print(self):
+        """All of it."""
+        widths = [max(len(line[i]) for line in self.lines) for i in range(len(self.HEAD))]
+        for line in self.lines:
+            print('  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
 
-def report(figures, memory):
-    """Prints a line a phase and what was missed; gives whether all goals were met."""
-    met = True
-    for (corpus, phase), by_side in figures.items():
-        ours, restic = ([statistics.median(f[column] for f in by_side[name]) for column in range(4)]
-                        for name in ('ours', 'restic'))
-        ratio, goal = ours[0] / restic[0], GOALS.get((corpus, phase))
-        words = 'no goal' if goal is None else f'goal {goal}: {"met" if ratio <= goal else "MISSED"}'
-        print(f'{corpus} {phase:9}: ours {ours[0]:6.2f} s (cpu {ours[1]:6.2f}, {ours[2]:4.0f} MiB,'
-              f' +{ours[3] / 1e6:.1f} MB), restic {restic[0]:6.2f} s ({restic[1]:6.2f}, {restic[2]:4.0f},'
-              f' +{restic[3] / 1e6:.1f}); ratio {ratio:.3f}, cpu {ours[1] / restic[1]:.3f}; {words}', flush=True)
-        met = met and (goal is None or ratio <= goal)
-        more = [verdict('MiB', round(ours[2], 1), round(min(memory, restic[2]), 1))]
-        if (corpus, phase) in STORED_GOALS:
-            more.append(verdict('stored ratio', ours[3] / restic[3], STORED_GOALS[corpus, phase]))
-        print(f'{corpus} {phase:9}:   ' + '; '.join(text for text, _ in more), flush=True)
-        met = met and all(good for _, good in more)
-    return met
+def report(bench, rounds):
+    """Prints the table; gives whether all goals were met."""
+    table = Table()
+    for key, by_side in bench.figures.items():
+        peers = by_side.get('restic') or by_side.get('pipe') or bench.figures[key[0], 'first']['restic']
+        table.add(key, *([statistics.median(f[column] for f in figures) for column in range(4)]
+                         for figures in (by_side['ours'], peers)), bench.memory[key[0]])
+    print(f'\nMedians of {rounds} rounds (D: 1). Peer: restic; of the archive tar | zstd -T2 | age. The bound of memory'
+          ' is the lower one of the goal and of what restic took.')
+    table.print()
+    for name, (read, goal) in zip(('warm', 'cold'), bench.reads):
+        print(f'B one file, {name}: {read:.2f} MiB read of the storage, goal {goal:.2f}:'
+              f' {table.verdict("B one file " + name, read, goal)}')
+    print(f'Missed: {", ".join(table.missed) or "nothing"}', flush=True)
+    return not table.missed
 
 
-def main():
-    """Makes each corpus, and runs both programs over it."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+def parse():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n\n')[0])
     for name in SIZES:
         parser.add_argument(f'--{name}', dest='size', action='store_const', const=name, default='middle')
-    for name in ('a', 'b', 'c', 'd', 'rounds'):
+    for name in ('a', 'b', 'c', 'd', 'rounds', 'minutes'):
         parser.add_argument(f'--{name}', type=int)
     parser.add_argument('--only', action='append', choices=['A', 'B', 'C', 'D'])
-    parser.add_argument('--no-verify', action='store_true')
-    parser.add_argument('--strict', action='store_true')
+    parser.add_argument('--corpora', type=pathlib.Path)
+    parser.add_argument('--folder', default='/var/tmp')
+    for name in ('--prepare', '--strict'):
+        parser.add_argument(name, action='store_true')
     options = parser.parse_args()
     for name, value in SIZES[options.size].items():
         if getattr(options, name) is None:
             setattr(options, name, value)
+    if options.prepare and not options.corpora:
+        parser.error('--prepare wants --corpora DIR')
     options.build = pathlib.Path(os.environ.get('BACKUPX_BUILD', 'build')).resolve()
-    corpora = {
-        'A': (lambda f: make_a(f, options.a), {'changed': change_a}),
-        'B': (lambda f: make_b(f, options.b), {'changed': change_b}),
-        'C': (lambda f: make_c(f, options.c), {'changed': change_c, 'scattered': scatter_c}),
-        'D': (lambda f: make_d(f, options.d), {'changed': change_d}),
-    }
-    met = True
-    folder = pathlib.Path(tempfile.mkdtemp(prefix='backupx-bench-', dir='/var/tmp'))
+    return options
+
+
+def main():
+    """Makes the corpora, and runs both programs over them."""
+    options = parse()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='backupx-bench-', dir=options.folder))
     try:
-        sides = [Side(folder, 'ours', options), Side(folder, 'restic', options)]
-        for corpus in options.only or corpora:
-            make, changes = corpora[corpus]
-            source = folder / 'source'
-            source.mkdir()
-            apart(make, source)
-            # A minute of restic's time is enough for a file that is next to nothing but holes.
-            rounds = 1 if corpus == 'D' else options.rounds
-            met = report(measure(corpus, source, changes, sides, rounds), memory_goal(source)) and met
-            if corpus == 'B':
-                text, good = verdict('one file  : MiB read of the storage', one_file(source, sides[0]), ONE_FILE_GOAL)
-                print(f'B {text}', flush=True)
-                met = met and good
-            shutil.rmtree(source)
+        bench = Bench(folder, options)
+        bench.prepare()
+        met = options.prepare or report(bench, bench.run())
     finally:
         shutil.rmtree(folder)
     return 0 if met or not options.strict else 1
