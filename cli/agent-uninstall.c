@@ -79,7 +79,7 @@ static int remove_units(void) {
                 if (is_stoppable(*name))
                         run((const char *const[]){ "systemctl", "-q", "disable", "--now", *name, NULL });
         run((const char *const[]){ "systemctl", "-q", "stop", "backupx-backup@*", "backupx-restore@*",
-                                   "backupx-probe@*", "backupx.slice", NULL });
+                                   "backupx-probe@*", "backupx-hook@*", "backupx.slice", NULL });
         STRV_FOREACH(name, names) {
                 r = remove_unit(*name);
                 if (r < 0)
@@ -102,7 +102,8 @@ static void remove_link(void) {
 }
 
 static void remove_data(void) {
-        static const char *const folders[] = { "/etc/backupx-agent", "/var/lib/backupx-agent" };
+        static const char *const folders[] = { "/etc/backupx-agent", "/var/lib/backupx-agent",
+                                               "/var/lib/backupx-hook" };
 
         for (size_t i = 0; i < ELEMENTSOF(folders); i++)
                 remove_tree(folders[i]);

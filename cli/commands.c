@@ -187,6 +187,14 @@ static const Option target_test_options[] = {
         { 0, "keep-yearly", OPTION_NUMBER, "N", "retention.yearly", NULL, "the same for years" }, \
         { 0, "keep-within", OPTION_STRING, "SPAN", "retention.within", NULL, \
           "keep all of the last SPAN: 30d, 2y5m7d3h" }, \
+        { 0, "pre-hook", OPTION_LIST, "NAME", "hooks.pre", NULL, \
+          "run this one of the node's hooks.d before the backup; several times; '' for none" }, \
+        { 0, "post-hook", OPTION_LIST, "NAME", "hooks.post", NULL, \
+          "the same after the backup, however that ended" }, \
+        { 0, "hook-timeout", OPTION_NUMBER, "SECONDS", "hooks.timeout_s", NULL, \
+          "how long each of them may take, 60 by default" }, \
+        { 0, "hook-failure", OPTION_STRING, "KIND", "hooks.on_failure", "fail|warn", \
+          "what a hook that fails does to the run: fail by default" }, \
         { 0, "no-catch-up", OPTION_NEGATED, NULL, "schedule.catch_up", NULL, \
           "do not make up for runs that were missed" }, \
         { 0, "disabled", OPTION_NEGATED, NULL, "enabled", NULL, \
@@ -204,6 +212,7 @@ static const Option task_edit_options[] = {
         { 0, "catch-up", OPTION_SWITCH, NULL, "schedule.catch_up", NULL,
           "make up for runs that were missed" },
         { 0, "keep-all", OPTION_CLEARED, NULL, "retention", NULL, "remove no snapshots any more" },
+        { 0, "no-hooks", OPTION_CLEARED, NULL, "hooks", NULL, "run no hooks any more" },
         { 0, "all-file-systems", OPTION_NEGATED, NULL, "source.one_file_system", NULL,
           "enter other file systems" },
         { 0, "no-follow-symlinks", OPTION_NEGATED, NULL, "source.follow_symlinks", NULL,

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "sys/config.h"
+#include "wire/hooks.h"
 #include "wire/path.h"
 
 void policy_done(Policy *p) {
@@ -40,7 +41,7 @@ static int parse_hooks(const ConfigValue *value, void *field, Failure *reterr_fa
         assert(value);
 
         for (size_t i = 0; i < value->n; i++)
-                if (isempty(value->items[i]) || value->items[i][0] == '.' || strchr(value->items[i], '/'))
+                if (!hook_name_is_valid(value->items[i]))
                         return failure_set(reterr_failure, -EINVAL, "POLICY_INVALID",
                                            "a hook is the name of a file, not '%s'", value->items[i]);
         return config_parse_strv(value, field, reterr_failure);
@@ -198,6 +199,19 @@ int policy_check_listing(const Policy *p, const char *path, Failure *reterr_fail
                 return r;
         rule = find_rule(p->listing_deny, path);
         return rule ? denied(path, "listing.deny", rule, reterr_failure) : 0;
+}
+
+int policy_check_hook(const Policy *p, const char *name, Failure *reterr_failure) {
+        assert(p);
+        assert(name);
+
+        if (!hook_name_is_valid(name))
+                return failure_set(reterr_failure, -EPERM, "POLICY_DENIED",
+                                   "A hook is the name of a file: " HOOK_NAME_RULE);
+        if (!p->hooks || strv_contains(p->hooks, name))
+                return 0;
+        return failure_set(reterr_failure, -EPERM, "POLICY_DENIED",
+                           "This host's policy refuses the hook %s: 'hooks' does not name it", name);
 }
 
 int policy_check_storage(const Policy *p, const char *own, const char *path, Failure *reterr_failure) {

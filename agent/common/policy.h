@@ -12,7 +12,7 @@
  *           allow: [/srv/restore]   # or off; nothing named: everywhere
  *         listing:
  *           deny: [/root]
- *         hooks: [pause-database]   # names in /etc/backupx-agent/hooks.d
+ *         hooks: [pause-database]   # of those in hooks.d; nothing named: all of them
  *         storage:
  *           allow: [/mnt/disk]      # where local targets may be, beside <state>/storage
  *
@@ -48,6 +48,8 @@ int policy_parse(const char *name, const char *data, size_t n, Policy *ret, Fail
 int policy_check_backup(const Policy *p, const char *path, Failure *reterr_failure);
 int policy_check_restore(const Policy *p, const char *path, Failure *reterr_failure);
 int policy_check_listing(const Policy *p, const char *path, Failure *reterr_failure);
+/* By its name alone: what lies under it in hooks.d is looked at by the keeper of hooks. */
+int policy_check_hook(const Policy *p, const char *name, Failure *reterr_failure);
 /* Whether a local target may be at path; own is the folder that needs no rule. */
 int policy_check_storage(const Policy *p, const char *own, const char *path, Failure *reterr_failure);
 /* Whether restoring is allowed anywhere at all. */

@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "agent/common/hook-line.h"
 #include "agent/daemon/launch.h"
 #include "base/alloc.h"
 #include "base/fd.h"
@@ -93,6 +94,8 @@ static int child_environment(const AgentOptions *options, char ***ret) {
                 r = extend_named(&l, "BACKUPX_AGENT_POLICY", options->policy);
         if (r >= 0)
                 r = extend_named(&l, "BACKUPX_AGENT_TOOLS_PATH", options->tools_path);
+        if (r >= 0)
+                r = extend_named(&l, "BACKUPX_AGENT_HOOK", options->hook);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);
@@ -181,6 +184,44 @@ int launch_job(const AgentOptions *options, CommandKind kind, int *ret_fd, pid_t
         if (r < 0)
                 return failure_set(reterr_failure, r, "JOB_NOT_STARTED", "No job can be started: %m");
         return 0;
+}
+
+/* --- Hooks -------------------------------------------------------------------------------------------- */
+
+static bool exists(const char *folder, const char *name) {
+        _cleanup_(freep) char *path = NULL;
+
+        return asprintf_safe(&path, "%s/%s", folder, name) >= 0 && access(path, F_OK) >= 0;
+}
+
+int launch_leftovers(const AgentOptions *options) {
+        _cleanup_json_ json_t *message = NULL;
+        _cleanup_(strv_freep) char **environment = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(freep) char *socket_path = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        const char *program = NULL;
+        int r;
+
+        assert(options);
+
+        if (!exists(options->runtime_dir, "hook.sock")) {
+                if (exists(options->runtime_dir, "backup.sock") || !exists(options->state_dir, "hooks"))
+                        return 0; /* switched off, or never used */
+                program = options->hook;
+        }
+        message = hook_message_new(HOOK_MESSAGE_LEFTOVERS);
+        r = message ? asprintf_safe(&socket_path, "%s/hook.sock", options->runtime_dir) : -ENOMEM;
+        if (r >= 0)
+                r = child_environment(options, &environment);
+        if (r >= 0)
+                r = hook_line_open(socket_path, program, environment, &fd, &failure);
+        if (r >= 0)
+                r = hook_message_send(fd, message);
+        if (r < 0)
+                log_warning_errno(r, "Hooks that were left to be run cannot be looked for, ignoring: %s",
+                                  failure_message(&failure, r));
+        return r;
 }
 
 /* --- The fd store ----------------------------------------------------------------------------------- */

@@ -19,6 +19,11 @@ bool launch_is_probe(CommandKind kind);
 int launch_job(const AgentOptions *options, CommandKind kind, int *ret_fd, pid_t *ret_pid, int *ret_pidfd,
                Failure *reterr_failure) _warn_unused_;
 
+/* --- Hooks ------------------------------------------------------------------------------------------- */
+
+/* Has the post hooks run whose keepers were killed, or went down with the host. */
+int launch_leftovers(const AgentOptions *options);
+
 /* --- The fd store of the service manager ------------------------------------------------------------- */
 
 /* Keeps fd under this name over a restart of the agent; without a service manager nothing happens. */

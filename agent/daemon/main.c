@@ -14,6 +14,7 @@
 #include "agent/daemon/apply-limits.h"
 #include "agent/daemon/check-bus.h"
 #include "agent/daemon/enroll.h"
+#include "agent/daemon/launch.h"
 #include "sys/daemon.h"
 #include "sys/event.h"
 #include "sys/log.h"
@@ -55,6 +56,7 @@ static int run_agent(sd_event *event, const AgentOptions *options) {
         r = agent_start(a);
         if (r < 0)
                 return r;
+        (void) launch_leftovers(options);
         if (http_url_is_exposed(options->master))
                 log_warning("The master is reached without TLS: the token, and all that jobs send, can be "
                             "read on the way to %s",

@@ -54,6 +54,7 @@ static const ConfigItem option_items[] = {
         { NULL, "results_dir", config_parse_path, offsetof(AgentOptions, results_dir) },
         { NULL, "runtime_dir", config_parse_path, offsetof(AgentOptions, runtime_dir) },
         { NULL, "job", config_parse_path, offsetof(AgentOptions, job) },
+        { NULL, "hook", config_parse_path, offsetof(AgentOptions, hook) },
         { NULL, "policy", config_parse_path, offsetof(AgentOptions, policy) },
         { NULL, "tools_path", config_parse_string, offsetof(AgentOptions, tools_path) },
         { NULL, "instance", config_parse_string, offsetof(AgentOptions, instance) },
@@ -77,6 +78,7 @@ void agent_options_done(AgentOptions *o) {
         free(o->results_dir);
         free(o->runtime_dir);
         free(o->job);
+        free(o->hook);
         free(o->policy);
         free(o->tools_path);
         free(o->instance);
@@ -234,14 +236,14 @@ static int set_default(char **p, const char *value) {
         return isempty(*p) ? free_and_strdup(p, value) : 0;
 }
 
-/* The job program of the same package: it lies beside the agent, wherever that is. */
-static int set_default_job(char **p) {
+/* A program of the same package: it lies beside the agent, wherever that is. */
+static int set_default_program(char **p, const char *name) {
         if (!isempty(*p))
                 return 0;
         *p = mfree(*p);
-        if (place_beside_program("backupx-job", p) >= 0)
+        if (place_beside_program(name, p) >= 0)
                 return 0;
-        return free_and_strdup(p, BACKUPX_LIBEXECDIR "/backupx-job");
+        return asprintf_safe(p, BACKUPX_LIBEXECDIR "/%s", name);
 }
 
 static int fill_defaults(AgentOptions *o) {
@@ -255,7 +257,9 @@ static int fill_defaults(AgentOptions *o) {
         if (r >= 0)
                 r = set_default(&o->temp_dir, AGENT_TEMP_DIR_DEFAULT);
         if (r >= 0)
-                r = set_default_job(&o->job);
+                r = set_default_program(&o->job, "backupx-job");
+        if (r >= 0)
+                r = set_default_program(&o->hook, "backupx-hook");
         if (r >= 0)
                 r = set_default(&o->policy, POLICY_PATH_DEFAULT);
         if (r >= 0)

@@ -39,7 +39,8 @@ typedef struct AgentOptions {
         char *state_dir;
         char *results_dir;
         char *runtime_dir;
-        char *job; /* the program */
+        char *job;  /* the program */
+        char *hook; /* the program that runs hooks, where there is no unit for it */
         char *policy;
         char *tools_path; /* where programs for backups are looked for */
         char *instance;   /* NULL: the agent of backupx-agent.service, or of no unit */

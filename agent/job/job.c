@@ -38,6 +38,7 @@ struct Job {
         char *cache_dir;
         char *staging_dir;
         char *tools_path;
+        const char *hook_program, *hook_socket;
 
         JobStart start;
         Policy policy;
@@ -204,6 +205,8 @@ static int prepare(Job *j, Failure *reterr_failure) {
                 .staging_dir = j->staging_dir,
                 .tools_path = j->tools_path,
                 .cache_dir = j->cache_dir,
+                .hook_program = j->hook_program,
+                .hook_socket = j->hook_socket,
                 .link = j->link,
                 .pace = &j->pace,
         };
@@ -461,6 +464,8 @@ int job_new(sd_event *event, const JobArgs *args, Job **ret) {
                 return -ENOMEM;
         j->event = sd_event_ref(event);
         j->pace = (Pace) PACE_INIT;
+        j->hook_program = args->hook_program;
+        j->hook_socket = args->hook_socket;
         j->lock_fd = j->results_fd = -EBADF;
         r = free_and_strdup(&j->policy_path, args->policy_path);
         if (r >= 0)

@@ -34,8 +34,10 @@ typedef struct JobArgs {
         const char *policy_path;
         const char *storage_dir;
         const char *staging_dir;
-        const char *tools_path; /* where tools are looked for */
-        const char *cache_dir;  /* of repositories */
+        const char *tools_path;   /* where tools are looked for */
+        const char *cache_dir;    /* of repositories */
+        const char *hook_program; /* NULL: hooks are behind the socket; both live longer than the job */
+        const char *hook_socket;
 } JobArgs;
 
 int job_new(sd_event *event, const JobArgs *args, Job **ret) _warn_unused_;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "agent/job/databases.h"
+#include "agent/job/hooks.h"
 #include "agent/job/kinds.h"
 #include "agent/job/repositories.h"
 #include "agent/job/repository-keys.h"
@@ -26,6 +27,7 @@ typedef struct Backup {
         const JobRun *run;
         BackupSpec spec;
         JobDatabases databases; /* where it is no backup of files */
+        JobHooks hooks;
         /* By the number of the target in the spec. */
         Storage *storages[SPEC_TARGETS_MAX];
         char *keys[SPEC_TARGETS_MAX];
@@ -54,6 +56,7 @@ static void backup_done(Backup *b) {
         }
         job_lock_owner_done(&b->owner);
         job_databases_done(&b->databases);
+        job_hooks_done(&b->hooks);
         free(b->tags[0]);
         backup_spec_done(&b->spec);
         backup_result_done(&b->result);
@@ -403,6 +406,21 @@ static ResultStatus status_of(const Backup *b) {
         return status == RESULT_SUCCEEDED && b->n_targets < b->spec.n_targets ? RESULT_PARTIAL : status;
 }
 
+/* Between the hooks. */
+static int run_hooked(Backup *b, Failure *reterr_failure) {
+        bool cancelled;
+        int r;
+
+        r = job_hooks_begin(b->run, &b->spec, &b->hooks, reterr_failure);
+        if (r < 0)
+                return r;
+        r = run_backup(b, reterr_failure);
+        cancelled = atomic_load(job_link_cancelled(b->run->link));
+        job_hooks_end(&b->hooks, r >= 0 ? status_of(b) : cancelled ? RESULT_CANCELLED :
+                                                                     RESULT_FAILED);
+        return r;
+}
+
 static void tell_missing_target(const Backup *b, Failure *failure) {
         for (size_t i = 0; i < b->outcome.n_targets; i++)
                 if (b->outcome.targets[i].error) {
@@ -426,7 +444,7 @@ static int back_up(Backup *b, JobOutcome *ret, Failure *reterr_failure) {
         if (r >= 0)
                 r = open_targets(b, reterr_failure);
         if (r >= 0)
-                r = run_backup(b, reterr_failure);
+                r = run_hooked(b, reterr_failure);
         if (r < 0)
                 return r;
         r = build_result(b, &ret->result);
@@ -437,12 +455,17 @@ static int back_up(Backup *b, JobOutcome *ret, Failure *reterr_failure) {
         b->result.failure = FAILURE_NULL;
         if (ret->status == RESULT_PARTIAL && !failure_is_set(&ret->failure))
                 tell_missing_target(b, &ret->failure);
+        job_hooks_judge(&b->hooks, ret);
         return 0;
 }
 
 void job_kind_backup(const JobRun *run, JobOutcome *ret) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
-        _cleanup_(backup_done) Backup b = { .run = run, .result = BACKUP_RESULT_NULL };
+        _cleanup_(backup_done) Backup b = {
+                .run = run,
+                .hooks = JOB_HOOKS_NULL,
+                .result = BACKUP_RESULT_NULL,
+        };
         int r;
 
         assert(run);

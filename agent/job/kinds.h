@@ -12,10 +12,12 @@
 typedef struct JobRun {
         const JobStart *start;
         const Policy *policy;
-        const char *storage_dir; /* where local targets need no rule */
-        const char *staging_dir; /* for temporary copies, where there is no way without */
-        const char *tools_path;  /* where tools are looked for */
-        const char *cache_dir;   /* of repositories; may vanish at any time */
+        const char *storage_dir;  /* where local targets need no rule */
+        const char *staging_dir;  /* for temporary copies, where there is no way without */
+        const char *tools_path;   /* where tools are looked for */
+        const char *cache_dir;    /* of repositories; may vanish at any time */
+        const char *hook_program; /* of the keeper of hooks; NULL: it is behind the socket */
+        const char *hook_socket;
         JobLink *link;
         Pace *pace; /* of what it uploads */
 } JobRun;

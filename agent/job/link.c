@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/job/link.h"
@@ -25,6 +26,8 @@ struct JobLink {
         bool has_progress;
         JobOutcome outcome;
         bool finished;
+        int watched; /* negative: nobody else is told of a cancel */
+        char *watched_text;
 };
 
 int job_link_new(JobLink **ret) {
@@ -37,6 +40,7 @@ int job_link_new(JobLink **ret) {
                 return -ENOMEM;
         (void) pthread_mutex_init(&l->lock, NULL);
         l->outcome = JOB_OUTCOME_NULL;
+        l->watched = -EBADF;
         l->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (l->fd < 0)
                 return -errno;
@@ -52,6 +56,7 @@ JobLink *job_link_free(JobLink *l) {
         log_ring_done(&l->ring);
         job_progress_done(&l->progress);
         job_outcome_done(&l->outcome);
+        free(l->watched_text);
         (void) pthread_mutex_destroy(&l->lock);
         return mfree(l);
 }
@@ -128,6 +133,42 @@ void job_link_finish(JobLink *l, JobOutcome *outcome) {
         wake(l);
 }
 
+/* Under the lock. */
+static void tell_watcher(const JobLink *l) {
+        if (l->watched >= 0)
+                (void) !send(l->watched, l->watched_text, strlen(l->watched_text),
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void set_watcher(JobLink *l, int fd, char *text) {
+        (void) pthread_mutex_lock(&l->lock);
+        free(l->watched_text);
+        l->watched_text = text;
+        l->watched = fd;
+        if (atomic_load(&l->cancelled))
+                tell_watcher(l);
+        (void) pthread_mutex_unlock(&l->lock);
+}
+
+int job_link_watch(JobLink *l, int fd, const char *text) {
+        char *copy;
+
+        assert(l);
+        assert(fd >= 0);
+        assert(text);
+
+        copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+        set_watcher(l, fd, copy);
+        return 0;
+}
+
+void job_link_unwatch(JobLink *l) {
+        assert(l);
+        set_watcher(l, -EBADF, /* text= */ NULL);
+}
+
 int job_link_fd(const JobLink *l) {
         assert(l);
         return l->fd;
@@ -142,7 +183,11 @@ void job_link_clear(JobLink *l) {
 
 void job_link_cancel(JobLink *l) {
         assert(l);
+
         atomic_store(&l->cancelled, true);
+        (void) pthread_mutex_lock(&l->lock);
+        tell_watcher(l);
+        (void) pthread_mutex_unlock(&l->lock);
 }
 
 int job_link_lines(JobLink *l, uint64_t after, json_t **ret, uint64_t *ret_last) {

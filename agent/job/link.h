@@ -23,6 +23,10 @@ const atomic_bool *job_link_cancelled(const JobLink *l);
 void job_link_log(JobLink *l, int level, const char *format, ...) _printf_(3, 4);
 /* Copies. */
 void job_link_progress(JobLink *l, const JobProgress *p);
+/* From now on a cancel sends these bytes to fd, a socket, beside setting the flag; at once where it was set
+ * already. Until job_link_unwatch(), before which fd must not be closed. */
+int job_link_watch(JobLink *l, int fd, const char *text) _warn_unused_;
+void job_link_unwatch(JobLink *l);
 /* The end; takes the outcome over. */
 void job_link_finish(JobLink *l, JobOutcome *outcome);
 

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/common/hook-line.h"
 #include "agent/common/policy.h"
 #include "agent/common/tools.h"
 #include "agent/job/job.h"
@@ -107,6 +108,7 @@ static int find_folders(char **ret_storage, char **ret_staging, char **ret_cache
 
 static int run(int argc, char *argv[]) {
         const char *policy = getenv("BACKUPX_AGENT_POLICY"), *tools = getenv("BACKUPX_AGENT_TOOLS_PATH");
+        const char *hook = getenv("BACKUPX_AGENT_HOOK");
         _cleanup_(freep) char *storage_dir = NULL, *staging_dir = NULL, *cache_dir = NULL;
         _cleanup_(job_freep) Job *j = NULL;
         _cleanup_event_ sd_event *event = NULL;
@@ -114,6 +116,8 @@ static int run(int argc, char *argv[]) {
                 .fd = LINE_FD,
                 .policy_path = isempty(policy) ? POLICY_PATH_DEFAULT : policy,
                 .tools_path = isempty(tools) ? TOOLS_PATH_DEFAULT : tools,
+                .hook_program = isempty(hook) ? NULL : hook,
+                .hook_socket = HOOK_SOCKET_DEFAULT,
         };
         int r;
 

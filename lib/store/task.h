@@ -20,7 +20,7 @@ typedef struct Task {
         char *format;      /* "archive" */
         char *compression; /* JSON */
         char *encryption;  /* "none", "sealed" */
-        char *options;     /* JSON: what later kinds need; or NULL */
+        char *options;     /* JSON: {"hooks":{…}}; or NULL */
         char *retention;   /* JSON: which snapshots are kept; NULL: all */
         bool enabled;
         char *schedule_expression; /* NULL: only by hand */

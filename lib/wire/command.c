@@ -57,6 +57,7 @@ void backup_spec_done(BackupSpec *s) {
         free(s->format);
         free(s->compression);
         strv_free(s->recipients);
+        task_hooks_done(&s->hooks);
         for (size_t i = 0; i < s->n_targets; i++)
                 spec_target_done(&s->targets[i]);
         free(s->targets);
@@ -92,6 +93,16 @@ static int build_what(json_t *json, const BackupSpec *s) {
         if (r >= 0)
                 r = json_set(json, "database", database);
         return r < 0 ? r : json_set(json, "type", json_string(source_type_to_string(s->type)));
+}
+
+static int build_hooks(json_t *json, const TaskHooks *hooks) {
+        json_t *value = NULL;
+        int r;
+
+        if (!task_hooks_any(hooks))
+                return 0;
+        r = task_hooks_build(hooks, &value);
+        return r < 0 ? r : json_set(json, "hooks", value);
 }
 
 static json_t *build_targets(const BackupSpec *s) {
@@ -130,6 +141,8 @@ int backup_spec_build(const BackupSpec *s, json_t **ret) {
                                        "level", (int) s->level));
         if (r >= 0)
                 r = json_set(json, "recipients", json_from_strv(s->recipients));
+        if (r >= 0)
+                r = build_hooks(json, &s->hooks);
         if (r >= 0)
                 r = json_set(json, "targets", build_targets(s));
         if (r < 0)
@@ -191,7 +204,7 @@ static void read_what(JsonReader *r, BackupSpec *s) {
 
 int backup_spec_parse(const json_t *json, BackupSpec *ret, Failure *reterr_failure) {
         _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL;
-        JsonReader r, compression;
+        JsonReader r, compression, hooks;
         int k;
 
         assert(ret);
@@ -207,6 +220,8 @@ int backup_spec_parse(const json_t *json, BackupSpec *ret, Failure *reterr_failu
         (void) json_reader_u32(&compression, "level", JSON_REQUIRED, LEVEL_MAX, &s.level);
         (void) json_reader_strv(&r, "recipients", JSON_OPTIONAL, SPEC_RECIPIENTS_MAX, RECIPIENT_MAX,
                                 &s.recipients);
+        if (json_reader_object(&r, "hooks", JSON_OPTIONAL, &hooks) > 0)
+                (void) task_hooks_read(&hooks, &s.hooks);
         read_targets(&r, &s);
         k = json_reader_finish_lenient(&r);
         if (k < 0)

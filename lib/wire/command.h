@@ -9,6 +9,7 @@
 
 #include "base/failure.h"
 #include "wire/database.h"
+#include "wire/hooks.h"
 #include "wire/json.h"
 
 typedef enum CommandKind {
@@ -84,11 +85,12 @@ typedef struct BackupSpec {
         char *compression; /* "zstd" */
         uint32_t level;
         char **recipients; /* none: not encrypted */
+        TaskHooks hooks;
         SpecTarget *targets;
         size_t n_targets;
 } BackupSpec;
 
-#define BACKUP_SPEC_NULL ((BackupSpec){})
+#define BACKUP_SPEC_NULL ((BackupSpec){ .hooks = TASK_HOOKS_NULL })
 void backup_spec_done(BackupSpec *s);
 int backup_spec_build(const BackupSpec *s, json_t **ret) _warn_unused_;
 int backup_spec_parse(const json_t *json, BackupSpec *ret, Failure *reterr_failure) _warn_unused_;

@@ -8,6 +8,7 @@
 #include "wire/database.h"
 #include "wire/entity.h"
 #include "wire/exclude.h"
+#include "wire/hooks.h"
 #include "wire/path.h"
 #include "wire/retention.h"
 
@@ -319,6 +320,38 @@ static int read_retention(JsonReader *reader, Task *task) {
         return json_keep_text(json, &task->retention);
 }
 
+static int keep_hooks(const TaskHooks *hooks, char **text) {
+        _cleanup_json_ json_t *options = json_object();
+        json_t *value = NULL;
+        int r;
+
+        r = task_hooks_build(hooks, &value);
+        if (r >= 0)
+                r = json_set(options, "hooks", value);
+        return r < 0 ? r : json_keep_text(options, text);
+}
+
+/* The one thing among the options. No names at all are no hooks. */
+static int read_hooks(JsonReader *reader, Task *task) {
+        _cleanup_(task_hooks_done) TaskHooks hooks = TASK_HOOKS_NULL;
+        JsonReader object;
+        int r;
+
+        assert(task);
+
+        r = json_reader_object(reader, "hooks", JSON_OPTIONAL, &object);
+        if (r == 0 && json_is_null(json_object_get(reader->object, "hooks")))
+                task->options = mfree(task->options);
+        if (r <= 0)
+                return r;
+        (void) task_hooks_read(&object, &hooks);
+        r = json_reader_finish(&object);
+        if (r < 0)
+                return r;
+        task->options = mfree(task->options);
+        return task_hooks_any(&hooks) ? keep_hooks(&hooks, &task->options) : 0;
+}
+
 /* What is between several fields. */
 static int check_format(JsonReader *reader, const Task *task) {
         assert(task);
@@ -388,6 +421,7 @@ int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, F
         r = first_error(r, read_compression(&reader, &task->compression));
         r = first_error(r, read_schedule(&reader, task));
         r = first_error(r, read_retention(&reader, task));
+        r = first_error(r, read_hooks(&reader, task));
         r = first_error(r, r < 0 ? r : check_format(&reader, task));
         r = r < 0 && r != -EBADMSG ? r : json_reader_finish(&reader);
         if (r >= 0)
@@ -404,6 +438,13 @@ static json_t *target_ids_to_json(const Task *task) {
                 if (json_append(array, json_from_u64(task->target_ids[i])) < 0)
                         return NULL;
         return TAKE_PTR(array);
+}
+
+static json_t *hooks_to_json(const Task *task) {
+        _cleanup_json_ json_t *options = json_from_text(task->options);
+        json_t *hooks = json_object_get(options, "hooks");
+
+        return hooks ? json_incref(hooks) : json_null();
 }
 
 static json_t *schedule_to_json(const Task *task) {
@@ -451,7 +492,8 @@ static int add_settings(json_t *json, const Task *task) {
             json_set(json, "compression", json_from_text(task->compression)) < 0 ||
             json_set(json, "encryption", json_from_string(task->encryption)) < 0 ||
             json_set(json, "schedule", schedule_to_json(task)) < 0 ||
-            json_set(json, "retention", json_from_text(task->retention)) < 0)
+            json_set(json, "retention", json_from_text(task->retention)) < 0 ||
+            json_set(json, "hooks", hooks_to_json(task)) < 0)
                 return -ENOMEM;
         return 0;
 }

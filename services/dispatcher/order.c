@@ -104,6 +104,27 @@ static int read_compression(const Task *task, BackupSpec *spec, Failure *reterr_
         return json_reader_finish_lenient(&reader);
 }
 
+/* A task with hooks is not run without them. */
+static int read_hooks(const Task *task, BackupSpec *spec, Failure *reterr_failure) {
+        _cleanup_json_ json_t *json = NULL;
+        JsonReader reader, hooks;
+        int r;
+
+        assert(task);
+        assert(spec);
+
+        if (isempty(task->options))
+                return 0;
+        r = json_parse_strict(task->options, strlen(task->options), JSON_DEPTH_DEFAULT, &json,
+                              reterr_failure);
+        if (r < 0)
+                return r;
+        json_reader_init(&reader, json, reterr_failure);
+        if (json_reader_object(&reader, "hooks", JSON_OPTIONAL, &hooks) > 0)
+                (void) task_hooks_read(&hooks, &spec->hooks);
+        return json_reader_finish_lenient(&reader);
+}
+
 static int name_backup(const Run *run, const Task *task, const Node *node, BackupSpec *spec) {
         spec->run = run->id;
         spec->task_id = task->id;
@@ -244,6 +265,8 @@ static int fill_backup(const OrderContext *x, const Run *run, const Task *task, 
                 r = read_source(task, spec, reterr_failure);
         if (r >= 0)
                 r = read_compression(task, spec, reterr_failure);
+        if (r >= 0)
+                r = read_hooks(task, spec, reterr_failure);
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;
         if (r >= 0 && source_type_has_server(spec->type))

@@ -25,7 +25,13 @@ from processes import clean_environment  # noqa: E402
 from suite import ROOT, build_folder  # noqa: E402
 
 MAKE = ROOT / 'packaging/agent/make_package.py'
-PROGRAMS = ('bin/backupx', 'libexec/backupx-agent', 'libexec/backupx-backint', 'libexec/backupx-job')
+PROGRAMS = (
+    'bin/backupx',
+    'libexec/backupx-agent',
+    'libexec/backupx-backint',
+    'libexec/backupx-hook',
+    'libexec/backupx-job',
+)
 # Of the machine: the loader and what is of one piece with it.
 GLIBC = re.compile(r'^(ld-linux.*|linux-vdso|libc|libm|libdl|libpthread|librt|libresolv)\.so(\.\d+)*$')
 # The oldest glibc that the package is meant for is that of Debian 12.
@@ -245,6 +251,7 @@ class AgentPackage(unittest.TestCase):
             ('bin/backupx', 'agent', '--help'),
             ('bin/backupx', 'backint', '-h'),
             ('libexec/backupx-agent', '--help'),
+            ('libexec/backupx-hook', '--help'),
             ('libexec/backupx-job', '--help'),
         ):
             status, said = output_of(

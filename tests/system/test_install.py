@@ -485,7 +485,7 @@ class Install(unittest.TestCase):
             self.server.shell(f'echo {compose} >/root/docker.compose; echo 0 >/root/docker.exec')
             self.succeed(make_command(f'box-{compose}', '--mode', 'docker'))
             log = self.server.shell('cat /root/docker.log; rm /root/docker.log')
-            self.assertIn('backupx-agent\nbackupx-job', log)
+            self.assertIn('backupx-agent\nbackupx-backint\nbackupx-hook\nbackupx-job', log)
             self.assertIn('ca-certificates.crt', log)
             self.assertIn('exec backupx-agent /opt/backupx-agent/libexec/backupx-agent wait-online', log)
             how = 'compose -f /etc/backupx-agent/compose.yml -p backupx-agent up -d' if compose == 0 else (

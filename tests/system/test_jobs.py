@@ -33,6 +33,27 @@ touch -d '2001-02-03 04:05:06.123456789' plain
 touch -d '2001-02-03 04:05:06.5' sub
 '''
 
+# Hooks of a service that is not to write while its files are copied: $1 is what the pre hook does last.
+HOOKS = r'''
+cd /etc/backupx-agent/hooks.d; mkdir -p /srv/snapshot
+cat >freeze <<END
+#!/bin/sh
+set -e
+echo "pre \$(id -u)" >>/srv/trace
+systemctl stop app
+mount -t tmpfs snapshot /srv/snapshot
+echo consistent >/srv/snapshot/file
+$1
+END
+cat >thaw <<END
+#!/bin/sh
+echo "post \$BACKUPX_STATE \$(systemctl is-active app)" >>/srv/trace
+umount /srv/snapshot
+systemctl start app
+END
+chmod 755 freeze thaw; rm -f /srv/trace
+'''
+
 # Lists a tree with everything that a restore has to bring back; run in the guest, so that owners are its own.
 LISTING = r'''
 cd "$1"
@@ -427,6 +448,67 @@ exit 0
         self.assertEqual(
             guest.run('find', '/var/lib/backupx-agent/storage/cancel', '-type', 'f').stdout, ''
         )
+
+    def make_hooked(self, name, last=''):
+        """A task with hooks, and what they do."""
+        guest.run('bash', '-euc', HOOKS, 'hooks', last)
+        hooks = {'pre': ['freeze'], 'post': ['thaw']}
+        return guest.make_task(name, ['/srv/snapshot'], [guest.make_target(name)], hooks=hooks)
+
+    def trace(self):
+        """What hooks did."""
+        return guest.shell('cat /srv/trace 2>/dev/null || :').splitlines()
+
+    def assert_thawed(self, *trace):
+        """The post hook ran, once; nothing of the hooks is left."""
+        guest.wait(lambda: len(self.trace()) >= len(trace), what='the post hook')
+        units = ('systemctl', 'list-units', '--all', '--plain', '--no-legend', 'backupx-hook@*')
+        guest.wait(lambda: not guest.run(*units).stdout, what='the end of the keeper')
+        self.assertEqual(self.trace(), list(trace))
+        self.assertEqual(guest.show('app.service', 'ActiveState'), 'active')
+        self.assertEqual(guest.shell('ls /srv/snapshot /var/lib/backupx-hook').split(),
+                         ['/srv/snapshot:', '/var/lib/backupx-hook:'])  # fmt: skip
+
+    def stopped_between(self, name):
+        """A run whose job was stopped by the pre hook: (run, PID of the job)."""
+        run = guest.start_run(self.make_hooked(name, 'kill -STOP $(cat /var/lib/backupx-agent/results/*.lock)'))
+        guest.wait(lambda: 'freeze of task' in guest.journal('-u', 'backupx-hook@*', f'BACKUPX_RUN={run}'),
+                   what='the end of the pre hook')  # fmt: skip
+        return run, guest.shell('cat /var/lib/backupx-agent/results/*.lock').strip()
+
+    def test_13b_hooks(self):
+        """Off until root of the node says otherwise; then with all rights, around the backup, whatever is killed."""
+        guest.shell('printf "[Service]\nExecStart=/bin/sleep infinity\n" >/run/systemd/system/app.service; '
+                    'systemctl daemon-reload; systemctl start app')  # fmt: skip
+        self.addCleanup(guest.run, 'systemctl', 'stop', 'app', 'backupx-hook.socket', check=False)
+        task = self.make_hooked('hooks')
+        run = guest.wait_run(guest.start_run(task))
+        self.assert_state(run, 'failed')
+        self.assertEqual(run['error']['code'], 'HOOKS_OFF')
+        self.assertIn('systemctl enable --now backupx-hook.socket', run['error']['message'])
+        guest.run('systemctl', 'enable', '--now', 'backupx-hook.socket')
+        run = guest.wait_run(guest.start_run(task))
+        self.assert_state(run, 'succeeded')
+        self.assert_thawed('pre 0', 'post succeeded inactive')
+        self.assert_state(guest.restore(run['id'], '/srv/thawed'), 'succeeded')
+        self.assertEqual(guest.shell('cat /srv/thawed/srv/snapshot/file').strip(), 'consistent')
+
+    def test_13c_hooks_killed(self):
+        """The keeper of hooks, or the job: the post hooks run all the same, and once."""
+        guest.run('systemctl', 'enable', '--now', 'backupx-hook.socket')
+        guest.run('systemctl', 'start', 'app')
+        self.addCleanup(guest.run, 'systemctl', 'disable', '--now', 'app', 'backupx-hook.socket', check=False)
+        run, job = self.stopped_between('hooks-keeper')
+        guest.run('systemctl', 'kill', '--signal=KILL', '--kill-who=main', 'backupx-hook@*')
+        self.assert_thawed('pre 0', 'post interrupted inactive')
+        guest.run('kill', '-CONT', job)
+        ended = guest.wait_run(run)
+        self.assertEqual((ended['state'], ended['error']['code']), ('partial', 'HOOK_FAILED'), ended)
+        self.assert_thawed('pre 0', 'post interrupted inactive')
+        run, job = self.stopped_between('hooks-job')
+        guest.run('kill', '-KILL', job)
+        self.assertEqual(guest.wait_run(run)['error']['code'], 'JOB_KILLED')
+        self.assert_thawed('pre 0', 'post interrupted inactive')
 
     def test_14_job_killed(self):
         """A job that is killed makes its run failed, and leaves nothing under a final name."""

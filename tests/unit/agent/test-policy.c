@@ -111,6 +111,19 @@ static void test_storage(void) {
         CHECK_INT(policy_check_storage(&one, own, "/mnt", NULL), -EPERM);
 }
 
+static void test_hooks(void) {
+        _cleanup_(policy_done) Policy all = POLICY_NULL, one = POLICY_NULL;
+        _cleanup_failure_ Failure f = FAILURE_NULL;
+
+        CHECK_OK(policy_check_hook(&all, "freeze", NULL));
+        CHECK_INT(policy_check_hook(&all, "../freeze", NULL), -EPERM);
+        CHECK_INT(policy_check_hook(&all, "", NULL), -EPERM);
+        parse("hooks: [freeze]\n", &one);
+        CHECK_OK(policy_check_hook(&one, "freeze", NULL));
+        CHECK_INT(policy_check_hook(&one, "freezer", &f), -EPERM);
+        CHECK_STR(f.code, "POLICY_DENIED");
+}
+
 static void test_refused(void) {
         static const char *const texts[] = {
                 "backup:\n  alow: [/srv]\n",
@@ -166,6 +179,7 @@ int main(void) {
         RUN(test_restore);
         RUN(test_listing);
         RUN(test_storage);
+        RUN(test_hooks);
         RUN(test_refused);
         RUN(test_load);
         return 0;

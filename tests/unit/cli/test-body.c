@@ -86,6 +86,34 @@ static void test_databases(void) {
                             "\"path\":\"/mysql/shop.sql\",\"task_id\":5}}}");
 }
 
+static void test_hooks(void) {
+        static const char *const words[] = {
+                "tasks",
+                "edit",
+                "etc",
+                "--pre-hook",
+                "freeze",
+                "--post-hook",
+                "thaw",
+                "--post-hook",
+                "mail",
+                "--hook-timeout",
+                "5",
+                "--hook-failure",
+                "warn",
+                NULL,
+        };
+        static const char *const none[] = { "tasks", "edit", "etc", "--no-hooks", NULL };
+        _cleanup_json_ json_t *body = json_object(), *cleared = json_object();
+        _cleanup_(cli_done) Cli c = CLI_NULL;
+
+        CHECK_OK(from_options(words, &c, body));
+        check_json(body, "{\"hooks\":{\"on_failure\":\"warn\",\"post\":[\"thaw\",\"mail\"],"
+                         "\"pre\":[\"freeze\"],\"timeout_s\":5}}");
+        CHECK_OK(from_options(none, &c, cleared));
+        check_json(cleared, "{\"hooks\":null}");
+}
+
 static void test_wrong_values(void) {
         static const char *const cases[][6] = {
                 { "tasks", "create", "a", "--level", "high", NULL },
@@ -165,6 +193,7 @@ int main(void) {
         RUN(test_set);
         RUN(test_options);
         RUN(test_databases);
+        RUN(test_hooks);
         RUN(test_wrong_values);
         RUN(test_secret);
         RUN(test_yaml);

@@ -52,6 +52,30 @@ static void test_backup(void) {
         check_same(built, json);
 }
 
+#define HOOKED \
+        "{\"run\":12,\"task\":{\"id\":3,\"name\":\"etc\"},\"node\":{\"id\":1,\"name\":\"local\"}," \
+        "\"source\":{\"paths\":[\"/etc\"],\"excludes\":[],\"one_file_system\":false," \
+        "\"follow_symlinks\":false},\"format\":\"archive\",\"compression\":{\"algorithm\":\"zstd\"," \
+        "\"level\":3},\"recipients\":[],\"hooks\":{\"pre\":[\"freeze\"],\"post\":[\"thaw\",\"b\"]," \
+        "\"timeout_s\":5,\"on_failure\":\"warn\"},\"targets\":[" BACKUP_TARGET "]}"
+
+/* A node believes no name that its master should have refused. */
+static void test_backup_with_hooks(void) {
+        _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL, refused = BACKUP_SPEC_NULL;
+        _cleanup_json_ json_t *json = load(HOOKED), *wrong = load(HOOKED);
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        json_t *built = NULL;
+
+        CHECK_OK(backup_spec_parse(json, &s, NULL));
+        CHECK_STR(s.hooks.post[1], "b");
+        CHECK_INT(s.hooks.on_failure, HOOK_POLICY_WARN);
+        CHECK_OK(backup_spec_build(&s, &built));
+        check_same(built, json);
+        CHECK_OK(json_set(json_object_get(wrong, "hooks"), "pre", load("[\"../../bin/sh\"]")));
+        CHECK_INT(backup_spec_parse(wrong, &refused, &failure), -EBADMSG);
+        CHECK_STR(failure.field, "hooks.pre[0]");
+}
+
 #define SQLITE \
         "{\"run\":12,\"task\":{\"id\":3,\"name\":\"etc\"},\"node\":{\"id\":1,\"name\":\"local\"}," \
         "\"type\":\"sqlite\",\"database\":{\"paths\":[\"/srv/*/x.db\"]},\"format\":\"archive\"," \
@@ -473,6 +497,7 @@ static void test_kinds(void) {
 
 int main(void) {
         RUN(test_backup);
+        RUN(test_backup_with_hooks);
         RUN(test_backup_of_databases);
         RUN(test_backup_of_a_server);
         RUN(test_backup_refused);

@@ -81,6 +81,17 @@ static void test_task_fields(void) {
                 { "{" MINIMAL ",\"retention\":{\"within\":\"1w\"}}", "FIELD_INVALID", "retention.within" },
                 { "{" MINIMAL ",\"retention\":{\"last\":3},\"format\":\"archive\"}", "FIELD_INVALID",
                   "retention" },
+                { "{" MINIMAL ",\"hooks\":null}", NULL, NULL },
+                { "{" MINIMAL ",\"hooks\":{}}", NULL, NULL },
+                { "{" MINIMAL ",\"hooks\":{\"pre\":[\"a-1\",\"b.sh\"]}}", NULL, NULL },
+                { "{" MINIMAL ",\"hooks\":{\"pre\":[\"a\",\"../b\"]}}", "FIELD_INVALID", "hooks.pre[1]" },
+                { "{" MINIMAL ",\"hooks\":{\"post\":[\".b\"]}}", "FIELD_INVALID", "hooks.post[0]" },
+                { "{" MINIMAL ",\"hooks\":{\"post\":[\"a b\"]}}", "FIELD_INVALID", "hooks.post[0]" },
+                { "{" MINIMAL ",\"hooks\":{\"timeout_s\":0}}", "FIELD_INVALID", "hooks.timeout_s" },
+                { "{" MINIMAL ",\"hooks\":{\"timeout_s\":3601}}", "FIELD_INVALID", "hooks.timeout_s" },
+                { "{" MINIMAL ",\"hooks\":{\"on_failure\":\"ask\"}}", "FIELD_INVALID", "hooks.on_failure" },
+                { "{" MINIMAL ",\"hooks\":{\"command\":\"rm\"}}", "FIELD_UNKNOWN", "hooks.command" },
+                { "{" MINIMAL ",\"hooks\":[\"a\"]}", "FIELD_INVALID", "hooks" },
                 { "{" MINIMAL ",\"node_id\":0}", NULL, NULL },
                 { "{" MINIMAL ",\"node_id\":-1}", "FIELD_INVALID", "node_id" },
                 { "{" MINIMAL ",\"id\":3}", "FIELD_UNKNOWN", "id" },
@@ -124,6 +135,30 @@ static void test_task_defaults_and_changes(void) {
         CHECK(task.retention);
         CHECK_OK(task_from_json(keep_all, &task, &secrets, NULL));
         CHECK(!task.retention);
+}
+
+static void test_task_hooks(void) {
+        _cleanup_json_ json_t *first = parse("{" MINIMAL ",\"hooks\":{\"pre\":[\"a\"],"
+                                             "\"on_failure\":\"warn\"}}");
+        _cleanup_json_ json_t *second = parse("{\"enabled\":false}");
+        _cleanup_json_ json_t *third = parse("{\"hooks\":{\"post\":[\"b\"],\"timeout_s\":5}}");
+        _cleanup_json_ json_t *none = parse("{\"hooks\":{\"pre\":[]}}");
+        _cleanup_json_ json_t *shown = NULL;
+        _cleanup_(task_done) Task task = TASK_NULL;
+        const json_t *secrets = NULL;
+
+        CHECK_OK(task_init(&task));
+        CHECK_OK(task_from_json(first, &task, &secrets, NULL));
+        CHECK_OK(task_from_json(second, &task, &secrets, NULL));
+        CHECK_STR(task.options, "{\"hooks\":{\"pre\":[\"a\"],\"post\":[],\"timeout_s\":60,"
+                                "\"on_failure\":\"warn\"}}");
+        CHECK_OK(task_from_json(third, &task, &secrets, NULL));
+        CHECK_STR(task.options, "{\"hooks\":{\"pre\":[],\"post\":[\"b\"],\"timeout_s\":5,"
+                                "\"on_failure\":\"fail\"}}");
+        shown = task_to_json(&task, NULL, NULL);
+        CHECK_INT(json_integer_value(json_object_get(json_object_get(shown, "hooks"), "timeout_s")), 5);
+        CHECK_OK(task_from_json(none, &task, &secrets, NULL));
+        CHECK(!task.options);
 }
 
 /* A source is of its type. */
@@ -467,6 +502,7 @@ static void test_users(void) {
 int main(void) {
         RUN(test_task_fields);
         RUN(test_task_defaults_and_changes);
+        RUN(test_task_hooks);
         RUN(test_task_type);
         RUN(test_task_paths);
         RUN(test_targets);
