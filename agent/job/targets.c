@@ -4,6 +4,10 @@
 #include "base/text.h"
 #include "wire/rclone-options.h"
 
+/* A mount that does not answer for this long is given up: the other targets go on. As long as an archive
+ * waits for a target that takes nothing. */
+#define TARGET_STALL (5 * USEC_PER_MINUTE)
+
 static int check_place(const JobRun *run, const SpecTarget *target, Failure *reterr_failure) {
         const char *path;
 
@@ -43,6 +47,7 @@ int job_target_open(const JobRun *run, const SpecTarget *target, Storage **ret, 
                                 .attempt = run->start->name.attempt,
                 },
                 .pace = run->pace,
+                .patience = TARGET_STALL,
                 .cancel = job_link_cancelled(run->link),
         };
         return storage_open(&config, ret, reterr_failure);

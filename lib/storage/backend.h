@@ -50,6 +50,7 @@ struct StoragePut {
 
 extern const StorageType storage_type_azure;
 extern const StorageType storage_type_local;
+extern const StorageType storage_type_patient; /* around another one */
 extern const StorageType storage_type_rclone;
 extern const StorageType storage_type_relay;
 extern const StorageType storage_type_ftp;

@@ -97,6 +97,8 @@ int storage_open(const StorageConfig *config, Storage **ret, Failure *reterr_fai
                 return failure_set(reterr_failure, -EINVAL, "STORAGE_TYPE_UNKNOWN",
                                    "This version of BackupX has no storage of type '%s' (%s).",
                                    strempty(config->type), s->name);
+        if (config->patience > 0 && s->type == &storage_type_local)
+                s->type = &storage_type_patient;
         r = s->type->open(s, config, reterr_failure);
         if (r < 0)
                 return r;

@@ -74,6 +74,10 @@ typedef struct StorageConfig {
         struct Pace *pace;         /* of all that goes over the network; may be NULL */
         usec_t stall;              /* 0: STORAGE_STALL_DEFAULT */
         usec_t retry;              /* 0: STORAGE_RETRY_DEFAULT */
+        /* Of what is reached by system calls, which may never come back: a call during which nothing happens
+         * for so long is given up, and all later ones are refused, with STORAGE_STALLED. What it hangs in
+         * stays until the process ends. 0: calls are waited for. */
+        usec_t patience;
 } StorageConfig;
 
 typedef struct StorageUsage {

@@ -23,6 +23,7 @@ from test_faults import DeadMount, have_strace
 TOOLS = repositories.BUILD / 'tests' / 'repository'
 MIB = 1 << 20
 SIZE = 4 * MIB
+LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
 
 
 class Case(backups.Case):
@@ -222,6 +223,71 @@ class Selection(Case):
             self.run_backup(self.folder)
             self.assertEqual([n for n in self.names(self.folder) if not n.startswith('cache')],
                              ['1', 'proc', 'source', 'store'])
+
+
+class Targets(Case):
+    """A repository of which a part does not answer any more, as on a mount whose server is gone: the run ends, says
+    so, and leaves the other one whole."""
+
+    def setUp(self):
+        super().setUp()
+        self.root_only()
+        self.other = self.path('other')
+        self.hangs = False
+        os.mkdir(self.other)
+        self.make(['source/first'])
+
+    def storage(self, folder, patience):
+        """Given up when a call takes so many seconds."""
+        file = self.path(f'{os.path.basename(folder)}.json')
+        pathlib.Path(file).write_text(json.dumps({'type': 'local', 'config': {'path': folder},
+                                                  'patience_ms': patience * 1000}), encoding='utf-8')
+        return f'@{file}'
+
+    def back_up(self, *folders):
+        """Its end. Only what hangs is given up soon."""
+        words = [word for folder in folders
+                 for word in ('--repository', self.storage(folder, 3 if self.hangs and folder == self.other else 60))]
+        done = subprocess.run([TOOLS / 'backup-tool', *words, *self.options, '--source-stall', '1000', self.source],
+                              env=self.environment, capture_output=True, check=False, timeout=120)
+        self.options = []
+        return done.returncode, json.loads(done.stdout or 'null'), done.stderr.decode(errors='replace')
+
+    def check_hanging(self, part):
+        """Of one repository of two."""
+        self.assertEqual(self.back_up(self.store, self.other)[0], 0)
+        mounted = os.path.join(self.other, part)
+        self.make(['source/second'])
+        DeadMount(self, mounted)
+        self.hangs = True
+        status, result, log = self.back_up(self.store, self.other)
+        self.assertEqual(status, backups.STATES['partial'], log)
+        self.assertEqual([target['code'] for target in result['targets']], ['', 'STORAGE_STALLED'], log)
+        self.assertIn(f"'{self.other}'", result['targets'][1]['error'])
+        self.assertEqual(self.differences(self.restored()), [])
+
+    @unittest.skipUnless(LONG, 'long')
+    def test_locks(self):
+        self.check_hanging('locks')
+
+    def test_packs(self):
+        """The next time it is the only one."""
+        self.check_hanging('data')
+        status, result, log = self.back_up(self.other)
+        self.assertEqual((status, result['code']), (backups.STATES['failed'], 'STORAGE_STALLED'), log)
+        self.restored_by_restic()
+
+    @unittest.skipUnless(LONG, 'long')
+    def test_snapshots(self):
+        self.check_hanging('snapshots')
+
+    @unittest.skipUnless(LONG, 'long')
+    def test_all(self):
+        """Not even opened; then the tool goes no further."""
+        self.assertEqual(self.back_up(self.other)[0], 0)
+        DeadMount(self, self.other)
+        self.hangs = True
+        self.assertRegex(self.back_up(self.other)[2], 'did not answer for 3 s')
 
 
 class Changing(Case):

@@ -37,6 +37,7 @@ int tool_storage_open(const char *where, uint64_t id, const atomic_bool *cancel,
                 .secrets = json_object_get(o, "secrets"),
                 .cancel = cancel,
                 .retry = (usec_t) json_integer_value(json_object_get(o, "retry_ms")) * USEC_PER_MSEC,
+                .patience = (usec_t) json_integer_value(json_object_get(o, "patience_ms")) * USEC_PER_MSEC,
         };
 
         return storage_open(&c, ret, reterr_failure);

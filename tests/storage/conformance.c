@@ -546,6 +546,7 @@ int main(void) {
                 .pace = &pace,
                 .stall = number(input, "stall_ms", 60000) * USEC_PER_MSEC,
                 .retry = number(input, "retry_ms", 60000) * USEC_PER_MSEC,
+                .patience = number(input, "patience_ms", 0) * USEC_PER_MSEC,
         };
         json_t *item;
         size_t i;
