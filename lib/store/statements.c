@@ -706,7 +706,8 @@ const Statement statement_table[_SQL_MAX] = {
                   "UPDATE runs SET archives = (SELECT count(*) FROM run_targets x WHERE x.run_id = runs.id"
                   " AND x.state = 1) WHERE state >= 3 AND id IN (SELECT x.run_id FROM run_targets x"
                   " JOIN repositories p ON p.id = x.repository_id WHERE p.node_id = ?1"
-                  " AND p.target_id = ?2)"),
+                  " AND p.target_id = ?2) AND archives <> (SELECT count(*) FROM run_targets x"
+                  " WHERE x.run_id = runs.id AND x.state = 1)"),
         STATEMENT(RECOVERY_IDENTITIES, RECOVERY,
                   "SELECT i.node_id, coalesce(n.name, (SELECT r.node_name FROM runs r"
                   " WHERE r.node_id = i.node_id ORDER BY r.id DESC LIMIT 1)), n.hostname, i.recipient,"
