@@ -10,6 +10,7 @@
 #include "store/run-log.h"
 #include "store/run.h"
 #include "sys/log.h"
+#include "wire/command.h"
 
 #include "services/api/agent-private.h"
 
@@ -305,6 +306,24 @@ static json_t *take_content(json_t *result) {
         return content;
 }
 
+/* For who asked for a part of a file: no other kind of command has content that anybody comes for. */
+static int keep_content(AgentOp *op, json_t *content) {
+        _cleanup_(command_done) Command row = COMMAND_NULL;
+        _cleanup_json_ json_t *mine = content;
+        int r;
+
+        assert(op);
+
+        if (!mine)
+                return 0;
+        r = command_get(op->agents->api->store, op->ref.id, &row);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        if (streq_ptr(row.kind, command_kind_to_string(COMMAND_READ_FILE)))
+                pieces_keep(&op->agents->api->pieces, op->ref.id, TAKE_PTR(mine), now_usec(CLOCK_MONOTONIC));
+        return 0;
+}
+
 int agent_result_run(AgentOp *op) {
         _cleanup_json_ json_t *content = NULL;
         _cleanup_(freep) char *text = NULL;
@@ -333,11 +352,10 @@ int agent_result_run(AgentOp *op) {
         if (r != 0)
                 return MIN(r, 0);
         r = append_log(op, op->result.lines, op->result.n_lines);
+        if (r >= 0) /* the command is this very node's, nobody else can answer for it */
+                r = keep_content(op, TAKE_PTR(content));
         if (r < 0)
                 return r;
-        if (content) /* of a command of this very node, which nobody else can answer for */
-                pieces_keep(&op->agents->api->pieces, op->ref.id, TAKE_PTR(content),
-                            now_usec(CLOCK_MONOTONIC));
         agent_command_forget(op->node, op->ref.id);
         op->rings = true;
         agent_op_reply(op, MHD_HTTP_OK, NULL);
