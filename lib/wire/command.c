@@ -280,15 +280,13 @@ static json_t *build_destination(const RestoreSpec *s) {
 }
 
 int restore_spec_build(const RestoreSpec *s, json_t **ret) {
-        _cleanup_json_ json_t *json = json_object();
+        _cleanup_json_ json_t *json = NULL;
         int r;
 
         assert(s);
         assert(ret);
 
-        r = json_set(json, "run", json_from_u64(s->run));
-        if (r >= 0)
-                r = json_set(json, "source_run", json_from_u64(s->source_run));
+        r = spec_about_build(s->run, s->source_run, /* snapshots= */ NULL, &json);
         if (r >= 0)
                 r = backup_ref_build(json, &s->archive, &s->snapshots);
         if (r >= 0)
@@ -333,8 +331,7 @@ int restore_spec_parse(const json_t *json, RestoreSpec *ret, Failure *reterr_fai
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
-        (void) json_reader_u64(&r, "run", JSON_REQUIRED, INT64_MAX, &s.run);
-        (void) json_reader_u64(&r, "source_run", JSON_REQUIRED, INT64_MAX, &s.source_run);
+        (void) spec_about_read(&r, &s.run, &s.source_run, /* ret_snapshots= */ NULL);
         k = backup_ref_read(&r, &s.archive, &s.snapshots);
         if (k == -ENOMEM)
                 return k;

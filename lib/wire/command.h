@@ -133,6 +133,12 @@ int snapshot_ref_build(const SnapshotRef *s, json_t **ret) _warn_unused_;
 int snapshot_ref_read(JsonReader *r, SnapshotRef *ret);
 bool snapshot_id_is_valid(const char *id);
 
+/* How the specs of runs begin that are about what another one stored: "run", "source_run", and "snapshots"
+ * where that is not NULL, of which there has to be one. The error sticks in r. */
+int spec_about_build(uint64_t run, uint64_t source_run, const SnapshotRef *snapshots, json_t **ret)
+                _warn_unused_;
+int spec_about_read(JsonReader *r, uint64_t *ret_run, uint64_t *ret_source_run, SnapshotRef *ret_snapshots);
+
 typedef enum RestoreConflict {
         RESTORE_CONFLICT_FAIL,
         RESTORE_CONFLICT_OVERWRITE,

@@ -73,20 +73,14 @@ static json_t *build_prune(const PruneSpec *s) {
 }
 
 int prune_spec_build(const PruneSpec *s, json_t **ret) {
-        _cleanup_json_ json_t *json = json_object();
-        json_t *snapshots = NULL, *retention = NULL;
+        _cleanup_json_ json_t *json = NULL;
+        json_t *retention = NULL;
         int r;
 
         assert(s);
         assert(ret);
 
-        r = json_set(json, "run", json_from_u64(s->run));
-        if (r >= 0)
-                r = json_set(json, "source_run", json_from_u64(s->source_run));
-        if (r >= 0)
-                r = snapshot_ref_build(&s->snapshots, &snapshots);
-        if (r >= 0)
-                r = json_set(json, "snapshots", snapshots);
+        r = spec_about_build(s->run, s->source_run, &s->snapshots, &json);
         if (r >= 0 && s->tag) {
                 r = json_set(json, "tag", json_string(s->tag));
                 if (r >= 0)
@@ -130,15 +124,11 @@ int prune_spec_parse(const json_t *json, PruneSpec *ret, Failure *reterr_failure
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
-        (void) json_reader_u64(&r, "run", JSON_REQUIRED, INT64_MAX, &s.run);
-        (void) json_reader_u64(&r, "source_run", JSON_REQUIRED, INT64_MAX, &s.source_run);
-        (void) snapshot_ref_read(&r, &s.snapshots);
+        (void) spec_about_read(&r, &s.run, &s.source_run, &s.snapshots);
         has_retention = retention_read(&r, "retention", &s.retention) > 0;
         (void) json_reader_strdup(&r, "tag", has_retention ? JSON_REQUIRED : JSON_OPTIONAL, PRUNE_TAG_MAX,
                                   &s.tag);
         read_prune(&r, &s);
-        if (r.error >= 0 && s.snapshots.n == 0)
-                (void) json_reader_fail(&r, "snapshots", "has to name one");
         if (r.error >= 0 && s.tag && !has_retention)
                 (void) json_reader_fail(&r, "retention", "has to be there beside a tag");
         k = json_reader_finish_lenient(&r);

@@ -74,6 +74,37 @@ int snapshot_ref_read(JsonReader *r, SnapshotRef *ret) {
         return json_reader_rows(r, "snapshots", JSON_OPTIONAL, &copy_rows, &ret->copies, &ret->n);
 }
 
+int spec_about_build(uint64_t run, uint64_t source_run, const SnapshotRef *snapshots, json_t **ret) {
+        _cleanup_json_ json_t *json = json_object();
+        json_t *array = NULL;
+        int r;
+
+        assert(ret);
+
+        r = json_set(json, "run", json_from_u64(run));
+        if (r >= 0)
+                r = json_set(json, "source_run", json_from_u64(source_run));
+        if (r >= 0 && snapshots) {
+                r = snapshot_ref_build(snapshots, &array);
+                if (r >= 0)
+                        r = json_set(json, "snapshots", array);
+        }
+        if (r >= 0)
+                *ret = TAKE_PTR(json);
+        return r;
+}
+
+int spec_about_read(JsonReader *r, uint64_t *ret_run, uint64_t *ret_source_run, SnapshotRef *ret_snapshots) {
+        assert(r);
+
+        (void) json_reader_u64(r, "run", JSON_REQUIRED, INT64_MAX, ret_run);
+        (void) json_reader_u64(r, "source_run", JSON_REQUIRED, INT64_MAX, ret_source_run);
+        if (ret_snapshots && snapshot_ref_read(r, ret_snapshots) >= 0 && r->error >= 0 &&
+            ret_snapshots->n == 0)
+                (void) json_reader_fail(r, "snapshots", "has to name one");
+        return r->error;
+}
+
 /* --- Locks ------------------------------------------------------------------------------------------- */
 
 int spec_add_ended(json_t *spec, char *const *names) {

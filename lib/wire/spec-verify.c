@@ -13,20 +13,13 @@ void verify_spec_done(VerifySpec *s) {
 }
 
 int verify_spec_build(const VerifySpec *s, json_t **ret) {
-        _cleanup_json_ json_t *json = json_object();
-        json_t *snapshots = NULL;
+        _cleanup_json_ json_t *json = NULL;
         int r;
 
         assert(s);
         assert(ret);
 
-        r = json_set(json, "run", json_from_u64(s->run));
-        if (r >= 0)
-                r = json_set(json, "source_run", json_from_u64(s->source_run));
-        if (r >= 0)
-                r = snapshot_ref_build(&s->snapshots, &snapshots);
-        if (r >= 0)
-                r = json_set(json, "snapshots", snapshots);
+        r = spec_about_build(s->run, s->source_run, &s->snapshots, &json);
         if (r >= 0)
                 r = json_set(json, "share", json_from_u64(s->share));
         if (r >= 0)
@@ -63,12 +56,8 @@ int verify_spec_parse(const json_t *json, VerifySpec *ret, Failure *reterr_failu
         assert(ret);
 
         (void) json_reader_init(&r, json, reterr_failure);
-        (void) json_reader_u64(&r, "run", JSON_REQUIRED, INT64_MAX, &s.run);
-        (void) json_reader_u64(&r, "source_run", JSON_REQUIRED, INT64_MAX, &s.source_run);
-        (void) snapshot_ref_read(&r, &s.snapshots);
+        (void) spec_about_read(&r, &s.run, &s.source_run, &s.snapshots);
         (void) verify_shares_read(&r, &s.share, &s.shares);
-        if (r.error >= 0 && s.snapshots.n == 0)
-                (void) json_reader_fail(&r, "snapshots", "has to name one");
         k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;
