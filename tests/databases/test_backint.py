@@ -19,8 +19,12 @@ import threading
 import time
 import unittest
 
-import hana
-from hana import Hana, Piece, quote
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, '..', 'storage'), os.path.join(HERE, '..', 'lib')]
+
+import fake_s3  # noqa: E402 pylint: disable=wrong-import-position
+import hana  # noqa: E402 pylint: disable=wrong-import-position
+from hana import Hana, Piece, quote  # noqa: E402 pylint: disable=wrong-import-position
 
 BUILD = os.environ['BACKUPX_BUILD']
 PROGRAM = os.path.join(BUILD, 'agent/backupx-backint')
@@ -453,6 +457,70 @@ class Store(Case):
         answers = self.hana.call('inquire', ['#NULL'], status=2)
         self.assertIn('chmod', answers.comments[0])
         self.assertNotIn('hunter2', str(answers.comments))
+
+
+class Remote(Case):
+    """A storage over the network: S3."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = fake_s3.FakeS3(self.fault)
+        self.enterContext(self.server)
+        self.refused = None  # the method that is refused
+        self.write_storage({'endpoint': f'http://127.0.0.1:{self.server.server_port}', 'region': 'eu-1',
+                            'bucket': fake_s3.BUCKET, 'access_key': 'AK'},
+                           {'secret_key': self.server.secret, 'session_token': self.server.token})
+
+    def write_storage(self, config, secrets):
+        """As docs/hana.md has it: settings in one file, secrets in another."""
+        files = [self.file(name, json.dumps(value).encode())
+                 for name, value in (('s3.json', config), ('s3.secrets', secrets))]
+        os.chmod(files[1], 0o600)
+        with open(self.parameters, 'w', encoding='utf-8') as file:
+            file.write('#STORAGE_TYPE = s3\n#STORAGE_CONFIG = {}\n#STORAGE_SECRETS = {}\n'
+                       '#KEY_PREFIX = hana/HDB\n#COMPRESSION_LEVEL = 1\n'.format(*files))
+
+    def fault(self, method, _query, _number):
+        if method == self.refused:
+            return 403, b'<Error><Code>AccessDenied</Code><Message>no</Message></Error>'
+        return None
+
+    def test_streams(self):
+        """Eight pieces of several parts each; memory is bounded; the catalog is in the keys alone."""
+        pieces = [Piece(self.hana.pipe(f'p {i}'), (12 << 20) + i, i) for i in range(STREAMS)]
+        process, threads = self.hana.start_backup(pieces, STREAMS)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        threads.join()
+        answers = self.hana.finish(process)
+        if 'ASAN_OPTIONS' not in os.environ:
+            self.assertLess(usage.ru_maxrss * 1024, MEMORY_MAX)
+        ebids = {path: ebid for ebid, path, _ in answers.of('#SAVED')}
+        self.assertEqual(len(ebids), len(pieces))
+        self.assertTrue(all(key.startswith('hana/HDB/HDB/') for key in self.server.objects))
+        found = {path: ebid for ebid, path in self.hana.call('inquire', ['#NULL']).of('#BACKUP')}
+        self.assertEqual(found, ebids)
+        self.check_restore(pieces, ebids)
+        lines = [f'#EBID {quote(ebid)} {quote(path)}' for path, ebid in ebids.items()]
+        self.assertEqual(len(self.hana.call('delete', lines).of('#DELETED')), len(pieces))
+        # A server that says of everything that it removed it does not make it #DELETED.
+        self.assertEqual(len(self.hana.call('delete', lines).of('#NOTFOUND')), len(pieces))
+        self.assertEqual(self.server.objects, {})
+
+    def test_refused(self):
+        path, ebid = self.save_file('f')
+        line = f'#EBID {quote(ebid)} {quote(path)}'
+        for method, function, asked in (('PUT', 'backup', f'#FILE {quote(path)}'), ('GET', 'inquire', '#NULL'),
+                                        ('GET', 'restore', line + ' ' + quote(self.path('back'))),
+                                        ('DELETE', 'delete', line)):
+            self.refused = method
+            answers = self.hana.call(function, [asked], status=1)
+            self.assertEqual(len(answers.of('#ERROR')), 1, function)
+            self.assertEqual(len(answers.lines), 2, function)
+            self.assertNotIn(self.server.secret, str(answers.comments))
+        self.assertFalse(os.path.exists(self.path('back')))
+        self.refused = None
+        self.assertEqual(len(self.hana.call('inquire', ['#NULL']).of('#BACKUP')), 1)
 
 
 class Names(Case):
