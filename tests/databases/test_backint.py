@@ -281,13 +281,14 @@ class Protocol(Case):
                   f'p = subprocess.Popen({[PROGRAM, "-f", "backup", "-u", "HDB", "-p", self.parameters]!r}\n'
                   f'  + ["-i", {given!r}, "-o", {self.path("half.out")!r}])\n'
                   'print(p.pid, flush=True)\n'
+                  'sys.stdin.readline()\n'
                   f'f = open({pipe!r}, "wb", buffering=0)\n'
                   'f.write(b"x" * 1000000)\n'
                   'os.kill(os.getpid(), 9)\n')
-        with subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE) as database:
-            pid = int(database.stdout.readline())
-            handle = os.pidfd_open(pid)
-            database.wait()
+        with subprocess.Popen([sys.executable, '-c', script], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as database:
+            handle = os.pidfd_open(int(database.stdout.readline()))
+            database.communicate(b'go on\n')
         self.assertTrue(select.select([handle], [], [], 120)[0])
         os.close(handle)
         with open(self.path('half.out'), encoding='utf-8') as file:
@@ -421,6 +422,8 @@ class Store(Case):
         path, ebid = self.save_file('f')
         for folder in (self.folder, self.path('pipes')):
             os.chmod(folder, 0o755)
+        # The build may lie where that user cannot look.
+        self.hana.program = [shutil.copy(PROGRAM, self.path('program'))]
         os.chmod(path, 0o644)
         self.write_parameters(catalog=False)
         os.unlink(self.path('log'))
