@@ -16,7 +16,7 @@ sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 
 import mariadb  # noqa: E402 pylint: disable=wrong-import-position
 from dumps import FORMATS, LONG, ROWS, TABLES  # noqa: E402 pylint: disable=wrong-import-position
-from dumps import Half, Writer, changes, held, written  # noqa: E402 pylint: disable=wrong-import-position
+from dumps import Half, Writer, changes, full, held, written  # noqa: E402 pylint: disable=wrong-import-position
 
 TOOL = os.path.join(os.environ['BACKUPX_BUILD'], 'tests/databases/database-tool')
 
@@ -343,6 +343,17 @@ class Mysql(unittest.TestCase):
             self.assertIn("'big'", result['message'])
             self.assertIn('Lost connection', result['message'])
             server.start()
+
+    @unittest.skipUnless(os.geteuid() == 0, 'only root may mount')
+    def test_full_target(self):
+        """Failed, with the reason, and nothing under a final name."""
+        self.server.sql('CREATE DATABASE large')
+        self.server.sql('CREATE TABLE t AS SELECT sha2(seq, 512) x FROM seq_1_to_30000', 'large')
+        for form in FORMATS:
+            place = self.place()
+            with full(place):
+                told = self.backup(form, place, ['large'], code='STORAGE_FULL')
+            self.assertIn('no space left', told['message'])
 
     def test_constant_writes(self):
         """Every table is as it was at one moment, whatever was written meanwhile."""

@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 import npm  # noqa: E402 pylint: disable=wrong-import-position
 import postgres  # noqa: E402 pylint: disable=wrong-import-position
 from dumps import FORMATS, LONG, ROWS, TABLES  # noqa: E402 pylint: disable=wrong-import-position
-from dumps import Half, Writer, changes, held, written  # noqa: E402 pylint: disable=wrong-import-position
+from dumps import Half, Writer, changes, full, held, written  # noqa: E402 pylint: disable=wrong-import-position
 from postgres import PASSWORD  # noqa: E402 pylint: disable=wrong-import-position
 
 TOOL = os.path.join(os.environ['BACKUPX_BUILD'], 'tests/databases/database-tool')
@@ -324,6 +324,17 @@ class Postgresql(unittest.TestCase):
                 told = self.backup(form, self.place(), ['postgres'], server=server, code='DUMP_FAILED', **tools)
             self.assertIn("'postgres'", told['message'])
             server.start()
+
+    @unittest.skipUnless(os.geteuid() == 0, 'only root may mount')
+    def test_full_target(self):
+        """Failed, with the reason, and nothing under a final name."""
+        self.server.sql('CREATE DATABASE large')
+        self.server.sql('CREATE TABLE t AS SELECT sha512(g::text::bytea) FROM generate_series(1, 30000) g', 'large')
+        for form in FORMATS:
+            place = self.place()
+            with full(place):
+                told = self.backup(form, place, ['large'], code='STORAGE_FULL')
+            self.assertIn('no space left', told['message'])
 
     def test_constant_writes(self):
         """Every table is as it was at one moment, whatever was written meanwhile."""

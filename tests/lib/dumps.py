@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of dumps of both kinds of servers share: a database that is written to without end."""
 
+import contextlib
 import os
 import subprocess
 import threading
 import time
+import unittest
 
 LONG = os.environ.get('BACKUPX_TEST_LONG') == '1'
 FORMATS = ('archive', 'repository')
@@ -56,6 +58,17 @@ class Writer:
 def held(real, mark):
     """A script in the place of the dump program: half way it waits until the file mark is gone."""
     return f'{real} "$@" | {{ head -c 1000000; touch {mark}; while [ -e {mark} ]; do sleep 0.05; done; cat; }}'
+
+
+@contextlib.contextmanager
+def full(place):
+    """A target on which there is room for the beginning of a dump."""
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=512k', 'tmpfs', place], check=False).returncode:
+        raise unittest.SkipTest('cannot mount a tmpfs here')
+    try:
+        yield
+    finally:
+        subprocess.run(['umount', place], check=True)
 
 
 class Half:
