@@ -171,9 +171,16 @@ def apart(function, *arguments):
         raise SystemExit(f'{function.__name__} failed')
 
 
+def files_below(folder):
+    """Paths of files, in little memory: that of ours would count as that of the programs we start."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            yield os.path.join(where, name)
+
+
 def stored(folder):
     """Bytes of all files below."""
-    return sum(path.stat().st_size for path in folder.glob('**/*') if path.is_file())
+    return sum(os.lstat(path).st_size for path in files_below(folder))
 
 
 class Side:
@@ -375,8 +382,7 @@ class Bench:
 
 def one_file(source, side, warm):
     """MiB that a restore of one small file reads of our repository, and the most that it may read."""
-    files = (path for path in source.glob('**/*') if path.is_file())
-    wanted = min(files, key=lambda path: (abs(path.stat().st_size - 10240), path))
+    wanted = pathlib.Path(min(files_below(source), key=lambda path: (abs(os.lstat(path).st_size - 10240), path)))
     target, trace, cache = (side.folder.parent / name for name in ('restored', 'trace', 'cache-of-one'))
     environment = {**side.environment, **({'READ_TOOL_CACHE': str(cache)} if warm else {})}
     command = [side.tool('read-tool'), str(side.folder), PASSWORD]
