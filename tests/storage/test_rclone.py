@@ -65,6 +65,8 @@ class Conformance(conformance.Cases):
     child_memory = CHILD_MAX
     large = 20 * MIB
     pages = 20
+    #: See ManyKeys.
+    test_many_keys = None
 
     def run_cases(self, cases, **more):
         """Each put is a program of its own: a long listing is of what was put there by hand."""
