@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "crypto/seal.h"
 #include "store/queue.h"
 #include "sys/daemon.h"
 #include "wire/entity.h"
@@ -14,6 +13,7 @@
 #include "services/api/handlers.h"
 #include "services/api/page.h"
 #include "services/api/probe.h"
+#include "services/api/secrets.h"
 
 static int fail_target(Request *r, int outcome, const Target *target) {
         assert(r);
@@ -78,37 +78,13 @@ static int keep_secret_names(const json_t *secrets, Target *target) {
         return json_keep_text(names, &target->secret_names);
 }
 
-/* Seals them to the dispatcher, who alone can open them. From here on nobody of this process can, either. */
-static int seal_secrets(Request *r, const json_t *secrets, Target *target, char **ret_sealed) {
-        _cleanup_(erase_and_freep) char *text = NULL;
-        AgeRecipient dispatcher;
-        size_t n;
+static int take_secrets(Request *r, const json_t *secrets, Target *target, char **ret_sealed) {
         int error;
-
-        assert(r);
 
         if (!secrets)
                 return 0;
         error = keep_secret_names(secrets, target);
-        if (error < 0)
-                return error;
-        if (json_object_size(secrets) == 0)
-                return (*ret_sealed = strdup("")) ? 0 : -ENOMEM;
-        error = api_dispatcher_key(r->api, &dispatcher);
-        if (error < 0)
-                return request_refused(
-                                request_fail(r, ERROR_UNAVAILABLE,
-                                             "The dispatcher's public key (%s/" FILE_DISPATCHER_KEY
-                                             ") cannot be read yet: without it no secret can be kept.",
-                                             daemon_state_directory()));
-        error = json_format(secrets, &text, &n);
-        return error < 0 ? error : seal(&dispatcher, text, n, ret_sealed);
-}
-
-/* jansson frees strings as they are: wipe what a request left of them. */
-static void wipe_secrets(Request *r) {
-        if (r->body.data)
-                explicit_bzero(r->body.data, r->body.size);
+        return error < 0 ? error : secrets_seal(r, secrets, ret_sealed);
 }
 
 static bool is_allowed_relay(Request *r, const Target *target) {
@@ -133,7 +109,7 @@ static int read_target(Request *r, Target *target, char **ret_sealed) {
         int error;
 
         error = request_body_json(r, &body);
-        wipe_secrets(r);
+        secrets_wipe(r);
         if (error < 0)
                 return error;
         error = target_from_json(body, target, &secrets, &failure);
@@ -144,7 +120,7 @@ static int read_target(Request *r, Target *target, char **ret_sealed) {
                                 r, ERROR_FIELD_INVALID, "config.directory",
                                 "This directory of the master is not open to the relay: on the master, "
                                 "'backupx relay allow DIR' opens it."));
-        return seal_secrets(r, secrets, target, ret_sealed);
+        return take_secrets(r, secrets, target, ret_sealed);
 }
 
 /* --- Changes -------------------------------------------------------------------------------------- */

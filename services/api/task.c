@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "crypto/seal.h"
 #include "sys/daemon.h"
 #include "wire/database.h"
 #include "wire/entity.h"
@@ -14,6 +13,7 @@
 #include "services/api/handlers.h"
 #include "services/api/page.h"
 #include "services/api/query.h"
+#include "services/api/secrets.h"
 #include "services/api/sibling.h"
 
 static int fail_task(Request *r, int outcome, const Task *task) {
@@ -145,28 +145,6 @@ static int check_relays(Request *r, const Task *task) {
                         n, TASK_RELAYS_MAX));
 }
 
-/* Seals them to the dispatcher, who alone can open them; "" where there are none from now on. */
-static int seal_secrets(Request *r, const json_t *secrets, char **ret_sealed) {
-        _cleanup_(erase_and_freep) char *text = NULL;
-        AgeRecipient dispatcher;
-        size_t n;
-        int error;
-
-        assert(r);
-
-        if (json_object_size(secrets) == 0)
-                return (*ret_sealed = strdup("")) ? 0 : -ENOMEM;
-        error = api_dispatcher_key(r->api, &dispatcher);
-        if (error < 0)
-                return request_refused(
-                                request_fail(r, ERROR_UNAVAILABLE,
-                                             "The dispatcher's public key (%s/" FILE_DISPATCHER_KEY
-                                             ") cannot be read yet: without it no secret can be kept.",
-                                             daemon_state_directory()));
-        error = json_format(secrets, &text, &n);
-        return error < 0 ? error : seal(&dispatcher, text, n, ret_sealed);
-}
-
 static int read_task(Request *r, Task *task, char **ret_sealed) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *body = NULL;
@@ -174,14 +152,12 @@ static int read_task(Request *r, Task *task, char **ret_sealed) {
         int error;
 
         error = request_body_json(r, &body);
-        /* jansson frees strings as they are: wipe what a request left of them. */
-        if (r->body.data)
-                explicit_bzero(r->body.data, r->body.size);
+        secrets_wipe(r);
         if (error < 0)
                 return error;
         error = request_check(r, task_from_json(body, task, &secrets, &failure), &failure);
         if (error >= 0 && secrets)
-                error = seal_secrets(r, secrets, ret_sealed);
+                error = secrets_seal(r, secrets, ret_sealed);
         else if (error >= 0 && task->has_secrets &&
                  !source_type_has_server(source_type_from_string(task->type)))
                 error = (*ret_sealed = strdup("")) ? 0 : -ENOMEM;

@@ -69,9 +69,25 @@ static int add_cap(Order *o, uint64_t target_id, const char *prefix,
         return set_target_secrets(&o->plain, target_id, object);
 }
 
+/* What the API sealed; ORDER_E_REFUSED where it cannot be opened. */
+static int open_secrets(const OrderContext *x, const char *sealed, const char *what, const char *name,
+                        json_t **ret, Failure *reterr_failure) {
+        _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
+        int r;
+
+        assert(x);
+        assert(ret);
+
+        r = unseal(x->identity, sealed, &plain);
+        if (r == -ENOMEM)
+                return r;
+        if (r >= 0)
+                r = json_parse_strict(plain.data, plain.size, JSON_DEPTH_DEFAULT, ret, NULL);
+        return r < 0 ? unreadable(reterr_failure, what, name) : 0;
+}
+
 int order_add_target(const OrderContext *x, Order *o, const Target *target,
                      const char *prefix, uint32_t verbs, Failure *reterr_failure) {
-        _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
         _cleanup_(freep) char *sealed = NULL;
         json_t *value = NULL;
         int r;
@@ -87,19 +103,14 @@ int order_add_target(const OrderContext *x, Order *o, const Target *target,
                 return r;
         if (r > 0 || isempty(sealed))
                 return 0;
-        r = unseal(x->identity, sealed, &plain);
-        if (r == -ENOMEM)
+        r = open_secrets(x, sealed, "The secrets of target", strempty(target->name), &value, reterr_failure);
+        if (r != 0)
                 return r;
-        if (r >= 0)
-                r = json_parse_strict(plain.data, plain.size, JSON_DEPTH_DEFAULT, &value, NULL);
-        if (r < 0)
-                return unreadable(reterr_failure, "The secrets of target", strempty(target->name));
         return set_target_secrets(&o->plain, target->id, value);
 }
 
 int order_add_database(const OrderContext *x, uint64_t task_id, const char *task_name, Order *o,
                        Failure *reterr_failure) {
-        _cleanup_(unseal_buffer_done) Buffer plain = BUFFER_NULL;
         _cleanup_(freep) char *sealed = NULL;
         _cleanup_json_ json_t *value = NULL;
         const char *password;
@@ -113,13 +124,9 @@ int order_add_database(const OrderContext *x, uint64_t task_id, const char *task
                 return r;
         if (r > 0 || isempty(sealed))
                 return 0;
-        r = unseal(x->identity, sealed, &plain);
-        if (r == -ENOMEM)
+        r = open_secrets(x, sealed, "The password of task", strempty(task_name), &value, reterr_failure);
+        if (r != 0)
                 return r;
-        if (r >= 0)
-                r = json_parse_strict(plain.data, plain.size, JSON_DEPTH_DEFAULT, &value, NULL);
-        if (r < 0)
-                return unreadable(reterr_failure, "The password of task", strempty(task_name));
         password = json_string_value(json_object_get(value, "password"));
         o->plain.database = password ? strdup(password) : NULL;
         return password && !o->plain.database ? -ENOMEM : 0;
