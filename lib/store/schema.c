@@ -296,6 +296,11 @@ static const char step_11[] =
                 "CREATE INDEX node_tokens_find ON node_tokens (hash, valid_until, node_id, created,"
                 " first_used, last_used);";
 
+/* Checks that ended otherwise than well, by whichever node: few, and each may have left a lock. */
+static const char step_12[] =
+                "CREATE INDEX commands_bad_checks ON commands (id) WHERE kind = 'verify'"
+                " AND state IN (4, 5, 7);";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
@@ -308,6 +313,7 @@ const char *const schema_steps[] = {
         step_9,
         step_10,
         step_11,
+        step_12,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

@@ -671,12 +671,19 @@ const Statement statement_table[_SQL_MAX] = {
                   "INSERT INTO repositories (node_id, target_id, prefix, chunker, sealed, created)"
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6)"),
         /* ?1 node, ?2 runs to look at, ?3 names. What its agent told of alone: of a silent node, or of a
-         * command that was given up here, nobody knows. */
+         * command that was given up here, nobody knows. Of the checks that other nodes make of this one's
+         * repositories, those that are among the newest of all that ended so. */
         STATEMENT(REPOSITORY_ENDED, DISPATCHER,
-                  "SELECT 'command-' || c.id || '-' || c.attempt FROM commands c WHERE c.run_id IN"
+                  "SELECT 'command-' || e.id || '-' || e.attempt FROM (SELECT c.id AS id,"
+                  " c.attempt AS attempt FROM commands c WHERE c.run_id IN"
                   " (SELECT id FROM runs WHERE node_id = ?1 ORDER BY id DESC LIMIT ?2)"
                   " AND c.state IN (4, 5, 7) AND c.accepted > 0 AND c.result IS NOT NULL"
-                  " AND c.kind IN ('backup', 'prune', 'verify') ORDER BY c.id DESC LIMIT ?3"),
+                  " AND c.kind IN ('backup', 'prune', 'verify') UNION SELECT v.id, v.attempt FROM"
+                  " (SELECT x.id AS id, x.attempt AS attempt, x.run_id AS run_id FROM commands x"
+                  " INDEXED BY commands_bad_checks WHERE x.kind = 'verify' AND x.state IN (4, 5, 7)"
+                  " AND x.accepted > 0 AND x.result IS NOT NULL ORDER BY x.id DESC LIMIT ?2) v"
+                  " JOIN runs r ON r.id = v.run_id JOIN runs s ON s.id = r.source_run"
+                  " WHERE s.node_id = ?1) e ORDER BY e.id DESC LIMIT ?3"),
         STATEMENT(REPOSITORY_FIND, DISPATCHER,
                   "SELECT " REPOSITORY_COLUMNS " FROM repositories p WHERE p.node_id = ?1"
                   " AND p.target_id = ?2"),

@@ -31,9 +31,10 @@ int stored_repository_find(Store *s, uint64_t node_id, uint64_t target_id, Store
 int stored_repository_first(Store *s, uint64_t node_id, StoredRepository *ret) _warn_unused_;
 int stored_repository_set_pruned(Store *s, uint64_t node_id, uint64_t target_id, usec_t at) _warn_unused_;
 
-/* Names ("command-7-1", by id and attempt) of the newest of this node's commands that worked in
- * repositories and ended otherwise than well, as their agent told: none of them goes on, and each may have
- * left a lock. At most max; a lock does not count for longer than so many runs take. */
+/* Names ("command-7-1", by id and attempt) of the newest commands that worked in this node's repositories,
+ * there or, of checks, on another node, and ended otherwise than well, as their agent told: none of them
+ * goes on, and each may have left a lock. At most max; a lock does not count for longer than so many runs
+ * take. */
 int stored_repository_list_ended(Store *s, uint64_t node_id, size_t max, char ***ret) _warn_unused_;
 
 /* A snapshot that a run committed to one target. */

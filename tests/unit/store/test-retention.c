@@ -315,6 +315,56 @@ static void test_ended(void) {
         CHECK(!other);
 }
 
+/* A check of what source left, on that node, whose agent tells that it failed. */
+static uint64_t fail_check(Fixture *f, uint64_t source, uint64_t node) {
+        const CommandNew n = { .run_id = add_about(f, RUN_VERIFY, source, node),
+                               .node_id = node,
+                               .kind = "verify",
+                               .spec = "{}",
+                               .secrets = "sealed" };
+        const CommandEnd end = { .state = COMMAND_FAILED, .error_code = "JOB_KILLED", .result = "{}" };
+        const QueueClaim claim = {
+                .node_id = node, .agent_id = "a", .capacity = 5, .now = fixture_stamp(1), .wall = T0
+        };
+        _cleanup_(command_list_done) CommandList claimed = COMMAND_LIST_NULL;
+        CommandRef ref = { .attempt = 1 };
+        Stamp now = fixture_stamp(1);
+
+        CHECK_INT(queue_add(f->dispatcher, &n, T0, &ref.id), 0);
+        CHECK_INT(run_set_command(f->dispatcher, n.run_id, ref.id, NULL), 0);
+        CHECK_INT(queue_claim(f->api, &claim, &claimed), 0);
+        CHECK_INT(queue_accept(f->api, &ref, node, &now, T0), 0);
+        CHECK_INT(queue_finish(f->api, &ref, node, &end, T0), 0);
+        finish(f, n.run_id);
+        return ref.id;
+}
+
+/* The locks of a check are in the repositories of the node whose backup it is about, wherever it works. */
+static void test_ended_elsewhere(void) {
+        _cleanup_(strv_freep) char **names = NULL, **other = NULL, **own = NULL;
+        uint64_t id, ours, elsewhere, source;
+        _cleanup_(freep) char *there = NULL, *here = NULL;
+        _cleanup_fixture_ Fixture f;
+        Place p;
+
+        fixture_init(&f);
+        elsewhere = fixture_node(&f, "elsewhere");
+        p = make_place(&f, NULL);
+        source = back_up(&f, &p, SNAPSHOT_A, RUN_SUCCEEDED, T0);
+        id = fail_check(&f, source, elsewhere);
+        ours = fail_check(&f, source, NODE_LOCAL);
+        CHECK_OK(asprintf_safe(&there, "command-%" PRIu64 "-1", id));
+        CHECK_OK(asprintf_safe(&here, "command-%" PRIu64 "-1", ours));
+        CHECK_INT(stored_repository_list_ended(f.dispatcher, NODE_LOCAL, 10, &names), 0);
+        CHECK_INT(strv_length(names), 2); /* each once */
+        CHECK_STR(names[0], here);
+        CHECK_STR(names[1], there);
+        CHECK_INT(stored_repository_list_ended(f.dispatcher, elsewhere, 10, &own), 0);
+        CHECK_INT(strv_length(own), 1); /* its own run, in whatever repository */
+        CHECK_INT(stored_repository_list_ended(f.dispatcher, fixture_node(&f, "third"), 10, &other), 0);
+        CHECK(!other);
+}
+
 int main(void) {
         RUN(test_removed);
         RUN(test_pruned);
@@ -322,5 +372,6 @@ int main(void) {
         RUN(test_turns);
         RUN(test_turns_of_archives);
         RUN(test_ended);
+        RUN(test_ended_elsewhere);
         return EXIT_SUCCESS;
 }
