@@ -176,8 +176,51 @@ static int put_reopen(StoragePut *put, Failure *f) {
         return t.result;
 }
 
-/* The first part, with the file that it is in: repeated from the start. size: of all, where this is all. */
-static int put_start(StoragePut *put, uint64_t size, Failure *f) {
+/* What is there is what was written: its size, and its bytes where that was asked for. -ECONNRESET: of
+ * an object that can be sent again the end was lost, which not every server notices (over FTP with TLS 1.3 a
+ * slow one may say something on the connection for data when it is closed here already; that resets it, and
+ * what the server has by then it calls the whole). */
+static int check_written(StoragePut *put, RemoteSession *x, const uint8_t *sha256_of) {
+        const Remote *m = put->storage->backend;
+        const RemotePut *p = put->backend;
+        _cleanup_(sha256_freep) Sha256 *h = NULL;
+        _cleanup_(freep) char *buf = NULL;
+        uint8_t digest[SHA256_SIZE];
+        RemoteEntry there = {};
+        bool is_lost;
+        int r;
+
+        r = m->ops->stat(x, p->temp, &there);
+        if (r < 0)
+                return r;
+        is_lost = there.size < put->size && p->sent == 0 && !p->direct;
+        x->broken = x->broken || is_lost;
+        if (there.size != put->size)
+                return remote_session_error(x, is_lost ? -ECONNRESET : -EIO,
+                                            "the server has %" PRIu64 " bytes of it instead of %" PRIu64,
+                                            there.size, put->size);
+        if (!m->read_back)
+                return 0;
+        buf = malloc(READ_BACK_PART);
+        r = buf ? sha256_new(&h) : -ENOMEM;
+        for (uint64_t at = 0; r >= 0 && at < put->size;) {
+                ssize_t k = m->ops->read(x, p->temp, at, buf, READ_BACK_PART);
+
+                if (k <= 0)
+                        return k < 0 ? (int) k : -EIO;
+                r = sha256_add(h, buf, (size_t) k);
+                at += (uint64_t) k;
+        }
+        if (r >= 0)
+                r = sha256_finish(h, digest);
+        if (r >= 0 && memcmp(digest, sha256_of, sizeof digest) != 0)
+                r = remote_session_error(x, -EIO, "what it gives back is not what was written");
+        return r;
+}
+
+/* The first part, with the file that it is in: repeated from the start. sha256_of: of all, where this is
+ * all; then it is checked, too. */
+static int put_start(StoragePut *put, const uint8_t *sha256_of, Failure *f) {
         RemoteTry t = remote_try(put->storage, put->key, f);
         Remote *m = put->storage->backend;
         RemotePut *p = put->backend;
@@ -186,18 +229,20 @@ static int put_start(StoragePut *put, uint64_t size, Failure *f) {
 
         t.keep = true;
         while (remote_try_next(&t)) {
-                t.result = temp_create(t.session, m->ops, p, size);
+                t.result = temp_create(t.session, m->ops, p, sha256_of ? p->part.size : UINT64_MAX);
                 if (t.result < 0)
                         continue;
                 t.result = part_write(put, t.session);
-                if (t.result >= 0 && size != UINT64_MAX)
+                if (t.result >= 0 && sha256_of)
                         t.result = m->ops->finish(t.session);
                 if (t.result < 0)
                         m->ops->give_up(t.session);
+                else if (sha256_of)
+                        t.result = check_written(put, t.session, sha256_of);
         }
         if (t.result < 0)
                 return t.result;
-        if (size == UINT64_MAX)
+        if (!sha256_of)
                 p->session = t.session;
         else
                 remote_session_put(t.session);
@@ -230,7 +275,7 @@ static int part_send(StoragePut *put, Failure *f) {
 
         assert(p);
 
-        r = p->sent == 0 ? put_start(put, UINT64_MAX, f) : put_flush(put, f);
+        r = p->sent == 0 ? put_start(put, /* sha256_of= */ NULL, f) : put_flush(put, f);
         if (r < 0) {
                 p->failed = true;
                 return r;
@@ -268,42 +313,6 @@ int remote_put_write(StoragePut *put, const void *data, size_t n, Failure *reter
                         return r;
         }
         return 0;
-}
-
-/* What is there is what was written: its size, and its bytes where that was asked for. */
-static int check_written(StoragePut *put, RemoteSession *x, const uint8_t *sha256_of) {
-        const Remote *m = put->storage->backend;
-        const RemotePut *p = put->backend;
-        _cleanup_(sha256_freep) Sha256 *h = NULL;
-        _cleanup_(freep) char *buf = NULL;
-        uint8_t digest[SHA256_SIZE];
-        RemoteEntry there = {};
-        int r;
-
-        r = m->ops->stat(x, p->temp, &there);
-        if (r < 0)
-                return r;
-        if (there.size != put->size)
-                return remote_session_error(x, -EIO,
-                                            "the server has %" PRIu64 " bytes of it instead of %" PRIu64,
-                                            there.size, put->size);
-        if (!m->read_back)
-                return 0;
-        buf = malloc(READ_BACK_PART);
-        r = buf ? sha256_new(&h) : -ENOMEM;
-        for (uint64_t at = 0; r >= 0 && at < put->size;) {
-                ssize_t k = m->ops->read(x, p->temp, at, buf, READ_BACK_PART);
-
-                if (k <= 0)
-                        return k < 0 ? (int) k : -EIO;
-                r = sha256_add(h, buf, (size_t) k);
-                at += (uint64_t) k;
-        }
-        if (r >= 0)
-                r = sha256_finish(h, digest);
-        if (r >= 0 && memcmp(digest, sha256_of, sizeof digest) != 0)
-                r = remote_session_error(x, -EIO, "what it gives back is not what was written");
-        return r;
 }
 
 /* Gives the file its name, which must not be taken. was_lost: an answer to this was lost before, perhaps
@@ -370,7 +379,7 @@ static int put_check_name(StoragePut *put, Failure *f) {
 int remote_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *reterr_failure) {
         RemoteTry t = remote_try(put->storage, put->key, reterr_failure);
         RemotePut *p = put->backend;
-        bool is_checked = false, was_lost = false;
+        bool is_checked = p->sent == 0, was_lost = false;
         int r;
 
         if (p->failed)
@@ -379,7 +388,7 @@ int remote_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure 
         r = p->direct ? put_check_name(put, reterr_failure) : 0;
         if (r < 0)
                 return r;
-        r = p->sent == 0 ? put_start(put, p->part.size, reterr_failure) : put_finish(put, reterr_failure);
+        r = p->sent == 0 ? put_start(put, sha256, reterr_failure) : put_finish(put, reterr_failure);
         if (r < 0)
                 return r;
         while (remote_try_next(&t)) {

@@ -14,6 +14,7 @@ class Proxy:
     ('cut up', n), ('cut down', n)            a reset once n bytes went to the server, or came from it
     ('stall up', n), ('stall down', n)        nothing moves any longer from there on
     ('flip up', n), ('flip down', n)          the byte there is another one
+    ('lose up', n)                            what the client sends from there on never arrives; its end does
     """
 
     def __init__(self, host, port, fault=None):
@@ -104,6 +105,11 @@ class Proxy:
                         elif kind.startswith('cut'):
                             self.reset(server)
                             self.reset(client)
+                            return
+                        elif kind.startswith('lose'):
+                            server.sendall(data[:limit - moved[source]])
+                            while client.recv(65536):
+                                pass
                             return
                         else:
                             select.select([self.ending], [], [])

@@ -95,6 +95,14 @@ class Conformance(conformance.Cases, conformance.Line, Server):
         self.body = MORE_THAN_THE_LINE_HOLDS
         super().test_cancelled_within_a_second()
 
+    def test_lost_end(self):
+        """A server that believes that it has all of an object that is sent at once gets it again."""
+        once = self.operate(lambda number: ('lose up', MIB) if number == 0 else None, self.put(), self.get())
+        self.assertEqual([d['code'] for d in once], ['', ''], once)
+        always = self.operate(lambda number: ('lose up', MIB), self.put(), retry_ms=1)
+        self.assertEqual(always[0]['code'], 'STORAGE_INTERRUPTED', always)
+        self.assertIn(f'{MIB} bytes of it instead of {3 * MIB}', always[0]['message'])
+
     def test_read_back(self):
         done = conformance.run({**self.server.target(read_back=True), 'part': 4 * MIB}, cases=['wrong digest'],
                                operations=[{'do': what, 'key': str(size), 'size': size}
