@@ -21,6 +21,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib'), str(ROOT / 'tests' / 'tools')]
 
+import azurite  # noqa: E402 pylint: disable=wrong-import-position
 import ceph  # noqa: E402 pylint: disable=wrong-import-position
 import servers  # noqa: E402 pylint: disable=wrong-import-position
 import sigv4  # noqa: E402 pylint: disable=wrong-import-position
@@ -133,6 +134,11 @@ class Recovery(unittest.TestCase):
             made['rclone'] = {
                 'type': 'rclone:sftp', 'secrets': {'pass': servers.PASSWORD},
                 'config': {'host': '127.0.0.1', 'port': str(sshd.port), 'user': servers.USER, 'path': 'through-rclone'}}
+        if LONG:
+            cls.azurite = cls.addServer(azurite.Azurite(cls.folder / 'azurite', tls=True))
+            made['azure'] = cls.azurite.target(endpoint=cls.azurite.host_endpoint)
+            sas = cls.azurite.target({'sas_token': cls.azurite.sas()}, endpoint=cls.azurite.host_endpoint, prefix='b')
+            made['azuresas'] = sas
         if LONG and not ceph.missing():
             (cls.folder / 'ceph').mkdir()
             cls.ceph = ceph.Ceph(cls.folder / 'ceph')
@@ -196,9 +202,12 @@ class Recovery(unittest.TestCase):
         """Runs commands where there is no BackupX, only the stock tools."""
         tools = self.tools
         folder.mkdir()
+        hosts = self.folder / f'{folder.name}-hosts'
+        hosts.write_text(f'127.0.0.1 localhost {azurite.HOST}\n')
         done = subprocess.run(
             [shutil.which('unshare'), '--mount', shutil.which('sh'), '-euc',
-             f'{shutil.which("mount")} -t tmpfs none {build_folder()}; exec {tools}/sh -eu'], text=True,
+             f'{shutil.which("mount")} -t tmpfs none {build_folder()}; '
+             f'{shutil.which("mount")} --bind {hosts} /etc/hosts; exec {tools}/sh -eu'], text=True,
             input=script, cwd=folder, capture_output=True, check=False,
             env={'PATH': str(tools), 'HOME': str(folder)})
         self.assertEqual(done.returncode, 0, f'{script}\n{done.stdout}\n{done.stderr}')

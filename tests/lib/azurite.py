@@ -23,6 +23,8 @@ ACCOUNT = 'bxaccount'
 KEY = base64.b64encode(hashlib.sha512(b'of the tests').digest()).decode()
 CONTAINER = 'backups'
 VERSION = '2020-10-02'
+# The account's own host, as the real service has one. Programs that do not know .localhost need it in /etc/hosts.
+HOST = f'{ACCOUNT}.blob.localhost'
 
 
 def program():
@@ -47,7 +49,7 @@ class Azurite(servers.Server):
         command = [program(), '--silent', '--location', self.data, '--blobHost', '127.0.0.1', '--blobPort',
                    str(self.port)]
         if tls:
-            servers.certificate(self.path('certificate'), self.path('key'))
+            servers.certificate(self.path('certificate'), self.path('key'), HOST)
             command += ['--cert', self.path('certificate'), '--key', self.path('key')]
         with open(self.path('out'), 'ab') as out:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -62,6 +64,11 @@ class Azurite(servers.Server):
     def endpoint(self):
         """As a target names it."""
         return f'{"https" if self.tls else "http"}://127.0.0.1:{self.port}/{ACCOUNT}'
+
+    @property
+    def host_endpoint(self):
+        """The same by the account's own host; with TLS alone."""
+        return f'https://{HOST}:{self.port}'
 
     def request(self, method, path, query=None, body=b''):
         """One signed request: its status and its body."""
