@@ -4,29 +4,34 @@
 size, in one run, as a table.
 
 Corpora, the same for the same seed and machine: A is big files of random bytes, B a sample of this machine's
-files in their directories, C a dump of SQL, D a sparse file. Each is backed up first, unchanged, and with one
-percent changed; C also with one row of a hundred changed all over, which is what "scattered" means; A also into
-a sealed archive, and with nothing opened again before its upload ("unverified"). Then the last snapshot is
-restored, and all data checked; of B one file is restored as well, with the index at hand (warm) and without
-(cold), to see what is read for it.
+files in their directories, C a dump of SQL, D a sparse file, E one directory of small files. Each is backed up
+first, unchanged, and with one percent changed; C also with one row of a hundred changed all over, which is what
+"scattered" means; A also into a sealed archive, and with nothing opened again before its upload ("unverified").
+Then the last snapshot is restored, and all data checked; of B one file is restored as well, with the index at
+hand (warm) and without (cold), to see what is read for it. E shows what memory a large directory takes.
 
 The two programs run in turn on the same disk, each on a repository that it made itself, and the medians of the
 rounds are compared. Goals are ratios of time; those of processor time say the same where the machine is busy
 with something else. A restore has ended when it is on the disk: for both of them a sync is part of it.
 
+Nobody is to pay for what the other one, or a round before, left behind. ext4 without a journal passes over the
+inodes that were deleted in the last minutes, one by one, whenever it needs a new one: so what has many files
+stays until the end of the run. And memory that lies free is taken back by the host of a virtual machine, which
+makes the next one who writes wait for each page: so before each measurement what is free is filled with the
+cache of files of holes, which the kernel drops at once when it wants memory. Who comes first changes from round
+to round, and between the two restores of a round.
+
 --small: minutes less, and figures in which the start of the programs weighs more. --full: the sizes that the
-goals were set with, up to 18 GB of disk. --a, --c: MiB of the corpus; --b: its files; --d: MiB between two blocks
-of data. --only A: that corpus. --minutes: a round begins only where it is likely to end within them; the first
+goals were set with, up to 22 GB of disk. --a, --c: MiB of the corpus; --b, --e: its files; --d: MiB between two
+blocks of data. --only A: that corpus. --minutes: a round begins only where it is likely to end within them; the first
 always does. --corpora DIR: takes what was prepared there, and prepares what is not. --prepare: does no more than
 that. --folder DIR: works below it. With --strict a goal that was missed is a failure.
 """
 
 import argparse
-import hashlib
 import multiprocessing
 import os
 import pathlib
-import random
 import shutil
 import statistics
 import subprocess
@@ -34,13 +39,17 @@ import sys
 import tempfile
 import time
 
+import corpora
+
 PASSWORD = 'a password of the bench'
 MIB = 1 << 20
+# Files that may be removed between two measurements.
+FEW = 1000
 
 SIZES = {
-    'small': {'a': 256, 'b': 5000, 'c': 128, 'd': 20, 'rounds': 1},
-    'middle': {'a': 1024, 'b': 30000, 'c': 512, 'd': 102, 'rounds': 3},
-    'full': {'a': 2048, 'b': 100200, 'c': 1000, 'd': 102, 'rounds': 3},
+    'small': {'a': 256, 'b': 5000, 'c': 128, 'd': 20, 'e': 20000, 'rounds': 1},
+    'middle': {'a': 1024, 'b': 30000, 'c': 512, 'd': 102, 'e': 100000, 'rounds': 3},
+    'full': {'a': 2048, 'b': 100200, 'c': 1000, 'd': 102, 'e': 300000, 'rounds': 3},
 }
 # Of time; of the archive, against the pipe.
 GOALS = {
@@ -56,99 +65,12 @@ STORED_GOALS = {('A', 'first'): 1.02, ('B', 'first'): 1.02, ('A', 'changed'): 1.
                 ('C', 'changed'): 1.05}
 # MiB that are read for one file of B; cold also the index.
 ONE_FILE_GOAL = 2
+# A round of them is enough: a minute of restic's time for a file that is next to nothing but holes; and memory.
+ONCE = ('D', 'E')
+# MiB that stay free: about what the kernel keeps free itself.
+FREE_MOST, FREE_LEFT = 1536, 1024
 # MiB of memory: for all, for a file of the largest directory, and for a blob in the index.
 MEMORY, MEMORY_FILE, MEMORY_BLOB = 64, 0.1 / 1024, 96 / MIB
-
-
-def make_a(folder, size):
-    """Eight files of random bytes."""
-    for number in range(8):
-        with open(folder / f'big-{number}', 'wb') as file:
-            for piece in range(size // 8):
-                file.write(random.Random(number * 100_000 + piece).randbytes(MIB))
-
-
-def change_a(folder, step):
-    """One percent, in eight places of each file."""
-    for number, path in enumerate(sorted(folder.iterdir())):
-        size, places = path.stat().st_size, random.Random(step * 1000 + number)
-        with open(path, 'r+b') as file:
-            for _ in range(8):
-                file.seek(places.randrange(size - size // 800))
-                file.write(places.randbytes(size // 800))
-
-
-def make_b(folder, count):
-    """A sample of the files below /usr, by the digests of their names."""
-    found = []
-    for top in ('/usr/include', '/usr/share', '/usr/lib'):
-        for directory, _, names in os.walk(top):
-            for path in (os.path.join(directory, name) for name in names):
-                if os.path.isfile(path) and not os.path.islink(path) and 0 < os.path.getsize(path) <= MIB // 4:
-                    found.append((hashlib.md5(os.fsencode(path)).hexdigest(), path))
-    for _, path in sorted(found)[:count]:
-        target = folder / path[1:]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-
-
-def change_b(folder, step):
-    """A line in the middle of one percent of the files."""
-    paths = sorted(path for path in folder.glob('**/*') if path.is_file())
-    for path in random.Random(step).sample(paths, max(1, len(paths) // 100)):
-        data = path.read_bytes()
-        middle = len(data) // 2
-        path.write_bytes(data[:middle] + b'\n/* change %d */\n' % step + data[middle:])
-
-
-def rows(start, step):
-    """A thousand lines of a table, as they are since that step."""
-    words = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta', 'theta']
-    pick = random.Random(f'{start} {step}')
-    return [f"INSERT INTO t VALUES ({number},{pick.getrandbits(48)},'{' '.join(pick.choices(words, k=5))}',"
-            f"{pick.random()},NULL);\n" for number in range(start, start + 1000)]
-
-
-def make_c(folder, size):
-    """Lines of a table."""
-    with open(folder / 'dump.sql', 'w', encoding='ascii') as file:
-        for start in range(0, size * MIB // 110, 1000):
-            file.writelines(rows(start, 0))
-
-
-def rewrite(folder, change):
-    """Replaces the dump by what becomes of each thousand of its lines."""
-    with open(folder / 'dump.sql', encoding='ascii') as old, open(folder / 'new', 'w', encoding='ascii') as new:
-        start = 0
-        while lines := [line for line in (old.readline() for _ in range(1000)) if line]:
-            new.writelines(change(start, lines))
-            start += 1000
-    os.rename(folder / 'new', folder / 'dump.sql')
-
-
-def change_c(folder, step):
-    """One percent of the lines, in one place."""
-    count = (folder / 'dump.sql').stat().st_size // 110
-    first = count // 2000 * 1000
-    rewrite(folder, lambda start, lines: rows(start, step) if first <= start <= first + count // 100 else lines)
-
-
-def scatter_c(folder, step):
-    """One line of each hundred."""
-    def change(_, lines):
-        for at in range(step % 100, len(lines), 100):
-            lines[at] = lines[at].replace('NULL', f'{step}')
-        return lines
-    rewrite(folder, change)
-
-
-def make_d(folder, gap):
-    """A hundred blocks of a mebibyte, far from each other."""
-    with open(folder / 'disk.img', 'wb') as file:
-        for number in range(100):
-            file.seek(number * (gap + 1) * MIB)
-            file.write(random.Random(number).randbytes(MIB))
-        file.truncate(100 * (gap + 1) * MIB)
 
 
 def run(command, environment):
@@ -183,16 +105,39 @@ def stored(folder):
     return sum(os.lstat(path).st_size for path in files_below(folder))
 
 
+class Machine:
+    """What is the same for whoever is measured next."""
+
+    def __init__(self, folder):
+        self.folder = folder / 'holes'
+        self.folder.mkdir()
+        self.filled = 0
+
+    def settle(self):
+        """All is on the disk, and no memory lies free that the host may have taken back."""
+        os.sync()
+        lines = pathlib.Path('/proc/meminfo').read_text(encoding='ascii').splitlines()
+        free = next(int(line.split()[1]) // 1024 for line in lines if line.startswith('MemFree:'))
+        if free <= FREE_MOST:
+            return
+        path = self.folder / str(self.filled)
+        self.filled += 1
+        path.touch()
+        os.truncate(path, (free - FREE_LEFT) * MIB)
+        subprocess.run(['cat', str(path)], check=True, stdout=subprocess.DEVNULL)
+
+
 class Side:
     """One of the two programs with its repository."""
 
-    def __init__(self, folder, name, options, verify=True):
+    def __init__(self, folder, name, options, machine, verify=True):
         self.name = name
+        self.machine = machine
         self.verify = verify
         self.folder = folder / name
         self.environment = {**os.environ, 'RESTIC_PASSWORD': PASSWORD, 'RESTIC_CACHE_DIR': str(folder / 'cache')}
         self.options = options
-        self.ahead = 0
+        self.ahead = self.restored = 0
 
     def remove(self):
         """Removes the repository."""
@@ -217,7 +162,7 @@ class Side:
     def backup(self, source):
         """A backup: figures, and the bytes that came."""
         before = stored(self.folder)
-        os.sync()
+        self.machine.settle()
         if self.name == 'restic':
             command = ['restic', '-q', '-r', str(self.folder), 'backup', str(source)]
         else:
@@ -229,10 +174,11 @@ class Side:
         return (*figures, stored(self.folder) - before)
 
     def restore(self, source):
-        """A restore of all, until it is on the disk."""
-        target = self.folder.parent / 'restored'
+        """A restore of all, until it is on the disk. Many files stay there."""
+        self.restored += 1
+        target = self.folder.parent / f'restored-{self.name}-{self.restored}'
         target.mkdir()
-        os.sync()
+        self.machine.settle()
         if self.name == 'restic':
             command = ['restic', '-q', '-r', str(self.folder), 'restore', 'latest', '--target', str(target)]
         else:
@@ -243,11 +189,13 @@ class Side:
         figures = (figures[0] + time.monotonic() - begun, *figures[1:], stored(target))
         if figures[3] != stored(source):
             raise SystemExit(f'{self.name} restored {figures[3]} bytes')
-        shutil.rmtree(target)
+        if sum(1 for _ in files_below(target)) <= FEW:
+            shutil.rmtree(target)
         return figures
 
     def check(self, _):
         """A check of all data."""
+        self.machine.settle()
         if self.name == 'restic':
             command = ['restic', '-q', '-r', str(self.folder), 'check', '--read-data']
         else:
@@ -267,7 +215,8 @@ def memory_goal(source):
 class Archive:
     """A sealed archive, ours or by the pipe."""
 
-    def __init__(self, folder, options):
+    def __init__(self, folder, options, machine):
+        self.machine = machine
         key = folder / 'key'
         subprocess.run(['age-keygen', '-o', str(key)], check=True, stderr=subprocess.DEVNULL)
         self.recipient = subprocess.check_output(['age-keygen', '-y', str(key)], text=True).strip()
@@ -277,7 +226,7 @@ class Archive:
     def ours(self, source):
         """One of ours."""
         self.target.mkdir()
-        os.sync()
+        self.machine.settle()
         figures = run([self.tool, '--target', str(self.target), '--level', '3', '--recipient', self.recipient,
                        str(source)], os.environ)
         size = stored(self.target)
@@ -286,7 +235,7 @@ class Archive:
 
     def peer(self, source):
         """What the pipe makes of it."""
-        os.sync()
+        self.machine.settle()
         figures = run(['bash', '-euo', 'pipefail', '-c', f'tar -C / -cf - "{str(source)[1:]}" | zstd -q -T2 -3 |'
                        f' age -r {self.recipient} >"{self.pipe}"'], os.environ)
         size = self.pipe.stat().st_size
@@ -302,16 +251,18 @@ class Bench:
         self.folder = folder
         self.options = options
         self.corpora = {
-            'A': (make_a, options.a, {'changed': change_a}),
-            'B': (make_b, options.b, {'changed': change_b}),
-            'C': (make_c, options.c, {'changed': change_c, 'scattered': scatter_c}),
-            'D': (make_d, options.d, {}),
+            'A': (corpora.make_a, options.a, {'changed': corpora.change_a}),
+            'B': (corpora.make_b, options.b, {'changed': corpora.change_b}),
+            'C': (corpora.make_c, options.c, {'changed': corpora.change_c, 'scattered': corpora.scatter_c}),
+            'D': (corpora.make_d, options.d, {}),
+            'E': (corpora.make_e, options.e, {}),
         }
         for name in set(self.corpora) - set(options.only or self.corpora):
             del self.corpora[name]
-        self.sides = [Side(folder, 'ours', options), Side(folder, 'restic', options)]
-        self.unverified = Side(folder, 'unverified', options, verify=False)
-        self.archive = Archive(folder, options) if 'A' in self.corpora else None
+        machine = Machine(folder)
+        self.sides = [Side(folder, name, options, machine) for name in ('ours', 'restic')]
+        self.unverified = Side(folder, 'unverified', options, machine, verify=False)
+        self.archive = Archive(folder, options, machine) if 'A' in self.corpora else None
         self.figures = {}  # (corpus, phase): by side: of each round
         self.memory = {}
         self.reads = []
@@ -355,10 +306,13 @@ class Bench:
             self.extras_of_a(source, step)
         if step == 1:
             self.memory[corpus] = memory_goal(source)
-        for phase in ('first', 'unchanged', *changes, 'restore', 'check'):
+        restores = [] if corpus == 'E' else ['restore'] if corpus in ONCE else ['restore', 'restore']
+        turn = step
+        for phase in ('first', 'unchanged', *changes, *restores, 'check'):
             if phase in changes:
                 apart(changes[phase], source, step)
-            for side in self.sides if step % 2 else self.sides[::-1]:
+            turn += phase == 'restore'
+            for side in self.sides if turn % 2 else self.sides[::-1]:
                 work = {'restore': side.restore, 'check': side.check}.get(phase, side.backup)
                 self.add(corpus, phase, side.name, work(source))
         if corpus == 'B' and step == 1:
@@ -371,8 +325,7 @@ class Bench:
         for step in range(1, self.options.rounds + 1):
             started = time.monotonic()
             for corpus in self.corpora:
-                # A minute of restic's time is enough for a file that is next to nothing but holes.
-                if corpus != 'D' or step == 1:
+                if corpus not in ONCE or step == 1:
                     self.round(corpus, step)
             now = time.monotonic()
             if self.options.minutes and 2 * now - started - self.begun > self.options.minutes * 60:
@@ -449,8 +402,8 @@ def report(bench, rounds):
         peers = by_side.get('restic') or by_side.get('pipe') or bench.figures[key[0], 'first']['restic']
         table.add(key, *([statistics.median(f[column] for f in figures) for column in range(4)]
                          for figures in (by_side['ours'], peers)), bench.memory[key[0]])
-    print(f'\nMedians of {rounds} rounds (D: 1). Peer: restic; of the archive tar | zstd -T2 | age. The bound of memory'
-          ' is the lower one of the goal and of what restic took.')
+    print(f'\nMedians of {rounds} rounds (D, E: 1; of restores twice as many). Peer: restic; of the archive'
+          ' tar | zstd -T2 | age. The bound of memory is the lower one of the goal and of what restic took.')
     table.print()
     for name, (read, goal) in zip(('warm', 'cold'), bench.reads):
         print(f'B one file, {name}: {read:.2f} MiB read of the storage, goal {goal:.2f}:'
@@ -464,9 +417,9 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n\n')[0])
     for name in SIZES:
         parser.add_argument(f'--{name}', dest='size', action='store_const', const=name, default='middle')
-    for name in ('a', 'b', 'c', 'd', 'rounds', 'minutes'):
+    for name in ('a', 'b', 'c', 'd', 'e', 'rounds', 'minutes'):
         parser.add_argument(f'--{name}', type=int)
-    parser.add_argument('--only', action='append', choices=['A', 'B', 'C', 'D'])
+    parser.add_argument('--only', action='append', choices=['A', 'B', 'C', 'D', 'E'])
     parser.add_argument('--corpora', type=pathlib.Path)
     parser.add_argument('--folder', default='/var/tmp')
     for name in ('--prepare', '--strict'):
