@@ -70,6 +70,10 @@ int run_requeue(Store *s, uint64_t id) {
         return run_move(s, SQL_RUN_REQUEUE, id);
 }
 
+int run_go_on(Store *s, uint64_t id) {
+        return run_move(s, SQL_RUN_GO_ON, id);
+}
+
 int run_set_queued(Store *s, uint64_t id) {
         return run_move(s, SQL_RUN_SET_QUEUED, id);
 }

@@ -5,6 +5,7 @@
  *
  *         queued -> dispatched -> running -> succeeded | partial | failed | cancelled
  *         queued -> missed, any that has not ended -> interrupted
+ *         running -> queued (a part is done, another one is to come)
  *
  * The scheduler makes runs (run_add). The dispatcher moves them; each move names the states it starts from.
  * The API only reads (and cancels through the dispatcher). */
@@ -176,7 +177,7 @@ int run_add(Store *s, const RunNew *n, usec_t now, uint64_t *ret_id) _warn_unuse
 int runs_list_retain(Store *s, size_t limit, RunList *ret) _warn_unused_;
 /* It is, or will be by a run that was queued. */
 int run_set_retained(Store *s, uint64_t id) _warn_unused_;
-/* 1: a prune for this task on this node is queued, and nobody has begun with it. 0: none. */
+/* 1: a prune for this task on this node is queued, and nobody has begun with any part of it. 0: none. */
 int run_prune_waits(Store *s, uint64_t node_id, uint64_t task_id) _warn_unused_;
 
 /* --- reading --- */
@@ -230,6 +231,9 @@ int run_set_waiting(Store *s, uint64_t id, const char *why) _warn_unused_;
  * given up before any agent accepted it, or that is tried again. From dispatched or running, or queued with
  * a command. STORE_E_STATE. */
 int run_requeue(Store *s, uint64_t id) _warn_unused_;
+/* A part of an open run is done: back to queued without a command, for the next one. When it began stays.
+ * STORE_E_STATE. */
+int run_go_on(Store *s, uint64_t id) _warn_unused_;
 /* dispatched or running -> queued, with its command: that is pending again. STORE_E_STATE. */
 int run_set_queued(Store *s, uint64_t id) _warn_unused_;
 /* queued -> dispatched. STORE_E_STATE. */

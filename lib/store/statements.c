@@ -435,13 +435,18 @@ const Statement statement_table[_SQL_MAX] = {
                   " node_id = CASE WHEN node_label IS NULL THEN node_id ELSE 0 END,"
                   " node_name = CASE WHEN node_label IS NULL THEN node_name END WHERE id = ?1"
                   " AND state < 3 AND command_id IS NOT NULL"),
+        STATEMENT(RUN_GO_ON, DISPATCHER,
+                  "UPDATE runs SET state = 0, command_id = NULL WHERE id = ?1 AND state < 3"
+                  " AND command_id IS NOT NULL"),
         STATEMENT(RUN_SET_QUEUED, DISPATCHER,
                   "UPDATE runs SET state = 0, dispatched = 0, started = 0 WHERE id = ?1"
                   " AND state IN (1, 2)"),
         STATEMENT(RUN_SET_DISPATCHED, DISPATCHER,
-                  "UPDATE runs SET state = 1, dispatched = ?2, waiting = NULL WHERE id = ?1 AND state = 0"),
+                  "UPDATE runs SET state = 1, waiting = NULL, dispatched ="
+                  " CASE dispatched WHEN 0 THEN ?2 ELSE dispatched END WHERE id = ?1 AND state = 0"),
         STATEMENT(RUN_SET_RUNNING, DISPATCHER,
-                  "UPDATE runs SET state = 2, started = ?2, waiting = NULL, dispatched ="
+                  "UPDATE runs SET state = 2, waiting = NULL, started ="
+                  " CASE started WHEN 0 THEN ?2 ELSE started END, dispatched ="
                   " CASE dispatched WHEN 0 THEN ?2 ELSE dispatched END WHERE id = ?1 AND state < 2"),
         STATEMENT(RUN_SET_CANCEL, DISPATCHER, "UPDATE runs SET cancel = 1 WHERE id = ?1 AND state < 3"),
         STATEMENT(RUN_FINISH, DISPATCHER,
@@ -468,7 +473,8 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(RUN_SET_RETAINED, SCHEDULER, "UPDATE runs SET retain = 0 WHERE id = ?1"),
         STATEMENT(RUN_PRUNE_WAITS, ALL,
                   "SELECT 1 FROM runs WHERE node_id = ?1 AND state < 3 AND kind = 3 AND task_id = ?2"
-                  " AND command_id IS NULL"),
+                  " AND command_id IS NULL AND NOT EXISTS (SELECT 1 FROM commands c"
+                  " WHERE c.run_id = runs.id AND c.accepted > 0)"),
         /* ?1 run, ?2 the node it is for: nobody reads or writes where things are removed. Who reads does not
          * wait for one that its node has not come for: a restore is for nodes that are gone, too. */
         STATEMENT(RUN_IS_KEPT_OUT, DISPATCHER,

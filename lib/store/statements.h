@@ -123,6 +123,7 @@ typedef enum Sql {
         SQL_RUN_REQUEUE,
         SQL_RUN_SET_NODE,
         SQL_RUN_SET_WAITING,
+        SQL_RUN_GO_ON,
         SQL_RUN_SET_QUEUED,
         SQL_RUN_SET_DISPATCHED,
         SQL_RUN_SET_RUNNING,

@@ -103,9 +103,9 @@ static int explain_wait(Request *r, Run *run) {
                 return 0;
         error = command_get(r->api->store, run->command_id, &command);
         if (error == 0)
-                error = node_get(r->api->store, run->node_id, &node);
+                error = node_get(r->api->store, command.node_id, &node);
         if (error == 0)
-                error = node_queue_get(r->api->store, run->node_id, &queue);
+                error = node_queue_get(r->api->store, command.node_id, &queue);
         if (error == 0)
                 error = queue_waits_for(&command, &node, &queue, &run->waiting);
         return MIN(error, 0);

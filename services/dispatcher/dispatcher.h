@@ -8,6 +8,7 @@
 
 #include "crypto/age.h"
 #include "services/dispatcher/order.h"
+#include "services/dispatcher/outcome.h"
 #include "store/queue.h"
 #include "sys/bus.h"
 #include "sys/log.h"
@@ -134,6 +135,8 @@ int dispatcher_settle(Dispatcher *d) _warn_unused_;
  * and then calls the second. */
 int dispatcher_end_run(Dispatcher *d, const Run *run, const RunEnd *end, usec_t now) _warn_unused_;
 void dispatcher_tell_end(Dispatcher *d, const Run *run, const RunEnd *end);
+/* What commands of a run of two parts did before this last one (0: all), into what it came to. */
+int dispatcher_add_parts(Dispatcher *d, const Run *run, uint64_t last, Outcome *o) _warn_unused_;
 
 /* --- watch.c: silence, nodes, clean-up --- */
 

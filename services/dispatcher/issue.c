@@ -81,24 +81,33 @@ int dispatcher_queue_order(Dispatcher *d, const Order *order, uint64_t run, usec
         return 0;
 }
 
+/* Ends a run that has no command now. */
 static int finish(Dispatcher *d, const Run *run, RunState state, const char *code, const char *text) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        const RunEnd end = { .state = state, .error_code = code, .error = text };
+        _cleanup_(outcome_done) Outcome o = {};
         int r;
 
         assert(d);
 
+        o.end = (RunEnd){ .state = state, .error_code = code, .error = text };
         r = dispatcher_begin(d, &tx);
+        if (r >= 0)
+                r = dispatcher_add_parts(d, run, /* last= */ 0, &o);
         if (r < 0)
                 return r;
-        r = dispatcher_end_run(d, run, &end, now_wall());
+        r = dispatcher_end_run(d, run, &o.end, now_wall());
         if (r != 0)
                 return r < 0 ? r : 0;
         r = store_commit(&tx);
         if (r < 0)
                 return r;
-        dispatcher_tell_end(d, run, &end);
+        dispatcher_tell_end(d, run, &o.end);
         return 0;
+}
+
+/* A command is for the run's node, or, of what is behind the relay, for the master's own. */
+static const char *node_name(const Run *run, uint64_t node_id) {
+        return node_id == run->node_id ? strempty(run->node_name) : "local";
 }
 
 /* A line in the run's own log, which people follow. */
@@ -118,7 +127,7 @@ static void log_issued(Dispatcher *d, const Run *run, const Order *order, uint64
                        LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(order->node_id),
                                   LOG_COMMAND(command)),
                        "Run %" PRIu64 " of task '%s' is command %" PRIu64 " for node '%s'", run->id,
-                       strempty(run->task_name), command, strempty(run->node_name));
+                       strempty(run->task_name), command, node_name(run, order->node_id));
 }
 
 /* Errors of the machine, not of the run: it is tried again. */
@@ -170,6 +179,12 @@ static const char *kept_out_by(const Run *run) {
                                         "the end of the run that removes old backups from the repositories";
 }
 
+static const char *keyless(const Run *run, const Order *order) {
+        return run->kind == RUN_PRUNE && order->node_id != run->node_id ?
+                        "the first contact of the agent of 'local', which brings its key" :
+                        "the first contact of its node's agent, which brings its key";
+}
+
 /* From a queued run to a pending command, in one commit. */
 static int issue_on_node(Dispatcher *d, const Run *run) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
@@ -193,7 +208,7 @@ static int issue_on_node(Dispatcher *d, const Run *run) {
                 r = make_order(d, run, &order, &failure);
         if (r == ORDER_E_NO_KEY) {
                 store_tx_done(&tx);
-                return wait_for(d, run, "the first contact of its node's agent, which brings its key");
+                return wait_for(d, run, keyless(run, &order));
         }
         if (is_passing(r))
                 return r;
@@ -211,7 +226,8 @@ static int issue_on_node(Dispatcher *d, const Run *run) {
         /* Positive: somebody was faster. The next look tells. */
         if (r != 0)
                 return r < 0 ? r : 0;
-        r = say(d, run, "The run is command %" PRIu64 " for node '%s'", command, strempty(run->node_name));
+        r = say(d, run, "The run is command %" PRIu64 " for node '%s'", command,
+                node_name(run, order.node_id));
         if (r == 0)
                 r = store_commit(&tx);
         if (r < 0)
@@ -258,17 +274,17 @@ static int set_running(Dispatcher *d, const Run *run) {
                 return r < 0 ? r : 0;
         r = run_set_running(d->store, run->id, command.accepted > 0 ? command.accepted : now_wall());
         if (r == 0)
-                r = say(d, run, "Node '%s' runs it, attempt %" PRIu32, strempty(run->node_name),
+                r = say(d, run, "Node '%s' runs it, attempt %" PRIu32, node_name(run, command.node_id),
                         command.attempt);
         if (r == 0)
                 r = store_commit(&tx);
         if (r != 0)
                 return r < 0 ? r : 0;
         dispatcher_log(d, LOG_INFO, MESSAGE_RUN_STARTED,
-                       LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(run->node_id),
+                       LOG_FIELDS(LOG_RUN(run->id), LOG_TASK(run->task_id), LOG_NODE(command.node_id),
                                   LOG_COMMAND(run->command_id), LOG_ATTEMPT(command.attempt)),
                        "Run %" PRIu64 " of task '%s' runs on node '%s'", run->id, strempty(run->task_name),
-                       strempty(run->node_name));
+                       node_name(run, command.node_id));
         dispatcher_tell_run(d, run->id, RUN_RUNNING);
         return 0;
 }
@@ -291,6 +307,7 @@ static int set_dispatched(Dispatcher *d, const Run *run) {
 /* Its delivery was lost, or its agent never came to begin with it: it waits for its node again. */
 static int set_queued(Dispatcher *d, const Run *run) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
+        _cleanup_(command_done) Command command = COMMAND_NULL;
         int r;
 
         assert(d);
@@ -299,9 +316,12 @@ static int set_queued(Dispatcher *d, const Run *run) {
         r = dispatcher_begin(d, &tx);
         if (r < 0)
                 return r;
-        r = run_set_queued(d->store, run->id);
+        r = command_get(d->store, run->command_id, &command);
         if (r == 0)
-                r = say(d, run, "It was not begun and waits for node '%s' again", strempty(run->node_name));
+                r = run_set_queued(d->store, run->id);
+        if (r == 0)
+                r = say(d, run, "It was not begun and waits for node '%s' again",
+                        node_name(run, command.node_id));
         if (r == 0)
                 r = store_commit(&tx);
         if (r != 0)
@@ -311,16 +331,19 @@ static int set_queued(Dispatcher *d, const Run *run) {
 }
 
 static int cancel_command(Dispatcher *d, const Run *run) {
+        _cleanup_(command_done) Command command = COMMAND_NULL;
         bool ended;
         int r;
 
         assert(d);
         assert(run);
 
-        r = queue_cancel(d->store, run->command_id, now_wall(), &ended);
+        r = command_get(d->store, run->command_id, &command);
+        if (r == 0)
+                r = queue_cancel(d->store, run->command_id, now_wall(), &ended);
         /* Wakes a waiting agent's API, which has the list of what to cancel. */
         if (r == 0 && !ended)
-                dispatcher_tell_queued(d, run->node_id);
+                dispatcher_tell_queued(d, command.node_id);
         if (r == 0 && ended)
                 return dispatcher_settle(d);
         return r < 0 ? r : 0;
@@ -357,7 +380,9 @@ static int work(Dispatcher *d, const RunWork *w) {
         if (w->command_state >= 0)
                 return follow(d, &w->run, w->command_state);
         if (w->run.cancel)
-                return finish(d, &w->run, RUN_CANCELLED, "CANCELLED", "Cancelled before it started");
+                return finish(d, &w->run, RUN_CANCELLED, "CANCELLED",
+                              w->run.started > 0 ? "Cancelled between its two parts" :
+                                                   "Cancelled before it started");
         if (w->run.deadline > 0 && w->run.deadline <= now_wall())
                 return miss(d, &w->run);
         return issue(d, &w->run);

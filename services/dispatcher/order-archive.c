@@ -156,8 +156,33 @@ static int find_archive(const OrderContext *x, const Run *source, uint64_t reade
         return 0;
 }
 
-static int find_snapshots(const OrderContext *x, const Run *source, uint64_t reader, Order *o,
-                          SnapshotRef *ret, Failure *reterr_failure) {
+static bool is_in(OrderPart part, const Target *target) {
+        switch (part) {
+        case ORDER_ALL:
+                return true;
+        case ORDER_RELAYS:
+                return order_target_is_relay(target);
+        case ORDER_OTHERS:
+                return !order_target_is_relay(target);
+        }
+        return false;
+}
+
+/* The copies that are snapshots on targets of this part; the others are no copies. */
+static int copies_load_snapshots(const OrderContext *x, const Run *source, OrderPart part, Copies *ret) {
+        int r;
+
+        assert(ret);
+
+        r = copies_load(x, source, ret);
+        for (size_t i = 0; i < ret->n; i++)
+                if (!ret->list.items[i].snapshot || !is_in(part, ret->targets + i))
+                        ret->views[i].state = RUN_TARGET_FAILED;
+        return r;
+}
+
+int order_snapshots_of(const OrderContext *x, const Run *source, uint64_t reader, OrderPart part, Order *o,
+                       SnapshotRef *ret, Failure *reterr_failure) {
         _cleanup_(snapshot_ref_done) SnapshotRef snapshots = SNAPSHOT_REF_NULL;
         _cleanup_(copies_done) Copies copies = {};
         size_t order[TASK_TARGETS_MAX], n;
@@ -166,12 +191,9 @@ static int find_snapshots(const OrderContext *x, const Run *source, uint64_t rea
         assert(source);
         assert(ret);
 
-        r = copies_load(x, source, &copies);
+        r = copies_load_snapshots(x, source, part, &copies);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < copies.n; i++)
-                if (!copies.list.items[i].snapshot)
-                        copies.views[i].state = RUN_TARGET_FAILED;
         n = choose_copies(copies.views, copies.n, source->node_id, reader, order);
         if (n == 0)
                 return refuse_unreachable(source, "this node", reterr_failure);
@@ -190,12 +212,33 @@ static int find_snapshots(const OrderContext *x, const Run *source, uint64_t rea
         return 0;
 }
 
+/* As the node that wrote them reaches them: all of them. */
+int order_count_snapshots(const OrderContext *x, const Run *source, size_t *ret_relays,
+                          size_t *ret_others) {
+        _cleanup_(copies_done) Copies relays = {}, others = {};
+        size_t order[TASK_TARGETS_MAX];
+        int r;
+
+        assert(source);
+        assert(ret_relays);
+        assert(ret_others);
+
+        r = copies_load_snapshots(x, source, ORDER_RELAYS, &relays);
+        if (r >= 0)
+                r = copies_load_snapshots(x, source, ORDER_OTHERS, &others);
+        if (r < 0)
+                return r;
+        *ret_relays = choose_copies(relays.views, relays.n, source->node_id, source->node_id, order);
+        *ret_others = choose_copies(others.views, others.n, source->node_id, source->node_id, order);
+        return 0;
+}
+
 int order_backup_of(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
                     SnapshotRef *ret_snapshots, Failure *reterr_failure) {
         assert(source);
 
         if (streq_ptr(source->format, FORMAT_REPOSITORY))
-                return find_snapshots(x, source, reader, o, ret_snapshots, reterr_failure);
+                return order_snapshots_of(x, source, reader, ORDER_ALL, o, ret_snapshots, reterr_failure);
         return find_archive(x, source, reader, o, ret, reterr_failure);
 }
 

@@ -69,6 +69,12 @@ static int add_cap(Order *o, uint64_t target_id, const char *prefix,
         return set_target_secrets(&o->plain, target_id, object);
 }
 
+bool order_target_is_relay(const Target *target) {
+        assert(target);
+
+        return streq(strempty(target->type), TYPE_RELAY);
+}
+
 /* What the API sealed; ORDER_E_REFUSED where it cannot be opened. */
 static int open_secrets(const OrderContext *x, const char *sealed, const char *what, const char *name,
                         json_t **ret, Failure *reterr_failure) {
@@ -96,7 +102,7 @@ int order_add_target(const OrderContext *x, Order *o, const Target *target,
         assert(x);
         assert(target);
 
-        if (streq(strempty(target->type), TYPE_RELAY))
+        if (order_target_is_relay(target))
                 return add_cap(o, target->id, prefix, verbs);
         r = target_get_secrets(x->store, target->id, &sealed);
         if (r < 0)

@@ -56,7 +56,7 @@ int order_verify(const OrderContext *x, const Run *run, Order *ret, Failure *ret
                 return order_refuse(reterr_failure, "RUN_NOT_VERIFIABLE",
                                     "The run wrote archives; they are checked as they are read");
         if (r == 0)
-                r = order_get_node(x, run, &node, reterr_failure);
+                r = order_get_node(x, run->node_id, &node, reterr_failure);
         if (r != 0)
                 return r;
         spec.run = run->id;

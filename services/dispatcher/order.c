@@ -30,14 +30,13 @@ int order_refuse(Failure *reterr_failure, const char *code, const char *text) {
         return ORDER_E_REFUSED;
 }
 
-int order_get_node(const OrderContext *x, const Run *run, Node *ret, Failure *reterr_failure) {
+int order_get_node(const OrderContext *x, uint64_t node_id, Node *ret, Failure *reterr_failure) {
         int r;
 
         assert(x);
-        assert(run);
         assert(ret);
 
-        r = node_get(x->store, run->node_id, ret);
+        r = node_get(x->store, node_id, ret);
         if (r == STORE_E_NOT_FOUND)
                 return order_refuse(reterr_failure, "NODE_NOT_FOUND",
                                     "The node was deleted before the run could start");
@@ -293,7 +292,7 @@ int order_backup(const OrderContext *x, const Run *run, usec_t now, Order *ret, 
                 return order_refuse(reterr_failure, "TASK_NOT_FOUND",
                                     "The task was deleted before the run could start");
         if (r == 0)
-                r = order_get_node(x, run, &node, reterr_failure);
+                r = order_get_node(x, run->node_id, &node, reterr_failure);
         if (r != 0)
                 return r;
         ret->node_id = node.id;
@@ -422,7 +421,7 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
         if (r == STORE_E_NOT_FOUND)
                 return order_refuse(reterr_failure, "RUN_NOT_FOUND", "The run to restore from is gone");
         if (r == 0)
-                r = order_get_node(x, run, &node, reterr_failure);
+                r = order_get_node(x, run->node_id, &node, reterr_failure);
         if (r != 0)
                 return r;
         ret->node_id = node.id;

@@ -7,6 +7,7 @@
 #include "crypto/age.h"
 #include "crypto/token.h"
 #include "services/dispatcher/choose.h"
+#include "store/queue.h"
 #include "store/relay-cap.h"
 #include "store/target.h"
 #include "store/task.h"
@@ -56,9 +57,13 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
 int order_verify(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) _warn_unused_;
 
 /* Applies the retention of the task whose backup the source run is, and gives space back, in the
- * repositories that the source run wrote to. On the node that writes there. */
+ * repositories that the source run wrote to: in those behind the relay on the master's own node, in the
+ * others on the node that writes there. Where there are both it is the order for the first part, until a
+ * command of the run on the master's own node has ended. */
 int order_prune(const OrderContext *x, const Run *run, usec_t now, Order *ret, Failure *reterr_failure)
                 _warn_unused_;
+/* Whether this command of a prune, which ended, was the first part of two. */
+int order_prune_goes_on(const OrderContext *x, const Run *run, const Command *c, bool *ret) _warn_unused_;
 
 /* A look at something, for a person who waits. */
 typedef struct ProbeRequest {
@@ -86,11 +91,14 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret,
 
 /* ORDER_E_REFUSED, with this failure. */
 int order_refuse(Failure *reterr_failure, const char *code, const char *text);
-/* The run's node: ORDER_E_REFUSED when it is gone, ORDER_E_NO_KEY. */
-int order_get_node(const OrderContext *x, const Run *run, Node *ret, Failure *reterr_failure) _warn_unused_;
+/* The node that is to do it: ORDER_E_REFUSED when it is gone, ORDER_E_NO_KEY. */
+int order_get_node(const OrderContext *x, uint64_t node_id, Node *ret, Failure *reterr_failure)
+                _warn_unused_;
 
 /* --- order-secrets.c --- */
 
+/* Whether its objects are in a directory of the master's, which nodes reach through the API alone. */
+bool order_target_is_relay(const Target *target);
 /* Opens the target's own secrets, or makes a capability for the relay (noted in the order), under this
  * prefix. */
 int order_add_target(const OrderContext *x, Order *o, const Target *target, const char *prefix,
@@ -125,6 +133,19 @@ int order_snapshot(const OrderContext *x, uint64_t writer, const Target *target,
  * it; capabilities to read and what opens it go into the order. */
 int order_backup_of(const OrderContext *x, const Run *source, uint64_t reader, Order *o, ArchiveRef *ret,
                     SnapshotRef *ret_snapshots, Failure *reterr_failure) _warn_unused_;
+/* Which targets are meant. */
+typedef enum OrderPart {
+        ORDER_ALL,
+        ORDER_RELAYS, /* those behind the relay */
+        ORDER_OTHERS, /* all but these */
+} OrderPart;
+
+/* The snapshots of a run on these targets, as order_backup_of() has them. */
+int order_snapshots_of(const OrderContext *x, const Run *source, uint64_t reader, OrderPart part, Order *o,
+                       SnapshotRef *ret, Failure *reterr_failure) _warn_unused_;
+/* How many snapshots of a run there are on relays, and on all other targets. */
+int order_count_snapshots(const OrderContext *x, const Run *source, size_t *ret_relays, size_t *ret_others)
+                _warn_unused_;
 /* Who can look into it: choose_reader() with what the store knows. */
 int order_archive_reader(const OrderContext *x, const Run *source, uint64_t *ret, Failure *reterr_failure)
                 _warn_unused_;

@@ -21,6 +21,7 @@ void outcome_init(Outcome *o) {
 void outcome_done(Outcome *o) {
         assert(o);
 
+        free(o->code);
         free(o->error);
         free(o->errors);
         free(o->objects);
@@ -38,6 +39,50 @@ static int conclude(Outcome *o, RunState state, const char *code, const char *te
         o->error = strdup(text);
         o->end.error = o->error;
         return o->error ? 0 : -ENOMEM;
+}
+
+static int add_state(Outcome *o, const RunEnd *earlier) {
+        assert(o);
+        assert(earlier);
+
+        if (earlier->state != RUN_SUCCEEDED && (o->end.state == RUN_SUCCEEDED || o->end.state == RUN_MISSED))
+                return conclude(o, earlier->state, earlier->error_code, earlier->error);
+        /* A part was done: missed is what was not begun at all. */
+        if (o->end.state == RUN_MISSED)
+                o->end.state = RUN_PARTIAL;
+        return 0;
+}
+
+static int keep_code(Outcome *o) {
+        int r;
+
+        if (!o->end.error_code)
+                return 0;
+        r = free_and_strdup(&o->code, o->end.error_code);
+        o->end.error_code = o->code;
+        return MIN(r, 0);
+}
+
+int outcome_add(Outcome *o, const Outcome *earlier) {
+        int r;
+
+        assert(o);
+        assert(earlier);
+
+        o->end.bytes_read += earlier->end.bytes_read;
+        o->end.bytes_written += earlier->end.bytes_written;
+        o->end.files += earlier->end.files;
+        o->end.skipped += earlier->end.skipped;
+        o->end.errors_total += earlier->end.errors_total;
+        if (!o->errors && earlier->errors) {
+                o->errors = strdup(earlier->errors);
+                if (!o->errors)
+                        return -ENOMEM;
+                o->end.errors = o->errors;
+        }
+        r = add_state(o, &earlier->end);
+        /* Codes belong to the commands, which the caller may let go of. */
+        return r < 0 ? r : keep_code(o);
 }
 
 /* Ends that no result makes better. Gives false where the result decides. */

@@ -11,6 +11,7 @@
 
 typedef struct Outcome {
         RunEnd end; /* points into the rest */
+        char *code;
         char *error;
         char *errors;
         char *objects;
@@ -20,6 +21,10 @@ typedef struct Outcome {
 
 void outcome_init(Outcome *o);
 void outcome_done(Outcome *o);
+
+/* Takes what an earlier command of the run did into what its last one came to: figures are added, and no
+ * trouble of either is lost. */
+int outcome_add(Outcome *o, const Outcome *earlier) _warn_unused_;
 
 /* targets are the run's own. Only -ENOMEM is an error: whatever cannot be understood is a failed run. */
 int outcome_judge(const Run *run, const RunTargetList *targets, const Command *command,

@@ -11,7 +11,6 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "services/dispatcher/dispatcher.h"
-#include "services/dispatcher/outcome.h"
 #include "store/run-log.h"
 #include "sys/log.h"
 #include "wire/names.h"
@@ -84,8 +83,85 @@ void dispatcher_tell_end(Dispatcher *d, const Run *run, const RunEnd *end) {
         dispatcher_tell_run(d, run->id, end->state);
 }
 
-/* The command's run ends as the command did. Gives 1 when the run had ended before, which is fine. */
-static int settle_run(Dispatcher *d, const Run *run, const Command *c, Outcome *ret) {
+/* --- Runs of two parts --- */
+
+static bool is_part(const Command *c, uint64_t last) {
+        return c->id != last &&
+                        (c->state == COMMAND_SUCCEEDED || c->state == COMMAND_PARTIAL ||
+                         c->state == COMMAND_FAILED);
+}
+
+int dispatcher_add_parts(Dispatcher *d, const Run *run, uint64_t last, Outcome *o) {
+        const RunTargetList none = RUN_TARGET_LIST_NULL;
+        _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
+        const CommandFilter filter = { .run_id = run->id };
+        int r;
+
+        assert(d);
+        assert(o);
+
+        if (run->kind != RUN_PRUNE)
+                return 0;
+        r = queue_list(d->store, &filter, /* after_id= */ 0, STORE_LIST_MAX, &list);
+        for (size_t i = 0; i < list.n && r >= 0; i++) {
+                _cleanup_(command_done) Command command = COMMAND_NULL;
+                _cleanup_(outcome_done) Outcome part = {};
+
+                if (!is_part(list.items + i, last))
+                        continue;
+                r = command_get(d->store, list.items[i].id, &command); /* with its result */
+                if (r == 0)
+                        r = outcome_judge(run, &none, &command, &part);
+                if (r == 0)
+                        r = outcome_add(o, &part);
+        }
+        return MIN(r, 0);
+}
+
+static int go_on(Dispatcher *d, const Run *run, usec_t now) {
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        assert(d);
+        assert(run);
+
+        r = run_go_on(d->store, run->id);
+        if (r != 0)
+                return r;
+        r = asprintf_safe(&text, "The repositories behind the relay are done; the others are for node '%s'",
+                          strempty(run->node_name));
+        if (r >= 0)
+                r = run_log_add(d->store, run->id, now, "info", text);
+        return MIN(r, 0);
+}
+
+/* Whatever one part came to, the other one is done, unless its end was not seen. */
+static int settle_prune(Dispatcher *d, const Run *run, const Command *c, Outcome *o, bool *ret_goes_on) {
+        const OrderContext x = dispatcher_order_context(d);
+        RunState state = o->end.state;
+        bool more = false;
+        int r;
+
+        assert(run);
+        assert(c);
+        assert(ret_goes_on);
+
+        r = dispatcher_take_removed(d, run, c);
+        if (r >= 0 && (state == RUN_SUCCEEDED || state == RUN_PARTIAL || state == RUN_FAILED))
+                r = order_prune_goes_on(&x, run, c, &more);
+        if (r < 0)
+                return r;
+        if (more) {
+                *ret_goes_on = true;
+                return go_on(d, run, now_wall());
+        }
+        r = dispatcher_add_parts(d, run, c->id, o);
+        return r < 0 ? r : dispatcher_end_run(d, run, &o->end, c->finished > 0 ? c->finished : now_wall());
+}
+
+/* The command's run ends as the command did, or goes on with its next part. Gives 1 when the run had ended
+ * before, which is fine. */
+static int settle_run(Dispatcher *d, const Run *run, const Command *c, Outcome *ret, bool *ret_goes_on) {
         _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
         int r;
 
@@ -100,8 +176,9 @@ static int settle_run(Dispatcher *d, const Run *run, const Command *c, Outcome *
         r = outcome_judge(run, &targets, c, ret);
         if (r < 0)
                 return r;
-        r = dispatcher_end_run(d, run, &ret->end, c->finished > 0 ? c->finished : now_wall());
-        return r == 0 && run->kind == RUN_PRUNE ? dispatcher_take_removed(d, run, c) : r;
+        if (run->kind == RUN_PRUNE)
+                return settle_prune(d, run, c, ret, ret_goes_on);
+        return dispatcher_end_run(d, run, &ret->end, c->finished > 0 ? c->finished : now_wall());
 }
 
 /* A command that is not the run's newest says nothing about the run. */
@@ -113,7 +190,7 @@ static int settle(Dispatcher *d, const Command *c) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_(outcome_done) Outcome outcome = {};
         _cleanup_(run_done) Run run = RUN_NULL;
-        bool ended = false;
+        bool ended = false, goes_on = false;
         int r;
 
         assert(d);
@@ -127,10 +204,10 @@ static int settle(Dispatcher *d, const Command *c) {
                 if (r < 0)
                         return r;
                 if (r == 0 && is_current(&run, c)) {
-                        r = settle_run(d, &run, c, &outcome);
+                        r = settle_run(d, &run, c, &outcome, &goes_on);
                         if (r < 0)
                                 return r;
-                        ended = r == 0;
+                        ended = r == 0; /* at least this part of it */
                 }
         }
         r = queue_settle(d->store, c->id);
@@ -145,7 +222,9 @@ static int settle(Dispatcher *d, const Command *c) {
                                "Command %" PRIu64 " was given up: its agent was not heard for ten minutes",
                                c->id);
         dispatcher_tell_finished(d, c->id, c->state);
-        if (ended)
+        if (ended && goes_on)
+                dispatcher_tell_run(d, run.id, RUN_QUEUED);
+        else if (ended)
                 dispatcher_tell_end(d, &run, &outcome.end);
         return 0;
 }

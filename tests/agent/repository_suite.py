@@ -381,6 +381,59 @@ class Repositories(unittest.TestCase):
         for target, snapshots in (self.disk, 3), (self.relay, 2):
             self.check_with_restic(last, 1, target, snapshots)
 
+    def commands(self, run):
+        """The commands of a run, the oldest first: node, state, and the targets that each was given."""
+        return [(node, state, {copy['target']['id'] for copy in json.loads(spec)['snapshots']})
+                for node, state, spec in self.database(
+                    'SELECT node_id, state, spec FROM commands WHERE run_id = ? ORDER BY id', run)]
+
+    def test_relay_of_node(self):
+        """What is behind the relay is removed by the master's own node, the rest by the node that wrote it, in one run
+        of two commands."""
+        targets = self.make_targets(self.state / 'storage')
+        task = self.suite.make_task([self.source], targets, self.name, format='repository', node_id=self.node,
+                                    retention={'last': 1})
+        self.back_up(task)
+        self.prunes(task)  # the second backup does not come between its parts
+        (self.source / 'noise').write_bytes(os.urandom(3 << 20))
+        last = self.back_up(task)
+        prune = self.prunes(task)[0]
+        self.assertEqual((prune['state'], prune['node_id'], prune['files']), ('succeeded', self.node, 2),
+                         self.suite.logs(prune['id']))
+        self.assertEqual(self.commands(prune['id']), [(1, 3, {self.relay}), (self.node, 3, {self.disk})])
+        for target in targets:
+            self.assertEqual(self.listed(task, target), [last['id']])
+            self.check_with_restic(last, self.node, target, 1)
+        self.check_parts(last)
+
+    def check_parts(self, last):
+        """By hand: a part that fails does not keep the other one from anything, and one that waits does not either. The
+        node that wrote gets nothing that opens the relay."""
+        data = self.stored(last, self.relay), self.stored(last, self.disk)
+        config = self.place(last, self.relay) / 'config'
+        shutil.move(config, self.folder / 'config')
+        done = self.suite.wait_run(self.suite.client.post(f'runs/{last["id"]}/prune')['run_id'])
+        shutil.move(self.folder / 'config', config)
+        self.assertEqual(done['state'], 'failed', self.suite.logs(done['id']))
+        self.assertIn(f'{self.name}-relay', done['error']['message'])
+        self.assertEqual([state for _, state, _ in self.commands(done['id'])], [5, 3])
+        self.assertLess(self.stored(last, self.disk), data[1] - (2 << 20))
+        self.assertEqual(self.stored(last, self.relay), data[0])
+        self.suite.processes['web-1'].stop()
+        try:
+            prune = self.suite.client.post(f'runs/{last["id"]}/prune')['run_id']
+            wait_until(lambda: len(self.commands(prune)) == 2, what='the second part')
+            self.assertLess(self.stored(last, self.relay), data[0] - (2 << 20))
+            self.assertEqual(self.database('SELECT p.verbs FROM relay_caps p JOIN commands c ON c.id = p.command_id'
+                                           ' WHERE c.run_id = ?', prune), [])
+            self.suite.client.post(f'runs/{prune}/cancel')
+            done = self.suite.wait_run(prune)
+            self.assertEqual(done['state'], 'cancelled')
+            self.assertGreater(done['bytes_written'], 0)  # what the first part did is told
+        finally:
+            self.suite.processes['web-1'].start()
+            self.suite.wait_online(self.node)
+
     def test_dump_of_archive(self):
         """Of an archive, sealed or not, with a sparse file and a hard link in it."""
         (self.source / 'holes').write_bytes(b'')

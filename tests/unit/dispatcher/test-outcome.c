@@ -275,11 +275,71 @@ static void test_restores(void) {
         }
 }
 
+/* What the end of a run says of which two parts were done; NULL: no trouble. */
+static void test_parts(void) {
+        static const struct {
+                RunState first;
+                const char *first_code;
+                RunState last;
+                const char *last_code;
+
+                RunState state;
+                const char *code;
+        } ends[] = {
+                { RUN_SUCCEEDED, NULL, RUN_SUCCEEDED, NULL, RUN_SUCCEEDED, NULL },
+                { RUN_FAILED, "ONE", RUN_SUCCEEDED, NULL, RUN_FAILED, "ONE" },
+                { RUN_PARTIAL, "ONE", RUN_SUCCEEDED, NULL, RUN_PARTIAL, "ONE" },
+                { RUN_SUCCEEDED, NULL, RUN_FAILED, "TWO", RUN_FAILED, "TWO" },
+                { RUN_FAILED, "ONE", RUN_FAILED, "TWO", RUN_FAILED, "TWO" },
+                { RUN_SUCCEEDED, NULL, RUN_MISSED, "TWO", RUN_PARTIAL, "TWO" },
+                { RUN_FAILED, "ONE", RUN_MISSED, "TWO", RUN_FAILED, "ONE" },
+                { RUN_FAILED, "ONE", RUN_CANCELLED, "TWO", RUN_CANCELLED, "TWO" },
+                { RUN_SUCCEEDED, NULL, RUN_INTERRUPTED, "TWO", RUN_INTERRUPTED, "TWO" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++) {
+                char first_code[] = "ONE";
+                const char *text;
+                Outcome first = { .end = { .state = ends[i].first,
+                                           .error_code = ends[i].first_code ? first_code : NULL,
+                                           .error = ends[i].first_code ? "of the first" : NULL,
+                                           .bytes_read = 1,
+                                           .bytes_written = 2,
+                                           .files = 3,
+                                           .errors_total = 4 },
+                                  .errors = (char *) "[]" };
+                _cleanup_(outcome_done) Outcome last = {
+                        .end = { .state = ends[i].last,
+                                 .error_code = ends[i].last_code,
+                                 .error = ends[i].last_code ? "of the last" : NULL,
+                                 .bytes_read = 10,
+                                 .bytes_written = 20,
+                                 .files = 30,
+                                 .errors_total = 40 }
+                };
+
+                CHECK_OK(outcome_add(&last, &first));
+                first_code[0] = 'x'; /* nothing points into the first one any more */
+                if (last.end.state != ends[i].state || !streq_ptr(last.end.error_code, ends[i].code))
+                        TEST_FAIL("%zu: the run is %s, %s", i, run_state_to_string(last.end.state),
+                                  last.end.error_code);
+                text = !ends[i].code ? "" : streq(ends[i].code, "ONE") ? "of the first" :
+                                                                         "of the last";
+                CHECK_STR(strempty(last.end.error), text);
+                CHECK_INT(last.end.bytes_read, 11);
+                CHECK_INT(last.end.bytes_written, 22);
+                CHECK_INT(last.end.files, 33);
+                CHECK_INT(last.end.errors_total, 44);
+                CHECK_STR(last.end.errors, "[]");
+        }
+}
+
 int main(void) {
         RUN(test_backups);
         RUN(test_numbers);
         RUN(test_snapshots);
         RUN(test_cancelled_at_deadline);
         RUN(test_restores);
+        RUN(test_parts);
         return 0;
 }

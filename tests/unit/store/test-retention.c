@@ -251,6 +251,45 @@ static void test_turns(void) {
         CHECK_INT(is_kept_out(&f, run), 0);
 }
 
+/* A prune of two parts: between them it is queued, keeps nobody out, and has begun all the same. */
+static void test_parts(void) {
+        _cleanup_(run_done) Run run = RUN_NULL;
+        _cleanup_fixture_ Fixture f;
+        uint64_t source, prune, id;
+        CommandRef ref;
+        Stamp now = fixture_stamp(1);
+        Place p;
+
+        fixture_init(&f);
+        p = make_place(&f, "{\"last\":1}");
+        source = back_up(&f, &p, SNAPSHOT_A, RUN_SUCCEEDED, T0);
+        prune = add_about(&f, RUN_PRUNE, source, NODE_LOCAL);
+        CHECK_INT(run_go_on(f.dispatcher, prune), STORE_E_STATE); /* no part was begun */
+        id = fixture_command(&f, NODE_LOCAL, prune);
+        ref = (CommandRef){ id, 1 };
+        CHECK_INT(run_set_command(f.dispatcher, prune, id, NULL), 0);
+        CHECK_INT(run_prune_waits(f.scheduler, NODE_LOCAL, p.task), 0);
+        claim_all(&f);
+        CHECK_INT(queue_accept(f.api, &ref, NODE_LOCAL, &now, T0), 0);
+        CHECK_INT(run_set_running(f.dispatcher, prune, T0 + 5), 0);
+        CHECK_INT(run_go_on(f.api, prune), -EPERM);
+        CHECK_INT(run_go_on(f.dispatcher, prune), 0);
+        CHECK_INT(queue_abandon(f.dispatcher, id, COMMAND_SUCCEEDED, NULL, NULL, T0), 0);
+        /* What it does not see any more another one has to. */
+        CHECK_INT(run_prune_waits(f.scheduler, NODE_LOCAL, p.task), 0);
+        CHECK_INT(is_kept_out(&f, fixture_run(&f, p.task)), 0);
+
+        id = fixture_command(&f, NODE_LOCAL, prune);
+        CHECK_INT(run_set_command(f.dispatcher, prune, id, NULL), 0);
+        CHECK_INT(run_set_dispatched(f.dispatcher, prune, T0 + 7), 0);
+        CHECK_INT(run_set_running(f.dispatcher, prune, T0 + 8), 0);
+        CHECK_INT(run_get(f.dispatcher, prune, &run), 0);
+        CHECK_INT(run.started, T0 + 5);
+        CHECK_INT(run.dispatched, T0 + 5);
+        finish(&f, prune);
+        CHECK_INT(run_go_on(f.dispatcher, prune), STORE_E_STATE);
+}
+
 /* Archives have nothing to do with it. */
 static void test_turns_of_archives(void) {
         uint64_t source, prune, archive;
@@ -370,6 +409,7 @@ int main(void) {
         RUN(test_pruned);
         RUN(test_marks);
         RUN(test_turns);
+        RUN(test_parts);
         RUN(test_turns_of_archives);
         RUN(test_ended);
         RUN(test_ended_elsewhere);
