@@ -8,6 +8,7 @@
 #include "crypto/random.h"
 #include "sys/event.h"
 #include "sys/log.h"
+#include "wire/feature.h"
 
 /* A claim that waits, and one beside it. */
 #define POLLS_MAX 2
@@ -148,6 +149,8 @@ static int build_body(Claim *c, AgentPlaces places, json_t **ret) {
                 r = json_set(body, "holding", agent_list_work(c->agent, work_state_is_held));
         if (r >= 0)
                 r = json_set(body, "unstarted", agent_list_unstarted(c->agent));
+        if (r >= 0)
+                r = json_set(body, "features", features_build());
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(body);

@@ -5,6 +5,7 @@
 #include "agent/common/policy.h"
 #include "agent/daemon/work-check.h"
 #include "base/text.h"
+#include "wire/feature.h"
 #include "wire/prune.h"
 
 static int check_backup(const json_t *json, const Policy *policy, Failure *reterr_failure) {
@@ -110,6 +111,9 @@ int work_check(CommandKind kind, const json_t *spec, const char *policy_path, Fa
         assert(spec);
         assert(policy_path);
 
+        r = spec_check_needs(spec, reterr_failure);
+        if (r < 0)
+                return r;
         if (kind == COMMAND_SELF_CHECK)
                 return 0; /* it tells what is wrong with the policy */
         /* Read anew each time: what the administrator wrote counts from now on. */

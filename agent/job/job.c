@@ -18,6 +18,7 @@
 #include "sys/daemon.h"
 #include "sys/event.h"
 #include "sys/log.h"
+#include "wire/feature.h"
 
 typedef enum JobState {
         JOB_STATE_WAITING,
@@ -190,6 +191,9 @@ static int prepare(Job *j, Failure *reterr_failure) {
 
         assert(j);
 
+        r = spec_check_needs(j->start.spec, reterr_failure);
+        if (r < 0)
+                return r;
         r = policy_load(j->policy_path, &j->policy, reterr_failure);
         if (r < 0 && j->start.kind != COMMAND_SELF_CHECK) /* which has it among its findings */
                 return r;

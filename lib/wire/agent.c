@@ -153,6 +153,7 @@ void claim_body_done(ClaimBody *b) {
         free(b->agent_id);
         free(b->holding);
         free(b->unstarted);
+        strv_free(b->features);
         *b = (ClaimBody){};
 }
 
@@ -169,6 +170,7 @@ int claim_body_parse(const json_t *json, ClaimBody *ret, Failure *reterr_failure
         (void) json_reader_u32(&r, "probes", JSON_OPTIONAL, AGENT_CAPACITY_MAX, &b.probes);
         (void) json_reader_rows(&r, "holding", JSON_OPTIONAL, &held_rows, &b.holding, &b.n_holding);
         (void) json_reader_rows(&r, "unstarted", JSON_OPTIONAL, &held_rows, &b.unstarted, &b.n_unstarted);
+        (void) json_reader_strv(&r, "features", JSON_OPTIONAL, FEATURES_MAX, FEATURE_NAME_MAX, &b.features);
         k = json_reader_finish_lenient(&r);
         if (k < 0)
                 return k;

@@ -4,6 +4,7 @@
 /* The bodies that an agent sends, version 1 of the protocol. The master treats them as hostile: each has its
  * limits; unknown fields are ignored, missing or mistyped ones are refused by name. */
 
+#include "wire/feature.h"
 #include "wire/job.h"
 #include "wire/result.h"
 
@@ -76,6 +77,7 @@ typedef struct ClaimBody {
         size_t n_holding;
         HeldCommand *unstarted; /* accepted, and provably not begun: to be delivered again */
         size_t n_unstarted;
+        char **features; /* names of what it knows */
 } ClaimBody;
 
 void claim_body_done(ClaimBody *b);

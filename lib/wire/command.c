@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "wire/command.h"
+#include "wire/feature.h"
 #include "wire/path.h"
 
 #define NAME_MAX_BYTES 255
@@ -102,7 +103,9 @@ static int build_hooks(json_t *json, const TaskHooks *hooks) {
         if (!task_hooks_any(hooks))
                 return 0;
         r = task_hooks_build(hooks, &value);
-        return r < 0 ? r : json_set(json, "hooks", value);
+        if (r >= 0)
+                r = json_set(json, "hooks", value);
+        return r < 0 ? r : spec_add_need(json, FEATURE_HOOKS);
 }
 
 static json_t *build_targets(const BackupSpec *s) {

@@ -148,20 +148,60 @@ static bool is_peer_dead(const Request *r) {
 }
 
 /* A command that cannot be told would come back with every claim: it ends here, and its run says why. */
-static int give_up(AgentOp *op, const Command *c) {
+static int give_up(AgentOp *op, const Command *c, const char *code, const char *why) {
         const CommandRef ref = { .id = c->id, .attempt = c->attempt };
-        const CommandEnd end = {
-                .state = COMMAND_FAILED,
-                .error_code = "SPEC_INVALID",
-                .error = "The master could not read back the command that it had made.",
-        };
+        const CommandEnd end = { .state = COMMAND_FAILED, .error_code = code, .error = why };
         int r;
 
         assert(op);
 
-        log_struct(LOG_ERR, NULL, LOG_FIELDS(LOG_COMMAND(c->id), LOG_RUN(c->run_id), LOG_NODE(op->node->id)),
-                   "Command %" PRIu64 " has a spec that is no JSON: it is given up", c->id);
+        log_struct(LOG_WARNING, NULL,
+                   LOG_FIELDS(LOG_COMMAND(c->id), LOG_RUN(c->run_id), LOG_NODE(op->node->id)),
+                   "Command %" PRIu64 " is given up: %s", c->id, why);
         r = queue_finish(op->agents->api->store, &ref, op->node->id, &end, now_usec(CLOCK_REALTIME));
+        if (r >= 0)
+                agent_command_forget(op->node, c->id);
+        return MIN(r, 0);
+}
+
+/* Whether this very agent, as it speaks now, knows all that a command needs. 1: it does not, and the command
+ * ended. */
+static int check_needs(AgentOp *op, const Command *c, const json_t *spec) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_(node_done) Node node = NODE_NULL;
+        int r;
+
+        assert(op);
+
+        if (spec_check_needs_of(spec, op->claim.features, NULL, NULL) >= 0)
+                return 0;
+        r = node_get(op->agents->api->store, op->node->id, &node);
+        if (r < 0)
+                return r;
+        r = spec_check_needs_of(spec, op->claim.features, node.version, &failure);
+        if (r == -ENOMEM)
+                return r;
+        r = give_up(op, c, failure.code, failure_message(&failure, r));
+        return r < 0 ? r : 1;
+}
+
+/* Or ends it. */
+static int add_command(AgentOp *op, const Command *c, json_t *array) {
+        const HeldCommand name = { .command = c->id, .attempt = c->attempt };
+        _cleanup_json_ json_t *command = NULL;
+        int r;
+
+        assert(op);
+
+        r = command_body_build(&name, command_kind_from_string(c->kind),
+                               c->deadline > 0 ? c->deadline : USEC_INFINITY, c->spec, c->secrets, &command);
+        if (r == -EBADMSG)
+                return give_up(op, c, "SPEC_INVALID",
+                               "The master could not read back the command that it had made.");
+        if (r >= 0)
+                r = check_needs(op, c, json_object_get(command, "spec"));
+        if (r == 0)
+                r = json_append(array, TAKE_PTR(command));
         return MIN(r, 0);
 }
 
@@ -198,17 +238,7 @@ static int build_answer(AgentOp *op, const CommandList *list) {
         assert(list);
 
         for (size_t i = 0; i < list->n; i++) {
-                const Command *c = &list->items[i];
-                json_t *command = NULL;
-
-                r = command_body_build(&(const HeldCommand){ .command = c->id, .attempt = c->attempt },
-                                       command_kind_from_string(c->kind),
-                                       c->deadline > 0 ? c->deadline : USEC_INFINITY, c->spec, c->secrets,
-                                       &command);
-                if (r == -EBADMSG)
-                        r = give_up(op, c);
-                else if (r >= 0)
-                        r = json_append(array, command);
+                r = add_command(op, &list->items[i], array);
                 if (r < 0)
                         return r;
         }

@@ -110,6 +110,19 @@ class Delivery(AgentCase):
         self.assertEqual((result['status'], result['error']['code']), ('failed', 'KIND_UNSUPPORTED'))
         self.assertEqual(self.jobs(), [])
 
+    def test_unknown_need(self):
+        """What this agent would leave out is refused by name, before anything else is looked at."""
+        self.start()
+        spec = {**self.backup('quick'), 'needs': ['hooks', 'time-travel'], 'format': 'punched cards'}
+        result = self.master.finished(self.master.add('backup', spec))
+        self.assertEqual((result['status'], result['error']['code']), ('failed', 'FEATURE_UNSUPPORTED'))
+        self.assertIn("'time-travel'", result['error']['message'])
+        self.assertIn('upgrade', result['error']['message'])
+        self.assertEqual(self.jobs(), [])
+        known = {**self.backup('quick'), 'needs': ['hooks']}
+        self.assertEqual(self.master.finished(self.master.add('backup', known))['status'], 'succeeded')
+        self.assertTrue(all('hooks' in claim['features'] for claim in self.master.claims))
+
     def test_bad_spec(self):
         """Likewise, with the field."""
         self.start()

@@ -18,6 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 from client import ApiError  # noqa: E402 (the path is set above)
 from suite import wait_until  # noqa: E402
 
+# What an agent of this version knows.
+FEATURES = ('hooks',)
 # What a capability of the relay allows.
 GET, PUT, DELETE, LOCK = 1, 2, 4, 8
 
@@ -80,6 +82,7 @@ class FakeAgent:
         self.token = token
         self.agent_id = agent_id or secrets.token_hex(16)
         self.public_key = public_key or new_public_key()
+        self.features = FEATURES  # None: an agent older than these lists
         self.connection = suite.connect()
 
     def close(self):
@@ -137,6 +140,7 @@ class FakeAgent:
             'capacity': capacity,
             'probes': capacity,
             'holding': [{'command': command, 'attempt': attempt} for command, attempt in holding],
+            'features': self.features,
         }
         return self.call('POST', f'agent/commands/claim?wait={wait}', body)
 

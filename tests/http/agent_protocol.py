@@ -324,6 +324,45 @@ class Delivery(Case):
         self.agent.accept(command)
         self.agent.result(command)
 
+    def test_features(self):
+        """Nobody gets a command of which he would leave out a part: its run ends and says so."""
+        SUITE.client.put(f'tasks/{self.node.task}', {'hooks': {'pre': ['freeze']}})
+        for features in (None, (), ('x', 'hook', 'hooks2')):
+            self.agent.features = features
+            waiting = in_background(self.agent.claim, 20)
+            wait_for_waiting(SUITE)
+            run = SUITE.wait_run(SUITE.run_task(self.node.task))
+            self.assertEqual((run['state'], run['error']['code']), ('failed', 'FEATURE_UNSUPPORTED'), features)
+            self.assertRegex(run['error']['message'], r"version 0\.1\.0.* 'hooks' .*upgrade the agent")
+            queue = SUITE.node(self.node.id)['queue']
+            self.assertEqual((queue['pending'], queue['dispatched'], queue['running']), (0, 0, 0))
+            # The same poll goes on, and what needs nothing comes.
+            name = f'{self.node.name}-{run["id"]}'
+            run = SUITE.run_task(SUITE.make_task(['/etc'], [self.node.target], name, node_id=self.node.id))
+            (command,) = waiting()
+            self.assertEqual(command['spec']['run'], run)
+            self.assertNotIn('needs', command['spec'])
+            self.agent.accept(command)
+            self.agent.result(command)
+        self.agent.features = ('x', 'hooks')
+        command = self.node.command()
+        self.assertEqual((command['spec']['needs'], command['spec']['hooks']['pre']), (['hooks'], ['freeze']))
+        self.agent.accept(command)
+        self.agent.result(command)
+
+    def test_upgraded_meanwhile(self):
+        """Who claims counts, not who spoke before."""
+        SUITE.client.put(f'tasks/{self.node.task}', {'hooks': {'pre': ['freeze']}})
+        self.agent.features = None
+        self.agent.claim()
+        run = SUITE.run_task(self.node.task)
+        wait_until(lambda: SUITE.node(self.node.id)['queue']['pending'] == 1, what='the command')
+        self.agent.features = ('hooks',)
+        command = self.agent.claim_one()
+        self.assertEqual(command['spec']['run'], run)
+        self.agent.accept(command)
+        self.agent.result(command)
+
     def test_api_restart(self):
         command = self.node.command()
         waiting = in_background(self.agent.claim, 50, [(command['id'], command['attempt'])])

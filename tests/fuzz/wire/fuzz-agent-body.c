@@ -96,6 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         parse_bodies(json);
         check_report(json);
         round_trip(json);
+        if (spec_check_needs(json, NULL) == -EBADMSG)
+                CHECK_INT(spec_check_needs_of(json, NULL, NULL, NULL), -EBADMSG);
         round_trip_prune(json);
         r = restore_outcome_parse(json, &outcome, NULL);
         CHECK(r <= 0);

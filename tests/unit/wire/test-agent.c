@@ -55,7 +55,8 @@ static void test_heartbeat(void) {
 static void test_claim_and_accept(void) {
         _cleanup_(claim_body_done) ClaimBody b = {}, bad = {};
         _cleanup_json_ json_t *json = load("{\"agent_id\":\"a\",\"capacity\":0,\"probes\":1,"
-                                           "\"unstarted\":[{\"command\":7,\"attempt\":2}]}"),
+                                           "\"unstarted\":[{\"command\":7,\"attempt\":2}],"
+                                           "\"features\":[\"hooks\",\"next\"]}"),
                               *none = load("{\"capacity\":0}"), *accept = load("{\"attempt\":3}");
         uint64_t attempt = 0;
 
@@ -65,6 +66,8 @@ static void test_claim_and_accept(void) {
         CHECK_INT(b.n_unstarted, 1);
         CHECK_INT(b.unstarted[0].command, 7);
         CHECK_INT(b.unstarted[0].attempt, 2);
+        CHECK_INT(strv_length(b.features), 2);
+        CHECK_STR(b.features[1], "next");
         CHECK_INT(claim_body_parse(none, &bad, NULL), -EBADMSG);
         CHECK_OK(accept_body_parse(accept, &attempt, NULL));
         CHECK_INT(attempt, 3);

@@ -57,7 +57,7 @@ static void test_backup(void) {
         "\"source\":{\"paths\":[\"/etc\"],\"excludes\":[],\"one_file_system\":false," \
         "\"follow_symlinks\":false},\"format\":\"archive\",\"compression\":{\"algorithm\":\"zstd\"," \
         "\"level\":3},\"recipients\":[],\"hooks\":{\"pre\":[\"freeze\"],\"post\":[\"thaw\",\"b\"]," \
-        "\"timeout_s\":5,\"on_failure\":\"warn\"},\"targets\":[" BACKUP_TARGET "]}"
+        "\"timeout_s\":5,\"on_failure\":\"warn\"},\"needs\":[\"hooks\"],\"targets\":[" BACKUP_TARGET "]}"
 
 /* A node believes no name that its master should have refused. */
 static void test_backup_with_hooks(void) {
