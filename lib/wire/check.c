@@ -40,14 +40,17 @@ static json_t *presentable(const char *s) {
         return json_stringn(shown, cut(shown, CHECK_TEXT_MAX));
 }
 
-/* Takes text and hint over. */
-static int append(json_t *items, const char *name, CheckState state, json_t *text, json_t *hint) {
+/* Takes text and hint over; code may be NULL. */
+static int append(json_t *items, const char *name, CheckState state, const char *code, json_t *text,
+                  json_t *hint) {
         json_t *item = json_object();
         int r, k;
 
         r = json_set(item, "name", json_string(name));
         if (r >= 0)
                 r = json_set(item, "state", json_string(check_state_to_string(state)));
+        if (r >= 0 && code)
+                r = json_set(item, "code", json_string(code));
         k = json_set(item, "text", text);
         r = r < 0 ? r : k;
         k = json_set(item, "hint", hint);
@@ -76,7 +79,18 @@ int check_add(json_t *items, const char *name, CheckState state, const char *hin
                 text = NULL;
                 return -ENOMEM;
         }
-        return append(items, name, state, presentable(text), hint ? presentable(hint) : json_null());
+        return append(items, name, state, /* code= */ NULL, presentable(text),
+                      hint ? presentable(hint) : json_null());
+}
+
+int check_add_failure(json_t *items, const char *name, const Failure *failure, int error) {
+        assert(items);
+        assert(name);
+        assert(error < 0);
+
+        return append(items, name, CHECK_STATE_ERROR,
+                      failure_is_set(failure) ? failure->code : NULL,
+                      presentable(failure_message(failure, error)), json_null());
 }
 
 /* --- Summing up ----------------------------------------------------------------------------------- */
@@ -133,16 +147,17 @@ static int lookup_state(const char *s) {
 }
 
 static int read_item(JsonReader *r, json_t *items) {
-        _cleanup_(freep) char *name = NULL, *text = NULL, *hint = NULL;
+        _cleanup_(freep) char *name = NULL, *code = NULL, *text = NULL, *hint = NULL;
         int state = CHECK_STATE_OK;
 
         json_reader_strdup(r, "name", JSON_REQUIRED, CHECK_NAME_MAX, &name);
         json_reader_enum(r, "state", JSON_REQUIRED, lookup_state, &state);
+        json_reader_strdup(r, "code", JSON_OPTIONAL, CHECK_NAME_MAX, &code);
         json_reader_strdup(r, "text", JSON_REQUIRED, CHECK_TEXT_MAX, &text);
         json_reader_strdup(r, "hint", JSON_OPTIONAL, CHECK_TEXT_MAX, &hint);
         if (!name || !text)
                 return 0; /* the reader knows why */
-        return append(items, name, (CheckState) state, json_string(text), json_from_string(hint));
+        return append(items, name, (CheckState) state, code, json_string(text), json_from_string(hint));
 }
 
 static int read_items(JsonReader *r, json_t *items) {

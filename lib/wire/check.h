@@ -3,7 +3,8 @@
 
 /* The report of a node's check: what was looked at, how it is, and what to do about it.
  *
- *         {"items":[{"name","state":"ok|warning|error","text","hint":null or what to do}],
+ *         {"items":[{"name","state":"ok|warning|error","text","hint":null or what to do,
+ *                    "code":of a failure, or absent}],
  *          "tools":{"pg_dump":"15.6",…}}
  *
  * Made on the node, read by the master, which treats it as hostile. */
@@ -30,6 +31,9 @@ DECLARE_STRING_TABLE(check_state, CheckState);
  * into form. */
 int check_add(json_t *items, const char *name, CheckState state, const char *hint, const char *format, ...)
                 _printf_(5, 6) _warn_unused_;
+
+/* An error: the failure's sentence, and its code for programs. error stands in where it has none. */
+int check_add_failure(json_t *items, const char *name, const Failure *failure, int error) _warn_unused_;
 
 /* The worst of a list, and how many are so. */
 CheckState check_worst(const json_t *items, unsigned *ret_n);

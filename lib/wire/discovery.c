@@ -23,6 +23,7 @@ void discovery_spec_done(DiscoverySpec *s) {
         assert(s);
 
         strv_free(s->sqlite);
+        database_server_done(&s->server);
         *s = DISCOVERY_SPEC_NULL;
 }
 
@@ -51,6 +52,26 @@ static void check_globs(JsonReader *r, char *const *globs) {
         }
 }
 
+static int lookup_server_type(const char *s) {
+        SourceType type = source_type_from_string(s);
+
+        return type >= 0 && source_type_has_server(type) ? (int) type : -EINVAL;
+}
+
+static void read_server(JsonReader *r, DiscoverySpec *s) {
+        int type = SOURCE_FILE;
+        JsonReader server;
+
+        assert(s);
+
+        if (json_reader_object(r, "server", JSON_OPTIONAL, &server) <= 0)
+                return;
+        (void) json_reader_enum(&server, "type", JSON_REQUIRED, lookup_server_type, &type);
+        (void) database_server_read(&server, &s->server);
+        if (json_reader_finish(&server) >= 0)
+                s->type = (SourceType) type;
+}
+
 int discovery_spec_read(JsonReader *r, DiscoverySpec *ret) {
         _cleanup_(discovery_spec_done) DiscoverySpec s = DISCOVERY_SPEC_NULL;
         const json_t *value = NULL;
@@ -66,11 +87,23 @@ int discovery_spec_read(JsonReader *r, DiscoverySpec *ret) {
         } else
                 for (size_t i = 0; i < ELEMENTSOF(usual_places) && k >= 0; i++)
                         k = strv_extend(&s.sqlite, usual_places[i]);
+        read_server(r, &s);
         if (k < 0 || r->error == -ENOMEM)
                 return -ENOMEM;
         *ret = s;
         s = DISCOVERY_SPEC_NULL;
         return 0;
+}
+
+static int build_server(const DiscoverySpec *s, json_t *json) {
+        json_t *server = NULL;
+        int r;
+
+        r = database_server_build(&s->server, &server);
+        if (r >= 0)
+                r = json_set(json, "server", server);
+        /* json has it by now. */
+        return r < 0 ? r : json_set(server, "type", json_string(source_type_to_string(s->type)));
 }
 
 int discovery_spec_build(const DiscoverySpec *s, json_t **ret) {
@@ -81,6 +114,8 @@ int discovery_spec_build(const DiscoverySpec *s, json_t **ret) {
         assert(ret);
 
         r = json_set(json, "sqlite", json_from_strv(s->sqlite));
+        if (r >= 0 && source_type_has_server(s->type))
+                r = build_server(s, json);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(json);

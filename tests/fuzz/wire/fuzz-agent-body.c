@@ -9,6 +9,7 @@
 #include "wire/check.h"
 #include "wire/discovery.h"
 #include "wire/prune.h"
+#include "wire/task-test.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -66,6 +67,30 @@ static void round_trip_prune(const json_t *json) {
                 CHECK_OK(prune_outcome_build(&outcome, &b));
 }
 
+/* The same of what is asked of databases. */
+static void round_trip_questions(const json_t *json) {
+        _cleanup_(discovery_spec_done) DiscoverySpec discovery = DISCOVERY_SPEC_NULL,
+                                                     discovery_again = DISCOVERY_SPEC_NULL;
+        _cleanup_(task_test_spec_done) TaskTestSpec spec = TASK_TEST_SPEC_NULL, again = TASK_TEST_SPEC_NULL;
+        _cleanup_json_ json_t *a = NULL, *b = NULL;
+        JsonReader reader;
+
+        if (task_test_spec_parse(json, &spec, NULL) >= 0) {
+                CHECK_OK(task_test_spec_build(&spec, &a));
+                CHECK_OK(task_test_spec_parse(a, &again, NULL));
+        }
+        (void) json_reader_init(&reader, json, NULL);
+        CHECK_OK(discovery_spec_read(&reader, &discovery));
+        if (reader.error < 0)
+                return;
+        CHECK(strv_length(discovery.sqlite) <= DISCOVERY_GLOBS_MAX);
+        CHECK_OK(discovery_spec_build(&discovery, &b));
+        (void) json_reader_init(&reader, b, NULL);
+        CHECK_OK(discovery_spec_read(&reader, &discovery_again));
+        CHECK_OK(json_reader_finish(&reader));
+        CHECK_INT(discovery_again.type, discovery.type);
+}
+
 /* The normal form of a report stays as it is. */
 static void check_report(const json_t *json) {
         _cleanup_json_ json_t *report = NULL, *again = NULL;
@@ -86,9 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(spec_target_done) SpecTarget target = SPEC_TARGET_NULL;
         _cleanup_(verify_spec_done) VerifySpec verify = VERIFY_SPEC_NULL;
         _cleanup_(read_spec_done) ReadSpec read = READ_SPEC_NULL;
-        _cleanup_(discovery_spec_done) DiscoverySpec discovery = DISCOVERY_SPEC_NULL;
         _cleanup_json_ json_t *json = NULL;
-        JsonReader reader;
         int r;
 
         if (json_parse_strict(data, size, JSON_DEPTH_DEFAULT, &json, NULL) < 0)
@@ -99,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (spec_check_needs(json, NULL) == -EBADMSG)
                 CHECK_INT(spec_check_needs_of(json, NULL, NULL, NULL), -EBADMSG);
         round_trip_prune(json);
+        round_trip_questions(json);
         r = restore_outcome_parse(json, &outcome, NULL);
         CHECK(r <= 0);
         r = command_secrets_parse(json, &secrets, NULL);
@@ -113,8 +137,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK(r < 0 || (verify.snapshots.n > 0 && verify.share <= verify.shares));
         r = test_storage_spec_parse(json, &target, NULL);
         CHECK(r <= 0);
-        (void) json_reader_init(&reader, json, NULL);
-        CHECK_OK(discovery_spec_read(&reader, &discovery));
-        CHECK(reader.error < 0 || strv_length(discovery.sqlite) <= DISCOVERY_GLOBS_MAX);
         return 0;
 }

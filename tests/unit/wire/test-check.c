@@ -71,6 +71,24 @@ static void test_form(void) {
         CHECK_INT(json_object_size(json_object_get(again, "tools")), 0);
 }
 
+/* Programs tell failures by their codes; what works has none. */
+static void test_failures(void) {
+        _cleanup_json_ json_t *items = json_array(), *json = NULL, *again = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+
+        CHECK_INT(failure_set(&failure, -EACCES, "LOGIN_REFUSED", "no\nway"), -EACCES);
+        CHECK_OK(check_add_failure(items, "server", &failure, -EACCES));
+        CHECK_OK(check_add_failure(items, "other", NULL, -ENOENT));
+        CHECK_STR(text_of(items, 0, "code"), "LOGIN_REFUSED");
+        CHECK_STR(text_of(items, 0, "text"), "no\\x0Away");
+        CHECK(!json_object_get(json_array_get(items, 1), "code"));
+        CHECK_STR(text_of(items, 1, "text"), strerror(ENOENT));
+        CHECK_INT(check_worst(items, NULL), CHECK_STATE_ERROR);
+        json = json_pack("{s:O}", "items", items);
+        CHECK_OK(check_report_parse(json, &again, NULL));
+        CHECK(json_equal(json_object_get(again, "items"), items));
+}
+
 static void test_parse(void) {
         static const struct {
                 const char *text, *field;
@@ -104,6 +122,7 @@ static void test_parse(void) {
 int main(void) {
         RUN(test_sum);
         RUN(test_form);
+        RUN(test_failures);
         RUN(test_parse);
         return EXIT_SUCCESS;
 }

@@ -6,6 +6,7 @@
 #include "wire/command.h"
 #include "wire/discovery.h"
 #include "wire/result.h"
+#include "wire/task-test.h"
 
 static json_t *load(const char *text) {
         json_t *json = NULL;
@@ -348,6 +349,74 @@ static void test_discovery(void) {
         }
 }
 
+/* Whoever reads it: a rule of a server that is not known is none to pass over. */
+static void test_discovery_of_a_server(void) {
+        static const char *const bad[] = {
+                "{\"server\":7}",
+                "{\"server\":{\"host\":\"h\",\"user\":\"u\"}}",
+                "{\"server\":{\"type\":\"sqlite\",\"host\":\"h\",\"user\":\"u\"}}",
+                "{\"server\":{\"type\":\"mysql\",\"user\":\"u\"}}",
+                "{\"server\":{\"type\":\"mysql\",\"host\":\"h\",\"user\":\"u\",\"password\":\"p\"}}",
+        };
+        _cleanup_json_ json_t *json = load("{\"sqlite\":[],\"server\":{\"type\":\"postgresql\",\"socket\":"
+                                           "\"/run/x\",\"user\":\"u\",\"tls\":\"require\"}}");
+        _cleanup_(discovery_spec_done) DiscoverySpec s = DISCOVERY_SPEC_NULL;
+        json_t *built = NULL;
+        JsonReader reader;
+
+        (void) json_reader_init(&reader, json, NULL);
+        CHECK_OK(discovery_spec_read(&reader, &s));
+        CHECK_OK(json_reader_finish(&reader));
+        CHECK_INT(s.type, SOURCE_POSTGRESQL);
+        CHECK_STR(s.server.socket, "/run/x");
+        CHECK_OK(discovery_spec_build(&s, &built));
+        check_same(built, json);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(discovery_spec_done) DiscoverySpec t = DISCOVERY_SPEC_NULL;
+                _cleanup_json_ json_t *text = load(bad[i]);
+
+                (void) json_reader_init(&reader, text, NULL);
+                CHECK_OK(discovery_spec_read(&reader, &t));
+                CHECK_INT(json_reader_finish_lenient(&reader), -EBADMSG);
+                CHECK_INT(t.type, SOURCE_FILE);
+        }
+}
+
+static void test_task_test(void) {
+        static const char *const good[] = {
+                "{\"type\":\"file\",\"source\":{\"paths\":[\"/etc\",{\"base64\":\"L/8=\"}]},"
+                "\"hooks\":{\"pre\":[\"freeze\"],\"post\":[],\"timeout_s\":5,\"on_failure\":\"warn\"},"
+                "\"targets\":[" TARGET "]}",
+                "{\"type\":\"sqlite\",\"source\":{\"paths\":[\"/srv/*.db\"]},\"targets\":[]}",
+                "{\"type\":\"mysql\",\"source\":{\"server\":{\"host\":\"h\",\"user\":\"u\"},\"databases\":"
+                "[\"a*\"],\"exclude\":[]},\"targets\":[" TARGET "," BACKUP_TARGET "]}",
+        };
+        static const char *const bad[] = {
+                "{\"source\":{\"paths\":[\"/etc\"]}}",
+                "{\"type\":\"file\"}",
+                "{\"type\":\"file\",\"source\":{}}",
+                "{\"type\":\"mysql\",\"source\":{\"paths\":[\"/etc\"]}}",
+                "{\"type\":\"file\",\"source\":{\"paths\":[\"/etc\"]},\"targets\":[{}]}",
+                "{\"type\":\"file\",\"source\":{\"paths\":[\"/etc\"]},\"hooks\":{\"pre\":[\"/x\"]}}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                _cleanup_(task_test_spec_done) TaskTestSpec s = TASK_TEST_SPEC_NULL;
+                _cleanup_json_ json_t *json = load(good[i]);
+                json_t *built = NULL;
+
+                CHECK_OK(task_test_spec_parse(json, &s, NULL));
+                CHECK_OK(task_test_spec_build(&s, &built));
+                check_same(built, json);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(task_test_spec_done) TaskTestSpec s = TASK_TEST_SPEC_NULL;
+                _cleanup_json_ json_t *json = load(bad[i]);
+
+                CHECK_INT(task_test_spec_parse(json, &s, NULL), -EBADMSG);
+        }
+}
+
 static void test_secrets(void) {
         _cleanup_(command_secrets_done) CommandSecrets s = COMMAND_SECRETS_NULL, bad = COMMAND_SECRETS_NULL;
         _cleanup_json_ json_t *
@@ -507,6 +576,8 @@ int main(void) {
         RUN(test_verify);
         RUN(test_ended);
         RUN(test_discovery);
+        RUN(test_discovery_of_a_server);
+        RUN(test_task_test);
         RUN(test_secrets);
         RUN(test_repository_secrets);
         RUN(test_restore_snapshot);
