@@ -9,6 +9,9 @@
 #include "wire/database.h"
 
 #define MYSQL_USUAL_PORT 3306U
+/* For SQL: the databases that are a part of the server itself, and what has rows of its own. */
+#define MYSQL_OWN_DATABASES "'information_schema', 'performance_schema', 'sys', 'mysql'"
+#define MYSQL_TABLE_TYPES "'BASE TABLE', 'SYSTEM VERSIONED'"
 
 typedef struct MysqlServer MysqlServer;
 
@@ -38,6 +41,10 @@ void mysql_databases_done(MysqlDatabases *d);
 /* -ECONNREFUSED, SERVER_UNREACHABLE; -EACCES, LOGIN_REFUSED. The password may be NULL. */
 int mysql_server_open(const DatabaseServer *where, const char *password, MysqlServer **ret,
                       Failure *reterr_failure) _warn_unused_;
+/* The same for a person who waits: each step has seconds where it has minutes otherwise, and the server ends
+ * a question that nobody waits for any more. */
+int mysql_server_open_briefly(const DatabaseServer *where, const char *password, MysqlServer **ret,
+                              Failure *reterr_failure) _warn_unused_;
 MysqlServer *mysql_server_free(MysqlServer *s);
 const MysqlFacts *mysql_server_facts(const MysqlServer *s);
 

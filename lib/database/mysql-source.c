@@ -72,14 +72,10 @@ char *mysql_database_of(const char *path) {
 
 /* --- Choosing ----------------------------------------------------------------------------------------- */
 
-static bool is_pattern(const char *s) {
-        return strpbrk(s, "*?[") != NULL;
-}
-
 /* A name that is asked for and not there is not just left out. */
 static int check_named(const MysqlSource *s, const MysqlDatabases *all, Failure *reterr_failure) {
         STRV_FOREACH(name, s->args->source->databases) {
-                bool found = is_pattern(*name);
+                bool found = database_name_is_pattern(*name);
 
                 for (size_t i = 0; i < all->n && !found; i++)
                         found = streq(all->items[i].name, *name);
@@ -129,13 +125,6 @@ static int choose(MysqlSource *s, MysqlServer *server, Failure *reterr_failure) 
                                    "The server has no database that this task is to back up");
         qsort(d->items, d->n, sizeof(MysqlDatabase), by_path);
         return 0;
-}
-
-static bool wants_all(const DatabaseSource *source) {
-        STRV_FOREACH(name, source->databases)
-                if (is_pattern(*name))
-                        return true;
-        return strv_length(source->databases) == 0;
 }
 
 /* --- One dump ----------------------------------------------------------------------------------------- */
@@ -373,7 +362,7 @@ int mysql_source_new(const MysqlSourceArgs *args, MysqlSource **ret, Failure *re
         if (r < 0)
                 return r;
         s->facts = *mysql_server_facts(server);
-        r = mysql_server_check_rights(server, wants_all(args->source), reterr_failure);
+        r = mysql_server_check_rights(server, database_source_is_open(args->source), reterr_failure);
         if (r >= 0)
                 r = choose(s, server, reterr_failure);
         if (r >= 0)

@@ -15,6 +15,10 @@
 #include "database/pg-server.h"
 
 #define CONNECT_TIMEOUT 10
+#define QUERIES "-c statement_timeout=120s"
+/* For who waits. */
+#define BRIEF_CONNECT_TIMEOUT "5"
+#define BRIEF_QUERIES "-c statement_timeout=8s"
 #define DATABASES_MAX 10000
 #define SOCKET_PREFIX ".s.PGSQL."
 #define CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
@@ -24,6 +28,7 @@
 struct PgServer {
         PGconn *connection;
         char *place; /* for people */
+        bool brief;  /* a person waits */
         PgFacts facts;
 };
 
@@ -192,9 +197,12 @@ static bool is_login(const char *text) {
  * English, a refused login is told as any other failure to connect. */
 static int connect_to(PgServer *s, const DatabaseServer *where, const char *password, const char *database,
                       Failure *reterr_failure) {
-        static const char *const keys[] = { "dbname", "password", "client_encoding", "options", NULL };
+        /* What stands behind dbname counts more than what is in it; what is NULL is not said. */
+        static const char *const keys[] = { "dbname", "password", "client_encoding",
+                                            "options", "connect_timeout", NULL };
         _cleanup_(freep) char *info = NULL;
-        const char *values[ELEMENTSOF(keys)] = { NULL, password, "UTF8", "-c statement_timeout=120s", NULL };
+        const char *values[ELEMENTSOF(keys)] = { NULL, password, "UTF8", s->brief ? BRIEF_QUERIES : QUERIES,
+                                                 s->brief ? BRIEF_CONNECT_TIMEOUT : NULL, NULL };
         const char *text;
         int r;
 
@@ -236,6 +244,7 @@ static int learn(PgServer *s, Failure *reterr_failure) {
         s->facts.major = number > 0 ? (unsigned) number / 10000U : 0;
         (void) snprintf(s->facts.version, sizeof s->facts.version, "%.63s",
                         strempty(PQparameterStatus(s->connection, "server_version")));
+        s->facts.superuser = streq(strempty(PQparameterStatus(s->connection, "is_superuser")), "on");
         r = ask(s, "SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT')", &result, reterr_failure);
         if (r < 0)
                 return r;
@@ -243,8 +252,8 @@ static int learn(PgServer *s, Failure *reterr_failure) {
         return 0;
 }
 
-int pg_server_open(const DatabaseServer *where, const char *password, PgServer **ret,
-                   Failure *reterr_failure) {
+static int open_server(const DatabaseServer *where, const char *password, bool brief, PgServer **ret,
+                       Failure *reterr_failure) {
         _cleanup_(pg_server_freep) PgServer *s = NULL;
         int r;
 
@@ -254,6 +263,7 @@ int pg_server_open(const DatabaseServer *where, const char *password, PgServer *
         s = new0(PgServer, 1);
         if (!s)
                 return -ENOMEM;
+        s->brief = brief;
         r = where->socket ? asprintf_safe(&s->place, "%s", where->socket) :
                             asprintf_safe(&s->place, "%s:%u", where->host,
                                           where->port > 0 ? where->port : PG_USUAL_PORT);
@@ -274,7 +284,53 @@ int pg_server_open(const DatabaseServer *where, const char *password, PgServer *
         return 0;
 }
 
+int pg_server_open(const DatabaseServer *where, const char *password, PgServer **ret,
+                   Failure *reterr_failure) {
+        return open_server(where, password, /* brief= */ false, ret, reterr_failure);
+}
+
+int pg_server_open_briefly(const DatabaseServer *where, const char *password, PgServer **ret,
+                           Failure *reterr_failure) {
+        return open_server(where, password, /* brief= */ true, ret, reterr_failure);
+}
+
+int pg_server_enter(PgServer *s, const DatabaseServer *where, const char *password, const char *database,
+                    Failure *reterr_failure) {
+        int r;
+
+        assert(s);
+        assert(where);
+        assert(database);
+
+        r = connect_to(s, where, password, database, reterr_failure);
+        if (r > 0)
+                return failure_set(reterr_failure, -ENOENT, "DATABASE_MISSING",
+                                   "There is no database '%s' on the server at %s", database, s->place);
+        return r;
+}
+
 /* --- Looking ------------------------------------------------------------------------------------------ */
+
+int pg_server_rows(PgServer *s, const char *sql, PgRow row, void *userdata, Failure *reterr_failure) {
+        _cleanup_(pqclear) PGresult *result = NULL;
+        char *values[PG_COLUMNS_MAX];
+        int r, columns;
+
+        assert(s);
+        assert(row);
+
+        r = ask(s, sql, &result, reterr_failure);
+        if (r < 0)
+                return r;
+        columns = PQnfields(result);
+        assert(columns <= PG_COLUMNS_MAX);
+        for (int i = 0; i < PQntuples(result) && r >= 0; i++) {
+                for (int c = 0; c < columns; c++)
+                        values[c] = PQgetisnull(result, i, c) ? NULL : PQgetvalue(result, i, c);
+                r = row(userdata, values);
+        }
+        return MIN(r, 0);
+}
 
 static const char databases_sql[] =
                 "SELECT datname, CASE WHEN has_database_privilege(oid, 'CONNECT')"

@@ -18,6 +18,7 @@ typedef struct PgFacts {
         unsigned major;
         char version[64];
         bool role_passwords; /* this user may read them */
+        bool superuser;      /* and everything else */
 } PgFacts;
 
 typedef struct PgDatabase {
@@ -44,8 +45,21 @@ int pg_passfile(const char *password, char **ret) _warn_unused_;
 /* -ECONNREFUSED, SERVER_UNREACHABLE; -EACCES, LOGIN_REFUSED. The password may be NULL. */
 int pg_server_open(const DatabaseServer *where, const char *password, PgServer **ret,
                    Failure *reterr_failure) _warn_unused_;
+/* The same for a person who waits: each step has seconds where it has minutes otherwise. */
+int pg_server_open_briefly(const DatabaseServer *where, const char *password, PgServer **ret,
+                           Failure *reterr_failure) _warn_unused_;
 PgServer *pg_server_free(PgServer *s);
 const PgFacts *pg_server_facts(const PgServer *s);
+/* Goes on in another database of the same server; after a failure the connection is of no use. */
+int pg_server_enter(PgServer *s, const DatabaseServer *where, const char *password, const char *database,
+                    Failure *reterr_failure) _warn_unused_;
+
+/* Each row of an answer of at most PG_COLUMNS_MAX columns, with NULL for what is NULL. A negative return
+ * ends it, and is returned. */
+#define PG_COLUMNS_MAX 8
+typedef int (*PgRow)(void *userdata, char *const *values);
+int pg_server_rows(PgServer *s, const char *sql, PgRow row, void *userdata,
+                   Failure *reterr_failure) _warn_unused_;
 
 /* All that are no templates, by the bytes of their names. */
 int pg_server_databases(PgServer *s, PgDatabases *ret, Failure *reterr_failure) _warn_unused_;

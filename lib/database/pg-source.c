@@ -59,7 +59,7 @@ PgSource *pg_source_free(PgSource *s) {
 /* A name that is asked for and not there is not just left out. */
 static int check_named(const PgSource *s, const PgDatabases *all, Failure *reterr_failure) {
         STRV_FOREACH(name, s->args->source->databases) {
-                bool found = strpbrk(*name, "*?[") != NULL;
+                bool found = database_name_is_pattern(*name);
 
                 for (size_t i = 0; i < all->n && !found; i++)
                         found = streq(all->items[i].name, *name);

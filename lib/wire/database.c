@@ -209,6 +209,21 @@ bool database_source_has(const DatabaseSource *s, const char *name) {
                         !matches(s->exclude, name);
 }
 
+bool database_name_is_pattern(const char *name) {
+        assert(name);
+
+        return strpbrk(name, "*?[") != NULL;
+}
+
+bool database_source_is_open(const DatabaseSource *s) {
+        assert(s);
+
+        STRV_FOREACH(name, s->databases)
+                if (database_name_is_pattern(*name))
+                        return true;
+        return strv_length(s->databases) == 0;
+}
+
 /* --- Restoring ---------------------------------------------------------------------------------------- */
 
 void database_restore_done(DatabaseRestore *d) {

@@ -72,6 +72,11 @@ int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret
  * Pure. */
 bool database_source_has(const DatabaseSource *s, const char *name);
 
+/* Whether that is a pattern, and no name. Pure. */
+bool database_name_is_pattern(const char *name);
+/* Whether the source is of databases that nobody has named: all of them, or some by a pattern. Pure. */
+bool database_source_is_open(const DatabaseSource *s);
+
 /* Whether it is one of databases behind a server. Pure. */
 static inline bool source_type_has_server(SourceType type) {
         return type == SOURCE_MYSQL || type == SOURCE_POSTGRESQL;

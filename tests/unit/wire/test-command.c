@@ -382,6 +382,30 @@ static void test_discovery_of_a_server(void) {
         }
 }
 
+static void test_open_sources(void) {
+        static const struct {
+                const char *names;
+                bool is_open;
+        } table[] = {
+                { "[]", true },
+                { "[\"shop\"]", false },
+                { "[\"shop\",\"crm_*\"]", true },
+                { "[\"a?\"]", true },
+                { "[\"[ab]\"]", true },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(database_source_done) DatabaseSource s = DATABASE_SOURCE_NULL;
+                _cleanup_json_ json_t *json = json_pack("{s:{s:s,s:s},s:o}", "server", "host", "h", "user",
+                                                        "u", "databases", load(table[i].names));
+                JsonReader reader;
+
+                (void) json_reader_init(&reader, json, NULL);
+                CHECK_OK(database_source_read(&reader, SOURCE_MYSQL, &s));
+                CHECK_INT(database_source_is_open(&s), table[i].is_open);
+        }
+}
+
 static void test_task_test(void) {
         static const char *const good[] = {
                 "{\"type\":\"file\",\"source\":{\"paths\":[\"/etc\",{\"base64\":\"L/8=\"}]},"
@@ -577,6 +601,7 @@ int main(void) {
         RUN(test_ended);
         RUN(test_discovery);
         RUN(test_discovery_of_a_server);
+        RUN(test_open_sources);
         RUN(test_task_test);
         RUN(test_secrets);
         RUN(test_repository_secrets);
