@@ -34,6 +34,7 @@ const char *launch_unit(CommandKind kind) {
         case COMMAND_DISCOVER_DATABASES:
         case COMMAND_RCLONE_BACKENDS:
         case COMMAND_TEST_STORAGE:
+        case COMMAND_TEST_TASK:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:
         case COMMAND_READ_FILE:

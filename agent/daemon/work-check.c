@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "wire/feature.h"
 #include "wire/prune.h"
+#include "wire/task-test.h"
 
 static int check_backup(const json_t *json, const Policy *policy, Failure *reterr_failure) {
         _cleanup_(backup_spec_done) BackupSpec spec = BACKUP_SPEC_NULL;
@@ -74,6 +75,13 @@ static int check_target(const json_t *json, Failure *reterr_failure) {
         return test_storage_spec_parse(json, &target, reterr_failure);
 }
 
+/* What the policy denies becomes a part of the answer. */
+static int check_task(const json_t *json, Failure *reterr_failure) {
+        _cleanup_(task_test_spec_done) TaskTestSpec spec = TASK_TEST_SPEC_NULL;
+
+        return task_test_spec_parse(json, &spec, reterr_failure);
+}
+
 static int check_with_policy(CommandKind kind, const json_t *spec, const Policy *policy,
                              Failure *reterr_failure) {
         switch (kind) {
@@ -88,6 +96,8 @@ static int check_with_policy(CommandKind kind, const json_t *spec, const Policy 
                 return check_read(spec, reterr_failure);
         case COMMAND_TEST_STORAGE:
                 return check_target(spec, reterr_failure);
+        case COMMAND_TEST_TASK:
+                return check_task(spec, reterr_failure);
         case COMMAND_SELF_CHECK:
         case COMMAND_DISCOVER_DATABASES:
         case COMMAND_RCLONE_BACKENDS:

@@ -359,6 +359,7 @@ static bool answers_somebody(const Job *j) {
         case COMMAND_DISCOVER_DATABASES:
         case COMMAND_RCLONE_BACKENDS:
         case COMMAND_TEST_STORAGE:
+        case COMMAND_TEST_TASK:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:
         case COMMAND_READ_FILE:

@@ -16,6 +16,8 @@ JobKindFunc job_kind_function(CommandKind kind) {
                 return job_kind_list_dir;
         case COMMAND_TEST_STORAGE:
                 return job_kind_test_storage;
+        case COMMAND_TEST_TASK:
+                return job_kind_test_task;
         case COMMAND_SELF_CHECK:
                 return job_kind_self_check;
         case COMMAND_READ_FILE:

@@ -33,6 +33,7 @@ void job_kind_browse(const JobRun *run, JobOutcome *ret);
 void job_kind_read_file(const JobRun *run, JobOutcome *ret);
 void job_kind_list_dir(const JobRun *run, JobOutcome *ret);
 void job_kind_test_storage(const JobRun *run, JobOutcome *ret);
+void job_kind_test_task(const JobRun *run, JobOutcome *ret);
 void job_kind_self_check(const JobRun *run, JobOutcome *ret);
 void job_kind_discover(const JobRun *run, JobOutcome *ret);
 void job_kind_rclone(const JobRun *run, JobOutcome *ret);

@@ -19,13 +19,15 @@ static int check_place(const JobRun *run, const SpecTarget *target, Failure *ret
         return policy_check_storage(run->policy, run->storage_dir, path, reterr_failure);
 }
 
-int job_target_open(const JobRun *run, const SpecTarget *target, Storage **ret, Failure *reterr_failure) {
+int job_target_open_within(const JobRun *run, const SpecTarget *target, const JobTargetLimits *limits,
+                           Storage **ret, Failure *reterr_failure) {
         const JobContext *context;
         StorageConfig config;
         int r;
 
         assert(run);
         assert(target);
+        assert(limits);
         assert(ret);
 
         r = check_place(run, target, reterr_failure);
@@ -47,8 +49,16 @@ int job_target_open(const JobRun *run, const SpecTarget *target, Storage **ret, 
                                 .attempt = run->start->name.attempt,
                 },
                 .pace = run->pace,
-                .patience = TARGET_STALL,
-                .cancel = job_link_cancelled(run->link),
+                .stall = limits->stall,
+                .retry = limits->retry,
+                .patience = limits->patience,
+                .cancel = limits->cancel,
         };
         return storage_open(&config, ret, reterr_failure);
+}
+
+int job_target_open(const JobRun *run, const SpecTarget *target, Storage **ret, Failure *reterr_failure) {
+        const JobTargetLimits limits = { .cancel = job_link_cancelled(run->link), .patience = TARGET_STALL };
+
+        return job_target_open_within(run, target, &limits, ret, reterr_failure);
 }

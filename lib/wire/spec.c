@@ -25,6 +25,7 @@ static const char *const command_kind_table[_COMMAND_KIND_MAX] = {
         [COMMAND_DISCOVER_DATABASES] = "discover_databases",
         [COMMAND_RCLONE_BACKENDS] = "rclone_backends",
         [COMMAND_TEST_STORAGE] = "test_storage",
+        [COMMAND_TEST_TASK] = "test_task",
         [COMMAND_BROWSE] = "browse",
         [COMMAND_SELF_CHECK] = "self_check",
         [COMMAND_READ_FILE] = "read_file",
@@ -45,6 +46,7 @@ bool command_kind_is_probe(CommandKind kind) {
         case COMMAND_DISCOVER_DATABASES:
         case COMMAND_RCLONE_BACKENDS:
         case COMMAND_TEST_STORAGE:
+        case COMMAND_TEST_TASK:
         case COMMAND_BROWSE:
         case COMMAND_SELF_CHECK:
         case COMMAND_READ_FILE:

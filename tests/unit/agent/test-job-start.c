@@ -63,6 +63,7 @@ static void test_kinds(void) {
         CHECK(job_kind_function(COMMAND_BROWSE));
         CHECK(job_kind_function(COMMAND_LIST_DIR));
         CHECK(job_kind_function(COMMAND_TEST_STORAGE));
+        CHECK(job_kind_function(COMMAND_TEST_TASK));
         CHECK(job_kind_function(COMMAND_SELF_CHECK));
         CHECK(job_kind_function(COMMAND_VERIFY));
         CHECK(job_kind_function(COMMAND_PRUNE));
