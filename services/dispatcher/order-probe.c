@@ -8,9 +8,9 @@
 #include "wire/path.h"
 #include "wire/rclone-options.h"
 
-#define PROBE_REQUEST_MAX (64U << 10)
-/* Where a test writes in a relay directory, so that it can be told from archives and swept. */
-#define TEST_PREFIX "backupx-probe/"
+/* The source of a task may be as large as the body of a request. */
+#define PROBE_REQUEST_MAX (2U << 20)
+#define SEALED_MAX (64U << 10)
 
 void probe_request_done(ProbeRequest *p) {
         assert(p);
@@ -19,6 +19,8 @@ void probe_request_done(ProbeRequest *p) {
         free(p->cursor);
         free(p->backend);
         discovery_spec_done(&p->discovery);
+        task_test_spec_done(&p->test);
+        free(p->sealed);
         *p = PROBE_REQUEST_NULL;
 }
 
@@ -27,7 +29,8 @@ static int lookup_kind(const char *s) {
 
         return kind == COMMAND_LIST_DIR || kind == COMMAND_BROWSE || kind == COMMAND_TEST_STORAGE ||
                                         kind == COMMAND_SELF_CHECK || kind == COMMAND_DISCOVER_DATABASES ||
-                                        kind == COMMAND_RCLONE_BACKENDS || kind == COMMAND_READ_FILE ?
+                                        kind == COMMAND_RCLONE_BACKENDS || kind == COMMAND_READ_FILE ||
+                                        kind == COMMAND_TEST_TASK ?
                         (int) kind :
                         -EINVAL;
 }
@@ -50,6 +53,8 @@ static void read_spec(JsonReader *reader, ProbeRequest *p) {
                 return;
         if (p->kind == COMMAND_DISCOVER_DATABASES && discovery_spec_read(&spec, &p->discovery) < 0)
                 return;
+        if (p->kind == COMMAND_TEST_TASK)
+                (void) task_test_spec_read(&spec, &p->test);
         json_reader_strdup(&spec, "backend", JSON_OPTIONAL, RCLONE_NAME_MAX, &p->backend);
         read_path(&spec, p);
         json_reader_u32(&spec, "limit", JSON_OPTIONAL,
@@ -61,17 +66,21 @@ static void read_spec(JsonReader *reader, ProbeRequest *p) {
 }
 
 static void read_targets(JsonReader *reader, ProbeRequest *p) {
-        const json_t *ids = NULL;
+        const json_t *ids = NULL, *id;
+        size_t i;
 
         if (json_reader_array(reader, "target_ids", JSON_OPTIONAL, SPEC_TARGETS_MAX, &ids) <= 0)
                 return;
-        if (json_array_size(ids) > 1 || !json_is_integer(json_array_get(ids, 0)) ||
-            json_integer_value(json_array_get(ids, 0)) <= 0) {
-                if (json_array_size(ids) > 0)
-                        (void) json_reader_fail(reader, "target_ids", "has to name one target");
-                return;
+        json_array_foreach((json_t *) ids, i, id) {
+                if (!json_is_integer(id) || json_integer_value(id) <= 0) {
+                        (void) json_reader_fail(reader, "target_ids",
+                                                "holds something that is not the id of a target");
+                        return;
+                }
+                p->target_ids[p->n_targets++] = (uint64_t) json_integer_value(id);
         }
-        p->target_id = (uint64_t) json_integer_value(json_array_get(ids, 0));
+        if (p->n_targets > 1 && p->kind != COMMAND_TEST_TASK)
+                (void) json_reader_fail(reader, "target_ids", "has to name one target");
 }
 
 int probe_request_parse(const char *text, ProbeRequest *ret, Failure *reterr_failure) {
@@ -95,6 +104,8 @@ int probe_request_parse(const char *text, ProbeRequest *ret, Failure *reterr_fai
         p.kind = (CommandKind) kind;
         json_reader_u64(&reader, "node_id", JSON_OPTIONAL, INT64_MAX, &p.node_id);
         json_reader_u64(&reader, "source_run", JSON_OPTIONAL, INT64_MAX, &p.source_run);
+        json_reader_u64(&reader, "task_id", JSON_OPTIONAL, INT64_MAX, &p.task_id);
+        json_reader_strdup(&reader, "secrets", JSON_OPTIONAL, SEALED_MAX, &p.sealed);
         read_targets(&reader, &p);
         read_spec(&reader, &p);
         r = json_reader_finish_lenient(&reader);
@@ -157,18 +168,18 @@ static int order_test(const OrderContext *x, const ProbeRequest *p, Order *o,
         _cleanup_json_ json_t *json = NULL;
         int r;
 
-        r = target_get(x->store, p->target_id, &target);
+        r = target_get(x->store, p->target_ids[0], &target);
         if (r < 0)
                 return r;
         if (r == STORE_E_NOT_FOUND) {
                 failure_set(reterr_failure, 0, "TARGET_NOT_FOUND", "There is no target %" PRIu64,
-                            p->target_id);
+                            p->target_ids[0]);
                 return ORDER_E_REFUSED;
         }
         r = order_spec_target(&target, NULL, &spec);
         if (r < 0)
                 return r;
-        r = order_add_target(x, o, &target, TEST_PREFIX,
+        r = order_add_target(x, o, &target, ORDER_TEST_PREFIX,
                              RELAY_VERB_PUT | RELAY_VERB_GET | RELAY_VERB_DELETE, reterr_failure);
         if (r != 0)
                 return r;
@@ -211,14 +222,6 @@ static int choose_node(const OrderContext *x, const ProbeRequest *p, Run *source
         return order_archive_reader(x, source, ret, reterr_failure);
 }
 
-static int order_discovery(const ProbeRequest *p, Order *o) {
-        _cleanup_json_ json_t *json = NULL;
-        int r;
-
-        r = discovery_spec_build(&p->discovery, &json);
-        return r < 0 ? r : json_format(json, &o->spec, NULL);
-}
-
 static int order_backends(const ProbeRequest *p, Order *o) {
         _cleanup_json_ json_t *json = json_object();
         int r;
@@ -254,7 +257,9 @@ int order_probe(const OrderContext *x, const ProbeRequest *p, Order *ret, Failur
         else if (p->kind == COMMAND_TEST_STORAGE)
                 r = order_test(x, p, ret, reterr_failure);
         else if (p->kind == COMMAND_DISCOVER_DATABASES)
-                r = order_discovery(p, ret);
+                r = order_discovery(x, p, &node, ret, reterr_failure);
+        else if (p->kind == COMMAND_TEST_TASK)
+                r = order_task_test(x, p, &node, ret, reterr_failure);
         else if (p->kind == COMMAND_RCLONE_BACKENDS)
                 r = order_backends(p, ret);
         else if (p->kind == COMMAND_SELF_CHECK)

@@ -115,11 +115,27 @@ int order_add_target(const OrderContext *x, Order *o, const Target *target,
         return set_target_secrets(&o->plain, target->id, value);
 }
 
+int order_open_database(const OrderContext *x, const char *sealed, const char *what, const char *name,
+                        Order *o, Failure *reterr_failure) {
+        _cleanup_json_ json_t *value = NULL;
+        const char *password;
+        int r;
+
+        assert(o);
+        assert(x);
+        assert(sealed);
+
+        r = open_secrets(x, sealed, what, name, &value, reterr_failure);
+        if (r != 0)
+                return r;
+        password = json_string_value(json_object_get(value, "password"));
+        o->plain.database = password ? strdup(password) : NULL;
+        return password && !o->plain.database ? -ENOMEM : 0;
+}
+
 int order_add_database(const OrderContext *x, uint64_t task_id, const char *task_name, Order *o,
                        Failure *reterr_failure) {
         _cleanup_(freep) char *sealed = NULL;
-        _cleanup_json_ json_t *value = NULL;
-        const char *password;
         int r;
 
         assert(o);
@@ -130,12 +146,31 @@ int order_add_database(const OrderContext *x, uint64_t task_id, const char *task
                 return r;
         if (r > 0 || isempty(sealed))
                 return 0;
-        r = open_secrets(x, sealed, "The password of task", strempty(task_name), &value, reterr_failure);
-        if (r != 0)
+        return order_open_database(x, sealed, "The password of task", strempty(task_name), o,
+                                   reterr_failure);
+}
+
+int order_server_of(const Task *task, DatabaseServer *ret, Failure *reterr_failure) {
+        _cleanup_(database_source_done) DatabaseSource source = DATABASE_SOURCE_NULL;
+        _cleanup_json_ json_t *json = NULL;
+        JsonReader reader;
+        const char *text;
+        int r;
+
+        assert(task);
+        assert(ret);
+
+        text = strempty(task->source);
+        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        if (r < 0)
                 return r;
-        password = json_string_value(json_object_get(value, "password"));
-        o->plain.database = password ? strdup(password) : NULL;
-        return password && !o->plain.database ? -ENOMEM : 0;
+        json_reader_init(&reader, json, reterr_failure);
+        r = database_source_read(&reader, source_type_from_string(task->type), &source);
+        if (r < 0)
+                return r == -EBADMSG ? (int) ORDER_E_REFUSED : r;
+        *ret = source.server;
+        source.server = DATABASE_SERVER_NULL;
+        return 0;
 }
 
 int order_seal(Order *o, const Node *node) {

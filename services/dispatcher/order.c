@@ -371,11 +371,7 @@ static SourceType type_of(const Run *source) {
 /* The server that a database is restored into is that of a task, with its password. */
 static int add_server(const OrderContext *x, const Run *source, uint64_t task_id, RestoreSpec *spec,
                       Order *o, Failure *reterr_failure) {
-        _cleanup_(database_source_done) DatabaseSource database = DATABASE_SOURCE_NULL;
         _cleanup_(task_done) Task task = TASK_NULL;
-        _cleanup_json_ json_t *json = NULL;
-        JsonReader reader;
-        const char *text;
         int r;
 
         if (!spec->database.path && spec->in_place && source_type_has_server(spec->type))
@@ -391,17 +387,8 @@ static int add_server(const OrderContext *x, const Run *source, uint64_t task_id
                 return order_refuse(reterr_failure, "TASK_NOT_FOUND",
                                     "A database is restored into the server of a task of the same type, and"
                                     " this is none: name one by its task_id");
-        text = strempty(task.source);
-        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
-        if (r < 0)
-                return r;
-        json_reader_init(&reader, json, reterr_failure);
-        r = database_source_read(&reader, spec->type, &database);
-        if (r < 0)
-                return r == -EBADMSG ? (int) ORDER_E_REFUSED : r;
-        spec->database.server = database.server;
-        database.server = DATABASE_SERVER_NULL;
-        return order_add_database(x, task.id, task.name, o, reterr_failure);
+        r = order_server_of(&task, &spec->database.server, reterr_failure);
+        return r != 0 ? r : order_add_database(x, task.id, task.name, o, reterr_failure);
 }
 
 int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *reterr_failure) {

@@ -13,6 +13,7 @@
 #include "store/task.h"
 #include "wire/command.h"
 #include "wire/discovery.h"
+#include "wire/task-test.h"
 
 /* What a job may do through the relay. */
 typedef struct OrderCap {
@@ -72,14 +73,20 @@ typedef struct ProbeRequest {
         char *path;
         uint32_t limit;
         char *cursor;
-        uint64_t offset; /* of read_file: path is the file, this and limit say which part */
-        uint64_t target_id;
+        uint64_t offset;                       /* of read_file: this and limit name the part of path */
+        uint64_t target_ids[SPEC_TARGETS_MAX]; /* of test_storage one, of test_task any number */
+        size_t n_targets;
         uint64_t source_run;
         DiscoverySpec discovery;
+        TaskTestSpec test; /* without its targets */
+        /* What opens the server of databases, and neither is nothing: a secret that somebody has entered,
+         * sealed to the dispatcher, or the task whose secret it is. */
+        char *sealed;
+        uint64_t task_id;
         char *backend; /* of rclone; NULL: all */
 } ProbeRequest;
 
-#define PROBE_REQUEST_NULL ((ProbeRequest){})
+#define PROBE_REQUEST_NULL ((ProbeRequest){ .test = TASK_TEST_SPEC_NULL })
 
 void probe_request_done(ProbeRequest *p);
 /* The argument of Probe(): -EBADMSG with a failure that names the field. */
@@ -103,9 +110,15 @@ bool order_target_is_relay(const Target *target);
  * prefix. */
 int order_add_target(const OrderContext *x, Order *o, const Target *target, const char *prefix,
                      uint32_t verbs, Failure *reterr_failure) _warn_unused_;
-/* What opens the server of a task's databases, into the secrets of the order. */
+/* What opens a server of databases, into the secrets of the order; it is sealed to the dispatcher, and what
+ * and name say to people whose it is. */
+int order_open_database(const OrderContext *x, const char *sealed, const char *what, const char *name,
+                        Order *o, Failure *reterr_failure) _warn_unused_;
+/* The same of a task's databases. */
 int order_add_database(const OrderContext *x, uint64_t task_id, const char *task_name, Order *o,
                        Failure *reterr_failure) _warn_unused_;
+/* The server of a task of databases. */
+int order_server_of(const Task *task, DatabaseServer *ret, Failure *reterr_failure) _warn_unused_;
 /* ORDER_E_NO_KEY. */
 int order_seal(Order *o, const Node *node) _warn_unused_;
 /* The recipient of this node's archives; its identity is made at the first call. Allocates. */
@@ -114,6 +127,18 @@ int order_archive_recipient(const OrderContext *x, uint64_t node_id, char **ret,
 /* The file keys of one run's objects, with the identity of the node that wrote it. */
 int order_file_keys(const OrderContext *x, const Run *source, Order *o, bool *ret_encrypted,
                     Failure *reterr_failure) _warn_unused_;
+
+/* --- order-databases.c --- */
+
+/* What is in a server of databases, or which there are; node is who looks. */
+int order_discovery(const OrderContext *x, const ProbeRequest *p, const Node *node, Order *o,
+                    Failure *reterr_failure) _warn_unused_;
+int order_task_test(const OrderContext *x, const ProbeRequest *p, const Node *node, Order *o,
+                    Failure *reterr_failure) _warn_unused_;
+/* ORDER_E_REFUSED: a run of the task would not go to that node, which its password is not for. Pure. */
+int order_check_place(const Task *task, const Node *node, Failure *reterr_failure) _warn_unused_;
+/* Where tests write, so that it can be told from archives and swept. */
+#define ORDER_TEST_PREFIX "backupx-probe/"
 
 /* --- order-repository.c --- */
 

@@ -4,6 +4,7 @@
 import base64
 import json
 import signal
+import subprocess
 import time
 import unittest
 
@@ -463,6 +464,56 @@ class Dispatcher(unittest.TestCase):
         probe = self.probe(kind='list_dir', node_id=1, spec={'path': '/etc', 'limit': 5, 'cursor': ''})
         spec = json.loads(self.ground.claim()[0]['spec'])
         self.assertEqual((spec['path'], spec['limit']), ('/etc', 5))
+
+    def seal(self, secret):
+        """To the dispatcher, as the API does."""
+        recipient = (self.ground.master_state / 'dispatcher.pub').read_text().strip()
+        sealed = subprocess.run(['age', '-r', recipient], input=json.dumps(secret).encode(), check=True,
+                                stdout=subprocess.PIPE).stdout
+        return base64.b64encode(sealed).decode()
+
+    def test_passwords_of_probes(self):
+        """One that was entered, or that of a task for the task's own server: sealed to the node that gets it."""
+        identity, recipient = self.ground.store('identity')
+        self.assertTrue(self.ground.pin(1, recipient))
+        self.ground.store('beat', 1)
+        wait_until(lambda: self.nodes()[1]['state'] == 'online', 60, 'the node')
+        server = {'host': 'db', 'user': 'backup'}
+        task = self.ground.make_task_row(name='shop')
+        self.ground.sql("UPDATE tasks SET type = 'mysql', source = ?, secrets = ? WHERE id = ?",
+                        json.dumps({'server': server}), self.seal({'password': 'kept'}), task)
+
+        def asked(kind, **request):
+            probe = self.probe(kind=kind, node_id=1, **request)
+            self.assertIsInstance(probe, int, probe)
+            command, = (c for c in self.ground.claim() if c['id'] == probe)
+            self.assertEqual(command['kind'], kind)
+            self.assertNotIn('kept', command['spec'])
+            opened = self.ground.store('unseal', identity, command['secrets'])
+            return json.loads(command['spec']), opened.get('database')
+
+        def test(where):
+            return {'type': 'mysql', 'source': {'server': where}}
+
+        entered = self.seal({'password': 'entered'})
+        spec, secret = asked('discover_databases', spec={'server': {'type': 'mysql', **server}}, secrets=entered)
+        self.assertEqual((spec['server'], secret), ({'type': 'mysql', **server}, {'password': 'entered'}))
+        spec, secret = asked('discover_databases', spec={}, task_id=task)
+        self.assertEqual((spec['server'], secret), ({'type': 'mysql', **server}, {'password': 'kept'}))
+        spec, secret = asked('test_task', spec=test(server), task_id=task, target_ids=[])
+        self.assertEqual((spec['source']['server'], secret, spec['targets']), (server, {'password': 'kept'}, []))
+        elsewhere = {'host': 'elsewhere', 'user': 'backup'}
+        spec, secret = asked('test_task', spec=test(elsewhere), secrets=entered)
+        self.assertEqual((spec['source']['server'], secret), (elsewhere, {'password': 'entered'}))
+        refused = self.probe(kind='test_task', node_id=1, spec=test(elsewhere), task_id=task)
+        self.assertIn('another server', str(refused))
+        refused = self.probe(kind='discover_databases', node_id=1, spec={}, secrets='bm9ib2R5IGNhbg==')
+        self.assertIn('cannot be opened', str(refused))
+        self.ground.sql('UPDATE tasks SET node_id = ? WHERE id = ?', self.ground.store('node', 'other'), task)
+        for kind, spec in (('discover_databases', {}), ('test_task', test(server))):
+            refused = self.probe(kind=kind, node_id=1, spec=spec, task_id=task)
+            self.assertIn('does not run on the node', str(refused))
+        self.assertIn('NotFound', str(self.probe(kind='discover_databases', node_id=1, spec={}, task_id=99)))
 
     def test_browse_without_writer(self):
         """The master's own node looks into what lies in the relay while the node that wrote it is away."""
