@@ -148,33 +148,41 @@ static json_t *server_of(const char *source) {
         return json_incref(json_object_get(json, "server"));
 }
 
-/* A password is for one server: whoever names another has to know it. */
-static int read_secrets(JsonReader *reader, const Task *task, const char *before, const json_t **ret) {
-        _cleanup_json_ json_t *old = server_of(before), *new = server_of(task->source);
+int database_secrets_read(JsonReader *reader, const json_t **ret) {
         const char *password = NULL;
         JsonReader secrets;
         int r;
 
+        assert(reader);
+        assert(ret);
+
         r = json_reader_object(reader, "secrets", JSON_OPTIONAL, &secrets);
-        if (r < 0)
+        if (r <= 0)
                 return r;
-        if (r == 0) {
-                if (task->has_secrets && new && (!old || !json_equal(old, new)))
-                        return json_reader_fail(reader, "secrets",
-                                                "is missing: with another server or user the password has "
-                                                "to be given again");
-                return 0;
-        }
-        if (!new)
-                return json_reader_fail(reader, "secrets", "is for the server of databases alone");
         (void) json_reader_string(&secrets, "password", JSON_OPTIONAL, TASK_PASSWORD_MAX, &password);
         for (const char *p = strempty(password); *p; p++)
                 if ((unsigned char) *p < ' ' || *p == 0x7f)
                         return json_reader_fail(&secrets, "password", "has a control character in it");
         r = json_reader_finish(&secrets);
-        if (r >= 0)
-                *ret = json_object_get(reader->object, "secrets");
-        return r;
+        if (r < 0)
+                return r;
+        *ret = json_object_get(reader->object, "secrets");
+        return 1;
+}
+
+/* A password is for one server: whoever names another has to know it. */
+static int read_secrets(JsonReader *reader, const Task *task, const char *before, const json_t **ret) {
+        _cleanup_json_ json_t *old = server_of(before), *new = server_of(task->source);
+        int r;
+
+        r = database_secrets_read(reader, ret);
+        if (r > 0 && !new)
+                return json_reader_fail(reader, "secrets", "is for the server of databases alone");
+        if (r == 0 && task->has_secrets && new && (!old || !json_equal(old, new)))
+                return json_reader_fail(reader, "secrets",
+                                        "is missing: with another server or user the password has to be "
+                                        "given again");
+        return MIN(r, 0);
 }
 
 /* A source belongs to its type: with another type there has to be another source. */

@@ -59,6 +59,9 @@ int task_init(Task *ret) _warn_unused_;
 /* *ret_secrets is the object of secrets, borrowed from json; NULL when absent. */
 int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, Failure *reterr_failure)
                 _warn_unused_;
+/* The field "secrets" of a request, of a server of databases: {"password"}. 1: it is there, and *ret is
+ * borrowed. What is wrong sticks to the reader. */
+int database_secrets_read(JsonReader *reader, const json_t **ret);
 /* schedule (may be NULL) adds next_run_at and schedule_error, summary (may be NULL) last_run. */
 json_t *task_to_json(const Task *task, const Schedule *schedule, const TaskSummary *summary);
 

@@ -5,6 +5,7 @@
  * relay.h. */
 
 #include "store/node.h"
+#include "store/task.h"
 
 #include "services/api/request.h"
 
@@ -46,8 +47,9 @@ int node_reset_identity(Request *r);
 
 /* probe.c */
 int node_directories(Request *r);
-int node_databases(Request *r);
 int node_rclone_backends(Request *r);
+/* node-databases.c */
+int node_databases(Request *r);
 /* node-check.c */
 int node_check(Request *r);
 
@@ -64,6 +66,11 @@ int tasks_post(Request *r);
 int task_get_one(Request *r);
 int task_put(Request *r);
 int task_remove(Request *r);
+/* Answers with 400 and gives -EBADMSG where more of its targets go through the master than may. */
+int task_check_relays(Request *r, const Task *task);
+
+/* task-test.c */
+int task_test(Request *r);
 
 /* run.c, run-log.c, restore.c, entries.c */
 int task_run(Request *r);

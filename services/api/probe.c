@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "store/node.h"
 #include "wire/command.h"
-#include "wire/discovery.h"
 #include "wire/entity.h"
 #include "wire/path.h"
 #include "wire/rclone-options.h"
@@ -168,64 +167,6 @@ int node_directories(Request *r) {
                 return error;
         return probe_ask(r, r->id, command_kind_to_string(COMMAND_LIST_DIR), probe_listing_spec(&listing),
                          /* more= */ NULL, probe_listing_done);
-}
-
-static int reply_databases(Request *r, uint64_t command_id) {
-        _cleanup_(command_done) Command command = COMMAND_NULL;
-        _cleanup_json_ json_t *result = NULL;
-        json_t *servers, *files, *tools;
-        int error;
-
-        error = probe_result(r, command_id, &command, &result);
-        if (error < 0)
-                return error;
-        servers = json_object_get(result, "servers");
-        files = json_object_get(result, "sqlite");
-        tools = json_object_get(result, "tools");
-        if (!json_is_array(servers) || (files && !json_is_array(files)) || (tools && !json_is_object(tools)))
-                return request_fail(r, ERROR_PROBE_FAILED, "The node's answer is not a list of servers.");
-        /* An older agent tells of servers alone. */
-        return request_reply(r, MHD_HTTP_OK,
-                             json_pack("{s:O, s:o, s:o, s:b}", "servers", servers, "sqlite",
-                                       files ? json_incref(files) : json_array(), "tools",
-                                       tools ? json_incref(tools) : json_object(), "incomplete",
-                                       json_is_true(json_object_get(result, "incomplete"))));
-}
-
-static void databases_done(Request *r, int error, uint64_t command_id, const Failure *failure) {
-        request_end(r, error < 0 ? request_fail_failure(r, error, failure) : reply_databases(r, command_id));
-}
-
-static int read_discovery(Request *r, json_t **ret_spec) {
-        _cleanup_(discovery_spec_done) DiscoverySpec spec = DISCOVERY_SPEC_NULL;
-        _cleanup_failure_ Failure failure = FAILURE_NULL;
-        _cleanup_json_ json_t *body = NULL;
-        JsonReader reader;
-        int error;
-
-        error = request_body_json_or_none(r, &body);
-        if (error < 0)
-                return error;
-        (void) json_reader_init(&reader, body, &failure);
-        error = discovery_spec_read(&reader, &spec);
-        if (error < 0)
-                return error;
-        error = request_check(r, json_reader_finish(&reader), &failure);
-        return error < 0 ? error : discovery_spec_build(&spec, ret_spec);
-}
-
-/* Which databases the node has, as far as nobody has to log in to see it. */
-int node_databases(Request *r) {
-        _cleanup_json_ json_t *spec = NULL;
-        int error;
-
-        error = read_discovery(r, &spec);
-        if (error >= 0)
-                error = probe_check_node(r);
-        if (error < 0)
-                return error;
-        return probe_ask(r, r->id, command_kind_to_string(COMMAND_DISCOVER_DATABASES), TAKE_PTR(spec),
-                         /* more= */ NULL, databases_done);
 }
 
 static int reply_backends(Request *r, uint64_t command_id) {

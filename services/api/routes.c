@@ -83,6 +83,7 @@ static const Route routes[] = {
         { METHOD_GET,    "/api/v1/tasks",                  ACCESS_VIEWER,   0,
           PAGE " node_id", tasks_get },
         { METHOD_POST,   "/api/v1/tasks",                  ACCESS_OPERATOR, LARGE,  NULL, tasks_post },
+        { METHOD_POST,   "/api/v1/tasks/test",             ACCESS_OPERATOR, LARGE,  NULL, task_test },
         { METHOD_GET,    "/api/v1/tasks/{id}",             ACCESS_VIEWER,   0,      NULL, task_get_one },
         { METHOD_PUT,    "/api/v1/tasks/{id}",             ACCESS_OPERATOR, LARGE,  NULL, task_put },
         { METHOD_DELETE, "/api/v1/tasks/{id}",             ACCESS_OPERATOR, SMALL,  NULL, task_remove },

@@ -3,10 +3,8 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "sys/daemon.h"
 #include "wire/database.h"
 #include "wire/entity.h"
-#include "wire/names.h"
 
 #include "services/api/api.h"
 #include "services/api/change.h"
@@ -120,7 +118,7 @@ int task_get_one(Request *r) {
 
 /* A relay holds a part of what it sends until the master has it: of this many together the memory of a job
  * stays within its limit. Targets that do not exist are the store's to refuse. */
-static int check_relays(Request *r, const Task *task) {
+int task_check_relays(Request *r, const Task *task) {
         unsigned n = 0;
 
         assert(r);
@@ -161,7 +159,7 @@ static int read_task(Request *r, Task *task, char **ret_sealed) {
         else if (error >= 0 && task->has_secrets &&
                  !source_type_has_server(source_type_from_string(task->type)))
                 error = (*ret_sealed = strdup("")) ? 0 : -ENOMEM;
-        return error < 0 ? error : check_relays(r, task);
+        return error < 0 ? error : task_check_relays(r, task);
 }
 
 /* --- Changes -------------------------------------------------------------------------------------- */
