@@ -206,3 +206,23 @@ int body_copy(const json_t *object, const char *const *fields, json_t *body) {
         }
         return 0;
 }
+
+int body_merge(const json_t *current, json_t *body) {
+        const char *key;
+        json_t *part;
+        void *next;
+
+        assert(body);
+
+        json_object_foreach_safe(body, next, key, part) {
+                _cleanup_json_ json_t *merged = NULL;
+
+                if (!json_is_object(part) || !json_is_object(json_object_get(current, key)))
+                        continue;
+                merged = json_deep_copy(json_object_get(current, key));
+                if (!merged || json_object_update(merged, part) < 0 ||
+                    json_object_set(body, key, merged) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}

@@ -40,6 +40,22 @@ static const Option global_options[] = {
         { 'w', "wait", OPTION_SWITCH, NULL, NULL, NULL, \
           "wait for the end, with a progress bar on a terminal" }
 
+/* A server of databases, at this field of the body; its password. */
+#define SERVER_OPTIONS(at) \
+        { 0, "host", OPTION_STRING, "HOST", at ".host", NULL, \
+          "where the server of databases is, as the node sees it; or --socket" }, \
+        { 0, "port", OPTION_NUMBER, "PORT", at ".port", NULL, "of that server" }, \
+        { 0, "socket", OPTION_STRING, "PATH", at ".socket", NULL, \
+          "the socket of the server of databases" }, \
+        { 0, "db-user", OPTION_STRING, "NAME", at ".user", NULL, "who logs in there" }, \
+        { 0, "tls", OPTION_STRING, "RULE", at ".tls", "off|require|verify", \
+          "of the way to that server" }, \
+        { 0, "tls-ca", OPTION_STRING, "FILE", at ".tls_ca", NULL, \
+          "on the node, by which it knows the server" }
+#define SERVER_SECRET \
+        { 0, "secret", OPTION_SECRETS, "KEY=FILE", "secrets", NULL, \
+          "password=FILE: that of the server, read from a file" }
+
 static const Option login_options[] = { USERNAME, PASSWORD_FILE };
 static const Option list_options[] = { LIMIT };
 static const Option delete_options[] = { YES };
@@ -70,6 +86,12 @@ static const Option node_edit_options[] = {
 static const Option databases_options[] = {
         { 0, "sqlite", OPTION_LIST, "GLOB", "sqlite", NULL,
           "where databases of SQLite may be, in the place of the usual places" },
+        { 0, "type", OPTION_STRING, "TYPE", "server.type", "mysql|postgresql",
+          "ask one server for the databases in it: which kind it is" },
+        SERVER_OPTIONS("server"),
+        SERVER_SECRET,
+        { 0, "server-of", OPTION_NUMBER, "TASK", "task_id", NULL,
+          "ask the server of the task of this number, with its password" },
 };
 static const Option rclone_options[] = {
         { 0, "advanced", OPTION_SWITCH, NULL, NULL, NULL, "the options that are seldom needed, too" },
@@ -143,22 +165,12 @@ static const Option target_test_options[] = {
           "any one node with this label, the one that has the least to do" }, \
         { 'p', "path", OPTION_PATHS, "PATH", "source.paths", NULL, \
           "what to back up; several times" }, \
-        { 0, "host", OPTION_STRING, "HOST", "source.server.host", NULL, \
-          "where the server of databases is, as the node sees it; or --socket" }, \
-        { 0, "port", OPTION_NUMBER, "PORT", "source.server.port", NULL, "of that server" }, \
-        { 0, "socket", OPTION_STRING, "PATH", "source.server.socket", NULL, \
-          "the socket of the server of databases" }, \
-        { 0, "db-user", OPTION_STRING, "NAME", "source.server.user", NULL, "who logs in there" }, \
-        { 0, "tls", OPTION_STRING, "RULE", "source.server.tls", "off|require|verify", \
-          "of the way to that server" }, \
-        { 0, "tls-ca", OPTION_STRING, "FILE", "source.server.tls_ca", NULL, \
-          "on the node, by which it knows the server" }, \
+        SERVER_OPTIONS("source.server"), \
         { 0, "database", OPTION_LIST, "NAME", "source.databases", NULL, \
           "a database or a pattern; all by default; several times" }, \
         { 0, "exclude-database", OPTION_LIST, "NAME", "source.exclude", NULL, \
           "one that is left out, or a pattern; several times" }, \
-        { 0, "secret", OPTION_SECRETS, "KEY=FILE", "secrets", NULL, \
-          "password=FILE: that of the server, read from a file" }, \
+        SERVER_SECRET, \
         { 'x', "exclude", OPTION_LIST, "PATTERN", "source.excludes", NULL, \
           "what to leave out, as in .gitignore; several times" }, \
         { 0, "one-file-system", OPTION_SWITCH, NULL, "source.one_file_system", NULL, \
@@ -203,6 +215,13 @@ static const Option target_test_options[] = {
 static const Option task_create_options[] = {
         { 'f', "file", OPTION_STRING, "FILE", NULL, NULL,
           "the task in YAML, - for standard input; other options go over it" },
+        TASK_OPTIONS,
+};
+static const Option task_test_options[] = {
+        { 'f', "file", OPTION_STRING, "FILE", NULL, NULL,
+          "the task in YAML, - for standard input; other options go over it" },
+        { 0, "on-node", OPTION_STRING, "NODE", NULL, NULL,
+          "of a task with a label, which of the nodes that have it tries" },
         TASK_OPTIONS,
 };
 static const Option task_edit_options[] = {
@@ -364,11 +383,12 @@ static const Command commands[] = {
           "make a new token; the old one works for another 24 h", NULL },
         { "nodes", "ls", "NODE [PATH]", "nodes", NO_OPTIONS, verb_nodes_ls,
           "list one directory of a node, / by default", NULL },
-        { "nodes", "databases", "NODE", "nodes", OPTIONS(databases_options), verb_nodes_databases,
-          "list the databases of a node, as they can be seen without a login",
-          "Servers, files of SQLite, and the tools that back them up. A wildcard stays within one name: "
-          "--sqlite '/srv/*/data/*.db'. Without --sqlite the usual places below /opt, /srv and /var/lib are "
-          "looked at." },
+        { "nodes", "discover-databases", "NODE", "nodes", OPTIONS(databases_options),
+          verb_nodes_discover_databases, "list the databases of a node, or those in one of its servers",
+          "Without a login: servers, files of SQLite, and the tools that back them up. A wildcard stays "
+          "within one name: --sqlite '/srv/*/data/*.db'. Without --sqlite the usual places below /opt, /srv "
+          "and /var/lib are looked at. With --type and where it is, or with --server-of, one server is "
+          "asked: its databases, and what a dump of them would need. An error makes the exit status 1." },
         { "nodes", "rclone", "NODE [BACKEND]", "nodes", OPTIONS(rclone_options), verb_nodes_rclone,
           "list the backends of the rclone of a node, or the options of one of them",
           "Each backend is a type of targets, rclone:BACKEND. Its options are given with --config, those "
@@ -407,6 +427,12 @@ static const Command commands[] = {
           "change a task", NULL },
         { "tasks", "delete", "TASK", "tasks", OPTIONS(delete_options), verb_delete,
           "delete a task; its backups stay", NULL },
+        { "tasks", "test", "[TASK]", "tasks", OPTIONS(task_test_options), verb_tasks_test,
+          "try whether a run of a task would find what it needs",
+          "The source, the rights of the user of a server, the tools of the node, hooks and targets: of a "
+          "task that is there, with changes as of tasks edit, or without a name of one that is being "
+          "written, as of tasks create. Nothing is stored. Each line is ok, warning or error; an error "
+          "makes the exit status 1." },
         { "tasks", "run", "TASK", "tasks", OPTIONS(wait_options), verb_tasks_run,
           "run a task now", NULL },
 

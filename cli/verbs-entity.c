@@ -172,25 +172,6 @@ int verb_create(Cli *c, const Arguments *a) {
         return r < 0 ? r : show_created(c, e, data);
 }
 
-/* A part of an object (the source of a task) is replaced as a whole: what was not named keeps its value. */
-static int merge_parts(const json_t *current, json_t *body) {
-        const char *key;
-        json_t *part;
-        void *next;
-
-        json_object_foreach_safe(body, next, key, part) {
-                _cleanup_json_ json_t *merged = NULL;
-
-                if (!json_is_object(part) || !json_is_object(json_object_get(current, key)))
-                        continue;
-                merged = json_deep_copy(json_object_get(current, key));
-                if (!merged || json_object_update(merged, part) < 0 ||
-                    json_object_set(body, key, merged) < 0)
-                        return -ENOMEM;
-        }
-        return 0;
-}
-
 int verb_edit(Cli *c, const Arguments *a) {
         const Entity *e = entity_find(a->command->noun);
         _cleanup_json_ json_t *body = json_object(), *current = NULL;
@@ -213,7 +194,7 @@ int verb_edit(Cli *c, const Arguments *a) {
         if (r >= 0)
                 r = cli_get(c, &current, "%s", one);
         if (r >= 0)
-                r = merge_parts(current, body);
+                r = body_merge(current, body);
         if (r >= 0)
                 r = cli_call(c, "PUT", one, body, NULL);
         if (r >= 0 && !c->quiet && !c->json)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Questions that a node answers while we wait: what is in a directory, of the node or of a backup; how the
- * node is; which databases it has, and which storage its rclone knows. */
+ * node is; which databases it has, and which storage its rclone knows; whether a task would work. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -147,9 +147,17 @@ static int print_check(const Cli *c, const json_t *report) {
         return 0;
 }
 
+/* An error in it is one of ours. */
+static int end_check(Cli *c, const json_t *report, const char *what) {
+        const char *summary = json_string_value(json_object_get(report, "summary"));
+
+        if (!streq_ptr(json_string_value(json_object_get(report, "state")), "error"))
+                return 0;
+        return failure_set(&c->failure, -EREMOTEIO, "CHECK_FAILED", "%s found %s", what, strempty(summary));
+}
+
 int verb_nodes_check(Cli *c, const Arguments *a) {
         _cleanup_json_ json_t *report = NULL;
-        const char *summary;
         uint64_t id = 0;
         int r;
 
@@ -158,13 +166,75 @@ int verb_nodes_check(Cli *c, const Arguments *a) {
                 r = cli_post(c, NULL, &report, "nodes/%" PRIu64 "/check", id);
         if (r >= 0)
                 r = c->json ? show_json(report) : print_check(c, report);
+        return r < 0 ? r : end_check(c, report, "The check");
+}
+
+/* --- Tasks -------------------------------------------------------------------------------------------- */
+
+/* What is written of it. */
+static int read_draft(Cli *c, const Arguments *a, json_t *task) {
+        const char *file = arguments_value(a, "file");
+        int r = 0;
+
+        if (file)
+                r = body_from_yaml(c, file, task);
+        return r < 0 ? r : body_from_options(c, a, task);
+}
+
+/* A task that is there. */
+static int name_task(Cli *c, const char *name, json_t *body, json_t *task) {
+        _cleanup_json_ json_t *current = NULL;
+        uint64_t id = 0;
+        int r;
+
+        r = cli_find(c, "tasks", name, &id);
+        if (r >= 0)
+                r = json_set(body, "task_id", json_from_u64(id));
+        if (r < 0 || json_object_size(task) == 0)
+                return r;
+        r = cli_get(c, &current, "tasks/%" PRIu64, id);
+        return r < 0 ? r : body_merge(current, task);
+}
+
+/* A task that is there, with changes or without, or one that is being written. */
+static int read_task_test(Cli *c, const Arguments *a, json_t *body) {
+        const char *name = arguments_operand(a, 0), *node = arguments_value(a, "on-node");
+        _cleanup_json_ json_t *task = json_object();
+        uint64_t id = 0;
+        int r;
+
+        if (!task)
+                return -ENOMEM;
+        r = read_draft(c, a, task);
+        if (r >= 0 && name)
+                r = name_task(c, name, body, task);
+        if (r >= 0 && node)
+                r = cli_find(c, "nodes", node, &id);
+        if (r >= 0 && node)
+                r = json_set(body, "node_id", json_from_u64(id));
         if (r < 0)
                 return r;
-        if (!streq_ptr(json_string_value(json_object_get(report, "state")), "error"))
-                return 0;
-        summary = json_string_value(json_object_get(report, "summary"));
-        return failure_set(&c->failure, -EREMOTEIO, "CHECK_FAILED", "The check found %s", strempty(summary));
+        if (json_object_size(task) > 0)
+                return json_set(body, "task", TAKE_PTR(task));
+        if (!name)
+                return failure_set(&c->failure, -EINVAL, "USAGE",
+                                   "Which task? Name one, or write one with options or --file FILE.");
+        return 0;
 }
+
+int verb_tasks_test(Cli *c, const Arguments *a) {
+        _cleanup_json_ json_t *body = json_object(), *report = NULL;
+        int r;
+
+        r = read_task_test(c, a, body);
+        if (r >= 0)
+                r = cli_post(c, body, &report, "tasks/test");
+        if (r >= 0)
+                r = c->json ? show_json(report) : print_check(c, report);
+        return r < 0 ? r : end_check(c, report, "The test");
+}
+
+/* --- Databases ---------------------------------------------------------------------------------------- */
 
 static int show_sqlite(const Cli *c, const json_t *files) {
         static const Column columns[] = {
@@ -201,7 +271,39 @@ static int show_tools(const json_t *tools) {
         return 0;
 }
 
-int verb_nodes_databases(Cli *c, const Arguments *a) {
+/* What is in one server, and what a dump of it would need. */
+static int show_content(const Cli *c, const json_t *server) {
+        static const Column of_mysql[] = {
+                { "DATABASE", "name", COLUMN_TEXT },
+                { "SIZE", "size_bytes", COLUMN_SIZE },
+                { "TABLES", "tables", COLUMN_NUMBER },
+                { "WITHOUT TRANSACTIONS", "not_transactional", COLUMN_NUMBER },
+                { "NAMELY", "not_transactional_names", COLUMN_LIST },
+                { "CHARSET", "charset", COLUMN_TEXT },
+        };
+        static const Column of_postgresql[] = {
+                { "DATABASE", "name", COLUMN_TEXT },
+                { "SIZE", "size_bytes", COLUMN_SIZE },
+                { "OWNER", "owner", COLUMN_TEXT },
+                { "ENCODING", "encoding", COLUMN_TEXT },
+                { "MAY CONNECT", "may_connect", COLUMN_FLAG },
+        };
+        bool pg = streq_ptr(json_string_value(json_object_get(server, "type")), "postgresql");
+        const json_t *list = json_object_get(server, "databases");
+        int r = 0;
+
+        if (json_array_size(list) > 0) {
+                r = show_list(c, list, pg ? of_postgresql : of_mysql,
+                              pg ? ELEMENTSOF(of_postgresql) : ELEMENTSOF(of_mysql));
+                putchar('\n');
+        }
+        if (json_is_true(json_object_get(server, "more")))
+                fputs("There are more databases than these.\n", stderr);
+        return r < 0 ? r : print_check(c, server);
+}
+
+/* What can be seen without a login. */
+static int show_around(const Cli *c, const json_t *data) {
         static const Column columns[] = {
                 { "TYPE", "type", COLUMN_TEXT },
                 { "VERSION", "version", COLUMN_TEXT },
@@ -211,7 +313,21 @@ int verb_nodes_databases(Cli *c, const Arguments *a) {
                 { "DATA", "data_directory", COLUMN_TEXT },
                 { "RUNNING", "running", COLUMN_FLAG },
         };
+        int r;
+
+        r = show_list(c, json_object_get(data, "servers"), columns, ELEMENTSOF(columns));
+        if (r >= 0)
+                r = show_sqlite(c, json_object_get(data, "sqlite"));
+        if (r >= 0)
+                r = show_tools(json_object_get(data, "tools"));
+        if (r >= 0 && json_is_true(json_object_get(data, "incomplete")))
+                fputs("Something on the node could not be read: there may be more.\n", stderr);
+        return r;
+}
+
+int verb_nodes_discover_databases(Cli *c, const Arguments *a) {
         _cleanup_json_ json_t *data = NULL, *body = json_object();
+        const json_t *server;
         uint64_t id = 0;
         int r;
 
@@ -224,16 +340,12 @@ int verb_nodes_databases(Cli *c, const Arguments *a) {
                 r = cli_post(c, body, &data, "nodes/%" PRIu64 "/discover-databases", id);
         if (r < 0)
                 return r;
+        server = json_object_get(data, "server");
         if (c->json)
-                return show_json(data);
-        r = show_list(c, json_object_get(data, "servers"), columns, ELEMENTSOF(columns));
-        if (r >= 0)
-                r = show_sqlite(c, json_object_get(data, "sqlite"));
-        if (r >= 0)
-                r = show_tools(json_object_get(data, "tools"));
-        if (r >= 0 && json_is_true(json_object_get(data, "incomplete")))
-                fputs("Something on the node could not be read: there may be more.\n", stderr);
-        return r;
+                r = show_json(data);
+        else
+                r = json_is_object(server) ? show_content(c, server) : show_around(c, data);
+        return r < 0 ? r : end_check(c, server, "The look at the server");
 }
 
 /* --- rclone ------------------------------------------------------------------------------------------- */

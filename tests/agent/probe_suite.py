@@ -196,7 +196,7 @@ class ProbeSuite(unittest.TestCase):
             self.assertIsNone(found[0]['version'])
             server.settimeout(0.1)
             self.assertRaises(TimeoutError, server.accept)
-            answer = self.suite.cli('nodes', 'databases', 'local')
+            answer = self.suite.cli('nodes', 'discover-databases', 'local')
             self.assertRegex(answer.stdout, r'postgresql .* 6543 ')
         answer = self.suite.client.post('nodes/1/discover-databases')
         self.assertNotIn(6543, [s['port'] for s in answer['servers']])
@@ -225,7 +225,7 @@ class ProbeSuite(unittest.TestCase):
             self.assertEqual((found['version'], found['wal']), (sqlite3.sqlite_version, True))
             self.assertEqual(found['size_bytes'], (folder / 'real.db').stat().st_size)
             self.assertEqual(answer['tools'], {'pg_dump': '15.99'})
-            text = self.suite.cli('nodes', 'databases', 'local', '--sqlite', f'{folder}/real.*').stdout
+            text = self.suite.cli('nodes', 'discover-databases', 'local', '--sqlite', f'{folder}/real.*').stdout
             self.assertIn(str(folder / 'real.db'), text)
             self.assertIn('pg_dump 15.99', text)
             (self.suite.folder / 'policy.yaml').write_text(f'listing:\n  deny: [{folder}]\n')

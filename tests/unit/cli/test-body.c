@@ -86,6 +86,35 @@ static void test_databases(void) {
                             "\"path\":\"/mysql/shop.sql\",\"task_id\":5}}}");
 }
 
+/* A server that is asked what is in it. */
+static void test_discovery(void) {
+        static const char *const words[] = { "nodes", "discover-databases", "7", "--type", "postgresql",
+                                             "--host", "db", "--db-user", "b", NULL };
+        static const char *const of_task[] = { "nodes", "discover-databases", "7",
+                                               "--server-of", "5", NULL };
+        _cleanup_json_ json_t *body = json_object(), *other = json_object();
+        _cleanup_(cli_done) Cli c = CLI_NULL;
+
+        CHECK_OK(from_options(words, &c, body));
+        check_json(body, "{\"server\":{\"host\":\"db\",\"type\":\"postgresql\",\"user\":\"b\"}}");
+        CHECK_OK(from_options(of_task, &c, other));
+        check_json(other, "{\"task_id\":5}");
+}
+
+/* Parts keep what is not named; what is no part is left alone. */
+static void test_merge(void) {
+        _cleanup_json_ json_t *current = json_pack("{s:i, s:{s:[s], s:b}, s:n}", "id", 7, "source", "paths",
+                                                   "/a",
+                                                   "one_file_system", 1, "hooks");
+        _cleanup_json_ json_t *body = json_pack("{s:{s:[s]}, s:{s:i}, s:i}", "source", "paths", "/b",
+                                                "hooks",
+                                                "timeout_s", 5, "node_id", 3);
+
+        CHECK_OK(body_merge(current, body));
+        check_json(body, "{\"hooks\":{\"timeout_s\":5},\"node_id\":3,\"source\":{\"one_file_system\":true,"
+                         "\"paths\":[\"/b\"]}}");
+}
+
 static void test_hooks(void) {
         static const char *const words[] = {
                 "tasks",
@@ -193,6 +222,8 @@ int main(void) {
         RUN(test_set);
         RUN(test_options);
         RUN(test_databases);
+        RUN(test_discovery);
+        RUN(test_merge);
         RUN(test_hooks);
         RUN(test_wrong_values);
         RUN(test_secret);
