@@ -237,6 +237,35 @@ class ProbeSuite(unittest.TestCase):
             self.assertEqual(caught.exception.status, 400)
             self.assertIn(word, caught.exception.message)
 
+    def test_tasks_are_tried(self):
+        """Paths, hooks and targets, with the host's own policy; nothing is kept."""
+        folder = self.tree / 'tried'
+        folder.mkdir()
+        target = self.suite.make_target('tried')
+        draft = {'source': {'paths': [str(folder), f'{folder}/none']}, 'target_ids': [target],
+                 'hooks': {'pre': ['freeze']}}
+
+        def tried():
+            report = self.suite.client.post('tasks/test', {'task': draft})
+            return report, [i.get('code') for i in report['items'] if i['state'] == 'error']
+
+        self.assertEqual(tried()[1], ['PATH_NOT_FOUND'])
+        draft['source']['paths'].pop()
+        report, codes = tried()
+        self.assertEqual((codes, report['state'], report['summary']), ([], 'ok', None))
+        self.assertEqual([item['name'] for item in report['items']], ['paths', 'hooks', 'target'])
+        policy = self.suite.folder / 'policy.yaml'
+        policy.write_text(f'backup:\n  deny: [{folder}]\nhooks: [thaw]\n')
+        self.assertEqual(tried()[1], ['POLICY_DENIED', 'POLICY_DENIED'])
+        policy.unlink()
+        self.assertEqual([task['name'] for task in self.suite.client.items('tasks')
+                          if task['source'].get('paths') == [str(folder)]], [])
+        done = self.suite.cli('tasks', 'test', '--path', folder / 'none', '--target', 'tried', check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f'{folder}/none cannot be read', done.stdout)
+        self.assertIn("'tried' can be written", done.stdout)
+        self.assertEqual(self.suite.cli('tasks', 'test', check=False).returncode, 2)
+
     def test_soon_while_backups_run(self):
         """The node is full of backups; a person who looks at a directory does not wait for them."""
         source = self.suite.folder / 'source'

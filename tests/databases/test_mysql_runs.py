@@ -5,6 +5,7 @@ and into another server; the password is nowhere to be read."""
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import unittest
@@ -72,6 +73,26 @@ class MysqlRuns(unittest.TestCase):
                                capture_output=True, check=False, text=True)
         self.assertEqual(found.stdout, '')
 
+    def discover(self, server, password=PASSWORD, **where):
+        """What the node finds in a server."""
+        body = {'server': {'type': 'mysql', 'host': '127.0.0.1', 'port': server.port, 'user': 'backup', **where},
+                'secrets': {'password': password}}
+        return self.suite.client.post('nodes/1/discover-databases', body)['server']
+
+    def tried(self, expected, **body):
+        """What a test of a task says; expected are the codes of its errors."""
+        report = self.suite.client.post('tasks/test', body)
+        codes = [item.get('code') for item in report['items'] if item['state'] == 'error']
+        self.assertEqual((codes, report['ok']), (expected, not expected), report)
+        return report
+
+    def make_user(self, name, *grants):
+        """An account that is gone afterwards; its password is its name."""
+        self.server.sql(f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{name}'")
+        self.addCleanup(self.server.sql, f"DROP USER {name}@'127.0.0.1'")
+        for grant in grants:
+            self.server.sql(f"GRANT {grant} TO {name}@'127.0.0.1'")
+
     def there_and_back(self, form):
         task = self.make_task(self.name, format=form)
         shown = self.suite.client.get(f'tasks/{task}')
@@ -109,6 +130,99 @@ class MysqlRuns(unittest.TestCase):
         self.assertEqual(run['error']['code'], 'LOGIN_REFUSED')
         self.assertEqual([t['key'] for t in run['targets']], [None])
         self.assert_secret()
+
+    def test_discovery(self):
+        """What is in a server, and what a dump of it would lack."""
+        self.server.sql('CREATE DATABASE look; CREATE TABLE look.a (x INT) ENGINE=InnoDB; CREATE TABLE look.b (x INT)'
+                        ' ENGINE=MyISAM; CREATE TABLE look.c (x INT) ENGINE=MyISAM; CREATE VIEW look.v AS SELECT 1')
+        self.addCleanup(self.server.sql, 'DROP DATABASE look')
+        found = self.discover(self.server)
+        self.assertEqual((found['type'], found['state'], found['more']), ('mariadb', 'warning', False), found)
+        self.assertEqual(found['version'], self.server.sql('SELECT @@version').strip())
+        databases = {database['name']: database for database in found['databases']}
+        self.assertEqual(list(databases), ['crm', 'look', 'shop'])
+        look = databases['look']
+        self.assertEqual((look['tables'], look['engines']), (3, {'InnoDB': 1, 'MyISAM': 2}))
+        self.assertEqual((look['not_transactional'], look['not_transactional_names']), (2, ['b', 'c']))
+        self.assertEqual(databases['shop']['engines'], {'InnoDB': 1})
+        self.assertGreater(databases['shop']['size_bytes'], 0)
+        engines, = [item for item in found['items'] if item['name'] == 'engines']
+        self.assertIn("'look'", engines['text'])
+        task = self.make_task(self.name)
+        again = self.suite.client.post('nodes/1/discover-databases', {'task_id': task})['server']
+        self.assertEqual(again['databases'], found['databases'])
+        shown = self.suite.cli('nodes', 'discover-databases', 'local', '--server-of', str(task)).stdout
+        self.assertRegex(shown, r'look .* 3 +2 +b, c ')
+        self.assertRegex(shown, r'ok +server +MariaDB ')
+        self.assert_secret()
+
+    def test_discovery_of_what_cannot_be_asked(self):
+        """Told by code and sentence."""
+        for found, code in ((self.discover(self.server, 'wrong-' + PASSWORD), 'LOGIN_REFUSED'),
+                            (self.discover(self.server, port=1), 'SERVER_UNREACHABLE')):
+            self.assertEqual([item['code'] for item in found['items']], [code], found)
+            self.assertEqual((found['state'], found['databases'], found['version']), ('error', [], None))
+            self.assertIn(found['items'][0]['text'], found['summary'])
+        done = self.suite.cli('nodes', 'discover-databases', 'local', '--type', 'mysql', '--host', '127.0.0.1',
+                              '--port', '1', '--db-user', 'x', check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('cannot be reached', done.stdout)
+        self.assert_secret()
+
+    def test_discovery_of_a_silent_server(self):
+        """One that takes connections and says nothing is given up before the person is: within 15 s, unless the
+        machine is too slow for that, which is told, too."""
+        with socket.create_server(('127.0.0.1', 0)) as silent:
+            for _ in range(5):
+                try:
+                    found = self.discover(self.server, port=silent.getsockname()[1])
+                    break
+                except ApiError as error:
+                    self.assertEqual(error.code, 'PROBE_TIMEOUT')
+        self.assertEqual([item['code'] for item in found['items']], ['SERVER_UNREACHABLE'])
+
+    def test_tasks_are_tried(self):
+        """As they are, as they would be, and before they are there."""
+        task = self.make_task(self.name, source={'databases': ['shop', 'c*']})
+        report = self.tried([], task_id=task)
+        self.assertEqual([item['name'] for item in report['items']],
+                         ['server', 'privileges', 'databases', 'tools', 'target'])
+        self.assertIn('2 of 2 databases: crm, shop', report['items'][2]['text'])
+        self.assertEqual(report['node_id'], 1)
+        where = self.suite.client.get(f'tasks/{task}')['source']['server']
+        changed = {'source': {'server': where, 'databases': ['shop', 'nowhere']}}
+        self.tried(['DATABASE_MISSING'], task_id=task, task=changed)
+        self.tried(['SOURCE_EMPTY'], task_id=task, task={'source': {'server': where, 'databases': ['no*']}})
+        self.tried(['LOGIN_REFUSED'], task_id=task, task={'secrets': {'password': 'wrong-' + PASSWORD}})
+        with self.assertRaises(ApiError) as refused:
+            self.tried([], task_id=task, task={'source': {'server': {**where, 'user': 'root'}}})
+        self.assertEqual(refused.exception.body['field'], 'secrets')
+        self.assertEqual(self.suite.client.get(f'tasks/{task}')['source']['databases'], ['shop', 'c*'])
+        self.assertEqual(self.suite.cli('tasks', 'test', str(task)).returncode, 0)
+        done = self.suite.cli('tasks', 'test', str(task), '--database', 'nowhere', check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no database 'nowhere'", done.stdout)
+        self.assert_secret()
+
+    def test_rights_are_tried(self):
+        """What a user does not see is told before anybody relies on the backup."""
+        draft = {'type': 'mysql', 'source': {'server': {'host': '127.0.0.1', 'port': self.server.port}}}
+        for name, expected, *grants in (
+                ('blind', ['PRIVILEGE_MISSING'], 'SELECT, LOCK TABLES, SHOW VIEW, EVENT ON *.*'),
+                ('seeing', [], 'SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES, SHOW DATABASES, RELOAD,'
+                               ' BINLOG MONITOR ON *.*')):
+            self.make_user(name, *grants)
+            draft['source']['server']['user'] = name
+            report = self.tried(expected, task={**draft, 'secrets': {'password': name}})
+            self.assertNotIn('target', [item['name'] for item in report['items']])
+
+    def test_targets_are_tried(self):
+        """Each of them, beside the source."""
+        wrong = self.suite.make_target(f'{self.name}-wrong', '/srv')
+        task = self.make_task(self.name, target_ids=[self.target, wrong])
+        report = self.tried(['POLICY_DENIED'], task_id=task)
+        self.assertEqual([item['state'] for item in report['items'] if item['name'] == 'target'], ['ok', 'error'])
+        self.assertEqual(list((self.suite.storage / self.name).rglob('*')), [])
 
     def test_another_server_needs_the_password(self):
         task = self.make_task(self.name)

@@ -64,6 +64,19 @@ class PostgresqlRuns(unittest.TestCase):
                                capture_output=True, check=False, text=True)
         self.assertEqual(found.stdout, '')
 
+    def discover(self, password=PASSWORD, **where):
+        """What the node finds in a server."""
+        body = {'server': {'type': 'postgresql', 'host': '127.0.0.1', 'port': self.server.port, 'user': 'postgres',
+                           **where}, 'secrets': {'password': password}}
+        return self.suite.client.post('nodes/1/discover-databases', body)['server']
+
+    def tried(self, expected, **body):
+        """What a test of a task says; expected are the codes of its errors."""
+        report = self.suite.client.post('tasks/test', body)
+        codes = [item.get('code') for item in report['items'] if item['state'] == 'error']
+        self.assertEqual((codes, report['ok']), (expected, not expected), report)
+        return report
+
     def there_and_back(self, form):
         task = self.make_task(self.name, format=form)
         run = self.back_up(task)
@@ -96,6 +109,48 @@ class PostgresqlRuns(unittest.TestCase):
         run = self.back_up(self.make_task(self.name, password='wrong-' + PASSWORD), 'failed')
         self.assertEqual(run['error']['code'], 'LOGIN_REFUSED')
         self.assertEqual([t['key'] for t in run['targets']], [None])
+        self.assert_secret()
+
+    def test_discovery(self):
+        """What is in a server; one that cannot be asked is told by code and sentence."""
+        found = self.discover()
+        self.assertEqual((found['type'], found['state'], found['more']), ('postgresql', 'ok', False), found)
+        self.assertEqual(found['version'], self.server.sql('SHOW server_version').strip())
+        self.assertEqual([database['name'] for database in found['databases']], ['crm', 'postgres', 'shop'])
+        shop = found['databases'][2]
+        self.assertEqual((shop['owner'], shop['encoding'], shop['may_connect']), ('postgres', 'UTF8', True))
+        self.assertGreater(shop['size_bytes'], 1 << 20)
+        for wrong, code in ((self.discover('wrong-' + PASSWORD), 'LOGIN_REFUSED'),
+                            (self.discover(port=1), 'SERVER_UNREACHABLE')):
+            self.assertEqual([item['code'] for item in wrong['items']], [code], wrong)
+            self.assertEqual((wrong['state'], wrong['databases'], wrong['version']), ('error', [], None))
+        shown = self.suite.cli('nodes', 'discover-databases', 'local', '--server-of',
+                               str(self.make_task(self.name))).stdout
+        self.assertRegex(shown, r'shop .* postgres +UTF8 +yes')
+        self.assert_secret()
+
+    def test_tasks_are_tried(self):
+        """With what the user may read in each database, which pg_dump would say in the night."""
+        self.server.sql("CREATE ROLE low LOGIN PASSWORD 'low'")
+        self.addCleanup(self.server.sql, 'DROP ROLE low')
+        task = self.make_task(self.name, source={'databases': ['shop', 'crm']})
+        report = self.tried([], task_id=task)
+        self.assertEqual([item['name'] for item in report['items']],
+                         ['server', 'databases', 'tools', 'privileges', 'target'])
+        where = self.suite.client.get(f'tasks/{task}')['source']['server']
+        low = {'source': {'server': {**where, 'user': 'low'}, 'databases': ['shop', 'crm']},
+               'secrets': {'password': 'low'}}
+        report = self.tried(['PRIVILEGE_MISSING'], task_id=task, task=low)
+        told, = [item['text'] for item in report['items'] if item['name'] == 'privileges']
+        self.assertIn("In database 'shop' the user may not dump 2 tables", told)
+        self.assertIn('roles', [item['name'] for item in report['items'] if item['state'] == 'warning'])
+        self.server.sql('GRANT pg_read_all_data TO low')
+        report = self.tried([], task_id=task, task=low)
+        self.assertIn('2 of 2 databases', [i['text'] for i in report['items'] if i['name'] == 'privileges'][0])
+        self.server.sql('ALTER TABLE u ENABLE ROW LEVEL SECURITY', 'shop')
+        self.addCleanup(self.server.sql, 'ALTER TABLE u DISABLE ROW LEVEL SECURITY', 'shop')
+        self.tried(['PRIVILEGE_MISSING'], task_id=task, task=low)
+        self.tried(['DATABASE_MISSING'], task_id=task, task={'source': {'server': where, 'databases': ['nowhere']}})
         self.assert_secret()
 
     def test_socket(self):

@@ -175,6 +175,20 @@ class SqliteRuns(unittest.TestCase):
         self.assertEqual((run['state'], run['error']['code']), ('failed', 'SQLITE_UNREADABLE'), run)
         shutil.rmtree(self.data)
 
+    def test_tasks_are_tried(self):
+        """What a run would find, before there is one; nothing is staged."""
+        write(self.data / 'a.db', 1)
+        (self.data / 'text.db').write_text('no database, ' * 50)
+        for patterns, expected in (([f'{self.data}/*.db'], []),
+                                   ([f'{self.data}/text.db', f'{self.data}/a.db'], ['SQLITE_FOREIGN']),
+                                   ([f'{self.data}/none.db'], ['SQLITE_UNREADABLE']),
+                                   ([f'{self.data}/*.sqlite'], ['SOURCE_EMPTY'])):
+            draft = {'type': 'sqlite', 'source': {'paths': patterns}, 'target_ids': [self.target]}
+            report = self.suite.client.post('tasks/test', {'task': draft})
+            codes = [item.get('code') for item in report['items'] if item['state'] == 'error']
+            self.assertEqual((codes, report['ok']), (expected, not expected), report)
+        self.assertEqual(sorted(os.listdir(self.data)), ['a.db', 'text.db'])
+
 
 if __name__ == '__main__':
     unittest.main()

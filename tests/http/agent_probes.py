@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions to nodes: who waits is answered soon, and what nobody waits for any more is not carried out."""
 
+import base64
 import re
+import secrets
 import socket
 import sqlite3
+import subprocess
 import time
 import unittest
 
@@ -13,6 +16,9 @@ from client import ApiError, Client
 from suite import Suite, wait_until
 
 SUITE = Suite(agent=False)
+PASSWORD = 'correct-horse-battery'
+SERVER = {'type': 'mysql', 'host': 'db', 'port': 3307, 'user': 'backup'}
+ITEMS = [{'name': 'server', 'state': 'error', 'code': 'LOGIN_REFUSED', 'text': 'no', 'hint': None}]
 
 
 def setUpModule():
@@ -118,6 +124,8 @@ class Probes(unittest.TestCase):
         del user['role']
         viewer = Client(SUITE.server, Client(SUITE.server).post('auth/login', user)['token'])
         self.refused(403, 'FORBIDDEN', viewer.get, self.path)
+        self.refused(403, 'FORBIDDEN', viewer.post, 'tasks/test', {'task_id': self.node.task})
+        self.refused(403, 'FORBIDDEN', viewer.post, f'nodes/{self.node.id}/discover-databases', {'server': SERVER})
 
     def test_offline_is_told_at_once(self):
         made = SUITE.client.post('nodes', {'name': f'{self.node.name}-away'})
@@ -173,6 +181,145 @@ class Probes(unittest.TestCase):
         )
         self.agent.result(command, 'cancelled')
         wait_until(lambda: self.states() == [7], what='the end of the command')
+
+    def put(self, path, body):
+        """Asks with a body in the background, with a client of its own."""
+        return in_background(Client(SUITE.server, SUITE.client.token).post, path, body)
+
+    def assert_sealed(self, command):
+        """The node gets something sealed, and the password is nowhere to be read."""
+        sealed = base64.b64decode(command['secrets'])
+        self.assertTrue(sealed.startswith(b'age-encryption.org/v1\n'), sealed[:40])
+        self.assertNotIn(PASSWORD, str(command))
+        found = subprocess.run(['grep', '-rlaF', PASSWORD, str(SUITE.folder), str(SUITE.run)],
+                               capture_output=True, check=False, text=True)
+        self.assertEqual(found.stdout, '')
+
+    def server_task(self, node=None, **more):
+        """A task of databases, with a password."""
+        where = {key: value for key, value in SERVER.items() if key != 'type'}
+        body = {'name': f'{self.node.name}-{secrets.token_hex(4)}', 'type': 'mysql', 'source': {'server': where},
+                'secrets': {'password': PASSWORD}, 'target_ids': [self.node.target],
+                **({'node_id': node or self.node.id} if 'node_label' not in more else {}), **more}
+        return SUITE.client.post('tasks', body)['id']
+
+    def answer_server(self, command):
+        """As an agent whose server refuses the login."""
+        self.assertEqual(command['kind'], 'discover_databases')
+        self.assertEqual(command['spec']['server'], SERVER)
+        self.assert_sealed(command)
+        told = {'type': 'mysql', 'version': None, 'databases': [], 'more': False, 'items': ITEMS, 'else': 1}
+        self.agent.accept(command)
+        self.agent.result(command, 'succeeded', result={
+            'servers': [], 'sqlite': [], 'tools': {}, 'incomplete': False, 'server': told})
+
+    def test_server_of_databases(self):
+        """With a password that is entered, and with that of a task."""
+        path = f'nodes/{self.node.id}/discover-databases'
+        for body in ({'server': SERVER, 'secrets': {'password': PASSWORD}}, {'task_id': self.server_task()}):
+            waiting = self.put(path, body)
+            self.answer_server(self.agent.claim_one())
+            self.assertEqual(waiting(), {'servers': [], 'sqlite': [], 'tools': {}, 'incomplete': False, 'server': {
+                'type': 'mysql', 'version': None, 'databases': [], 'more': False, 'items': ITEMS,
+                'state': 'error', 'summary': '1 error: server: no'}})
+        # An agent that does not know what it is asked tells of the whole host.
+        for told, word in ((None, 'upgrade'), ({'type': 'mysql'}, 'not one of a server')):
+            waiting = self.put(path, {'server': SERVER})
+            command = self.agent.claim_one()
+            self.agent.accept(command)
+            self.agent.result(command, 'succeeded', result={
+                'servers': [], 'sqlite': [], 'tools': {}, 'incomplete': False, **({'server': told} if told else {})})
+            self.assertIn(word, self.refused(502, 'PROBE_FAILED', waiting).message)
+
+    def test_servers_that_are_not_asked(self):
+        path = f'nodes/{self.node.id}/discover-databases'
+        for body, field in (({'server': {**SERVER, 'type': 'sqlite'}}, 'server.type'),
+                            ({'server': {**SERVER, 'password': 'x'}}, 'server.password'),
+                            ({'server': {**SERVER, 'socket': '/s'}}, 'server.host'),
+                            ({'secrets': {'password': 'x'}}, 'secrets'),
+                            ({'server': SERVER, 'secrets': {'password': 'a\nb'}}, 'secrets.password'),
+                            ({'server': SERVER, 'secrets': {'token': 'x'}}, 'secrets.token'),
+                            ({'server': SERVER, 'task_id': 1}, 'task_id')):
+            error = self.refused(400, 'FIELD_UNKNOWN' if field in ('server.password', 'secrets.token')
+                                 else 'FIELD_INVALID', SUITE.client.post, path, body)
+            self.assertEqual(error.body['field'], field)
+        self.refused(404, 'TASK_NOT_FOUND', SUITE.client.post, path, {'task_id': 99999})
+        self.refused(409, 'CONFLICT', SUITE.client.post, path, {'task_id': self.node.task})
+        # The password of a task is for the nodes where it runs.
+        other = SUITE.client.post('nodes', {'name': f'{self.node.name}-other'})['id']
+        error = self.refused(409, 'CONFLICT', SUITE.client.post, path, {'task_id': self.server_task(other)})
+        self.assertIn('does not run on the node', error.message)
+        self.assertEqual(self.states(), [])
+
+    def try_task(self, body, items=()):
+        """Asks for a test of a task and answers it as its node; (command, report)."""
+        waiting = self.put('tasks/test', body)
+        command = self.agent.claim_one()
+        self.assertEqual(command['kind'], 'test_task')
+        self.agent.accept(command)
+        self.agent.result(command, 'succeeded', result={'items': list(items)})
+        return command, waiting()
+
+    def test_task_tests(self):
+        """Of a task that is there, with changes, and of one that has no name and no targets yet."""
+        command, report = self.try_task({'task_id': self.node.task})
+        self.assertEqual(report, {'ok': True, 'state': 'ok', 'summary': None, 'node_id': self.node.id, 'items': []})
+        target, = command['spec'].pop('targets')
+        self.assertEqual((target['id'], target['type']), (self.node.target, 'local'))
+        self.assertEqual(command['spec'], {'type': 'file', 'source': {'paths': ['/etc']}})
+        changes = {'source': {'paths': ['/srv']}, 'hooks': {'pre': ['freeze']}}
+        command, report = self.try_task({'task_id': self.node.task, 'task': changes}, ITEMS)
+        self.assertEqual((report['ok'], report['state'], report['items']), (False, 'error', ITEMS))
+        self.assertEqual(command['spec']['source'], {'paths': ['/srv']})
+        self.assertEqual(command['spec']['hooks']['pre'], ['freeze'])
+        self.assertEqual(SUITE.client.get(f'tasks/{self.node.task}')['source']['paths'], ['/etc'])
+        draft = {'node_id': self.node.id, 'source': {'paths': ['/opt']}}
+        command, report = self.try_task({'task': draft})
+        self.assertEqual(command['spec'], {'type': 'file', 'source': {'paths': ['/opt']}, 'targets': []})
+        self.assertTrue(report['ok'])
+
+    def test_task_tests_with_passwords(self):
+        """Entered, or kept: for the task's own server."""
+        task = self.server_task()
+        for body in ({'task_id': task}, {'task_id': task, 'task': {'source': {
+                'server': {'host': 'elsewhere', 'user': 'x'}}, 'secrets': {'password': PASSWORD}}}):
+            command, _ = self.try_task(body)
+            self.assert_sealed(command)
+        self.assertEqual(command['spec']['source']['server'], {'host': 'elsewhere', 'user': 'x'})
+
+    def test_task_tests_in_a_pool(self):
+        """On the node with the label that is online, or the one that is named."""
+        label = self.node.name
+        SUITE.client.put(f'nodes/{self.node.id}', {'labels': [label]})
+        task = self.server_task(node_label=label)
+        for body in ({'task_id': task}, {'task_id': task, 'node_id': self.node.id}):
+            self.assertEqual(self.try_task(body)[1]['node_id'], self.node.id)
+        error = self.refused(400, 'FIELD_INVALID', SUITE.client.post, 'tasks/test', {'task_id': task, 'node_id': 1})
+        self.assertEqual(error.body['field'], 'node_id')
+        draft = {'node_label': 'nobody-has-it', 'source': {'paths': ['/opt']}}
+        self.refused(409, 'NODE_OFFLINE', SUITE.client.post, 'tasks/test', {'task': draft})
+
+    def test_task_tests_that_are_refused(self):
+        for body, status, code, field in (
+                ({}, 400, 'FIELD_MISSING', 'task'),
+                ({'task': 7}, 400, 'FIELD_INVALID', 'task'),
+                ({'task': {}}, 400, 'FIELD_MISSING', 'source'),
+                ({'task': {'source': {'paths': []}}}, 400, 'FIELD_INVALID', 'source.paths'),
+                ({'task': {'source': {'paths': ['/a']}, 'colour': 1}}, 400, 'FIELD_UNKNOWN', 'colour'),
+                ({'task_id': self.node.task, 'node_id': 1}, 400, 'FIELD_INVALID', 'node_id'),
+                ({'task_id': self.server_task(), 'task': {'source': {'server': {'host': 'x', 'user': 'y'}}}},
+                 400, 'FIELD_INVALID', 'secrets'),
+                ({'task_id': 99999}, 404, 'TASK_NOT_FOUND', 'task_id')):
+            error = self.refused(status, code, SUITE.client.post, 'tasks/test', body)
+            self.assertEqual(error.body.get('field'), field, body)
+        draft = {'node_id': self.node.id, 'source': {'paths': ['/a']}, 'target_ids': [99999]}
+        self.assertIn('99999', self.refused(404, 'NOT_FOUND', SUITE.client.post, 'tasks/test', {'task': draft}).message)
+        self.assertEqual(self.states(), [])
+        waiting = self.put('tasks/test', {'task_id': self.node.task})
+        command = self.agent.claim_one()
+        self.agent.accept(command)
+        self.agent.result(command, 'succeeded', result={'items': 'nonsense'})
+        self.refused(502, 'PROBE_FAILED', waiting)
 
     def test_the_limit(self):
         """After 15 s nobody waits, and nothing is left to be carried out."""
