@@ -14,7 +14,7 @@
 #include "wire/discovery.h"
 
 /* Who asked waits for 15 s. */
-#define LOOK_TIME (10 * USEC_PER_SEC)
+#define LOOK_TIME (8 * USEC_PER_SEC)
 
 static int read_spec(const JobRun *run, DiscoverySpec *ret, Failure *reterr_failure) {
         JsonReader reader;

@@ -105,7 +105,7 @@ int look_chosen(const Look *l, char *const *names) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_buffer_ Buffer list = BUFFER_NULL;
         size_t n = 0;
-        bool missing;
+        bool missing = false;
         int r;
 
         assert(l);

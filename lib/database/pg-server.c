@@ -18,7 +18,7 @@
 #define QUERIES "-c statement_timeout=120s"
 /* For who waits. */
 #define BRIEF_CONNECT_TIMEOUT "5"
-#define BRIEF_QUERIES "-c statement_timeout=8s"
+#define BRIEF_QUERIES "-c statement_timeout=5s"
 #define DATABASES_MAX 10000
 #define SOCKET_PREFIX ".s.PGSQL."
 #define CA_BUNDLE "/etc/ssl/certs/ca-certificates.crt"

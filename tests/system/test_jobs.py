@@ -262,6 +262,15 @@ exit 0
             asked = "PRAGMA integrity_check; SELECT (SELECT n FROM state) - (SELECT count(*) FROM moves)"
             self.assertEqual(guest.run('sqlite3', f'/srv/databases/{name}.db', asked).stdout.split(), ['ok', '0'])
 
+    def assert_probed(self, task):
+        """The sandbox of a probe lets it ask the server, run the tools and write to the target."""
+        report = guest.post('tasks/test', {'task_id': task})
+        self.assertTrue(report['ok'], report)
+        names = {item['name'] for item in report['items']}
+        self.assertTrue({'server', 'privileges', 'tools', 'target'} <= names, report)
+        server = guest.post('nodes/1/discover-databases', {'task_id': task})['server']
+        self.assertIn('shop', [database['name'] for database in server['databases']], server)
+
     def test_05d_mysql(self):
         """The dump program within the sandbox of a backup, the client within that of a restore; nobody sees the
         password."""
@@ -294,6 +303,7 @@ exit 0
             again = guest.wait_run(guest.post(f'runs/{run["id"]}/restore', to)['run_id'])
             self.assert_state(again, 'succeeded')
             self.assertEqual(sql(f'SELECT count(*), sum(x) FROM of_{form}.t').stdout.split(), ['1000', '500500'])
+        self.assert_probed(task)
         found = guest.run('grep', '-rlaF', password, '/var/lib/backupx', '/var/lib/backupx-agent', '/var/log/journal',
                           '/run', '/tmp', check=False)  # fmt: skip
         self.assertEqual(found.stdout, '')
@@ -331,6 +341,7 @@ exit 0
             again = guest.wait_run(guest.post(f'runs/{run["id"]}/restore', to)['run_id'])
             self.assert_state(again, 'succeeded')
             self.assertEqual(sql('SELECT count(*), sum(x) FROM t', f'of_{form}').stdout.strip(), '1000|500500')
+        self.assert_probed(task)
         found = guest.run('grep', '-rlaF', password, '/var/lib/backupx', '/var/lib/backupx-agent', '/var/log/journal',
                           '/run', '/tmp', check=False)  # fmt: skip
         self.assertEqual(found.stdout, '')
