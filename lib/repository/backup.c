@@ -197,7 +197,7 @@ static int produce_stream(Run *run) {
                 if (n < 0)
                         return (int) n;
                 report_first_read(&run->report);
-                r = feed_advance(run->feed, (size_t) n, &content);
+                r = feed_advance(run->feed, (size_t) n);
                 if (r < 0)
                         return r;
                 run->counts.bytes += (uint64_t) n;

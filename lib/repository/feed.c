@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The file that is read stands at the end of the current job: a chunk that is new stays there and is a blob
- * of the job, one that is known is overwritten by what follows. Nothing is copied but what was read beyond
- * the last chunk of a job, at most one piece. */
+/* The file that is read stands at the end of the current job: a chunk stays there and is a blob of the job.
+ * Nothing is copied but what was read beyond the last chunk of a job, at most one piece.
+ *
+ * To read and cut takes one processor half as long as to hash. So a chunk is handed on without its hash, and
+ * a file that has not changed is read on one processor while it is hashed on another. The worker puts the id
+ * in its place in the list of the file, for whose end the feeder waits. What is small, though, the feeder
+ * hashes at once: it is overwritten by what follows where it is known. */
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +25,8 @@
 #define JOB_FULL ((size_t) 512 << 10)
 #define JOB_BLOBS_MAX 128
 #define JOB_CAPACITY (JOB_FULL + CHUNK_MAX + PIECE)
+/* Each chunk but the last of a file fills its job, which so is worked on at once. */
+_Static_assert(CHUNK_MIN >= JOB_FULL, "a worker has to come to what is waited for");
 /* Memory that an idle job keeps. */
 #define JOB_KEEP ((size_t) 1536 << 10)
 #define ZERO_SIZES 8
@@ -28,8 +34,10 @@
 typedef struct JobBlob {
         Id id;
         BlobType type;
+        bool late;       /* id and wanted are for the worker to find */
         uint32_t wanted; /* a bit a repository */
         size_t offset, n;
+        size_t number; /* late: of the blob in its file */
 } JobBlob;
 
 typedef struct Job {
@@ -74,6 +82,9 @@ struct Feed {
         unsigned n_busy; /* queued or being worked on */
         bool ended;
         int error;
+        IdList ids;    /* of the file that is read */
+        size_t n_late; /* of them, those that workers have yet to find */
+        atomic_uint_fast64_t new_bytes, new_blobs;
         Worker workers[WORKERS];
 
         /* The feeder's alone. */
@@ -82,7 +93,6 @@ struct Feed {
         size_t seen; /* of them, those that the chunker saw */
         ZeroId zeros[ZERO_SIZES];
         unsigned next_zero;
-        atomic_uint_fast64_t new_bytes, new_blobs;
 };
 
 void id_list_done(IdList *l) {
@@ -120,6 +130,53 @@ void feed_stop(Feed *f, int error) {
         assert(error < 0);
 
         (void) set_error(f, error);
+}
+
+/* --- What is known ------------------------------------------------------------------------------------ */
+
+/* With the lock. */
+static bool target_has(const Target *t, BlobType type, const Id *id) {
+        return repo_index_has(t->given.index, type, id) || repo_index_has(t->fresh, type, id);
+}
+
+bool feed_knows(Feed *f, BlobType type, const Id *id) {
+        bool knows = true;
+
+        assert(f);
+        assert(id);
+
+        (void) pthread_mutex_lock(&f->lock);
+        for (size_t i = 0; knows && i < f->n_targets; i++)
+                knows = f->targets[i].lost || target_has(&f->targets[i], type, id);
+        (void) pthread_mutex_unlock(&f->lock);
+        return knows;
+}
+
+/* With the lock: the repositories that do not have this blob; it is under way to them from now on. */
+static int find_wanted(Feed *f, JobBlob *b) {
+        const PackBlob pending = { .id = b->id, .type = b->type, .length = CIPHER_OVERHEAD };
+        size_t left = 0;
+
+        b->wanted = 0;
+        for (size_t i = 0; i < f->n_targets; i++) {
+                Target *t = &f->targets[i];
+                int r;
+
+                if (t->lost)
+                        continue;
+                left++;
+                if (target_has(t, b->type, &b->id))
+                        continue;
+                r = repo_index_add(t->fresh, t->pending, &pending);
+                if (r < 0)
+                        return r;
+                b->wanted |= UINT32_C(1) << i;
+        }
+        if (b->wanted != 0) {
+                f->new_bytes += b->n;
+                f->new_blobs++;
+        }
+        return left > 0 ? 0 : -EPIPE;
 }
 
 /* --- Workers ------------------------------------------------------------------------------------------ */
@@ -183,15 +240,43 @@ static int blob_work(Worker *w, const Job *job, const JobBlob *blob) {
         return r;
 }
 
+/* What was left to us: the id of a chunk, for the list of its file, and who wants it. */
+static int blob_identify(Feed *f, const Job *job, JobBlob *blob) {
+        int r;
+
+        r = id_of(job->data + blob->offset, blob->n, &blob->id);
+        (void) pthread_mutex_lock(&f->lock);
+        if (r >= 0)
+                r = find_wanted(f, blob);
+        if (r >= 0) {
+                f->ids.ids[blob->number] = blob->id;
+                if (--f->n_late == 0)
+                        (void) pthread_cond_broadcast(&f->changed);
+        }
+        (void) pthread_mutex_unlock(&f->lock);
+        return r;
+}
+
+/* What the feeder may wait for comes first. */
+static int job_work(Worker *w, Job *job) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < job->n_blobs; i++)
+                if (job->blobs[i].late)
+                        r = blob_identify(w->feed, job, &job->blobs[i]);
+        for (size_t i = 0; r >= 0 && i < job->n_blobs; i++)
+                if (job->blobs[i].wanted != 0)
+                        r = blob_work(w, job, &job->blobs[i]);
+        return r;
+}
+
 static void *work_main(void *userdata) {
         Worker *w = ASSERT_PTR(userdata);
         Job *job;
 
         while ((job = job_take(w->feed))) {
-                int r = 0;
+                int r = job_work(w, job);
 
-                for (size_t i = 0; r >= 0 && i < job->n_blobs; i++)
-                        r = blob_work(w, job, &job->blobs[i]);
                 if (r < 0)
                         (void) set_error(w->feed, r);
                 job_release(w->feed, job);
@@ -250,71 +335,81 @@ static int job_turn(Feed *f) {
         return 0;
 }
 
-/* --- What is known ------------------------------------------------------------------------------------ */
-
-static bool target_has(const Target *t, BlobType type, const Id *id) {
-        return repo_index_has(t->given.index, type, id) || repo_index_has(t->fresh, type, id);
-}
-
-bool feed_knows(const Feed *f, BlobType type, const Id *id) {
-        assert(f);
-        assert(id);
-
-        for (size_t i = 0; i < f->n_targets; i++)
-                if (!f->targets[i].lost && !target_has(&f->targets[i], type, id))
-                        return false;
-        return true;
-}
-
-/* The repositories that do not have this blob; it is under way to them from now on. */
-static int wanted_by(Feed *f, BlobType type, const Id *id, uint32_t *ret) {
-        const PackBlob b = { .id = *id, .type = type, .length = CIPHER_OVERHEAD };
-        size_t left = 0;
-
-        *ret = 0;
-        for (size_t i = 0; i < f->n_targets; i++) {
-                Target *t = &f->targets[i];
-                int r;
-
-                if (t->lost)
-                        continue;
-                left++;
-                if (target_has(t, type, id))
-                        continue;
-                r = repo_index_add(t->fresh, t->pending, &b);
-                if (r < 0)
-                        return r;
-                *ret |= UINT32_C(1) << i;
-        }
-        return left > 0 ? 0 : -EPIPE;
-}
-
-static void job_add(Feed *f, BlobType type, const Id *id, size_t n, uint32_t wanted) {
+static void job_add(Feed *f, const JobBlob *b) {
         Job *job = f->job;
 
-        job->blobs[job->n_blobs++] = (JobBlob){ *id, type, wanted, job->used, n };
-        job->used += n;
-        f->new_bytes += n;
-        f->new_blobs++;
+        job->blobs[job->n_blobs] = *b;
+        job->blobs[job->n_blobs++].offset = job->used;
+        job->used += b->n;
 }
 
-/* The first n bytes of the rest are a blob. */
+/* The first n bytes of the rest are a blob. id: NULL where a worker is to find it. */
 static int rest_take(Feed *f, size_t n, const Id *id) {
+        JobBlob b = { .type = BLOB_DATA, .late = !id, .id = id ? *id : (Id){}, .n = n };
         Job *job = f->job;
-        uint32_t wanted;
         int r;
 
-        r = wanted_by(f, BLOB_DATA, id, &wanted);
+        (void) pthread_mutex_lock(&f->lock);
+        b.number = f->ids.n;
+        r = id_list_add(&f->ids, &b.id);
+        if (r >= 0 && b.late)
+                f->n_late++;
+        else if (r >= 0)
+                r = find_wanted(f, &b);
+        (void) pthread_mutex_unlock(&f->lock);
         if (r < 0)
                 return r;
         f->rest -= n;
         f->seen = 0;
-        if (wanted == 0) {
+        if (!b.late && b.wanted == 0) {
                 memmove(job->data + job->used, job->data + job->used + n, f->rest);
                 return 0;
         }
-        job_add(f, BLOB_DATA, id, n, wanted);
+        job_add(f, &b);
         return job_turn(f);
+}
+
+/* What is left of a file, or comes before a hole. Nearly all files have no more than this one chunk, so the
+ * hash is made here: to hand it on would take longer. */
+static int rest_end(Feed *f) {
+        Id id;
+        int r;
+
+        if (f->rest == 0)
+                return 0;
+        r = id_of(f->job->data + f->job->used, f->rest, &id);
+        return r < 0 ? r : rest_take(f, f->rest, &id);
+}
+
+/* A blob of the file that is there already. */
+static int file_add(Feed *f, const Id *id) {
+        int r;
+
+        (void) pthread_mutex_lock(&f->lock);
+        r = id_list_add(&f->ids, id);
+        (void) pthread_mutex_unlock(&f->lock);
+        return r;
+}
+
+/* Gives the blobs of the file, as soon as each is known. */
+static int file_end(Feed *f, IdList *l) {
+        IdList taken;
+        int r;
+
+        (void) pthread_mutex_lock(&f->lock);
+        while (f->error == 0 && f->n_late > 0)
+                (void) pthread_cond_wait(&f->changed, &f->lock);
+        r = f->error;
+        if (r == 0 && l->n == 0) {
+                taken = f->ids;
+                f->ids = *l;
+                *l = taken;
+        }
+        for (size_t i = 0; r == 0 && i < f->ids.n; i++)
+                r = id_list_add(l, &f->ids.ids[i]);
+        f->ids.n = 0;
+        (void) pthread_mutex_unlock(&f->lock);
+        return r;
 }
 
 /* --- Zeros -------------------------------------------------------------------------------------------- */
@@ -343,7 +438,7 @@ static int zeros_id(Feed *f, const uint8_t *data, size_t n, Id *ret) {
         return 0;
 }
 
-static int zeros_blob(Feed *f, size_t n, IdList *l) {
+static int zeros_blob(Feed *f, size_t n) {
         uint8_t *room;
         size_t space;
         Id id;
@@ -352,30 +447,26 @@ static int zeros_blob(Feed *f, size_t n, IdList *l) {
         r = zeros_id(f, NULL, n, &id);
         if (r < 0)
                 return r;
-        if (!feed_knows(f, BLOB_DATA, &id)) {
-                r = feed_space(f, &room, &space);
-                if (r < 0)
-                        return r;
-                memset(f->job->data + f->job->used, 0, n);
-                f->rest = n;
-                r = rest_take(f, n, &id);
-                if (r < 0)
-                        return r;
-        }
-        return id_list_add(l, &id);
+        if (feed_knows(f, BLOB_DATA, &id))
+                return file_add(f, &id);
+        r = feed_space(f, &room, &space);
+        if (r < 0)
+                return r;
+        memset(f->job->data + f->job->used, 0, n);
+        f->rest = n;
+        return rest_take(f, n, &id);
 }
 
-int feed_zeros(Feed *f, uint64_t n, IdList *l) {
+int feed_zeros(Feed *f, uint64_t n) {
         int r;
 
         assert(f);
-        assert(l);
 
-        r = feed_end(f, l);
+        r = rest_end(f);
         while (r >= 0 && n > 0) {
                 size_t k = (size_t) MIN(n, (uint64_t) chunker_zeros(f->chunker));
 
-                r = zeros_blob(f, k, l);
+                r = zeros_blob(f, k);
                 n -= k;
         }
         return r;
@@ -383,16 +474,16 @@ int feed_zeros(Feed *f, uint64_t n, IdList *l) {
 
 /* --- Files -------------------------------------------------------------------------------------------- */
 
-static int chunk_take(Feed *f, size_t n, IdList *l) {
+/* A chunk that is followed by more of its file. */
+static int chunk_take(Feed *f, size_t n) {
         const uint8_t *p = f->job->data + f->job->used;
-        bool zeros = n == chunker_zeros(f->chunker) && p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
         Id id;
         int r;
 
-        r = zeros ? zeros_id(f, p, n, &id) : id_of(p, n, &id);
-        if (r >= 0)
-                r = rest_take(f, n, &id);
-        return r < 0 ? r : id_list_add(l, &id);
+        if (n != chunker_zeros(f->chunker) || p[0] != 0 || memcmp(p, p + 1, n - 1) != 0)
+                return rest_take(f, n, NULL);
+        r = zeros_id(f, p, n, &id);
+        return r < 0 ? r : rest_take(f, n, &id);
 }
 
 int feed_space(Feed *f, uint8_t **ret, size_t *ret_n) {
@@ -411,21 +502,20 @@ int feed_space(Feed *f, uint8_t **ret, size_t *ret_n) {
         return 0;
 }
 
-int feed_advance(Feed *f, size_t n, IdList *l) {
+int feed_advance(Feed *f, size_t n) {
         size_t cut;
         int r;
 
         assert(f);
         assert(f->job);
         assert(n <= PIECE);
-        assert(l);
 
         f->rest += n;
         for (;;) {
                 cut = chunker_cut(f->chunker, f->job->data + f->job->used, f->seen, f->rest);
                 if (cut == 0)
                         break;
-                r = chunk_take(f, cut, l);
+                r = chunk_take(f, cut);
                 if (r < 0)
                         return r;
         }
@@ -434,17 +524,19 @@ int feed_advance(Feed *f, size_t n, IdList *l) {
 }
 
 int feed_end(Feed *f, IdList *l) {
+        int r;
+
         assert(f);
         assert(l);
 
-        return f->rest > 0 ? chunk_take(f, f->rest, l) : 0;
+        r = rest_end(f);
+        return r < 0 ? r : file_end(f, l);
 }
 
 /* --- Whole blobs -------------------------------------------------------------------------------------- */
 
 /* One that is larger than the memory of a job keeps its own. */
-static int blob_big(Feed *f, BlobType type, const Id *id, Buffer *b, uint32_t wanted) {
-        size_t n = b->size;
+static int blob_big(Feed *f, const JobBlob *blob, Buffer *b) {
         int r;
 
         if (f->job->n_blobs > 0)
@@ -453,15 +545,27 @@ static int blob_big(Feed *f, BlobType type, const Id *id, Buffer *b, uint32_t wa
         if (r < 0)
                 return r;
         f->job->big = (uint8_t *) buffer_take(b);
-        job_add(f, type, id, n, wanted);
+        job_add(f, blob);
         f->job->used = 0;
         job_submit(f);
         return 0;
 }
 
+static int blob_add(Feed *f, const JobBlob *blob, Buffer *b) {
+        int r;
+
+        r = job_get(f);
+        if (r < 0)
+                return r;
+        if (b->size > CHUNK_MAX)
+                return blob_big(f, blob, b);
+        memcpy(f->job->data + f->job->used, b->data, b->size);
+        job_add(f, blob);
+        return job_turn(f);
+}
+
 int feed_blob(Feed *f, BlobType type, Buffer *b, Id *ret) {
-        uint32_t wanted;
-        Id id;
+        JobBlob blob = { .type = type };
         int r;
 
         assert(f);
@@ -469,26 +573,18 @@ int feed_blob(Feed *f, BlobType type, Buffer *b, Id *ret) {
         assert(b && b->size > 0);
         assert(ret);
 
-        r = id_of(b->data, b->size, &id);
-        if (r >= 0)
-                r = wanted_by(f, type, &id, &wanted);
+        blob.n = b->size;
+        r = id_of(b->data, b->size, &blob.id);
         if (r < 0)
                 return r;
-        if (wanted != 0) {
-                r = job_get(f);
-                if (r < 0)
-                        return r;
-                if (b->size > CHUNK_MAX)
-                        r = blob_big(f, type, &id, b, wanted);
-                else {
-                        memcpy(f->job->data + f->job->used, b->data, b->size);
-                        job_add(f, type, &id, b->size, wanted);
-                        r = job_turn(f);
-                }
-                if (r < 0)
-                        return r;
-        }
-        *ret = id;
+        (void) pthread_mutex_lock(&f->lock);
+        r = find_wanted(f, &blob);
+        (void) pthread_mutex_unlock(&f->lock);
+        if (r >= 0 && blob.wanted != 0)
+                r = blob_add(f, &blob, b);
+        if (r < 0)
+                return r;
+        *ret = blob.id;
         return 0;
 }
 
@@ -543,6 +639,7 @@ Feed *feed_free(Feed *f) {
                         (void) munmap(f->jobs[i].data, JOB_CAPACITY);
                 free(f->jobs[i].big);
         }
+        id_list_done(&f->ids);
         (void) pthread_cond_destroy(&f->changed);
         (void) pthread_mutex_destroy(&f->lock);
         return mfree(f);

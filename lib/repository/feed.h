@@ -2,8 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* From the bytes of files to the packs of one or more repositories, which have one polynomial, so that all
- * of it is read, cut and compressed once. The thread that feeds cuts, hashes and looks up what is known;
- * two others compress, seal and check what is new. Between them are a few jobs of bounded size.
+ * of it is read, cut and compressed once. The thread that feeds cuts; two others hash, look up what is
+ * known, compress, seal and check what is new. Between them are a few jobs of bounded size. What is small,
+ * and the end of each file, the feeder hashes and looks up, so that only what is new of it is handed on.
  *
  * The feeder is one thread. A repository whose packer fails is left out from then on. */
 
@@ -48,16 +49,16 @@ Feed *feed_free(Feed *f);
 /* Room for the next bytes of the file that is being read, never none; the caller fills some of it and says
  * how much. -EPIPE: no repository is left. */
 int feed_space(Feed *f, uint8_t **ret, size_t *ret_n) _warn_unused_;
-/* Blobs that are complete go to the list. */
-int feed_advance(Feed *f, size_t n, IdList *l) _warn_unused_;
+int feed_advance(Feed *f, size_t n) _warn_unused_;
 /* So many zeros come next, which are neither read nor hashed. */
-int feed_zeros(Feed *f, uint64_t n, IdList *l) _warn_unused_;
-/* The end of the file: what is left of it is its last blob. */
+int feed_zeros(Feed *f, uint64_t n) _warn_unused_;
+/* The end of the file: what is left of it is its last blob. Waits until the ids of all its blobs are there,
+ * and adds them to the list. */
 int feed_end(Feed *f, IdList *l) _warn_unused_;
 /* A whole blob, not empty; not within a file. A large one is taken over, and b is empty then. */
 int feed_blob(Feed *f, BlobType type, Buffer *b, Id *ret) _warn_unused_;
 /* Whether every repository that is left has this blob. */
-bool feed_knows(const Feed *f, BlobType type, const Id *id);
+bool feed_knows(Feed *f, BlobType type, const Id *id);
 
 /* Waits until all is in the packers. */
 int feed_finish(Feed *f) _warn_unused_;

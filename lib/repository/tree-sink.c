@@ -431,13 +431,13 @@ static int sink_space(void *userdata, void **ret, size_t *ret_n) {
 static int sink_advance(void *userdata, size_t n) {
         TreeSink *t = ASSERT_PTR(userdata);
 
-        return feed_advance(t->feed, n, &t->content);
+        return feed_advance(t->feed, n);
 }
 
 static int sink_zeros(void *userdata, uint64_t n) {
         TreeSink *t = ASSERT_PTR(userdata);
 
-        return feed_zeros(t->feed, n, &t->content);
+        return feed_zeros(t->feed, n);
 }
 
 static int sink_end(void *userdata, const Entry *entry) {

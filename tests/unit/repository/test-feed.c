@@ -185,7 +185,7 @@ static int feed_file(Feed *f, const uint8_t *data, size_t n, IdList *l) {
                         return r;
                 k = MIN(k, n);
                 memcpy(room, data, k);
-                r = feed_advance(f, k, l);
+                r = feed_advance(f, k);
                 data += k;
                 n -= k;
         }
@@ -253,6 +253,65 @@ static void test_files(void) {
         side_done(&sides[1]);
 }
 
+static size_t count_distinct(const IdList *l) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < l->n; i++) {
+                size_t k = 0;
+
+                while (!id_equal(&l->ids[k], &l->ids[i]))
+                        k++;
+                n += k == i;
+        }
+        return n;
+}
+
+/* The same chunks again and again, while those before them are still on their way: each is stored once, and
+ * the list of the file has them in their order. */
+static void test_repeated(void) {
+        const size_t part = 3 << 20, times = 16, n = part * times;
+        _cleanup_(chunker_freep) Chunker *c = NULL;
+        _cleanup_(freep) uint8_t *data = make_data(n, false);
+        _cleanup_(id_list_done) IdList l = ID_LIST_NULL;
+        size_t distinct;
+        Side s;
+        Feed *f;
+
+        for (size_t i = 1; i < times; i++)
+                memcpy(data + i * part, data, part);
+        CHECK_OK(chunker_new(CHUNKER_GEAR, POLYNOMIAL, &c));
+        side_init(&s);
+        f = make_feed(c, &s, 1);
+        CHECK_OK(feed_file(f, data, n, &l));
+        distinct = count_distinct(&l);
+        CHECK(distinct < l.n / 2);
+        finish(f, &s, 1);
+        CHECK_INT(feed_new_blobs(f), distinct);
+        CHECK_INT(repo_index_n_blobs(s.written), distinct);
+        check_file(&s, &l, data, n);
+        feed_free(f);
+        side_done(&s);
+}
+
+/* Whoever waits for the blobs of a file gets the error as well. */
+static void test_stopped(void) {
+        _cleanup_(chunker_freep) Chunker *c = NULL;
+        _cleanup_(freep) uint8_t *data = make_data(20 << 20, false);
+        _cleanup_(id_list_done) IdList l = ID_LIST_NULL;
+        Side s;
+        Feed *f;
+
+        CHECK_OK(chunker_new(CHUNKER_GEAR, POLYNOMIAL, &c));
+        side_init(&s);
+        f = make_feed(c, &s, 1);
+        CHECK_OK(feed_file(f, data, 10 << 20, &l));
+        feed_stop(f, -ECANCELED);
+        CHECK_INT(feed_end(f, &l), -ECANCELED);
+        CHECK_INT(feed_file(f, data + (10 << 20), 10 << 20, &l), -ECANCELED);
+        feed_free(f);
+        side_done(&s);
+}
+
 /* Holes between data: few blobs, and few of them stored. */
 static void test_holes(void) {
         _cleanup_(chunker_freep) Chunker *c = NULL;
@@ -270,9 +329,9 @@ static void test_holes(void) {
         side_init(&s);
         f = make_feed(c, &s, 1);
         CHECK_OK(feed_file(f, data, 700000, &l));
-        CHECK_OK(feed_zeros(f, hole, &l));
+        CHECK_OK(feed_zeros(f, hole));
         CHECK_OK(feed_file(f, data, 700000, &l));
-        CHECK_OK(feed_zeros(f, hole, &l));
+        CHECK_OK(feed_zeros(f, hole));
         CHECK_OK(feed_file(f, data, 700000, &l));
         CHECK(l.n >= 15 && l.n <= 18);
         CHECK(feed_new_blobs(f) <= 4);
@@ -388,6 +447,8 @@ static void test_pool(void) {
 
 int main(void) {
         RUN(test_files);
+        RUN(test_repeated);
+        RUN(test_stopped);
         RUN(test_holes);
         RUN(test_blobs);
         RUN(test_lost);
