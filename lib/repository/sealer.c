@@ -13,7 +13,7 @@
 #define SCRATCH_KEEP ((size_t) 1536 << 10)
 
 /* What is larger is unpacked piece by piece: all of it would be as much memory again. */
-#define UNPACK_WHOLE ((size_t) 8 << 20)
+#define UNPACK_WHOLE ((size_t) 2 << 20)
 #define UNPACK_PIECE ((size_t) 256 << 10)
 
 /* Memory that is only there as far as it was used. */
