@@ -124,12 +124,18 @@ static BackupSide *parent_side(Run *run) {
 static int produce_files(Run *run) {
         _cleanup_(parent_freep) Parent *parent = NULL;
         _cleanup_(tree_sink_freep) TreeSink *sink = NULL;
-        BackupSide *side = parent_side(run);
+        BackupSide *side = parent_side(run), *sides[FEED_TARGETS_MAX];
+        const RepoIndex *indexes[FEED_TARGETS_MAX];
+        ParentFrom ahead = { parent_load, side ? side->ahead : NULL, indexes, sides_left(run, sides) };
+        ParentFrom here = ahead;
         TreeSinkParent with = {};
         int r = 0;
 
+        for (size_t i = 0; i < ahead.n_indexes; i++)
+                indexes[i] = sides[i]->index;
+        here.userdata = side ? side->reader : NULL;
         if (side)
-                r = parent_new(&side->parent_snapshot.tree, parent_load, side->ahead, side->reader, &parent);
+                r = parent_new(&side->parent_snapshot.tree, &ahead, &here, &parent);
         if (side && r >= 0)
                 with = (TreeSinkParent){
                         .parent = parent,

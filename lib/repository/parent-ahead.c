@@ -20,12 +20,12 @@
 #define PENDING_MAX ((size_t) 1 << 16)
 
 struct ParentAhead {
-        ParentLoad load;
-        void *userdata;
+        ParentFrom from;
 
         pthread_mutex_t lock;
         pthread_cond_t room, there;
         ParentTree *first, **last;
+        ParentTree *given; /* back */
         size_t n, bytes;
         bool stop;  /* nobody wants more */
         bool ended; /* nothing more comes */
@@ -100,8 +100,18 @@ static bool is_full(const ParentAhead *a) {
         return a->bytes >= AHEAD_BYTES || a->n >= AHEAD_TREES;
 }
 
+static void free_all(ParentTree *t) {
+        while (t) {
+                ParentTree *gone = t;
+
+                t = gone->next;
+                parent_tree_free(gone);
+        }
+}
+
 /* Takes the tree over. */
 static int put(ParentAhead *a, ParentTree *t) {
+        ParentTree *given;
         int r = 0;
 
         (void) pthread_mutex_lock(&a->lock);
@@ -116,7 +126,9 @@ static int put(ParentAhead *a, ParentTree *t) {
                 a->bytes += t->text.size;
                 (void) pthread_cond_signal(&a->there);
         }
+        given = TAKE_PTR(a->given);
         (void) pthread_mutex_unlock(&a->lock);
+        free_all(given);
         if (r < 0)
                 parent_tree_free(t);
         return r;
@@ -130,7 +142,7 @@ static void *ahead_main(void *userdata) {
                 const Id id = a->pending[--a->n_pending];
                 ParentTree *t;
 
-                r = parent_tree_load(a->load, a->userdata, &id, &t);
+                r = parent_tree_load(&a->from, &id, &t);
                 if (r < 0)
                         break;
                 r = pending_add_tree(a, t);
@@ -155,12 +167,8 @@ ParentAhead *parent_ahead_free(ParentAhead *a) {
         (void) pthread_mutex_unlock(&a->lock);
         if (a->started)
                 (void) pthread_join(a->thread, NULL);
-        while (a->first) {
-                ParentTree *t = a->first;
-
-                a->first = t->next;
-                parent_tree_free(t);
-        }
+        free_all(a->first);
+        free_all(a->given);
         free(a->pending);
         (void) pthread_cond_destroy(&a->room);
         (void) pthread_cond_destroy(&a->there);
@@ -168,12 +176,12 @@ ParentAhead *parent_ahead_free(ParentAhead *a) {
         return mfree(a);
 }
 
-int parent_ahead_new(const Id *root, ParentLoad load, void *userdata, ParentAhead **ret) {
+int parent_ahead_new(const Id *root, const ParentFrom *from, ParentAhead **ret) {
         _cleanup_(parent_ahead_freep) ParentAhead *a = NULL;
         int r;
 
         assert(root);
-        assert(load);
+        assert(from && from->load);
         assert(ret);
 
         a = new0(ParentAhead, 1);
@@ -182,8 +190,7 @@ int parent_ahead_new(const Id *root, ParentLoad load, void *userdata, ParentAhea
         (void) pthread_mutex_init(&a->lock, NULL);
         (void) pthread_cond_init(&a->room, NULL);
         (void) pthread_cond_init(&a->there, NULL);
-        a->load = load;
-        a->userdata = userdata;
+        a->from = *from;
         a->last = &a->first;
         r = pending_add(a, root);
         if (r < 0)
@@ -238,4 +245,17 @@ int parent_ahead_take(ParentAhead *a, const Id *id, ParentTree **ret) {
         }
         (void) pthread_mutex_unlock(&a->lock);
         return r;
+}
+
+void parent_ahead_give(ParentAhead *a, ParentTree *t) {
+        assert(a);
+        assert(t);
+
+        (void) pthread_mutex_lock(&a->lock);
+        if (!a->ended && !t->large) {
+                t->next = a->given;
+                a->given = TAKE_PTR(t);
+        }
+        (void) pthread_mutex_unlock(&a->lock);
+        parent_tree_free(t);
 }

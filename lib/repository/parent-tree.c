@@ -6,7 +6,7 @@
 #include "repository/parent-tree.h"
 
 /* Nodes take as much memory as their text: of a larger one they are read one by one. */
-#define LARGE ((size_t) 256 << 10)
+#define LARGE ((size_t) 2 << 20)
 
 ParentTree *parent_tree_free(ParentTree *t) {
         if (!t)
@@ -33,7 +33,18 @@ static int add_node(ParentTree *t, ParentNode *n) {
         return 0;
 }
 
-static int read_nodes(ParentTree *t) {
+/* Whether each repository has all content of a file. */
+static bool is_stored(const ParentFrom *from, const TreeNode *n) {
+        assert(n);
+
+        for (size_t i = 0; i < n->n_content; i++)
+                for (size_t k = 0; k < from->n_indexes; k++)
+                        if (!repo_index_has(from->indexes[k], BLOB_DATA, &n->content[i]))
+                                return false;
+        return from->n_indexes > 0;
+}
+
+static int read_nodes(const ParentFrom *from, ParentTree *t) {
         _cleanup_(tree_reader_freep) TreeReader *reader = NULL;
         _cleanup_(tree_node_done) TreeNode node = TREE_NODE_NULL;
         int r;
@@ -49,6 +60,7 @@ static int read_nodes(ParentTree *t) {
                         break;
                 n.node = node;
                 node = TREE_NODE_NULL;
+                n.stored = is_stored(from, &n.node);
                 tree_reader_text(reader, &n.text);
                 r = add_node(t, &n);
                 tree_node_done(&n.node);
@@ -56,10 +68,10 @@ static int read_nodes(ParentTree *t) {
         return r;
 }
 
-int parent_tree_load(ParentLoad load, void *userdata, const Id *id, ParentTree **ret) {
+int parent_tree_load(const ParentFrom *from, const Id *id, ParentTree **ret) {
         ParentTree *t;
 
-        assert(load);
+        assert(from && from->load);
         assert(id);
         assert(ret);
 
@@ -67,10 +79,10 @@ int parent_tree_load(ParentLoad load, void *userdata, const Id *id, ParentTree *
         if (!t)
                 return -ENOMEM;
         t->id = *id;
-        t->error = load(userdata, id, &t->text);
+        t->error = from->load(from->userdata, id, &t->text);
         t->large = t->text.size > LARGE;
         if (t->error >= 0 && !t->large)
-                t->error = read_nodes(t);
+                t->error = read_nodes(from, t);
         *ret = t;
         return 0;
 }

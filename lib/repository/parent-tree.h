@@ -4,14 +4,24 @@
 /* The trees of the snapshot that a backup compares with, as far as a comparison needs them, and the thread
  * that reads them before they are asked for. */
 
+#include "repository/index.h"
 #include "repository/tree.h"
 
 /* Gives the plain content of a tree. */
 typedef int (*ParentLoad)(void *userdata, const Id *tree, Buffer *ret);
 
+/* Where trees come from, and where their files have to be. */
+typedef struct ParentFrom {
+        ParentLoad load;
+        void *userdata;
+        const RepoIndex *const *indexes; /* of each repository; weak; nobody changes them */
+        size_t n_indexes;
+} ParentFrom;
+
 typedef struct ParentNode {
         TreeNode node; /* brief */
         TreeText text;
+        bool stored; /* all its content is in each of the indexes; false also where nobody looked */
 } ParentNode;
 
 typedef struct ParentTree {
@@ -25,7 +35,7 @@ typedef struct ParentTree {
 } ParentTree;
 
 /* -ENOMEM; all else is in the tree. */
-int parent_tree_load(ParentLoad load, void *userdata, const Id *id, ParentTree **ret) _warn_unused_;
+int parent_tree_load(const ParentFrom *from, const Id *id, ParentTree **ret) _warn_unused_;
 ParentTree *parent_tree_free(ParentTree *t);
 
 DEFINE_CLEANUP(ParentTree *, parent_tree_free);
@@ -33,10 +43,12 @@ DEFINE_CLEANUP(ParentTree *, parent_tree_free);
 /* Reads the trees in the order in which a walk enters them, some in advance. */
 typedef struct ParentAhead ParentAhead;
 
-/* load is called by a thread of its own. */
-int parent_ahead_new(const Id *root, ParentLoad load, void *userdata, ParentAhead **ret) _warn_unused_;
+/* Of from, load is called by a thread of its own, which looks into the indexes, too. */
+int parent_ahead_new(const Id *root, const ParentFrom *from, ParentAhead **ret) _warn_unused_;
 ParentAhead *parent_ahead_free(ParentAhead *a);
 /* The tree of this name, and none that came before it is wanted any more. -ENOENT: it does not come. */
 int parent_ahead_take(ParentAhead *a, const Id *id, ParentTree **ret) _warn_unused_;
+/* Takes back what nobody needs any more: the thread has the time to free it. */
+void parent_ahead_give(ParentAhead *a, ParentTree *t);
 
 DEFINE_CLEANUP(ParentAhead *, parent_ahead_free);

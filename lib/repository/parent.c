@@ -17,8 +17,7 @@ typedef struct Level {
 } Level;
 
 struct Parent {
-        ParentLoad load;
-        void *here;
+        ParentFrom here;
         ParentAhead *ahead;
         Level *level;
         uint64_t unreadable;
@@ -32,7 +31,8 @@ void parent_leave(Parent *p) {
         p->level = l->above;
         tree_reader_free(l->reader);
         tree_node_done(&l->read.node);
-        parent_tree_free(l->tree);
+        if (l->tree)
+                parent_ahead_give(p->ahead, l->tree);
         free(l);
 }
 
@@ -45,19 +45,18 @@ Parent *parent_free(Parent *p) {
         return mfree(p);
 }
 
-int parent_new(const Id *root, ParentLoad load, void *ahead, void *here, Parent **ret) {
+int parent_new(const Id *root, const ParentFrom *ahead, const ParentFrom *here, Parent **ret) {
         _cleanup_(parent_freep) Parent *p = NULL;
         int r;
 
-        assert(load);
+        assert(here && here->load);
         assert(ret);
 
         p = new0(Parent, 1);
         if (!p)
                 return -ENOMEM;
-        p->load = load;
-        p->here = here;
-        r = parent_ahead_new(root, load, ahead, &p->ahead);
+        p->here = *here;
+        r = parent_ahead_new(root, ahead, &p->ahead);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(p);
@@ -92,7 +91,7 @@ int parent_enter(Parent *p, const Id *tree) {
                 return end(p, l, 0);
         r = parent_ahead_take(p->ahead, tree, &l->tree);
         if (r == -ENOENT)
-                r = parent_tree_load(p->load, p->here, tree, &l->tree);
+                r = parent_tree_load(&p->here, tree, &l->tree);
         if (r < 0)
                 return r;
         if (l->tree->large && l->tree->error >= 0)

@@ -10,8 +10,8 @@
 
 typedef struct Parent Parent;
 
-/* Trees are given by load, which gets ahead in the thread, and here in the one that walks. */
-int parent_new(const Id *root, ParentLoad load, void *ahead, void *here, Parent **ret) _warn_unused_;
+/* Trees come from ahead in the thread, and from here in the one that walks. */
+int parent_new(const Id *root, const ParentFrom *ahead, const ParentFrom *here, Parent **ret) _warn_unused_;
 Parent *parent_free(Parent *p);
 
 /* Goes into a directory whose tree is this one, or into one that the parent does not have (NULL). */

@@ -38,8 +38,8 @@ struct TreeSink {
         /* The object that is being stored. Text and attributes of the node are borrowed. */
         TreeNode node;
         IdList content;
-        const TreeNode *before; /* in the parent: brief */
-        bool bare;              /* not all attributes could be kept */
+        const ParentNode *before; /* in the parent */
+        bool bare;                /* not all attributes could be kept */
         uint64_t dev, ino;
 };
 
@@ -300,9 +300,9 @@ static int directory_end(TreeSink *t) {
         if (r < 0)
                 return r;
         l->has_node = true;
-        l->had_tree = t->before && t->before->has_subtree;
+        l->had_tree = t->before && t->before->node.has_subtree;
         if (l->had_tree)
-                l->tree = t->before->subtree;
+                l->tree = t->before->node.subtree;
         t->entered = TAKE_PTR(l);
         return 0;
 }
@@ -314,7 +314,8 @@ static bool moment_equal(const Moment *a, const Moment *b) {
 }
 
 /* Whether the content is what the parent has. */
-static bool is_unchanged(const TreeSink *t, const TreeNode *old, const FsStat *st) {
+static bool is_unchanged(const TreeSink *t, const ParentNode *before, const FsStat *st) {
+        const TreeNode *old = before ? &before->node : NULL;
         const Moment mtime = { .sec = st->mtime_sec, .nsec = st->mtime_nsec };
         const Moment ctime = { .sec = st->ctime_sec, .nsec = st->ctime_nsec };
 
@@ -322,6 +323,8 @@ static bool is_unchanged(const TreeSink *t, const TreeNode *old, const FsStat *s
             !moment_equal(&old->mtime, &mtime) || !moment_equal(&old->ctime, &ctime) ||
             ctime.sec >= t->parent.started - TREE_UNCHANGED_MARGIN_SEC)
                 return false;
+        if (before->stored)
+                return true;
         for (size_t i = 0; i < old->n_content; i++)
                 if (!feed_knows(t->feed, BLOB_DATA, &old->content[i]))
                         return false;
@@ -338,7 +341,7 @@ static int sink_known(void *userdata, const char *path, const FsStat *st) {
         if (!t->parent.parent || !t->parent.ours)
                 return 0;
         r = parent_find(t->parent.parent, name, &old);
-        if (r < 0 || !old || !is_unchanged(t, &old->node, st) || old->node.device_id == 0)
+        if (r < 0 || !old || !is_unchanged(t, old, st) || old->node.device_id == 0)
                 return MIN(r, 0);
         t->counts.files_unchanged++;
         t->counts.bytes += st->size;
@@ -363,7 +366,7 @@ static int file_begin(TreeSink *t, const FsStat *st) {
         t->content.n = 0;
         t->counts.bytes += t->node.size;
         if (is_unchanged(t, t->before, st))
-                return content_take(t, t->before->content, t->before->n_content);
+                return content_take(t, t->before->node.content, t->before->node.n_content);
         if (st->nlink > 1 && file_blobs_find(t->links, st->dev, st->ino, &ids, &n))
                 return content_take(t, ids, n);
         return 0;
@@ -371,7 +374,7 @@ static int file_begin(TreeSink *t, const FsStat *st) {
 
 /* A file that was read again, and is what it was, is unchanged. */
 static void count_file(TreeSink *t) {
-        const TreeNode *old = t->before;
+        const TreeNode *old = t->before ? &t->before->node : NULL;
 
         if (!old || old->type != TREE_NODE_FILE)
                 t->counts.files_new++;
@@ -399,7 +402,6 @@ static int file_end(TreeSink *t, bool incomplete) {
 
 static int sink_begin(void *userdata, Entry *entry, const FsStat *st) {
         TreeSink *t = ASSERT_PTR(userdata);
-        const ParentNode *old;
         int r;
 
         t->before = NULL;
@@ -409,10 +411,9 @@ static int sink_begin(void *userdata, Entry *entry, const FsStat *st) {
         if (r < 0 || isempty(entry->member.path))
                 return r;
         if (t->parent.parent) {
-                r = parent_find(t->parent.parent, t->node.name, &old);
+                r = parent_find(t->parent.parent, t->node.name, &t->before);
                 if (r < 0)
                         return r;
-                t->before = old ? &old->node : NULL;
         }
         return t->node.type == TREE_NODE_FILE ? file_begin(t, st) : 0;
 }

@@ -111,9 +111,12 @@ static Id make_levels(Ground *g, unsigned depth, unsigned width, const char *sal
 }
 
 static void start(Ground *g, Reader readers[static 2], const Id *root, Parent **ret) {
+        const ParentFrom ahead = { .load = load_counted, .userdata = &readers[0] };
+        const ParentFrom here = { .load = load_counted, .userdata = &readers[1] };
+
         readers[0] = (Reader){ g, &g->ahead };
         readers[1] = (Reader){ g, &g->here };
-        CHECK_OK(parent_new(root, load_counted, &readers[0], &readers[1], ret));
+        CHECK_OK(parent_new(root, &ahead, &here, ret));
 }
 
 static const ParentNode *find(Parent *p, const char *name) {
@@ -187,10 +190,10 @@ static void test_large(void) {
         below = make_levels(g, 0, 0, "s");
         making_begin(&m);
         making_add(&m, "a", &below);
-        for (unsigned i = 0; i < 5000; i++) {
+        for (unsigned i = 0; i < 20000; i++) {
                 char name[32];
 
-                (void) snprintf(name, sizeof(name), "f%04u", i);
+                (void) snprintf(name, sizeof(name), "f%05u", i);
                 making_add(&m, name, NULL);
         }
         making_add(&m, "z", &below);
@@ -199,14 +202,68 @@ static void test_large(void) {
         CHECK_OK(parent_enter(p, &root));
         CHECK(find(p, "a"));
         CHECK_INT(walk(g, p, &below, 0, 0, ""), 1);
-        n = find(p, "f4321");
+        n = find(p, "f04321");
         CHECK(n && n->node.inode == 5 && n->text.n > 20);
-        CHECK_STR(n->node.name, "f4321");
+        CHECK_STR(n->node.name, "f04321");
         CHECK(find(p, "z"));
         CHECK_INT(walk(g, p, &below, 0, 0, ""), 1);
         parent_leave(p);
         CHECK_INT(g->here, 0);
         CHECK_INT(g->ahead, 3);
+}
+
+static RepoIndex *make_index(const Id *ids, size_t n) {
+        RepoIndex *x;
+        uint32_t pack;
+
+        CHECK_OK(repo_index_new(&x));
+        CHECK_OK(repo_index_add_pack(x, &nowhere, &pack));
+        for (size_t i = 0; i < n; i++) {
+                const PackBlob b = { .id = ids[i], .type = BLOB_DATA, .length = 100 };
+
+                CHECK_OK(repo_index_add(x, pack, &b));
+        }
+        return x;
+}
+
+static void add_file(Making *m, const char *name, Id *content, size_t n) {
+        TreeNode node = {
+                .name = (char *) name, .type = TREE_NODE_FILE, .content = content, .n_content = n
+        };
+
+        CHECK_OK(tree_writer_add(&m->writer, &node));
+}
+
+/* A file counts as stored where every repository has all of it. */
+static void test_stored(void) {
+        Id ids[] = { { { 1 } }, { { 2 } }, { { 3 } } };
+        _cleanup_(repo_index_freep) RepoIndex *first = make_index(ids, 2), *second = make_index(ids + 1, 2);
+        const RepoIndex *const indexes[] = { first, second };
+        _cleanup_(ground_donep) Ground *g = new0(Ground, 1);
+        Reader reader;
+        ParentFrom from = { .load = load_counted, .userdata = &reader, .indexes = indexes };
+        Making m;
+        Id root;
+
+        CHECK(g);
+        reader = (Reader){ g, &g->ahead };
+        making_begin(&m);
+        add_file(&m, "all", ids, 3);
+        add_file(&m, "both", ids + 1, 1);
+        add_file(&m, "first", ids, 2);
+        add_file(&m, "none", NULL, 0);
+        root = making_end(g, &m);
+        for (from.n_indexes = 0; from.n_indexes <= 2; from.n_indexes++) {
+                _cleanup_(parent_freep) Parent *p = NULL;
+
+                CHECK_OK(parent_new(&root, &from, &from, &p));
+                CHECK_OK(parent_enter(p, &root));
+                CHECK(!find(p, "all")->stored);
+                CHECK(find(p, "both")->stored == (from.n_indexes > 0));
+                CHECK(find(p, "first")->stored == (from.n_indexes == 1));
+                CHECK(find(p, "none")->stored == (from.n_indexes > 0));
+                parent_leave(p);
+        }
 }
 
 /* What is not there or is no tree is not compared with; all else is. */
@@ -280,6 +337,7 @@ static void test_end(void) {
 int main(void) {
         RUN(test_walk);
         RUN(test_large);
+        RUN(test_stored);
         RUN(test_unreadable);
         RUN(test_end);
         return 0;
