@@ -97,10 +97,12 @@ typedef struct Fds {
         int input, output, errors, secret;
 } Fds;
 
+#define HOME_NONE "HOME=/nonexistent"
+
 /* Between fork and exec: nothing here allocates. */
-_noreturn_ static void run(const ChildArgs *args, const Fds *fds) {
+_noreturn_ static void run(const ChildArgs *args, const Fds *fds, const char *home) {
         char *const environment[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                                      (char *) "LC_ALL=C.UTF-8", (char *) "HOME=/nonexistent", NULL };
+                                      (char *) "LC_ALL=C.UTF-8", (char *) home, NULL };
         int secret, null;
         sigset_t none;
 
@@ -116,7 +118,7 @@ _noreturn_ static void run(const ChildArgs *args, const Fds *fds) {
         secret = fds->secret >= 0 ? fcntl(fds->secret, F_DUPFD_CLOEXEC, PRIVATE_FD + 1) : -1;
         if (null < 0 || dup2(fds->input >= 0 ? fds->input : null, STDIN_FILENO) < 0 ||
             dup2(fds->output >= 0 ? fds->output : null, STDOUT_FILENO) < 0 ||
-            dup2(fds->errors, STDERR_FILENO) < 0)
+            dup2(args->one_output ? fds->output : fds->errors, STDERR_FILENO) < 0)
                 _exit(OUT_OF_MEMORY);
         if (secret >= 0 && dup2(secret, PRIVATE_FD) < 0)
                 _exit(OUT_OF_MEMORY);
@@ -140,14 +142,33 @@ static int lift(int *fd) {
         return 0;
 }
 
+/* What it is given in files without a name. */
+static int make_files(const ChildArgs *args, int *ret_errors, int *ret_secret, int *ret_input) {
+        int r;
+
+        r = make_errors(ret_errors);
+        if (r >= 0 && args->secret)
+                r = make_private(args->secret, ret_secret);
+        if (r >= 0 && args->input)
+                r = make_private(args->input, ret_input);
+        if (r >= 0)
+                r = lift(ret_secret);
+        if (r >= 0)
+                r = lift(ret_input);
+        return r < 0 ? r : lift(ret_errors);
+}
+
 static int start(Child *c, const ChildArgs *args) {
-        _cleanup_close_ int secret = -EBADF, theirs = -EBADF;
+        _cleanup_close_ int secret = -EBADF, input = -EBADF, theirs = -EBADF;
+        _cleanup_(freep) char *home = NULL;
         int pair[2], r;
         Fds fds;
 
-        r = make_errors(&c->errors);
-        if (r >= 0 && args->secret)
-                r = make_private(args->secret, &secret);
+        assert(!args->takes_input || (!args->input && !args->one_output));
+
+        r = args->home ? asprintf_safe(&home, "HOME=%s", args->home) : 0;
+        if (r >= 0)
+                r = make_files(args, &c->errors, &secret, &input);
         if (r < 0)
                 return r;
         if (pipe2(pair, O_CLOEXEC) < 0)
@@ -157,21 +178,17 @@ static int start(Child *c, const ChildArgs *args) {
         c->pipe = pair[args->takes_input];
         theirs = pair[!args->takes_input];
         r = lift(&theirs);
-        if (r >= 0)
-                r = lift(&secret);
-        if (r >= 0)
-                r = lift(&c->errors);
         if (r < 0)
                 return r;
         fds = (Fds){
-                .input = args->takes_input ? theirs : -1,
+                .input = args->takes_input ? theirs : input,
                 .output = args->takes_input ? -1 : theirs,
                 .errors = c->errors,
                 .secret = secret,
         };
         c->pid = fork();
         if (c->pid == 0)
-                run(args, &fds);
+                run(args, &fds, home ? home : HOME_NONE);
         if (c->pid < 0) {
                 c->pid = 0;
                 return -errno;

@@ -21,7 +21,10 @@ typedef struct ChildArgs {
         const char *path;          /* of the program */
         char *const *arguments;    /* its name first; NULL ends them. They are seen by everybody */
         const char *secret;        /* content of the private file; NULL: there is none */
+        const char *input;         /* the same as its standard input, of one that gives output; NULL: none */
+        const char *home;          /* what it is told of as its home; NULL: there is none */
         bool takes_input;          /* else it gives output */
+        bool one_output;           /* what it complains about is among that, and nowhere else */
         const atomic_bool *cancel; /* kills it; may be NULL */
 } ChildArgs;
 

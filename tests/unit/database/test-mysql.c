@@ -120,6 +120,21 @@ static void test_child(void) {
         check_shell("for i in $(seq 20000); do echo line; done >&2; echo out", NULL, 0, "out\n", "l");
 }
 
+static void test_child_given(void) {
+        char *const arguments[] = { (char *) "sh", (char *) "-c",
+                                    (char *) "cat; echo $HOME; echo bad >&2;"
+                                             " ls /proc/self/fd | wc -l; exit 3",
+                                    NULL };
+        const ChildArgs args = {
+                .path = "/bin/sh", .arguments = arguments, .input = "in\n", .home = "/h", .one_output = true
+        };
+        char out[256];
+
+        /* The fourth descriptor is that of ls itself. */
+        CHECK_INT(child_capture(&args, out, sizeof(out), NULL), 3);
+        CHECK_STR(out, "in\n/h\nbad\n4\n");
+}
+
 static void test_child_cancelled(void) {
         _cleanup_(child_freep) Child *child = NULL;
         atomic_bool cancel = true;
@@ -135,6 +150,7 @@ int main(void) {
         RUN(test_options);
         RUN(test_choice);
         RUN(test_child);
+        RUN(test_child_given);
         RUN(test_child_cancelled);
         return 0;
 }
