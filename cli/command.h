@@ -45,7 +45,7 @@ typedef struct Option {
         const char *help;
 } Option;
 
-#define OPTIONS_MAX 56
+#define OPTIONS_MAX 80
 
 struct Cli;
 struct Arguments;

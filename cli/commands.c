@@ -157,7 +157,7 @@ static const Option target_test_options[] = {
 /* --- tasks --- */
 
 #define TASK_OPTIONS \
-        { 0, "type", OPTION_STRING, "TYPE", "type", "file|sqlite|mysql|postgresql", \
+        { 0, "type", OPTION_STRING, "TYPE", "type", "file|sqlite|mysql|postgresql|saphana", \
           "what is backed up: files by default, or databases" }, \
         { 'n', "node", OPTION_NODE, "NODE", "node_id", NULL, \
           "where the files are, local by default" }, \
@@ -170,6 +170,26 @@ static const Option target_test_options[] = {
           "a database or a pattern; all by default; several times" }, \
         { 0, "exclude-database", OPTION_LIST, "NAME", "source.exclude", NULL, \
           "one that is left out, or a pattern; several times" }, \
+        { 0, "hana-key", OPTION_STRING, "KEY", "source.server.key", NULL, \
+          "of SAP HANA: the key of the user store; with --hana-home" }, \
+        { 0, "hana-home", OPTION_STRING, "DIR", "source.server.home", NULL, \
+          "on the node, whose .hdb has that key" }, \
+        { 0, "instance", OPTION_NUMBER, "N", "source.server.instance", NULL, \
+          "of SAP HANA, in place of --port" }, \
+        { 0, "login-database", OPTION_STRING, "NAME", "source.server.database", NULL, \
+          "of SAP HANA: where to log in, SYSTEMDB by default" }, \
+        { 0, "backup", OPTION_STRING, "KIND", "source.backup", "data|log", \
+          "of SAP HANA: data by default" }, \
+        { 0, "data-level", OPTION_STRING, "LEVEL", "source.level", "full|incremental|differential", \
+          "of its data: full by default" }, \
+        { 0, "via", OPTION_STRING, "WAY", "source.via", "file|backint", \
+          "of its data: through --directory, or through its own Backint" }, \
+        { 0, "directory", OPTION_STRING, "DIR", "source.directory", NULL, \
+          "on the node, which the database writes into and the node empties" }, \
+        { 0, "channels", OPTION_NUMBER, "N", "source.channels", NULL, \
+          "of its Backint, 1 to 32" }, \
+        { 0, "retries", OPTION_NUMBER, "N", "source.retries", NULL, \
+          "of a backup of SAP HANA that failed, 3 by default" }, \
         SERVER_SECRET, \
         { 'x', "exclude", OPTION_LIST, "PATTERN", "source.excludes", NULL, \
           "what to leave out, as in .gitignore; several times" }, \

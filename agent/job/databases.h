@@ -5,6 +5,7 @@
 
 #include "agent/job/kinds.h"
 #include "archive/backup.h"
+#include "database/hana-source.h"
 #include "database/mysql-source.h"
 #include "database/pg-source.h"
 #include "database/sqlite-source.h"
@@ -17,11 +18,17 @@ typedef struct JobDatabases {
         MysqlSource *mysql;
         PgSourceArgs pg_args;
         PgSource *pg;
+        HanaSourceArgs hana_args;
+        HanaSource *hana;
 } JobDatabases;
 
 /* Where the programs of databases are on this host. */
 ToolFinder job_tool_finder(const JobRun *run);
+/* The same with the places of hdbsql. */
+ToolFinder job_hana_finder(const JobRun *run);
 void job_databases_done(JobDatabases *d);
 /* Finds them and puts paths and streams into *args; spec must outlive it, and *ret must not move. */
 int job_databases_open(const JobRun *run, const BackupSpec *spec, JobDatabases *ret, BackupArgs *args,
                        Failure *reterr_failure) _warn_unused_;
+/* After all of it was stored: what a database wrote for the backup alone is removed. */
+void job_databases_stored(JobDatabases *d);

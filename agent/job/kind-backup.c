@@ -415,6 +415,8 @@ static int run_hooked(Backup *b, Failure *reterr_failure) {
         if (r < 0)
                 return r;
         r = run_backup(b, reterr_failure);
+        if (r >= 0 && (status_of(b) == RESULT_SUCCEEDED || status_of(b) == RESULT_PARTIAL))
+                job_databases_stored(&b->databases);
         cancelled = atomic_load(job_link_cancelled(b->run->link));
         job_hooks_end(&b->hooks, r >= 0 ? status_of(b) : cancelled ? RESULT_CANCELLED :
                                                                      RESULT_FAILED);

@@ -196,6 +196,9 @@ static int restore_database(Restore *s, Failure *reterr_failure) {
         _cleanup_failure_ Failure given = FAILURE_NULL;
         int r, k = 0;
 
+        if (!source_type_has_dumps(s->spec.type))
+                return failure_set(reterr_failure, -EOPNOTSUPP, "DESTINATION_INVALID",
+                                   "This backup has no dump that a server would take");
         if (s->spec.type == SOURCE_POSTGRESQL)
                 r = into_postgresql(s, &k, &given, reterr_failure);
         else

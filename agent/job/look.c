@@ -135,6 +135,8 @@ int look_at_server(const Look *l) {
                 return look_at_mysql(l);
         case SOURCE_POSTGRESQL:
                 return look_at_postgresql(l);
+        case SOURCE_SAPHANA:
+                return look_at_saphana(l);
         case SOURCE_FILE:
         case SOURCE_SQLITE:
         case _SOURCE_TYPE_MAX:

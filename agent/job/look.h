@@ -27,9 +27,12 @@ int look_at_files(const Look *l, char *const *paths) _warn_unused_;
 
 /* --- Shared by the kinds of servers ------------------------------------------------------------------- */
 
-/* look-mysql.c, look-postgresql.c */
+/* look-mysql.c, look-postgresql.c, look-saphana.c */
 int look_at_mysql(const Look *l) _warn_unused_;
 int look_at_postgresql(const Look *l) _warn_unused_;
+/* SAP HANA itself is not asked: its client waits for longer than a person, and the first run asks all before
+ * it has anything written. */
+int look_at_saphana(const Look *l) _warn_unused_;
 
 /* An item of what failed; -ENOMEM and -ECANCELED are given back. */
 int look_failed(const Look *l, const char *name, const Failure *failure, int error) _warn_unused_;

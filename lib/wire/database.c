@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "wire/database.h"
+#include "wire/hana.h"
 #include "wire/path.h"
 
 static const char *const source_type_table[_SOURCE_TYPE_MAX] = {
@@ -11,6 +12,7 @@ static const char *const source_type_table[_SOURCE_TYPE_MAX] = {
         [SOURCE_SQLITE] = "sqlite",
         [SOURCE_MYSQL] = "mysql",
         [SOURCE_POSTGRESQL] = "postgresql",
+        [SOURCE_SAPHANA] = "saphana",
 };
 
 DEFINE_STRING_TABLE(source_type, SourceType);
@@ -40,6 +42,7 @@ void database_source_done(DatabaseSource *s) {
         database_server_done(&s->server);
         strv_free(s->databases);
         strv_free(s->exclude);
+        hana_settings_free(s->hana);
         *s = DATABASE_SOURCE_NULL;
 }
 
@@ -104,6 +107,14 @@ static void check_patterns(JsonReader *r, char *const *patterns) {
         }
 }
 
+static int read_names(JsonReader *r, DatabaseSource *ret) {
+        (void) json_reader_strv(r, "databases", JSON_OPTIONAL, DATABASE_PATTERNS_MAX, DATABASE_NAME_MAX,
+                                &ret->databases);
+        (void) json_reader_strv(r, "exclude", JSON_OPTIONAL, DATABASE_PATTERNS_MAX, DATABASE_NAME_MAX,
+                                &ret->exclude);
+        return r->error;
+}
+
 static int read_server_source(JsonReader *r, DatabaseSource *ret) {
         JsonReader server;
 
@@ -112,11 +123,16 @@ static int read_server_source(JsonReader *r, DatabaseSource *ret) {
                 if (json_reader_finish(&server) < 0)
                         return r->error;
         }
-        (void) json_reader_strv(r, "databases", JSON_OPTIONAL, DATABASE_PATTERNS_MAX, DATABASE_NAME_MAX,
-                                &ret->databases);
-        (void) json_reader_strv(r, "exclude", JSON_OPTIONAL, DATABASE_PATTERNS_MAX, DATABASE_NAME_MAX,
-                                &ret->exclude);
-        return r->error;
+        return read_names(r, ret);
+}
+
+static int read_hana(JsonReader *r, DatabaseSource *ret) {
+        int k, n;
+
+        k = hana_settings_read(r, &ret->hana);
+        /* Behind an error, too: a field that nobody reads would be told of as an unknown one. */
+        n = read_names(r, ret);
+        return k < 0 ? k : n;
 }
 
 int database_source_read(JsonReader *r, SourceType type, DatabaseSource *ret) {
@@ -132,6 +148,8 @@ int database_source_read(JsonReader *r, SourceType type, DatabaseSource *ret) {
         case SOURCE_MYSQL:
         case SOURCE_POSTGRESQL:
                 return read_server_source(r, ret);
+        case SOURCE_SAPHANA:
+                return read_hana(r, ret);
         case SOURCE_FILE:
         case _SOURCE_TYPE_MAX:
         case _SOURCE_TYPE_INVALID:
@@ -166,9 +184,18 @@ int database_server_build(const DatabaseServer *s, json_t **ret) {
         return 0;
 }
 
+static int build_server(json_t *json, const DatabaseSource *s, SourceType type) {
+        json_t *server = NULL;
+        int r;
+
+        if (type == SOURCE_SAPHANA)
+                return hana_settings_build(s->hana, json);
+        r = database_server_build(&s->server, &server);
+        return r < 0 ? r : json_set(json, "server", server);
+}
+
 int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret) {
         _cleanup_json_ json_t *json = json_object();
-        json_t *server = NULL;
         int r;
 
         assert(s);
@@ -178,9 +205,7 @@ int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret
         if (type == SOURCE_SQLITE)
                 r = json_set(json, "paths", json_from_paths(s->paths));
         else {
-                r = database_server_build(&s->server, &server);
-                if (r >= 0)
-                        r = json_set(json, "server", server);
+                r = build_server(json, s, type);
                 if (r >= 0)
                         r = json_set(json, "databases", json_from_strv(s->databases));
                 if (r >= 0)

@@ -13,11 +13,12 @@ typedef enum SourceType {
         SOURCE_SQLITE,
         SOURCE_MYSQL,
         SOURCE_POSTGRESQL,
+        SOURCE_SAPHANA,
         _SOURCE_TYPE_MAX,
         _SOURCE_TYPE_INVALID = -EINVAL,
 } SourceType;
 
-/* "file", "sqlite", "mysql", "postgresql". */
+/* "file", "sqlite", "mysql", "postgresql", "saphana". */
 DECLARE_STRING_TABLE(source_type, SourceType);
 
 #define DATABASE_PATTERNS_MAX 256U
@@ -54,12 +55,14 @@ int database_server_read(JsonReader *r, DatabaseServer *ret);
 int database_server_build(const DatabaseServer *s, json_t **ret) _warn_unused_;
 
 /* sqlite: {"paths":["/var/lib/app/app.db","/srv/app-?.sqlite"]}
- * mysql, postgresql: {"server":{…},"databases":["shop","crm_*"],"exclude":["*_test"]} */
+ * mysql, postgresql: {"server":{…},"databases":["shop","crm_*"],"exclude":["*_test"]}
+ * saphana: the same, with a server of its own kind and more (wire/hana.h) */
 typedef struct DatabaseSource {
         char **paths; /* absolute; a wildcard stays within one name */
         DatabaseServer server;
         char **databases; /* names, or patterns; none: all */
         char **exclude;
+        struct HanaSettings *hana; /* of SAP HANA: instead of the server */
 } DatabaseSource;
 
 #define DATABASE_SOURCE_NULL ((DatabaseSource){})
@@ -79,6 +82,11 @@ bool database_source_is_open(const DatabaseSource *s);
 
 /* Whether it is one of databases behind a server. Pure. */
 static inline bool source_type_has_server(SourceType type) {
+        return type == SOURCE_MYSQL || type == SOURCE_POSTGRESQL || type == SOURCE_SAPHANA;
+}
+
+/* Whether what is stored of it is a dump, which its server takes back. Pure. */
+static inline bool source_type_has_dumps(SourceType type) {
         return type == SOURCE_MYSQL || type == SOURCE_POSTGRESQL;
 }
 

@@ -55,7 +55,7 @@ static void check_globs(JsonReader *r, char *const *globs) {
 static int lookup_server_type(const char *s) {
         SourceType type = source_type_from_string(s);
 
-        return type >= 0 && source_type_has_server(type) ? (int) type : -EINVAL;
+        return type >= 0 && source_type_has_dumps(type) ? (int) type : -EINVAL;
 }
 
 static void read_server(JsonReader *r, DiscoverySpec *s) {
@@ -114,7 +114,7 @@ int discovery_spec_build(const DiscoverySpec *s, json_t **ret) {
         assert(ret);
 
         r = json_set(json, "sqlite", json_from_strv(s->sqlite));
-        if (r >= 0 && source_type_has_server(s->type))
+        if (r >= 0 && source_type_has_dumps(s->type))
                 r = build_server(s, json);
         if (r < 0)
                 return r;

@@ -178,6 +178,10 @@ static int read_secrets(JsonReader *reader, const Task *task, const char *before
         r = database_secrets_read(reader, ret);
         if (r > 0 && !new)
                 return json_reader_fail(reader, "secrets", "is for the server of databases alone");
+        /* An empty object takes away the one that the task had before. */
+        if (r > 0 && json_object_get(new, "key") && json_object_size(*ret) > 0)
+                return json_reader_fail(reader, "secrets.password",
+                                        "is in the user store already, with the key");
         if (r == 0 && task->has_secrets && new && (!old || !json_equal(old, new)))
                 return json_reader_fail(reader, "secrets",
                                         "is missing: with another server or user the password has to be "
@@ -187,7 +191,7 @@ static int read_secrets(JsonReader *reader, const Task *task, const char *before
 
 /* A source belongs to its type: with another type there has to be another source. */
 static int read_type(JsonReader *reader, Task *task) {
-        static const char *const types[] = { "file", "sqlite", "mysql", "postgresql", NULL };
+        static const char *const types[] = { "file", "sqlite", "mysql", "postgresql", "saphana", NULL };
         _cleanup_(freep) char *before = NULL;
         SourceType type;
         int r, k;

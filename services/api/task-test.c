@@ -156,7 +156,7 @@ static json_t *build_rest(const TaskTest *t) {
         _cleanup_json_ json_t *rest = json_object();
         const Task *task = &t->task;
         json_t *ids = json_array();
-        bool has_server = source_type_has_server(source_type_from_string(task->type));
+        bool has_server = source_type_has_dumps(source_type_from_string(task->type));
 
         if (json_set(rest, "target_ids", ids) < 0)
                 return NULL;

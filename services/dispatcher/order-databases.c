@@ -24,9 +24,9 @@ static int get_task(const OrderContext *x, uint64_t id, Task *ret, Failure *rete
                 failure_set(reterr_failure, 0, "TASK_NOT_FOUND", "There is no task %" PRIu64, id);
                 return ORDER_E_REFUSED;
         }
-        if (!source_type_has_server(source_type_from_string(ret->type))) {
-                failure_set(reterr_failure, 0, "TASK_INVALID", "The task '%s' is of no server of databases",
-                            strempty(ret->name));
+        if (!source_type_has_dumps(source_type_from_string(ret->type))) {
+                failure_set(reterr_failure, 0, "TASK_INVALID",
+                            "The task '%s' is of no server that can be asked", strempty(ret->name));
                 return ORDER_E_REFUSED;
         }
         return 0;
@@ -154,7 +154,10 @@ int order_task_test(const OrderContext *x, const ProbeRequest *p, const Node *no
         assert(node);
         assert(o);
 
-        if (p->sealed)
+        /* What is not asked needs no password. */
+        if (!source_type_has_dumps(p->test.type))
+                r = 0;
+        else if (p->sealed)
                 r = open_entered(x, p, &p->test.database.server, o, reterr_failure);
         else if (p->task_id > 0)
                 r = open_kept(x, p, node, o, reterr_failure);

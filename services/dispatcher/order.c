@@ -376,14 +376,19 @@ static int add_server(const OrderContext *x, const Run *source, uint64_t task_id
 
         if (!spec->database.path && spec->in_place && source_type_has_server(spec->type))
                 return order_refuse(reterr_failure, "DESTINATION_INVALID",
-                                    "A dump has no place of its own: say which database it is to become");
+                                    "What databases gave has no place of its own: say which database a dump "
+                                    "is to become, or into which directory the files are restored");
         if (!spec->database.path)
                 return 0;
+        if (spec->type == SOURCE_SAPHANA)
+                return order_refuse(reterr_failure, "DESTINATION_INVALID",
+                                    "SAP HANA recovers by itself: restore its files into a directory, where "
+                                    "recovery.txt says how it goes on");
         r = task_get(x->store, task_id > 0 ? task_id : source->task_id, &task);
         if (r < 0)
                 return r;
         if (r == STORE_E_NOT_FOUND || source_type_from_string(task.type) != spec->type ||
-            !source_type_has_server(spec->type))
+            !source_type_has_dumps(spec->type))
                 return order_refuse(reterr_failure, "TASK_NOT_FOUND",
                                     "A database is restored into the server of a task of the same type, and"
                                     " this is none: name one by its task_id");

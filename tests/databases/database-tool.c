@@ -7,6 +7,7 @@
  *   database-tool restore FORMAT DIR PATH SERVER NAME [drop]   one of them
  *   database-tool pg-backup FORMAT DIR SOURCE             the same for PostgreSQL
  *   database-tool pg-restore FORMAT DIR PATH SERVER NAME [drop] [owners] [schema NAME] [table NAME]
+ *   database-tool hana-backup FORMAT DIR SOURCE           the same for SAP HANA, pauses are short
  *
  * FORMAT is archive or repository, SOURCE and SERVER are JSON. The password is in $DATABASE_PASSWORD, the
  * directories of tools in $TOOLS, and patterns of those of PostgreSQL in $VERSIONS; an archive is sealed for
@@ -23,6 +24,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "database/hana-source.h"
 #include "database/mysql-restore.h"
 #include "database/mysql-source.h"
 #include "database/pg-restore.h"
@@ -241,6 +243,32 @@ static int pg_backup(char *argv[]) {
         return keep_streams(argv, pg_source_paths(pg), pg_source_streams(pg));
 }
 
+static int hana_backup_all(char *argv[]) {
+        _cleanup_(database_source_done) DatabaseSource source = DATABASE_SOURCE_NULL;
+        _cleanup_(hana_source_freep) HanaSource *hana = NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        HanaSourceArgs of = {
+                .source = &source,
+                .password = getenv("DATABASE_PASSWORD"),
+                .finder = finder,
+                .cancel = &cancelled,
+                .retry_base = 20 * USEC_PER_MSEC,
+                .retry_cap = 50 * USEC_PER_MSEC,
+        };
+        int r, status;
+
+        r = read_source(argv[4], SOURCE_SAPHANA, &source, &failure);
+        if (r >= 0)
+                r = hana_source_new(&of, &hana, &failure);
+        if (r < 0)
+                return print_failure(&failure, r);
+        status = keep_streams(argv, hana_source_paths(hana), hana_source_streams(hana));
+        if (status != 0)
+                return status;
+        r = hana_source_stored(hana, &failure);
+        return r < 0 ? print_failure(&failure, r) : 0;
+}
+
 static int give(const Place *place, const char *path, int fd, Failure *f) {
         const ArchivePlace copy = { place->storage, "run/" };
         const ArchiveDumpArgs archive = {
@@ -355,6 +383,8 @@ int main(int argc, char *argv[]) {
                 return restore(argc, argv);
         if (argc >= 5 && streq(argv[1], "pg-backup"))
                 return pg_backup(argv);
+        if (argc >= 5 && streq(argv[1], "hana-backup"))
+                return hana_backup_all(argv);
         if (argc >= 7 && streq(argv[1], "pg-restore"))
                 return pg_restore(argv);
         fputs("database-tool: see its source\n", stderr);

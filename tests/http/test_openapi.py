@@ -84,7 +84,8 @@ class Description(HttpCase):
         self.same('Target', target)
         task = self.admin.post('tasks', self.task_body(schedule={'expression': '@daily'}))
         self.same('Task', task)
-        self.same('Source', task['source'], ('server', 'databases', 'exclude'))  # of databases
+        databases = 'server', 'databases', 'exclude', 'backup', 'level', 'via', 'directory', 'channels', 'retries'
+        self.same('Source', task['source'], databases)
         self.same('Compression', task['compression'])
         self.same('Schedule', task['schedule'])
         run = self.admin.post(f'tasks/{task["id"]}/run')

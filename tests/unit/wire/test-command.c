@@ -5,6 +5,7 @@
 #include "tests/test.h"
 #include "wire/command.h"
 #include "wire/discovery.h"
+#include "wire/hana.h"
 #include "wire/result.h"
 #include "wire/task-test.h"
 
@@ -138,6 +139,31 @@ static void test_backup_of_a_server(void) {
         CHECK_STR(s.database.databases[1], "crm_*");
         CHECK_OK(backup_spec_build(&s, &built));
         check_same(built, json);
+}
+
+#define SAPHANA \
+        "{\"run\":12,\"task\":{\"id\":3,\"name\":\"etc\"},\"node\":{\"id\":1,\"name\":\"local\"}," \
+        "\"type\":\"saphana\",\"database\":{\"server\":{\"key\":\"K\",\"home\":\"/h\"},\"backup\":\"log\"," \
+        "\"via\":\"file\",\"retries\":3,\"databases\":[\"HXE\"],\"exclude\":[]},\"format\":\"archive\"," \
+        "\"compression\":{\"algorithm\":\"zstd\",\"level\":3},\"recipients\":[]," \
+        "\"targets\":[" BACKUP_TARGET "]}"
+
+static void test_backup_of_hana(void) {
+        _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL, refused = BACKUP_SPEC_NULL;
+        _cleanup_json_ json_t *json = load(SAPHANA);
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        json_t *built = NULL;
+
+        CHECK_OK(backup_spec_parse(json, &s, NULL));
+        CHECK_INT(s.type, SOURCE_SAPHANA);
+        CHECK_STR(s.database.hana->server.key, "K");
+        CHECK_INT(s.database.hana->backup, HANA_LOG);
+        CHECK_STR(s.database.databases[0], "HXE");
+        CHECK_OK(backup_spec_build(&s, &built));
+        check_same(built, json);
+        CHECK_OK(json_set(json_object_get(json, "database"), "via", json_string("backint")));
+        CHECK_INT(backup_spec_parse(json, &refused, &failure), -EBADMSG);
+        CHECK_STR(failure.field, "database.via");
 }
 
 static void test_backup_refused(void) {
@@ -593,6 +619,7 @@ int main(void) {
         RUN(test_backup_with_hooks);
         RUN(test_backup_of_databases);
         RUN(test_backup_of_a_server);
+        RUN(test_backup_of_hana);
         RUN(test_backup_refused);
         RUN(test_restore);
         RUN(test_listing);

@@ -59,7 +59,7 @@ static void test_task_fields(void) {
                 { "{\"name\":\"x\"," SOURCE ",\"target_ids\":[\"1\"]}", "FIELD_INVALID", "target_ids" },
                 { "{\"name\":\"a/b\"," SOURCE ",\"target_ids\":[1]}", "FIELD_INVALID", "name" },
                 { "{\"name\":\"..\"," SOURCE ",\"target_ids\":[1]}", "FIELD_INVALID", "name" },
-                { "{" MINIMAL ",\"type\":\"saphana\"}", "FIELD_INVALID", "type" },
+                { "{" MINIMAL ",\"type\":\"oracle\"}", "FIELD_INVALID", "type" },
                 { "{" MINIMAL ",\"format\":\"zip\"}", "FIELD_INVALID", "format" },
                 { "{" MINIMAL ",\"encryption\":true}", "FIELD_INVALID", "encryption" },
                 { "{" MINIMAL ",\"compression\":{\"level\":0}}", "FIELD_INVALID", "compression.level" },
