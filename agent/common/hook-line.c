@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/common/hook-line.h"
 #include "base/alloc.h"
+#include "base/exec.h"
 #include "base/fd.h"
 #include "base/text.h"
 
@@ -110,69 +107,24 @@ int hook_work_parse(const json_t *message, HookWork *ret, Failure *reterr_failur
 
 /* --- The line ----------------------------------------------------------------------------------------- */
 
-static int connect_socket(const char *path, int *ret_fd) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_close_ int fd = -EBADF;
-
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(address.sun_path, path, strlen(path) + 1);
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
-                return -errno;
-        *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
-/* Between fork and exec: nothing here allocates. The second fork makes the keeper nobody's child: it may
- * outlive the job, and is no zombie when it does not. */
-_noreturn_ static void child(const char *program, int line, char *const *environment) {
-        char *const argv[] = { (char *) "backupx-hook", NULL };
-        sigset_t none;
-        pid_t pid;
-        int null;
-
-        (void) setsid();
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
-        null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-                _exit(126);
-        if (line == LINE_FD ? fcntl(LINE_FD, F_SETFD, 0) < 0 : dup2(line, LINE_FD) < 0)
-                _exit(126);
-        if (close_range(LINE_FD + 1, ~0U, 0) < 0)
-                _exit(126);
-        pid = fork();
-        if (pid != 0)
-                _exit(pid < 0 ? 126 : 0);
-        (void) execve(program, argv, environment);
-        _exit(127);
-}
-
 static int spawn(const char *program, char *const *environment, int *ret_fd) {
         _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
-        int pair[2], status;
-        pid_t pid;
+        char *const argv[] = { (char *) "backupx-hook", NULL };
+        int pair[2], r;
 
-        if (access(program, X_OK) < 0)
-                return -errno;
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         ours = pair[0];
         theirs = pair[1];
-        pid = fork();
-        if (pid < 0)
-                return -errno;
-        if (pid == 0)
-                child(program, theirs, environment);
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return -ECHILD;
+        /* It may outlive the job. */
+        r = exec_start(&(ExecArgs){ .path = program,
+                                    .argv = argv,
+                                    .environment = environment,
+                                    .fds = { -1, -1, STDERR_FILENO, theirs },
+                                    .flags = EXEC_DETACHED },
+                       /* ret_pid= */ NULL);
+        if (r < 0)
+                return r;
         *ret_fd = TAKE_FD(ours);
         return 0;
 }
@@ -190,7 +142,7 @@ int hook_line_open(const char *socket_path, const char *program, char *const *en
                                            "The program for hooks, %s, cannot be started: %m", program) :
                                0;
         }
-        r = connect_socket(socket_path, ret_fd);
+        r = fd_connect_unix(socket_path, SOCK_SEQPACKET, ret_fd);
         if (r >= 0)
                 return 0;
         if (r == -ENOENT || r == -ECONNREFUSED)

@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "agent/common/hook-line.h"
 #include "agent/daemon/launch.h"
 #include "base/alloc.h"
+#include "base/exec.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "sys/log.h"
-
-/* Where the line of a job stands in the child. */
-#define LINE_FD 3
 
 const char *launch_unit(CommandKind kind) {
         switch (kind) {
@@ -47,22 +42,6 @@ const char *launch_unit(CommandKind kind) {
 
 bool launch_is_probe(CommandKind kind) {
         return kind >= 0 && streq(launch_unit(kind), "probe");
-}
-
-static int connect_socket(const char *path, int *ret_fd) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_close_ int fd = -EBADF;
-
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(address.sun_path, path, strlen(path) + 1);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return -errno;
-        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
-                return -errno;
-        *ret_fd = TAKE_FD(fd);
-        return 0;
 }
 
 /* --- A child ------------------------------------------------------------------------------------------ */
@@ -103,29 +82,8 @@ static int child_environment(const AgentOptions *options, char ***ret) {
         return 0;
 }
 
-/* Between fork and exec: nothing here allocates. */
-_noreturn_ static void child(const char *program, int line, char **environment) {
-        char *const argv[] = { (char *) "backupx-job", NULL };
-        sigset_t none;
-        int null;
-
-        /* A session of its own: what a terminal sends to the agent is not for the job. */
-        (void) setsid();
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
-        null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-                _exit(126);
-        if (line == LINE_FD ? fcntl(LINE_FD, F_SETFD, 0) < 0 : dup2(line, LINE_FD) < 0)
-                _exit(126);
-        if (close_range(LINE_FD + 1, ~0U, 0) < 0)
-                _exit(126);
-        (void) execve(program, argv, environment);
-        _exit(127);
-}
-
 static int spawn(const AgentOptions *options, int *ret_fd, pid_t *ret_pid, int *ret_pidfd) {
+        char *const argv[] = { (char *) "backupx-job", NULL };
         _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
         _cleanup_(strv_freep) char **environment = NULL;
         int pair[2], pidfd, r;
@@ -143,11 +101,14 @@ static int spawn(const AgentOptions *options, int *ret_fd, pid_t *ret_pid, int *
         r = fd_set_nonblock(ours, true);
         if (r < 0)
                 return r;
-        pid = fork();
-        if (pid < 0)
-                return -errno;
-        if (pid == 0)
-                child(options->job, theirs, environment);
+        r = exec_start(&(ExecArgs){ .path = options->job,
+                                    .argv = argv,
+                                    .environment = environment,
+                                    /* What it logs goes where ours goes; it looks for its line there. */
+                                    .fds = { -1, -1, STDERR_FILENO, theirs } },
+                       &pid);
+        if (r < 0)
+                return r;
         pidfd = pidfd_open(pid, 0);
         if (pidfd < 0)
                 pidfd = -errno;
@@ -168,7 +129,7 @@ int launch_job(const AgentOptions *options, CommandKind kind, int *ret_fd, pid_t
         r = asprintf_safe(&path, "%s/%s.sock", options->runtime_dir, launch_unit(kind));
         if (r < 0)
                 return r;
-        r = connect_socket(path, ret_fd);
+        r = fd_connect_unix(path, SOCK_STREAM | SOCK_NONBLOCK, ret_fd);
         if (r >= 0) {
                 *ret_pid = 0;
                 *ret_pidfd = -EBADF;

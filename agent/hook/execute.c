@@ -4,13 +4,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/hook/execute.h"
 #include "base/alloc.h"
+#include "base/exec.h"
 #include "base/fd.h"
 #include "base/text.h"
 
@@ -127,55 +127,26 @@ static void drain(Running *u) {
 
 /* --- The process ------------------------------------------------------------------------------------ */
 
-/* Between fork and exec: nothing here allocates. */
-_noreturn_ static void child(const HookOrder *o, int output, int status) {
-        char *const argv[] = { (char *) o->name, NULL };
-        sigset_t none;
-        int null, error;
-
-        (void) setsid(); /* a process group of its own, without a terminal */
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
-        (void) umask(0022);
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL); /* another keeper runs it again */
-        null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
-            dup2(output, STDERR_FILENO) >= 0 && dup3(status, STDERR_FILENO + 1, O_CLOEXEC) >= 0 &&
-            close_range(STDERR_FILENO + 2, ~0U, 0) >= 0 && chdir("/") >= 0)
-                (void) execve(o->path, argv, o->environment);
-        error = errno;
-        (void) !write(STDERR_FILENO + 1, &error, sizeof(error));
-        _exit(127);
-}
-
-/* The child says which error it had, or its end closes without a word: it became the hook. */
 static int start(const HookOrder *o, Running *u) {
-        _cleanup_close_ int output = -EBADF, ours = -EBADF, theirs = -EBADF;
-        int pair[2], error = 0;
+        char *const argv[] = { (char *) o->name, NULL };
+        _cleanup_close_ int output = -EBADF;
+        int pair[2], error, r;
 
         if (pipe2(pair, O_CLOEXEC) < 0)
                 return -errno;
         u->output = pair[0];
-        output = fcntl(pair[1], F_DUPFD_CLOEXEC, STDERR_FILENO + 2); /* not where the child puts others */
-        (void) close(pair[1]);
-        if (output < 0 || pipe2(pair, O_CLOEXEC) < 0)
-                return -errno;
-        ours = pair[0];
-        theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, STDERR_FILENO + 2);
-        (void) close(pair[1]);
-        if (theirs < 0 || fd_set_nonblock(u->output, true) < 0)
-                return -errno;
-        u->pid = fork();
-        if (u->pid < 0)
-                return -errno;
-        if (u->pid == 0)
-                child(o, output, theirs);
-        theirs = safe_close(theirs);
-        if (read_full(ours, &error, sizeof(error)) == (ssize_t) sizeof(error)) {
-                (void) waitpid(u->pid, NULL, 0);
-                return -error;
-        }
+        output = pair[1];
+        r = fd_set_nonblock(u->output, true);
+        if (r >= 0)
+                /* When its keeper dies another one runs it again. */
+                r = exec_start(&(ExecArgs){ .path = o->path,
+                                            .argv = argv,
+                                            .environment = o->environment,
+                                            .fds = { -1, output, output, -1 },
+                                            .flags = EXEC_DIES_WITH_US | EXEC_AT_ROOT },
+                               &u->pid);
+        if (r < 0)
+                return r;
         u->pidfd = pidfd_open(u->pid, 0);
         if (u->pidfd < 0) { /* no descriptor for it */
                 error = errno;

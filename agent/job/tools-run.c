@@ -4,14 +4,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/common/tools.h"
 #include "agent/job/tools-run.h"
 #include "base/alloc.h"
+#include "base/exec.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "base/times.h"
@@ -50,38 +49,12 @@ static void asking_done(Asking *a) {
         a->n = 0;
 }
 
-/* Between fork and exec: nothing here allocates. */
-_noreturn_ static void child(const Asked *a, int output) {
-        assert(a);
-
+static int ask(Asked *a) {
+        _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
         char *const argv[] = { (char *) a->tool->name, (char *) a->tool->flag, NULL };
         char *const environment[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C",
                                       (char *) "HOME=/nonexistent", NULL };
-        static const struct rlimit no_file = {};
-        sigset_t none;
-        int null;
-
-        (void) setsid();
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
-        (void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void) setrlimit(RLIMIT_FSIZE, &no_file);
-        null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
-            dup2(null, STDERR_FILENO) < 0)
-                _exit(126);
-        if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
-                _exit(126);
-        (void) execve(a->path, argv, environment);
-        _exit(127);
-}
-
-static int ask(Asked *a) {
-        _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
-        int pair[2];
+        int pair[2], r;
 
         assert(a);
 
@@ -89,13 +62,14 @@ static int ask(Asked *a) {
                 return -errno;
         ours = pair[0];
         theirs = pair[1];
-        a->pid = fork();
-        if (a->pid < 0) {
-                a->pid = 0;
-                return -errno;
-        }
-        if (a->pid == 0)
-                child(a, theirs);
+        r = exec_start(&(ExecArgs){ .path = a->path,
+                                    .argv = argv,
+                                    .environment = environment,
+                                    .fds = { -1, theirs, -1, -1 },
+                                    .flags = EXEC_NO_PRIVILEGES | EXEC_DIES_WITH_US | EXEC_WRITES_NO_FILES },
+                       &a->pid);
+        if (r < 0)
+                a->pid = 0; /* it says nothing */
         a->fd = TAKE_FD(ours);
         return 0;
 }

@@ -29,3 +29,7 @@ int write_full(int fd, const void *buf, size_t n) _warn_unused_;
 
 int fd_set_nonblock(int fd, bool nonblock) _warn_unused_;
 int fd_set_cloexec(int fd, bool cloexec) _warn_unused_;
+
+/* Connects to a socket of a path. type: SOCK_STREAM and so on, with SOCK_NONBLOCK where it is wanted; it is
+ * closed on exec always. -ENOENT: there is none. -ECONNREFUSED: nobody listens. */
+int fd_connect_unix(const char *path, int type, int *ret_fd) _warn_unused_;

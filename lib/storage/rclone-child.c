@@ -14,13 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/exec.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/parse.h"
@@ -29,30 +28,6 @@
 
 #define POLL_MSEC 100
 #define ARGUMENTS_MAX 32
-#define EXIT_NOT_STARTED 126
-
-typedef struct Ends {
-        int in, out, err;
-} Ends;
-
-/* Between fork and exec: nothing here allocates. */
-_noreturn_ static void child(const Rclone *rc, char *const *argv, const Ends *theirs) {
-        static const struct rlimit no_core = {};
-        sigset_t none;
-
-        (void) setsid();
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
-        (void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        (void) setrlimit(RLIMIT_CORE, &no_core); /* it would hold the secrets */
-        if (dup2(theirs->in, STDIN_FILENO) < 0 || dup2(theirs->out, STDOUT_FILENO) < 0 ||
-            dup2(theirs->err, STDERR_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
-                _exit(EXIT_NOT_STARTED);
-        (void) execve(rc->program, argv, rc->environment);
-        _exit(EXIT_NOT_STARTED);
-}
 
 static int child_arguments(const Rclone *rc, const char *const *arguments, char **argv) {
         const char *const common[] = { "rclone", "--log-level", "ERROR", "--retries", "1", "--contimeout",
@@ -143,10 +118,15 @@ int rclone_child_start(RcloneSession *x, const char *const *arguments, bool feed
                 r = in < 0 ? -errno : 0;
         }
         if (r >= 0) {
-                c->pid = fork();
-                if (c->pid == 0)
-                        child(x->rclone, argv, &(Ends){ in, out, err });
-                r = c->pid < 0 ? -errno : 0;
+                r = exec_start(&(ExecArgs){ .path = x->rclone->program,
+                                            .argv = argv,
+                                            .environment = x->rclone->environment,
+                                            .fds = { in, out, err, -1 },
+                                            .flags = EXEC_NO_PRIVILEGES | EXEC_NO_CORE },
+                               &c->pid);
+                if (r < 0)
+                        r = remote_session_error(&x->head, -ENOEXEC, "%s cannot be started: %s",
+                                                 x->rclone->program, strerror(-r));
         }
         if (r >= 0) {
                 c->process = pidfd_open(c->pid, 0);
@@ -330,8 +310,6 @@ static int child_verdict(RcloneSession *x, RcloneChild *c, int status) {
         if (code == 0)
                 return 0;
         secrets_hide(x->rclone, c->words);
-        if (code == EXIT_NOT_STARTED)
-                return remote_session_error(&x->head, -ENOEXEC, "%s cannot be started", x->rclone->program);
         error = rclone_error_kind(code, c->words, c->names, x->rclone->environment);
         if (error == -ECONNRESET || error == -EHOSTUNREACH)
                 x->head.broken = true;
