@@ -209,6 +209,12 @@ static const Option target_test_options[] = {
           "cron or systemd calendar: \"30 2 * * 1-5\", \"Mon..Fri 02:30\"" }, \
         { 0, "timezone", OPTION_STRING, "ZONE", "schedule.timezone", NULL, \
           "of the schedule: Europe/Berlin" }, \
+        { 0, "verify", OPTION_STRING, "TEXT", "verify.schedule.expression", NULL, \
+          "check the repositories of its backups then, as --schedule" }, \
+        { 0, "verify-timezone", OPTION_STRING, "ZONE", "verify.schedule.timezone", NULL, \
+          "of the schedule of --verify" }, \
+        { 0, "verify-shares", OPTION_NUMBER, "N", "verify.shares", NULL, \
+          "read one of N shares of the data at each check, in turn; none by default" }, \
         { 0, "keep-last", OPTION_NUMBER, "N", "retention.last", NULL, \
           "keep the newest N snapshots, and remove what no rule keeps" }, \
         { 0, "keep-hourly", OPTION_NUMBER, "N", "retention.hourly", NULL, \
@@ -251,6 +257,7 @@ static const Option task_edit_options[] = {
         { 0, "catch-up", OPTION_SWITCH, NULL, "schedule.catch_up", NULL,
           "make up for runs that were missed" },
         { 0, "keep-all", OPTION_CLEARED, NULL, "retention", NULL, "remove no snapshots any more" },
+        { 0, "no-verify", OPTION_CLEARED, NULL, "verify", NULL, "check nothing by a schedule any more" },
         { 0, "no-hooks", OPTION_CLEARED, NULL, "hooks", NULL, "run no hooks any more" },
         { 0, "all-file-systems", OPTION_NEGATED, NULL, "source.one_file_system", NULL,
           "enter other file systems" },

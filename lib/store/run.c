@@ -190,19 +190,30 @@ void run_work_list_done(RunWorkList *l) {
 
 /* --- the scheduler --- */
 
-static int run_exists_for(Store *s, uint64_t task_id, usec_t scheduled_for) {
+static int run_exists_for(Store *s, const RunNew *n) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
         query_start(&q, s, SQL_RUN_OF_ELAPSE);
+        bind_u64(&q, n->task_id);
+        bind_u64(&q, n->scheduled_for);
+        bind_i64(&q, n->kind);
+        return query_step(&q);
+}
+
+int run_is_open(Store *s, uint64_t task_id, RunKind kind) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+
+        query_start(&q, s, SQL_RUN_OPEN_OF_TASK);
         bind_u64(&q, task_id);
-        bind_u64(&q, scheduled_for);
+        bind_i64(&q, kind);
         return query_step(&q);
 }
 
 /* Why run_add() inserted nothing. The elapse comes first: whoever decides it again is to see that it was
  * decided. */
 static int run_add_refused(Store *s, const RunNew *n) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
         int r;
 
         assert(n);
@@ -216,14 +227,10 @@ static int run_add_refused(Store *s, const RunNew *n) {
         r = row_exists(s, SQL_TASK_EXISTS, n->task_id);
         if (r <= 0)
                 return r < 0 ? r : (int) RUN_E_TASK;
-        r = run_exists_for(s, n->task_id, n->scheduled_for);
+        r = run_exists_for(s, n);
         if (r != 0)
                 return r < 0 ? r : (int) RUN_E_EXISTS;
-
-        query_start(&q, s, SQL_RUN_OPEN_OF_TASK);
-        bind_u64(&q, n->task_id);
-        bind_i64(&q, n->kind);
-        r = query_step(&q);
+        r = run_is_open(s, n->task_id, n->kind);
         if (r < 0)
                 return r;
         return r == 1 ? (int) RUN_E_OVERLAP : (int) STORE_E_NOT_FOUND;
@@ -329,6 +336,31 @@ int run_prune_waits(Store *s, uint64_t node_id, uint64_t task_id) {
         bind_u64(&q, node_id);
         bind_u64(&q, task_id);
         return query_step(&q);
+}
+
+int run_newest_stored(Store *s, uint64_t task_id, uint64_t *ret) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+        size_t n = 0;
+        int r;
+
+        assert(s);
+        assert(ret);
+
+        query_start(&q, s, SQL_RUN_NEWEST_STORED);
+        bind_u64(&q, task_id);
+        r = query_ids(&q, ret, 1, &n);
+        return r == 0 && n == 0 ? (int) STORE_E_NOT_FOUND : r;
+}
+
+int run_last_check(Store *s, uint64_t task_id, char **ret_request) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(ret_request);
+
+        query_start(&q, s, SQL_RUN_LAST_CHECK);
+        bind_u64(&q, task_id);
+        return query_text(&q, ret_request);
 }
 
 /* --- reading --- */

@@ -167,9 +167,9 @@ typedef struct RunNew {
 } RunNew;
 
 /* A queued backup of a task that has an open one is RUN_E_OVERLAP; a second run for the same (task,
- * scheduled_for) is RUN_E_EXISTS; both conditions are in the one statement that inserts. A backup's targets
- * are copied from the task. A restore takes task and name from its source run. RUN_E_TASK, RUN_E_SOURCE;
- * STORE_E_NOT_FOUND: no such node. */
+ * scheduled_for, kind) is RUN_E_EXISTS; both conditions are in the one statement that inserts. A backup's
+ * targets are copied from the task. What names a source run takes task and name from it. RUN_E_TASK,
+ * RUN_E_SOURCE; STORE_E_NOT_FOUND: no such node. */
 int run_add(Store *s, const RunNew *n, usec_t now, uint64_t *ret_id) _warn_unused_;
 
 /* Backups that succeeded and after which their task's retention was not applied yet. Oldest first; short, as
@@ -179,6 +179,14 @@ int runs_list_retain(Store *s, size_t limit, RunList *ret) _warn_unused_;
 int run_set_retained(Store *s, uint64_t id) _warn_unused_;
 /* 1: a prune for this task on this node is queued, and nobody has begun with any part of it. 0: none. */
 int run_prune_waits(Store *s, uint64_t node_id, uint64_t task_id) _warn_unused_;
+
+/* 1: a run of this kind about this task has not ended. 0: none. */
+int run_is_open(Store *s, uint64_t task_id, RunKind kind) _warn_unused_;
+/* The newest backup of a task that has a snapshot in a repository still. STORE_E_NOT_FOUND. */
+int run_newest_stored(Store *s, uint64_t task_id, uint64_t *ret) _warn_unused_;
+/* What the newest check of this task that the clock started, and that was carried out, was asked for.
+ * STORE_E_NOT_FOUND. */
+int run_last_check(Store *s, uint64_t task_id, char **ret_request) _warn_unused_;
 
 /* --- reading --- */
 

@@ -29,6 +29,8 @@ static void schedule_read(Query *q, void *item) {
         x->next = column_u64(q);
         x->last = column_u64(q);
         x->error = column_text(q);
+        x->kind = (ScheduleKind) column_enum(q, _SCHEDULE_KIND_MAX);
+        x->shares = column_u32(q);
 }
 
 static void schedule_row_done(void *item) {
@@ -44,25 +46,25 @@ void schedule_list_done(ScheduleList *l) {
         *l = SCHEDULE_LIST_NULL;
 }
 
-int schedules_list(Store *s, uint64_t after_task_id, size_t limit, ScheduleList *ret) {
+int schedules_list(Store *s, ScheduleKind kind, uint64_t after_task_id, size_t limit, ScheduleList *ret) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
         assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_SCHEDULES_LIST);
+        query_start(&q, s, kind == SCHEDULE_VERIFY ? SQL_VERIFIES_LIST : SQL_SCHEDULES_LIST);
         bind_u64(&q, after_task_id);
         bind_i64(&q, list_limit(limit));
         return query_rows(&q, &schedule_type, &ret->items, &ret->n);
 }
 
-int schedule_get(Store *s, uint64_t task_id, Schedule *ret) {
+int schedule_get(Store *s, ScheduleKind kind, uint64_t task_id, Schedule *ret) {
         _cleanup_(query_done) Query q = QUERY_NULL;
 
         assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_SCHEDULE_GET);
+        query_start(&q, s, kind == SCHEDULE_VERIFY ? SQL_VERIFY_GET : SQL_SCHEDULE_GET);
         bind_u64(&q, task_id);
         return query_row(&q, &schedule_type, ret);
 }
@@ -73,7 +75,7 @@ int schedule_put(Store *s, const Schedule *x) {
         assert(s);
         assert(x);
 
-        query_start(&q, s, SQL_SCHEDULE_PUT);
+        query_start(&q, s, x->kind == SCHEDULE_VERIFY ? SQL_VERIFY_PUT : SQL_SCHEDULE_PUT);
         bind_u64(&q, x->task_id);
         bind_u64(&q, x->revision);
         bind_u64(&q, x->next);

@@ -1,12 +1,21 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The state of a task's schedule, written by the scheduler. The settings are in the task. A row appears with
- * the first schedule_put() and goes with the task. */
+/* The state of a task's schedules, written by the scheduler: one of its backups and one of the checks of
+ * what they left. The settings are in the task. A row appears with the first schedule_put() and goes with
+ * the task. */
 
 #include "store/store.h"
 
+typedef enum ScheduleKind {
+        SCHEDULE_BACKUP,
+        SCHEDULE_VERIFY,
+        _SCHEDULE_KIND_MAX,
+        _SCHEDULE_KIND_INVALID = -EINVAL,
+} ScheduleKind;
+
 typedef struct Schedule {
+        ScheduleKind kind;
         uint64_t task_id;
         /* of the task, read only here */
         char *task_name;
@@ -16,6 +25,7 @@ typedef struct Schedule {
         bool task_enabled;
         uint64_t task_revision;
         usec_t task_updated;
+        uint32_t shares; /* of checks */
         /* the scheduler's */
         uint64_t revision; /* the task_revision that the rest was made from; 0: not looked at yet */
         usec_t next;       /* the coming elapse; 0: none */
@@ -36,10 +46,11 @@ typedef struct ScheduleList {
 
 void schedule_list_done(ScheduleList *l);
 
-/* All tasks with an expression, enabled or not, by task id. */
-int schedules_list(Store *s, uint64_t after_task_id, size_t limit, ScheduleList *ret) _warn_unused_;
+/* All tasks with an expression of this kind, enabled or not, by task id. */
+int schedules_list(Store *s, ScheduleKind kind, uint64_t after_task_id, size_t limit, ScheduleList *ret)
+                _warn_unused_;
 /* STORE_E_NOT_FOUND: no such task, or it has no expression. */
-int schedule_get(Store *s, uint64_t task_id, Schedule *ret) _warn_unused_;
+int schedule_get(Store *s, ScheduleKind kind, uint64_t task_id, Schedule *ret) _warn_unused_;
 /* Writes revision, next, last and error. STORE_E_NOT_FOUND when the task is gone. Together with run_add() in
  * one transaction, so that an elapse is decided once. */
 int schedule_put(Store *s, const Schedule *x) _warn_unused_;

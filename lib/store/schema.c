@@ -301,6 +301,21 @@ static const char step_12[] =
                 "CREATE INDEX commands_bad_checks ON commands (id) WHERE kind = 'verify'"
                 " AND state IN (4, 5, 7);";
 
+/* Checks of repositories that the clock starts, beside the backups of the same task, maybe at the same
+ * times. */
+static const char step_13[] =
+                "ALTER TABLE tasks ADD COLUMN verify_expression TEXT;"
+                "ALTER TABLE tasks ADD COLUMN verify_timezone TEXT;"
+                "ALTER TABLE tasks ADD COLUMN verify_catch_up INTEGER NOT NULL DEFAULT 1;"
+                "ALTER TABLE tasks ADD COLUMN verify_shares INTEGER NOT NULL DEFAULT 0;"
+                "CREATE TABLE verify_schedules ("
+                "  task_id INTEGER PRIMARY KEY REFERENCES tasks ON DELETE CASCADE, revision INTEGER NOT"
+                " NULL,"
+                "  next INTEGER NOT NULL, last INTEGER NOT NULL, error TEXT) STRICT;"
+                "DROP INDEX runs_elapse;"
+                "CREATE UNIQUE INDEX runs_elapse ON runs (task_id, scheduled_for, kind)"
+                " WHERE scheduled_for IS NOT NULL;";
+
 const char *const schema_steps[] = {
         step_1,
         step_2,
@@ -314,6 +329,7 @@ const char *const schema_steps[] = {
         step_10,
         step_11,
         step_12,
+        step_13,
 };
 
 const unsigned schema_version = ELEMENTSOF(schema_steps);

@@ -33,14 +33,19 @@
         " t.compression, t.encryption," \
         " t.options, t.retention, t.enabled, t.schedule_expression, t.schedule_timezone," \
         " t.schedule_catch_up," \
+        " t.verify_expression, t.verify_timezone, t.verify_catch_up, t.verify_shares," \
         " t.created, t.updated, t.revision, (SELECT group_concat(x.target_id) FROM" \
         " (SELECT target_id FROM task_targets WHERE task_id = t.id ORDER BY position) x)," \
         " t.secrets IS NOT NULL"
 #define TASK_FROM " FROM tasks t JOIN nodes n ON n.id = t.node_id "
 #define SCHEDULE_COLUMNS \
         "t.id, t.name, t.schedule_expression, t.schedule_timezone, t.schedule_catch_up, t.enabled," \
-        " t.revision, t.updated, x.revision, x.next, x.last, x.error"
+        " t.revision, t.updated, x.revision, x.next, x.last, x.error, 0, 0"
 #define SCHEDULE_FROM " FROM tasks t LEFT JOIN schedules x ON x.task_id = t.id "
+#define VERIFY_COLUMNS \
+        "t.id, t.name, t.verify_expression, t.verify_timezone, t.verify_catch_up, t.enabled," \
+        " t.revision, t.updated, x.revision, x.next, x.last, x.error, 1, t.verify_shares"
+#define VERIFY_FROM " FROM tasks t LEFT JOIN verify_schedules x ON x.task_id = t.id "
 #define RUN_REPOSITORY \
         " r.archives, r.format, r.files_new, r.files_changed, r.files_unchanged, r.bytes_new," \
         " r.bytes_total"
@@ -320,13 +325,17 @@ const Statement statement_table[_SQL_MAX] = {
         STATEMENT(TASK_ADD, API,
                   "INSERT INTO tasks (name, type, node_id, node_label, source, format, compression,"
                   " encryption, options, retention, enabled, schedule_expression, schedule_timezone,"
-                  " schedule_catch_up, created, updated)"
-                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15)"),
+                  " schedule_catch_up, verify_expression, verify_timezone, verify_catch_up, verify_shares,"
+                  " created, updated)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+                  " ?18, ?19, ?19)"),
         STATEMENT(TASK_UPDATE, API,
                   "UPDATE tasks SET name = ?1, type = ?2, node_id = ?3, node_label = ?4, source = ?5,"
                   " format = ?6, compression = ?7, encryption = ?8, options = ?9, retention = ?10,"
                   " enabled = ?11, schedule_expression = ?12, schedule_timezone = ?13,"
-                  " schedule_catch_up = ?14, updated = ?15, revision = revision + 1 WHERE id = ?16"),
+                  " schedule_catch_up = ?14, verify_expression = ?15, verify_timezone = ?16,"
+                  " verify_catch_up = ?17, verify_shares = ?18, updated = ?19, revision = revision + 1"
+                  " WHERE id = ?20"),
         STATEMENT(TASK_SET_SECRETS, API, "UPDATE tasks SET secrets = ?2 WHERE id = ?1"),
         STATEMENT(TASK_SECRETS, DISPATCHER, "SELECT secrets FROM tasks WHERE id = ?1"),
         STATEMENT(TASK_SET_ENABLED, API,
@@ -367,6 +376,18 @@ const Statement statement_table[_SQL_MAX] = {
                   " UPDATE SET revision = excluded.revision, next = excluded.next, last = excluded.last,"
                   " error = excluded.error"),
 
+        STATEMENT(VERIFIES_LIST, ALL,
+                  "SELECT " VERIFY_COLUMNS VERIFY_FROM "WHERE t.id > ?1"
+                  " AND t.verify_expression IS NOT NULL ORDER BY t.id LIMIT ?2"),
+        STATEMENT(VERIFY_GET, ALL,
+                  "SELECT " VERIFY_COLUMNS VERIFY_FROM "WHERE t.id = ?1"
+                  " AND t.verify_expression IS NOT NULL"),
+        STATEMENT(VERIFY_PUT, SCHEDULER,
+                  "INSERT INTO verify_schedules (task_id, revision, next, last, error)"
+                  " SELECT t.id, ?2, ?3, ?4, ?5 FROM tasks t WHERE t.id = ?1 ON CONFLICT (task_id) DO"
+                  " UPDATE SET revision = excluded.revision, next = excluded.next, last = excluded.last,"
+                  " error = excluded.error"),
+
         /* --- runs --- */
 
         /* ?1 kind, ?2 state, ?3 task, ?4 node or 0, ?5 origin, ?6 user, ?7 username, ?8 scheduled for, ?9
@@ -392,7 +413,8 @@ const Statement statement_table[_SQL_MAX] = {
                   " ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
                   " CASE ?2 WHEN 0 THEN 0 ELSE ?13 END, x.encrypted, x.id FROM runs x JOIN nodes n"
                   " ON n.id = CASE ?4 WHEN 0 THEN x.node_id ELSE ?4 END WHERE x.id = ?3"),
-        STATEMENT(RUN_OF_ELAPSE, ALL, "SELECT 1 FROM runs WHERE task_id = ?1 AND scheduled_for = ?2"),
+        STATEMENT(RUN_OF_ELAPSE, ALL,
+                  "SELECT 1 FROM runs WHERE task_id = ?1 AND scheduled_for = ?2 AND kind = ?3"),
         STATEMENT(RUN_EXISTS, ALL, "SELECT 1 FROM runs WHERE id = ?1"),
         STATEMENT(RUN_OPEN_OF_TASK, ALL,
                   "SELECT 1 FROM runs WHERE task_id = ?1 AND kind = ?2 AND state < 3"),
@@ -475,6 +497,13 @@ const Statement statement_table[_SQL_MAX] = {
                   "SELECT 1 FROM runs WHERE node_id = ?1 AND state < 3 AND kind = 3 AND task_id = ?2"
                   " AND command_id IS NULL AND NOT EXISTS (SELECT 1 FROM commands c"
                   " WHERE c.run_id = runs.id AND c.accepted > 0)"),
+        STATEMENT(RUN_NEWEST_STORED, ALL,
+                  "SELECT id FROM runs WHERE task_id = ?1 AND kind = 0 AND state IN (3, 4)"
+                  " AND format = 'repository' AND archives > 0 ORDER BY id DESC LIMIT 1"),
+        /* Not of those that were cancelled, missed or lost. */
+        STATEMENT(RUN_LAST_CHECK, ALL,
+                  "SELECT request FROM runs WHERE task_id = ?1 AND kind = 2 AND state IN (3, 4, 5)"
+                  " AND scheduled_for IS NOT NULL AND request IS NOT NULL ORDER BY id DESC LIMIT 1"),
         /* ?1 run, ?2 the node it is for: nobody reads or writes where things are removed. Who reads does not
          * wait for one that its node has not come for: a restore is for nodes that are gone, too. */
         STATEMENT(RUN_IS_KEPT_OUT, DISPATCHER,

@@ -28,6 +28,8 @@ void task_done(Task *t) {
         free(t->retention);
         free(t->schedule_expression);
         free(t->schedule_timezone);
+        free(t->verify_expression);
+        free(t->verify_timezone);
         *t = TASK_NULL;
 }
 
@@ -70,6 +72,10 @@ static void task_read(Query *q, void *item) {
         t->schedule_expression = column_text(q);
         t->schedule_timezone = column_text(q);
         t->schedule_catch_up = column_bool(q);
+        t->verify_expression = column_text(q);
+        t->verify_timezone = column_text(q);
+        t->verify_catch_up = column_bool(q);
+        t->verify_shares = column_u32(q);
         t->created = column_u64(q);
         t->updated = column_u64(q);
         t->revision = column_u64(q);
@@ -107,6 +113,10 @@ static void bind_task(Query *q, const Task *t) {
         bind_text(q, t->schedule_expression);
         bind_text(q, t->schedule_timezone);
         bind_i64(q, t->schedule_catch_up);
+        bind_text(q, t->verify_expression);
+        bind_text(q, t->verify_timezone);
+        bind_i64(q, t->verify_catch_up);
+        bind_u64(q, t->verify_shares);
 }
 
 static int task_target_add(Store *s, uint64_t id, size_t position, uint64_t target_id) {

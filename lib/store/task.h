@@ -26,6 +26,10 @@ typedef struct Task {
         char *schedule_expression; /* NULL: only by hand */
         char *schedule_timezone;
         bool schedule_catch_up;
+        char *verify_expression; /* when its repositories are checked; NULL: only by hand */
+        char *verify_timezone;
+        bool verify_catch_up;
+        uint32_t verify_shares;                /* each check reads one of so many; 0: no data */
         uint64_t target_ids[TASK_TARGETS_MAX]; /* in the order given */
         size_t n_targets;
         usec_t created;

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "wire/calendar.h"
+#include "wire/command.h"
 #include "wire/database.h"
 #include "wire/entity.h"
 #include "wire/exclude.h"
@@ -28,6 +29,7 @@ int task_init(Task *ret) {
         task.node_id = NODE_LOCAL;
         task.enabled = true;
         task.schedule_catch_up = true;
+        task.verify_catch_up = true;
         *ret = task;
         task = TASK_NULL;
         return 0;
@@ -266,16 +268,23 @@ static int read_target_ids(JsonReader *reader, Task *task) {
         return 0;
 }
 
+/* Where a schedule is kept. */
+typedef struct Times {
+        char **expression;
+        char **timezone;
+        bool *catch_up;
+} Times;
+
 /* An expression that never happens, or a zone that nobody knows, is refused here: later nobody looks. */
-static int check_schedule(JsonReader *schedule, const Task *task) {
+static int check_schedule(JsonReader *schedule, const Times *t) {
         _cleanup_(timetable_freep) Timetable *timetable = NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         usec_t next;
         int r;
 
-        assert(task);
+        assert(t);
 
-        r = timetable_new(task->schedule_expression, task->schedule_timezone, &timetable, &failure);
+        r = timetable_new(*t->expression, *t->timezone, &timetable, &failure);
         if (r == -EINVAL)
                 return json_reader_fail(schedule,
                                         streq(failure.code, "TIMEZONE_INVALID") ? "timezone" : "expression",
@@ -288,10 +297,23 @@ static int check_schedule(JsonReader *schedule, const Task *task) {
         return r;
 }
 
-static void clear_schedule(Task *task) {
-        task->schedule_expression = mfree(task->schedule_expression);
-        task->schedule_timezone = mfree(task->schedule_timezone);
-        task->schedule_catch_up = true;
+static void clear_times(const Times *t) {
+        *t->expression = mfree(*t->expression);
+        *t->timezone = mfree(*t->timezone);
+        *t->catch_up = true;
+}
+
+static int read_times(JsonReader *schedule, const Times *t) {
+        int r;
+
+        assert(schedule);
+        assert(t);
+
+        json_reader_strdup(schedule, "expression", JSON_REQUIRED, CALENDAR_TEXT_MAX, t->expression);
+        json_reader_strdup(schedule, "timezone", JSON_OPTIONAL, ZONE_NAME_MAX, t->timezone);
+        json_reader_bool(schedule, "catch_up", JSON_OPTIONAL, t->catch_up);
+        r = json_reader_finish(schedule);
+        return r < 0 ? r : check_schedule(schedule, t);
 }
 
 static int read_schedule(JsonReader *reader, Task *task) {
@@ -301,18 +323,40 @@ static int read_schedule(JsonReader *reader, Task *task) {
         assert(reader);
         assert(task);
 
+        const Times times = { &task->schedule_expression, &task->schedule_timezone,
+                              &task->schedule_catch_up };
+
         r = json_reader_object(reader, "schedule", JSON_OPTIONAL, &schedule);
         if (r == 0 && json_is_null(json_object_get(reader->object, "schedule")))
-                clear_schedule(task);
+                clear_times(&times);
         if (r <= 0)
                 return r;
-        clear_schedule(task);
-        json_reader_strdup(&schedule, "expression", JSON_REQUIRED, CALENDAR_TEXT_MAX,
-                           &task->schedule_expression);
-        json_reader_strdup(&schedule, "timezone", JSON_OPTIONAL, ZONE_NAME_MAX, &task->schedule_timezone);
-        json_reader_bool(&schedule, "catch_up", JSON_OPTIONAL, &task->schedule_catch_up);
-        r = json_reader_finish(&schedule);
-        return r < 0 ? r : check_schedule(&schedule, task);
+        clear_times(&times);
+        return read_times(&schedule, &times);
+}
+
+/* Checks of what its backups left: when, and how much of the data each of them reads. */
+static int read_verify(JsonReader *reader, Task *task) {
+        JsonReader verify, schedule;
+        int r;
+
+        assert(reader);
+        assert(task);
+
+        const Times times = { &task->verify_expression, &task->verify_timezone, &task->verify_catch_up };
+
+        r = json_reader_object(reader, "verify", JSON_OPTIONAL, &verify);
+        if (r < 0 || (r == 0 && !json_is_null(json_object_get(reader->object, "verify"))))
+                return r;
+        clear_times(&times);
+        task->verify_shares = 0;
+        if (r == 0)
+                return 0;
+        (void) json_reader_u32(&verify, "shares", JSON_OPTIONAL, VERIFY_SHARES_MAX, &task->verify_shares);
+        r = json_reader_object(&verify, "schedule", JSON_REQUIRED, &schedule);
+        if (r > 0)
+                r = read_times(&schedule, &times);
+        return r < 0 && r != -EBADMSG ? r : json_reader_finish(&verify);
 }
 
 static int read_retention(JsonReader *reader, Task *task) {
@@ -368,7 +412,12 @@ static int read_hooks(JsonReader *reader, Task *task) {
 static int check_format(JsonReader *reader, const Task *task) {
         assert(task);
 
-        if (!task->retention || streq_ptr(task->format, "repository"))
+        if (streq_ptr(task->format, "repository"))
+                return 0;
+        if (task->verify_expression)
+                return json_reader_fail(reader, "verify",
+                                        "is for repositories; archives are checked as they are read");
+        if (!task->retention)
                 return 0;
         return json_reader_fail(reader, "retention",
                                 "is for repositories; archives stay until they are deleted by hand");
@@ -432,6 +481,7 @@ int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, F
         r = first_error(r, read_target_ids(&reader, task));
         r = first_error(r, read_compression(&reader, &task->compression));
         r = first_error(r, read_schedule(&reader, task));
+        r = first_error(r, read_verify(&reader, task));
         r = first_error(r, read_retention(&reader, task));
         r = first_error(r, read_hooks(&reader, task));
         r = first_error(r, r < 0 ? r : check_format(&reader, task));
@@ -459,17 +509,31 @@ static json_t *hooks_to_json(const Task *task) {
         return hooks ? json_incref(hooks) : json_null();
 }
 
-static json_t *schedule_to_json(const Task *task) {
+static json_t *schedule_to_json(const char *expression, const char *zone, bool catch_up) {
+        _cleanup_json_ json_t *json = NULL;
+
+        if (!expression)
+                return json_null();
+        json = json_object();
+        if (json_set(json, "expression", json_from_string(expression)) < 0 ||
+            json_set(json, "timezone", json_from_string(zone)) < 0 ||
+            json_set(json, "catch_up", json_boolean(catch_up)) < 0)
+                return NULL;
+        return TAKE_PTR(json);
+}
+
+static json_t *verify_to_json(const Task *task) {
         _cleanup_json_ json_t *json = NULL;
 
         assert(task);
 
-        if (!task->schedule_expression)
+        if (!task->verify_expression)
                 return json_null();
         json = json_object();
-        if (json_set(json, "expression", json_from_string(task->schedule_expression)) < 0 ||
-            json_set(json, "timezone", json_from_string(task->schedule_timezone)) < 0 ||
-            json_set(json, "catch_up", json_boolean(task->schedule_catch_up)) < 0)
+        if (json_set(json, "schedule",
+                     schedule_to_json(task->verify_expression, task->verify_timezone,
+                                      task->verify_catch_up)) < 0 ||
+            json_set(json, "shares", json_from_u64(task->verify_shares)) < 0)
                 return NULL;
         return TAKE_PTR(json);
 }
@@ -503,14 +567,18 @@ static int add_settings(json_t *json, const Task *task) {
             json_set(json, "format", json_from_string(task->format)) < 0 ||
             json_set(json, "compression", json_from_text(task->compression)) < 0 ||
             json_set(json, "encryption", json_from_string(task->encryption)) < 0 ||
-            json_set(json, "schedule", schedule_to_json(task)) < 0 ||
+            json_set(json, "schedule",
+                     schedule_to_json(task->schedule_expression, task->schedule_timezone,
+                                      task->schedule_catch_up)) < 0 ||
+            json_set(json, "verify", verify_to_json(task)) < 0 ||
             json_set(json, "retention", json_from_text(task->retention)) < 0 ||
             json_set(json, "hooks", hooks_to_json(task)) < 0)
                 return -ENOMEM;
         return 0;
 }
 
-json_t *task_to_json(const Task *task, const Schedule *schedule, const TaskSummary *summary) {
+json_t *task_to_json(const Task *task, const Schedule *schedule, const Schedule *verify,
+                     const TaskSummary *summary) {
         _cleanup_json_ json_t *json = json_object();
 
         assert(task);
@@ -519,6 +587,8 @@ json_t *task_to_json(const Task *task, const Schedule *schedule, const TaskSumma
             json_set(json, "enabled", json_boolean(task->enabled)) < 0 ||
             json_set(json, "next_run_at", json_from_stamp(schedule ? schedule->next : 0)) < 0 ||
             json_set(json, "schedule_error", json_from_string(schedule ? schedule->error : NULL)) < 0 ||
+            json_set(json, "next_verify_at", json_from_stamp(verify ? verify->next : 0)) < 0 ||
+            json_set(json, "verify_error", json_from_string(verify ? verify->error : NULL)) < 0 ||
             json_set(json, "last_run", summary_to_json(summary)) < 0 ||
             json_set(json, "last_success_at", json_from_stamp(summary ? summary->last_success : 0)) < 0 ||
             json_set(json, "created_at", json_from_stamp(task->created)) < 0 ||

@@ -62,8 +62,10 @@ int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, F
 /* The field "secrets" of a request, of a server of databases: {"password"}. 1: it is there, and *ret is
  * borrowed. What is wrong sticks to the reader. */
 int database_secrets_read(JsonReader *reader, const json_t **ret);
-/* schedule (may be NULL) adds next_run_at and schedule_error, summary (may be NULL) last_run. */
-json_t *task_to_json(const Task *task, const Schedule *schedule, const TaskSummary *summary);
+/* schedule (may be NULL) adds next_run_at and schedule_error, verify (may be NULL) the same of checks,
+ * summary (may be NULL) last_run. */
+json_t *task_to_json(const Task *task, const Schedule *schedule, const Schedule *verify,
+                     const TaskSummary *summary);
 
 /* --- targets --- */
 

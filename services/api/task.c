@@ -42,21 +42,24 @@ static int fail_task(Request *r, int outcome, const Task *task) {
 /* A task with what its schedule and its runs say. */
 static int show(Request *r, const Task *task, json_t **ret) {
         _cleanup_(task_summary_list_done) TaskSummaryList summaries = TASK_SUMMARY_LIST_NULL;
-        _cleanup_(schedule_done) Schedule schedule = SCHEDULE_NULL;
+        _cleanup_(schedule_done) Schedule schedule = SCHEDULE_NULL, verify = SCHEDULE_NULL;
+        int error, has_schedule, has_verify;
         bool has_summary;
-        int error, has_schedule;
 
         assert(r);
         assert(task);
 
-        has_schedule = schedule_get(r->api->store, task->id, &schedule);
+        has_schedule = schedule_get(r->api->store, SCHEDULE_BACKUP, task->id, &schedule);
         if (has_schedule < 0)
                 return has_schedule;
+        has_verify = schedule_get(r->api->store, SCHEDULE_VERIFY, task->id, &verify);
+        if (has_verify < 0)
+                return has_verify;
         error = task_summaries_list(r->api->store, task->id - 1, 1, &summaries);
         if (error < 0)
                 return error;
         has_summary = summaries.n > 0 && summaries.items[0].task_id == task->id;
-        *ret = task_to_json(task, has_schedule == 0 ? &schedule : NULL,
+        *ret = task_to_json(task, has_schedule == 0 ? &schedule : NULL, has_verify == 0 ? &verify : NULL,
                             has_summary ? &summaries.items[0] : NULL);
         return *ret ? 0 : -ENOMEM;
 }
@@ -184,7 +187,7 @@ static int write_task(Request *r, Task *task, const char *sealed, bool is_new) {
         if (error != 0)
                 return error;
         return change_commit(r, &tx, is_new ? "task.create" : "task.update", task->id, task->name,
-                             task_to_json(task, NULL, NULL));
+                             task_to_json(task, NULL, NULL, NULL));
 }
 
 static void tell(Request *r, uint64_t id, const char *change) {

@@ -214,7 +214,7 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 static int get_next(sd_bus *bus, const char *path, const char *interface, const char *property,
                     sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         const Scheduler *s = ASSERT_PTR(userdata);
-        usec_t next = s->paused ? USEC_INFINITY : schedules_earliest(&s->schedules, NULL);
+        usec_t next = s->paused ? USEC_INFINITY : scheduler_earliest(s, NULL);
 
         return sd_bus_message_append(reply, "t", next == USEC_INFINITY ? 0 : next);
 }
@@ -224,7 +224,7 @@ static int get_active(sd_bus *bus, const char *path, const char *interface, cons
         const Scheduler *s = ASSERT_PTR(userdata);
         unsigned active;
 
-        schedules_earliest(&s->schedules, &active);
+        scheduler_earliest(s, &active);
         return sd_bus_message_append(reply, "u", s->paused ? 0 : active);
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* One timer, for the earliest elapse of all schedules, and one table in memory that is read again whenever
- * the store's data_version says that somebody wrote. Each elapse becomes its run and the schedule's next
- * time in one commit: killed before it, the scheduler decides the same again; killed behind it, it finds it
- * done.
+/* One timer, for the earliest elapse of all schedules, and two tables in memory, of backups and of checks,
+ * that are read again whenever the store's data_version says that somebody wrote. Each elapse becomes its
+ * run and the schedule's next time in one commit: killed before it, the scheduler decides the same again;
+ * killed behind it, it finds it done.
  *
- * The wall clock may be set while we wait: a timerfd tells, and the table is looked at again. A timer that
+ * The wall clock may be set while we wait: a timerfd tells, and the tables are looked at again. A timer that
  * fires late, or a machine that slept, is what catch-up is for (decide.c). */
 
 #include <errno.h>
@@ -43,11 +43,24 @@ static void log_missed(const Entry *e, const char *text, uint64_t run) {
                    "Task '%s': %s", strempty(e->row.task_name), text);
 }
 
+static RunKind kind_of(const Entry *e) {
+        switch (e->row.kind) {
+        case SCHEDULE_BACKUP:
+                return RUN_BACKUP;
+        case SCHEDULE_VERIFY:
+                return RUN_VERIFY;
+        case _SCHEDULE_KIND_MAX:
+        case _SCHEDULE_KIND_INVALID:
+                break;
+        }
+        return RUN_BACKUP;
+}
+
 /* Records an elapse that no run was started for. */
 static int add_missed(Scheduler *s, const Entry *e, usec_t scheduled_for, const char *code,
                       const char *text) {
         const RunNew n = {
-                .kind = RUN_BACKUP,
+                .kind = kind_of(e),
                 .state = RUN_MISSED,
                 .task_id = e->row.task_id,
                 .origin = "schedule",
@@ -66,7 +79,7 @@ static int add_missed(Scheduler *s, const Entry *e, usec_t scheduled_for, const 
         return r < 0 ? r : 0;
 }
 
-static int add_elapse(Scheduler *s, const Entry *e, const Decision *d, uint64_t *ret_run) {
+static int add_backup(Scheduler *s, const Entry *e, const Decision *d, uint64_t *ret_run) {
         const RunNew n = {
                 .kind = RUN_BACKUP,
                 .state = RUN_QUEUED,
@@ -75,20 +88,29 @@ static int add_elapse(Scheduler *s, const Entry *e, const Decision *d, uint64_t 
                 .scheduled_for = d->run_for,
                 .deadline = d->deadline,
         };
-        uint64_t run;
         int r;
 
         assert(s);
+        assert(ret_run);
 
-        r = run_add(s->store, &n, now_wall(), &run);
+        r = run_add(s->store, &n, now_wall(), ret_run);
+        if (r == 0)
+                scheduler_log_queued(&n, *ret_run);
+        return r;
+}
+
+/* *ret_run stays as it is where nothing is started. */
+static int add_elapse(Scheduler *s, const Entry *e, const Decision *d, uint64_t *ret_run) {
+        int r;
+
+        assert(e);
+
+        r = e->row.kind == SCHEDULE_VERIFY ? scheduler_add_verify(s, &e->row, d, ret_run) :
+                                             add_backup(s, e, d, ret_run);
         if (r == RUN_E_OVERLAP)
                 return add_missed(s, e, d->run_for, "OVERLAP",
                                   "The elapse was skipped, since the run before it has not ended");
-        if (r == 0) {
-                scheduler_log_queued(&n, run);
-                *ret_run = run;
-        }
-        return r < 0 ? r : 0;
+        return MIN(r, 0);
 }
 
 static int add_unstarted(Scheduler *s, const Entry *e, const Decision *d) {
@@ -191,34 +213,59 @@ static void set_timer(Scheduler *s, usec_t at) {
                 log_error_errno(r, "Failed to set the timer, ignoring: %m");
 }
 
-static void look_at_due(Scheduler *s) {
-        usec_t now = now_wall(), at;
-        bool failed = false;
-        unsigned active;
+usec_t scheduler_earliest(const Scheduler *s, unsigned *ret_active) {
+        unsigned backups, verifies;
+        usec_t a, b;
 
         assert(s);
 
-        for (size_t i = 0; i < s->schedules.n && !s->paused; i++) {
-                Entry *e = s->schedules.items + i;
+        a = schedules_earliest(&s->schedules, &backups);
+        b = schedules_earliest(&s->verifies, &verifies);
+        if (ret_active)
+                *ret_active = backups + verifies;
+        return MIN(a, b);
+}
+
+/* -EBUSY: somebody holds the lock; otherwise the last failure. All are logged. */
+static int start_due(Scheduler *s, Schedules *schedules, usec_t now) {
+        int failed = 0;
+
+        assert(s);
+        assert(schedules);
+
+        for (size_t i = 0; i < schedules->n; i++) {
+                Entry *e = schedules->items + i;
                 int r;
 
                 if (!entry_is_active(e) || e->row.next > now)
                         continue;
                 r = decide_entry(s, e, now);
-                if (r < 0) {
-                        failed = true;
-                        log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
-                                         LOG_FIELDS(LOG_TASK(e->row.task_id)),
-                                         "Failed to start task '%s', trying again: %m",
-                                         strempty(e->row.task_name));
-                        /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
-                        if (r == -EBUSY)
-                                break;
-                }
+                if (r >= 0)
+                        continue;
+                failed = r;
+                log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, LOG_FIELDS(LOG_TASK(e->row.task_id)),
+                                 "Failed to start task '%s', trying again: %m", strempty(e->row.task_name));
+                /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
+                if (r == -EBUSY)
+                        break;
         }
-        at = schedules_earliest(&s->schedules, &active);
+        return failed;
+}
+
+static void look_at_due(Scheduler *s) {
+        usec_t now = now_wall(), at;
+        unsigned active;
+        int r = 0, k = 0;
+
+        assert(s);
+
+        if (!s->paused)
+                r = start_due(s, &s->schedules, now);
+        if (!s->paused && r != -EBUSY)
+                k = start_due(s, &s->verifies, now);
+        at = scheduler_earliest(s, &active);
         say_status(s, at, active);
-        if (failed)
+        if (r < 0 || k < 0)
                 at = usec_add(now, SCHEDULER_RETRY_USEC);
         set_timer(s, s->paused ? USEC_INFINITY : at);
 }
@@ -250,6 +297,8 @@ void scheduler_look(Scheduler *s, Look look) {
         r = store_data_version(s->store, &version);
         if (r < 0 || look != LOOK_CHANGES || version != s->data_version) {
                 r = schedules_refresh(&s->schedules, s->store, now_wall(), look == LOOK_ALL);
+                if (r >= 0)
+                        r = schedules_refresh(&s->verifies, s->store, now_wall(), look == LOOK_ALL);
                 if (r < 0)
                         log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED, NULL,
                                          "Failed to look at the schedules, trying again: %m");
@@ -280,6 +329,8 @@ static void take_clock(Scheduler *s) {
 
         s->clock_offset = clock_offset();
         r = schedules_step(&s->schedules, now_wall());
+        if (r >= 0)
+                r = schedules_step(&s->verifies, now_wall());
         if (r < 0)
                 log_error_errno(r, "Failed to follow the clock, ignoring: %m");
 }
@@ -348,6 +399,7 @@ Scheduler *scheduler_free(Scheduler *s) {
         safe_close(s->clock_fd);
         bus_doors_free(s->doors);
         schedules_done(&s->schedules);
+        schedules_done(&s->verifies);
         store_close(s->store);
         sd_event_unref(s->event);
         return mfree(s);
@@ -403,6 +455,7 @@ int scheduler_new(sd_event *event, Scheduler **ret) {
         if (!s)
                 return log_error_errno(-ENOMEM, "Out of memory");
         s->clock_fd = -EBADF;
+        s->verifies.kind = SCHEDULE_VERIFY;
         s->event = sd_event_ref(event);
         r = open_store(s);
         if (r < 0)

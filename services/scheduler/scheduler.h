@@ -5,6 +5,7 @@
  * dispatcher's bell. All it knows is read from the store at start; a signal that is lost costs one poll
  * interval. */
 
+#include "services/scheduler/decide.h"
 #include "services/scheduler/request.h"
 #include "services/scheduler/schedules.h"
 #include "sys/bus.h"
@@ -21,6 +22,7 @@ typedef struct Scheduler {
         Store *store;
         BusDoors *doors;
         Schedules schedules;
+        Schedules verifies; /* of checks */
         bool paused;
         uint64_t data_version; /* of the store, when it was read last */
         usec_t clock_offset;   /* wall clock minus monotonic, when it was looked at last */
@@ -48,6 +50,9 @@ typedef enum Look {
 /* Reads the store, starts what is due, sets the timer. */
 void scheduler_look(Scheduler *s, Look look);
 
+/* The earliest elapse of anything; USEC_INFINITY: none. How many schedules are active; may be NULL. */
+usec_t scheduler_earliest(const Scheduler *s, unsigned *ret_active);
+
 /* Kept over restarts. Elapses of the pause are missed ones when it ends. */
 int scheduler_set_paused(Scheduler *s, bool paused) _warn_unused_;
 
@@ -63,6 +68,13 @@ void scheduler_log_queued(const RunNew *n, uint64_t run);
 
 /* Queues a prune behind each backup whose task keeps only some, as far as that was not done. */
 int scheduler_retain(Scheduler *s) _warn_unused_;
+
+/* --- verify.c --- */
+
+/* Queues a check for this elapse, in the transaction of the caller. RUN_E_OVERLAP: the one before has not
+ * ended; RUN_E_EXISTS; STORE_E_NOT_FOUND: there is nothing to look at, which the log has. */
+int scheduler_add_verify(Scheduler *s, const Schedule *row, const Decision *d, uint64_t *ret_run)
+                _warn_unused_;
 
 /* --- scheduler-bus.c --- */
 

@@ -47,7 +47,8 @@ static void tell_broken(Entry *e) {
                 return;
         e->told = true;
         log_struct(LOG_WARNING, MESSAGE_TASK_DISABLED, LOG_FIELDS(LOG_TASK(e->row.task_id)),
-                   "The schedule of task '%s' is broken and starts nothing: %s", strempty(e->row.task_name),
+                   "The schedule of %stask '%s' is broken and starts nothing: %s",
+                   e->row.kind == SCHEDULE_VERIFY ? "the checks of " : "", strempty(e->row.task_name),
                    strempty(e->row.error));
 }
 
@@ -145,7 +146,7 @@ static int read_all(Schedules *s, Store *store) {
                 _cleanup_(schedule_list_done) ScheduleList page = SCHEDULE_LIST_NULL;
                 int r;
 
-                r = schedules_list(store, after, STORE_LIST_MAX, &page);
+                r = schedules_list(store, s->kind, after, STORE_LIST_MAX, &page);
                 if (r < 0)
                         return r;
                 if (page.n == 0)
@@ -158,7 +159,7 @@ static int read_all(Schedules *s, Store *store) {
 }
 
 int schedules_refresh(Schedules *s, Store *store, usec_t now, bool parse_all) {
-        _cleanup_(schedules_done) Schedules fresh = SCHEDULES_NULL;
+        _cleanup_(schedules_done) Schedules fresh = { .kind = s->kind };
         Schedules swap;
         int failed = 0, r;
 

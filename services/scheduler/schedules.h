@@ -18,6 +18,7 @@ static inline bool entry_is_active(const Entry *e) {
 }
 
 typedef struct Schedules {
+        ScheduleKind kind;
         Entry *items; /* by task id */
         size_t n;
 } Schedules;

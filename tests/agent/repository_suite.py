@@ -226,6 +226,19 @@ class Repositories(unittest.TestCase):
         shown = self.suite.cli('runs', 'verify', run['id'], '--share', '1/2', '--wait', check=False)
         self.assertEqual(shown.returncode, 7, shown.stderr)
 
+    def test_verify_by_schedule(self):
+        """Checks that the clock starts read one share after the other, and together all of the data."""
+        task = self.suite.make_task([self.source], self.make_targets(), self.name, format='repository')
+        run, where = self.back_up(task), f'runs?kind=verify&task_id={task}'
+        self.suite.client.put(f'tasks/{task}', {'verify': {'schedule': {'expression': '* * * * * *'}, 'shares': 2}})
+        wait_until(lambda: len(self.suite.client.get(f'{where}&state=succeeded')['items']) > 1, what='two checks')
+        self.suite.client.put(f'tasks/{task}', {'verify': None})
+        wait_until(lambda: not self.suite.client.get(f'{where}&state=open')['items'], what='the end of the checks')
+        checks = sorted(self.suite.client.get(f'{where}&state=succeeded')['items'], key=lambda check: check['id'])
+        self.assertEqual({(check['origin'], check['source_run_id']) for check in checks}, {('schedule', run['id'])})
+        self.assertGreater(sum(check['bytes_read'] for check in checks[:2]), 6 << 20)
+        self.assertEqual(self.suite.client.get(f'{where}&state=failed,partial')['items'], [])
+
     def test_resumed(self):
         """A restore that is started again reads what is not right yet, and nothing else. Of an archive all is read."""
         for form in ('repository', 'archive'):

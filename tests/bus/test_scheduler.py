@@ -153,6 +153,33 @@ class Scheduler(unittest.TestCase):
         self.ground.call(SCHEDULER, 'Resume')
         wait_until(lambda: self.runs(state='queued'), 60, 'a run')
 
+    def test_verify(self):
+        """Checks have a schedule of their own. They are about the newest backup in a repository, do not overlap, share
+        elapses with backups, and read one share of the data after the other."""
+        self.start()
+        task = self.ground.make_task_row(schedule=('* * * * * *', 'UTC', 'yes'))
+        self.ground.sql("UPDATE tasks SET format = 'repository', verify_expression = '* * * * * *',"
+                        " verify_timezone = 'UTC', verify_shares = 2, revision = revision + 1 WHERE id = ?", task)
+        self.reload()
+        wait_until(lambda: 'nothing to check' in self.ground.processes['scheduler'].tail(500), 60, 'an elapse')
+        self.assertEqual(self.runs(kind='verify'), [])
+        self.ground.sql('INSERT INTO runs (kind, state, task_id, task_name, node_id, node_name, deadline, queued,'
+                        " finished, format, archives) VALUES (0, 3, ?, 'etc', 1, 'local', 0, 1, 1, 'repository', 1)",
+                        task)
+        for share in (1, 2, 1):
+            run = wait_until(lambda: self.runs(kind='verify', state='queued'), 60, 'a check')[0]
+            self.assertEqual((run['task'], run['node'], run['origin']), (task, 1, 'schedule'))
+            [(request, source)] = self.ground.sql('SELECT request, source_run FROM runs WHERE id = ?', run['id'])
+            self.assertEqual(json.loads(request), {'share': share, 'shares': 2})
+            self.assertEqual(self.ground.sql('SELECT format FROM runs WHERE id = ?', source), [('repository',)])
+            wait_until(lambda seen=run: any(missed['id'] > seen['id'] for missed in
+                                            self.runs(kind='verify', error_code='OVERLAP')), 60, 'an overlap')
+            self.assertEqual(len(self.runs(kind='verify', state='queued')), 1)
+            # As the dispatcher does it.
+            self.ground.sql('UPDATE runs SET state = 3, finished = queued WHERE id = ?', run['id'])
+        both = [{run['scheduled_for'] for run in self.runs(kind=kind)} for kind in ('backup', 'verify')]
+        self.assertNotEqual(both[0] & both[1] - {0}, set())
+
     def test_by_hand(self):
         """Requests make runs with an audit row; a second one is a conflict."""
         self.start()

@@ -82,12 +82,14 @@ class Description(HttpCase):
     def test_answers(self):
         target = self.make_target()
         self.same('Target', target)
-        task = self.admin.post('tasks', self.task_body(schedule={'expression': '@daily'}))
+        verify = {'schedule': {'expression': '@weekly'}, 'shares': 7}
+        task = self.admin.post('tasks', self.task_body(schedule={'expression': '@daily'}, verify=verify))
         self.same('Task', task)
         databases = 'server', 'databases', 'exclude', 'backup', 'level', 'via', 'directory', 'channels', 'retries'
         self.same('Source', task['source'], databases)
         self.same('Compression', task['compression'])
         self.same('Schedule', task['schedule'])
+        self.same('Verification', task['verify'])
         run = self.admin.post(f'tasks/{task["id"]}/run')
         self.same('RunId', run)
         shown = self.admin.get(f'runs/{run["run_id"]}')

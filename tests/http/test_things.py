@@ -183,6 +183,8 @@ class Tasks(HttpCase):
             self.assertEqual(task[key], 1 if key == 'node_id' else value, key)
         path = f'tasks/{task["id"]}'
         self.assertEqual(self.admin.get(path)['source'], body['source'])
+        self.assertIsNone(task['verify'])
+        self.check_verify(path)
         changed = self.admin.put(path, {'enabled': False, 'schedule': None})
         self.assertEqual(
             (changed['enabled'], changed['schedule'], changed['name']), (False, None, body['name'])
@@ -192,6 +194,15 @@ class Tasks(HttpCase):
         for method, where in (('GET', path), ('DELETE', path), ('POST', path + '/run')):
             self.refused(404, 'TASK_NOT_FOUND', method, where)
         self.refused(404, 'TASK_NOT_FOUND', 'PUT', path, {})
+
+    def check_verify(self, path):
+        """Checks of repositories by a schedule of their own."""
+        verify = {'schedule': {'expression': '0 5 * * *', 'timezone': 'UTC', 'catch_up': False}, 'shares': 7}
+        task = self.admin.put(path, {'format': 'repository', 'verify': verify})
+        self.assertEqual((task['verify'], task['verify_error']), (verify, None))
+        wait_until(lambda: self.admin.get(path)['next_verify_at'], what='the time of the first check')
+        self.refused(400, 'FIELD_INVALID', 'PUT', path, {'format': 'archive'}, field='verify')
+        self.assertIsNone(self.admin.put(path, {'format': 'archive', 'verify': None})['next_verify_at'])
 
     def test_refusals(self):
         other = self.admin.post('tasks', self.task_body())
@@ -235,6 +246,10 @@ class Tasks(HttpCase):
                 'schedule.timezone',
             ),
             ({'schedule': {**schedule, 'every': 1}}, (400, 'FIELD_UNKNOWN'), 'schedule.every'),
+            ({'verify': {'schedule': {'expression': '30 feb'}}}, (400, 'FIELD_INVALID'), 'verify.schedule.expression'),
+            ({'verify': {'schedule': schedule, 'shares': -1}}, (400, 'FIELD_INVALID'), 'verify.shares'),
+            ({'verify': {'shares': 7}}, (400, 'FIELD_MISSING'), 'verify.schedule'),
+            ({'verify': {'schedule': schedule}, 'format': 'archive'}, (400, 'FIELD_INVALID'), 'verify'),
             ({'owner': 'me'}, (400, 'FIELD_UNKNOWN'), 'owner'),
         ):
             self.refused(*code, 'POST', 'tasks', {**self.task_body(), **change}, field=field)

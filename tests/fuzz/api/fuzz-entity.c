@@ -17,7 +17,7 @@ static void task(const json_t *json, Failure *failure) {
         CHECK_OK(task_init(&t));
         if (task_from_json(json, &t, &secrets, failure) < 0)
                 return;
-        shown = task_to_json(&t, NULL, NULL);
+        shown = task_to_json(&t, NULL, NULL, NULL);
         CHECK(shown);
         source = json_object_get(shown, "source");
         CHECK(json_is_array(json_object_get(source, "paths")) ||

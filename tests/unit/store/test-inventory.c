@@ -536,8 +536,8 @@ static void test_schedules(void) {
         CHECK_INT(task_get(f.api, by_hand, &t), 0);
         CHECK_INT(free_and_strdup(&t.schedule_expression, NULL), 0);
         CHECK_INT(task_update(f.api, &t), 0);
-        CHECK_INT(schedule_get(f.scheduler, by_hand, &none), STORE_E_NOT_FOUND);
-        CHECK_INT(schedule_get(f.scheduler, id, &x), 0);
+        CHECK_INT(schedule_get(f.scheduler, SCHEDULE_BACKUP, by_hand, &none), STORE_E_NOT_FOUND);
+        CHECK_INT(schedule_get(f.scheduler, SCHEDULE_BACKUP, id, &x), 0);
         CHECK_STR(x.expression, "0 2 * * *");
         CHECK_STR(x.timezone, "UTC");
         CHECK(x.catch_up);
@@ -551,13 +551,55 @@ static void test_schedules(void) {
         CHECK_INT(free_and_strdup(&x.error, "position 3: no such day"), 0);
         CHECK_INT(schedule_put(f.scheduler, &x), 0);
         CHECK_INT(schedule_put(f.api, &x), -EPERM);
-        CHECK_INT(schedules_list(f.api, 0, 10, &l), 0);
+        CHECK_INT(schedules_list(f.api, SCHEDULE_BACKUP, 0, 10, &l), 0);
         CHECK_INT(l.n, 1);
         CHECK_INT(l.items[0].next, T0 + 5);
         CHECK_INT(l.items[0].last, T0);
         CHECK_STR(l.items[0].error, "position 3: no such day");
         CHECK_INT(task_delete(f.api, id), 0);
         CHECK_INT(schedule_put(f.scheduler, &x), STORE_E_NOT_FOUND);
+}
+
+/* The checks of a task have a schedule of their own beside that of its backups. */
+static void test_verify_schedules(void) {
+        _cleanup_(schedule_done) Schedule backup = SCHEDULE_NULL, verify = SCHEDULE_NULL;
+        _cleanup_(schedule_list_done) ScheduleList l = SCHEDULE_LIST_NULL;
+        _cleanup_(task_done) Task t = TASK_NULL, read = TASK_NULL;
+        _cleanup_fixture_ Fixture f;
+        uint64_t id;
+
+        fixture_init(&f);
+        id = fixture_task(&f, "etc", NODE_LOCAL, 0, 0);
+        (void) fixture_task(&f, "home", NODE_LOCAL, 0, 0);
+        CHECK_INT(schedule_get(f.scheduler, SCHEDULE_VERIFY, id, &verify), STORE_E_NOT_FOUND);
+        CHECK_INT(task_get(f.api, id, &t), 0);
+        CHECK(!t.verify_expression);
+        CHECK_INT(t.verify_shares, 0);
+        CHECK_OK(free_and_strdup(&t.verify_expression, "0 5 * * *"));
+        CHECK_OK(free_and_strdup(&t.verify_timezone, "Europe/Berlin"));
+        t.verify_catch_up = true;
+        t.verify_shares = 7;
+        CHECK_INT(task_update(f.api, &t), 0);
+        CHECK_INT(task_get(f.api, id, &read), 0);
+        CHECK_STR(read.verify_expression, "0 5 * * *");
+        CHECK_STR(read.schedule_expression, "0 2 * * *");
+        CHECK_INT(read.updated, t.updated);
+
+        CHECK_INT(schedule_get(f.scheduler, SCHEDULE_VERIFY, id, &verify), 0);
+        CHECK_INT(verify.kind, SCHEDULE_VERIFY);
+        CHECK_STR(verify.expression, "0 5 * * *");
+        CHECK_STR(verify.timezone, "Europe/Berlin");
+        CHECK(verify.catch_up);
+        CHECK_INT(verify.shares, 7);
+        verify.next = T0 + 9;
+        CHECK_INT(schedule_put(f.scheduler, &verify), 0);
+        CHECK_INT(schedule_get(f.scheduler, SCHEDULE_BACKUP, id, &backup), 0);
+        CHECK_INT(backup.kind, SCHEDULE_BACKUP);
+        CHECK_INT(backup.next, 0); /* not touched */
+        CHECK_STR(backup.expression, "0 2 * * *");
+        CHECK_INT(schedules_list(f.api, SCHEDULE_VERIFY, 0, 10, &l), 0);
+        CHECK_INT(l.n, 1);
+        CHECK_INT(l.items[0].next, T0 + 9);
 }
 
 static void test_node_checks(void) {
@@ -617,6 +659,7 @@ int main(void) {
         RUN(test_tasks);
         RUN(test_task_refusals);
         RUN(test_schedules);
+        RUN(test_verify_schedules);
         RUN(test_node_checks);
         return EXIT_SUCCESS;
 }

@@ -307,6 +307,85 @@ static void test_turns_of_archives(void) {
         CHECK_INT(is_kept_out(&f, fixture_run(&f, fixture_task(&f, "other", NODE_LOCAL, p.target, 0))), 0);
 }
 
+/* A check that the clock started, with this request. */
+static uint64_t add_check(Fixture *f, uint64_t source, usec_t at, const char *request) {
+        const RunNew n = { .kind = RUN_VERIFY,
+                           .state = RUN_QUEUED,
+                           .origin = "schedule",
+                           .scheduled_for = at,
+                           .source_run = source,
+                           .request = request };
+        uint64_t id = 0;
+
+        CHECK_INT(run_add(f->scheduler, &n, T0, &id), 0);
+        return id;
+}
+
+/* What checks are about, and where the one before got to. */
+static void test_checks(void) {
+        _cleanup_(freep) char *first = NULL, *second = NULL;
+        uint64_t id, one, two, check;
+        _cleanup_fixture_ Fixture f;
+        Place p;
+
+        fixture_init(&f);
+        p = make_place(&f, NULL);
+        CHECK_INT(run_newest_stored(f.scheduler, p.task, &id), STORE_E_NOT_FOUND);
+        CHECK_INT(run_last_check(f.scheduler, p.task, &first), STORE_E_NOT_FOUND);
+        one = back_up(&f, &p, SNAPSHOT_A, RUN_SUCCEEDED, T0 + 10);
+        two = back_up(&f, &p, SNAPSHOT_B, RUN_PARTIAL, T0 + 20);
+        finish(&f, fixture_run(&f, p.task)); /* left nothing */
+        CHECK_INT(run_newest_stored(f.scheduler, p.task, &id), 0);
+        CHECK_INT(id, two);
+        CHECK_INT(stored_snapshots_set_listed(f.dispatcher, NODE_LOCAL, p.target, "[\"" SNAPSHOT_A "\"]",
+                                              T0 + 30),
+                  0);
+        CHECK_INT(stored_snapshots_set_listed(f.dispatcher, NODE_LOCAL, p.other, "[\"" SNAPSHOT_A "\"]",
+                                              T0 + 30),
+                  0);
+        CHECK_INT(run_newest_stored(f.scheduler, p.task, &id), 0);
+        CHECK_INT(id, one);
+
+        CHECK_INT(run_is_open(f.scheduler, p.task, RUN_VERIFY), 0);
+        check = add_check(&f, one, T0 + 40, "{\"share\":1}");
+        CHECK_INT(run_is_open(f.scheduler, p.task, RUN_VERIFY), 1);
+        CHECK_INT(run_is_open(f.scheduler, p.task, RUN_BACKUP), 0);
+        CHECK_INT(run_last_check(f.scheduler, p.task, &first), STORE_E_NOT_FOUND); /* not carried out */
+        finish(&f, check);
+        CHECK_INT(run_last_check(f.scheduler, p.task, &first), 0);
+        CHECK_STR(first, "{\"share\":1}");
+        finish(&f, add_about(&f, RUN_VERIFY, one, NODE_LOCAL)); /* by hand */
+        check = add_check(&f, one, T0 + 50, "{\"share\":2}");
+        CHECK_INT(run_finish(f.dispatcher, check, &(RunEnd){ .state = RUN_INTERRUPTED }, T0), 0);
+        CHECK_INT(run_last_check(f.scheduler, p.task, &second), 0);
+        CHECK_STR(second, "{\"share\":1}");
+}
+
+/* A backup and a check of the same moment are two runs, and each is one. */
+static void test_same_elapse(void) {
+        RunNew backup = { .kind = RUN_BACKUP, .state = RUN_QUEUED, .scheduled_for = T0 + 60 }, check;
+        _cleanup_fixture_ Fixture f;
+        uint64_t source, id;
+        Place p;
+
+        fixture_init(&f);
+        p = make_place(&f, NULL);
+        source = back_up(&f, &p, SNAPSHOT_A, RUN_SUCCEEDED, T0);
+        backup.task_id = p.task;
+        CHECK_INT(run_add(f.scheduler, &backup, T0, &id), 0);
+        finish(&f, id);
+        (void) add_check(&f, source, T0 + 60, "{}");
+        check = (RunNew){
+                .kind = RUN_VERIFY, .state = RUN_QUEUED, .source_run = source, .scheduled_for = T0 + 60
+        };
+        CHECK_INT(run_add(f.scheduler, &check, T0, &id), RUN_E_EXISTS);
+        check.source_run = 0;
+        check.task_id = p.task;
+        check.state = RUN_MISSED;
+        CHECK_INT(run_add(f.scheduler, &check, T0, &id), RUN_E_EXISTS);
+        CHECK_INT(run_add(f.scheduler, &backup, T0, &id), RUN_E_EXISTS);
+}
+
 /* A command of a run of the task, as far as its agent brings it. */
 static uint64_t end_command(Fixture *f, const Place *p, CommandState state, const char *result) {
         const CommandEnd end = { .state = state, .error_code = "JOB_KILLED", .result = result };
@@ -411,6 +490,8 @@ int main(void) {
         RUN(test_turns);
         RUN(test_parts);
         RUN(test_turns_of_archives);
+        RUN(test_checks);
+        RUN(test_same_elapse);
         RUN(test_ended);
         RUN(test_ended_elsewhere);
         return EXIT_SUCCESS;

@@ -74,6 +74,21 @@ static void test_task_fields(void) {
                   "schedule.expression" },
                 { "{" MINIMAL ",\"schedule\":{}}", "FIELD_MISSING", "schedule.expression" },
                 { "{" MINIMAL ",\"schedule\":null}", NULL, NULL },
+                { "{" MINIMAL ",\"verify\":null}", NULL, NULL },
+                { "{" MINIMAL ",\"verify\":{\"schedule\":{\"expression\":\"@daily\"},\"shares\":7}}", NULL,
+                  NULL },
+                { "{" MINIMAL ",\"verify\":{}}", "FIELD_MISSING", "verify.schedule" },
+                { "{" MINIMAL ",\"verify\":{\"schedule\":{}}}", "FIELD_MISSING",
+                  "verify.schedule.expression" },
+                { "{" MINIMAL ",\"verify\":{\"schedule\":{\"expression\":\"0 25 * * *\"}}}",
+                  "FIELD_INVALID", "verify.schedule.expression" },
+                { "{" MINIMAL ",\"verify\":{\"schedule\":{\"expression\":\"@daily\"},\"shares\":1001}}",
+                  "FIELD_INVALID", "verify.shares" },
+                { "{" MINIMAL ",\"verify\":{\"schedule\":{\"expression\":\"@daily\"},\"share\":1}}",
+                  "FIELD_UNKNOWN", "verify.share" },
+                { "{" MINIMAL ",\"verify\":{\"schedule\":{\"expression\":\"@daily\"}},\"format\":"
+                  "\"archive\"}",
+                  "FIELD_INVALID", "verify" },
                 { "{" MINIMAL ",\"retention\":null}", NULL, NULL },
                 { "{" MINIMAL ",\"retention\":{\"last\":3}}", NULL, NULL },
                 { "{" MINIMAL ",\"retention\":{}}", "FIELD_INVALID", "retention" },
@@ -137,6 +152,39 @@ static void test_task_defaults_and_changes(void) {
         CHECK(!task.retention);
 }
 
+static void test_task_verify(void) {
+        _cleanup_json_ json_t *first =
+                        parse("{" MINIMAL ",\"verify\":{\"schedule\":{\"expression\":\"@daily\","
+                              "\"catch_up\":false},\"shares\":7}}");
+        _cleanup_json_ json_t *second = parse("{\"enabled\":false}");
+        _cleanup_json_ json_t *third = parse("{\"verify\":{\"schedule\":{\"expression\":\"@weekly\"}}}");
+        _cleanup_json_ json_t *none = parse("{\"verify\":null}");
+        _cleanup_json_ json_t *shown = NULL, *cleared = NULL;
+        const Schedule at = { .kind = SCHEDULE_VERIFY, .next = USEC_PER_DAY, .error = (char *) "broken" };
+        _cleanup_(task_done) Task task = TASK_NULL;
+        const json_t *secrets = NULL;
+
+        CHECK_OK(task_init(&task));
+        CHECK_OK(task_from_json(first, &task, &secrets, NULL));
+        CHECK_OK(task_from_json(second, &task, &secrets, NULL));
+        CHECK_STR(task.verify_expression, "@daily");
+        CHECK(!task.verify_catch_up && !task.schedule_expression && task.schedule_catch_up);
+        CHECK_INT(task.verify_shares, 7);
+        shown = task_to_json(&task, NULL, &at, NULL);
+        CHECK_INT(json_integer_value(json_object_get(json_object_get(shown, "verify"), "shares")), 7);
+        CHECK(json_is_string(json_object_get(shown, "next_verify_at")));
+        CHECK_STR(json_string_value(json_object_get(shown, "verify_error")), "broken");
+        CHECK(json_is_null(json_object_get(shown, "next_run_at")));
+        CHECK_OK(task_from_json(third, &task, &secrets, NULL));
+        CHECK_STR(task.verify_expression, "@weekly");
+        CHECK(task.verify_catch_up);
+        CHECK_INT(task.verify_shares, 0); /* the whole of it was named anew */
+        CHECK_OK(task_from_json(none, &task, &secrets, NULL));
+        CHECK(!task.verify_expression);
+        cleared = task_to_json(&task, NULL, NULL, NULL);
+        CHECK(json_is_null(json_object_get(cleared, "verify")));
+}
+
 static void test_task_hooks(void) {
         _cleanup_json_ json_t *first = parse("{" MINIMAL ",\"hooks\":{\"pre\":[\"a\"],"
                                              "\"on_failure\":\"warn\"}}");
@@ -155,7 +203,7 @@ static void test_task_hooks(void) {
         CHECK_OK(task_from_json(third, &task, &secrets, NULL));
         CHECK_STR(task.options, "{\"hooks\":{\"pre\":[],\"post\":[\"b\"],\"timeout_s\":5,"
                                 "\"on_failure\":\"fail\"}}");
-        shown = task_to_json(&task, NULL, NULL);
+        shown = task_to_json(&task, NULL, NULL, NULL);
         CHECK_INT(json_integer_value(json_object_get(json_object_get(shown, "hooks"), "timeout_s")), 5);
         CHECK_OK(task_from_json(none, &task, &secrets, NULL));
         CHECK(!task.options);
@@ -193,7 +241,7 @@ static void test_task_paths(void) {
 
         CHECK_OK(task_init(&task));
         CHECK_OK(task_from_json(json, &task, &secrets, NULL));
-        shown = task_to_json(&task, NULL, NULL);
+        shown = task_to_json(&task, NULL, NULL, NULL);
         CHECK(shown);
         path = json_array_get(json_object_get(json_object_get(shown, "source"), "paths"), 0);
         CHECK_STR(json_string_value(json_object_get(path, "base64")), "L//+");
@@ -502,6 +550,7 @@ static void test_users(void) {
 int main(void) {
         RUN(test_task_fields);
         RUN(test_task_defaults_and_changes);
+        RUN(test_task_verify);
         RUN(test_task_hooks);
         RUN(test_task_type);
         RUN(test_task_paths);
