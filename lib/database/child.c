@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,16 +15,14 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/exec.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "database/child.h"
 
-#define PRIVATE_FD 3
 #define WATCH_MSEC 100
 #define PIPE_SIZE (1U << 20)
 #define PAUSE_NSEC 500000
-#define OUT_OF_MEMORY 126
-#define NOT_EXECUTED 127
 
 struct Child {
         const atomic_bool *cancel;
@@ -93,55 +90,6 @@ static int make_errors(int *ret) {
         return 0;
 }
 
-typedef struct Fds {
-        int input, output, errors, secret;
-} Fds;
-
-#define HOME_NONE "HOME=/nonexistent"
-
-/* Between fork and exec: nothing here allocates. */
-_noreturn_ static void run(const ChildArgs *args, const Fds *fds, const char *home) {
-        char *const environment[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                                      (char *) "LC_ALL=C.UTF-8", (char *) home, NULL };
-        int secret, null;
-        sigset_t none;
-
-        (void) setsid();
-        (void) sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
-        (void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        /* Out of the way of 0 to 3 first. */
-        secret = fds->secret >= 0 ? fcntl(fds->secret, F_DUPFD_CLOEXEC, PRIVATE_FD + 1) : -1;
-        if (null < 0 || dup2(fds->input >= 0 ? fds->input : null, STDIN_FILENO) < 0 ||
-            dup2(fds->output >= 0 ? fds->output : null, STDOUT_FILENO) < 0 ||
-            dup2(args->one_output ? fds->output : fds->errors, STDERR_FILENO) < 0)
-                _exit(OUT_OF_MEMORY);
-        if (secret >= 0 && dup2(secret, PRIVATE_FD) < 0)
-                _exit(OUT_OF_MEMORY);
-        if (close_range(secret >= 0 ? PRIVATE_FD + 1 : PRIVATE_FD, ~0U, 0) < 0)
-                _exit(OUT_OF_MEMORY);
-        (void) execve(args->path, args->arguments, environment);
-        _exit(NOT_EXECUTED);
-}
-
-/* All descriptors above the four, so that none is overwritten before it is in its place. */
-static int lift(int *fd) {
-        int high;
-
-        if (*fd < 0 || *fd > PRIVATE_FD)
-                return 0;
-        high = fcntl(*fd, F_DUPFD_CLOEXEC, PRIVATE_FD + 1);
-        if (high < 0)
-                return -errno;
-        safe_close(*fd);
-        *fd = high;
-        return 0;
-}
-
 /* What it is given in files without a name. */
 static int make_files(const ChildArgs *args, int *ret_errors, int *ret_secret, int *ret_input) {
         int r;
@@ -151,48 +99,40 @@ static int make_files(const ChildArgs *args, int *ret_errors, int *ret_secret, i
                 r = make_private(args->secret, ret_secret);
         if (r >= 0 && args->input)
                 r = make_private(args->input, ret_input);
-        if (r >= 0)
-                r = lift(ret_secret);
-        if (r >= 0)
-                r = lift(ret_input);
-        return r < 0 ? r : lift(ret_errors);
+        return r;
 }
 
 static int start(Child *c, const ChildArgs *args) {
         _cleanup_close_ int secret = -EBADF, input = -EBADF, theirs = -EBADF;
+        char *environment[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C.UTF-8",
+                                NULL, NULL };
         _cleanup_(freep) char *home = NULL;
         int pair[2], r;
-        Fds fds;
 
         assert(!args->takes_input || (!args->input && !args->one_output));
 
-        r = args->home ? asprintf_safe(&home, "HOME=%s", args->home) : 0;
+        r = asprintf_safe(&home, "HOME=%s", args->home ? args->home : "/nonexistent");
         if (r >= 0)
                 r = make_files(args, &c->errors, &secret, &input);
         if (r < 0)
                 return r;
+        environment[ELEMENTSOF(environment) - 2] = home;
         if (pipe2(pair, O_CLOEXEC) < 0)
                 return -errno;
         /* So that both run side by side, and not in turn for every few pages. */
         (void) fcntl(pair[0], F_SETPIPE_SZ, PIPE_SIZE);
         c->pipe = pair[args->takes_input];
         theirs = pair[!args->takes_input];
-        r = lift(&theirs);
+        r = exec_start(&(ExecArgs){ .path = args->path,
+                                    .argv = args->arguments,
+                                    .environment = environment,
+                                    .fds = { args->takes_input ? theirs : input,
+                                             args->takes_input ? -1 : theirs,
+                                             args->one_output ? theirs : c->errors, secret },
+                                    .flags = EXEC_NO_PRIVILEGES | EXEC_DIES_WITH_US | EXEC_NO_CORE },
+                       &c->pid);
         if (r < 0)
                 return r;
-        fds = (Fds){
-                .input = args->takes_input ? theirs : input,
-                .output = args->takes_input ? -1 : theirs,
-                .errors = c->errors,
-                .secret = secret,
-        };
-        c->pid = fork();
-        if (c->pid == 0)
-                run(args, &fds, home ? home : HOME_NONE);
-        if (c->pid < 0) {
-                c->pid = 0;
-                return -errno;
-        }
         c->pidfd = (int) syscall(SYS_pidfd_open, c->pid, 0);
         if (c->pidfd < 0)
                 return -errno;
