@@ -153,7 +153,8 @@ int queue_expire(Store *s, const Stamp *now, usec_t wall, QueueExpiredList *ret)
 
 /* What is out at nodes that were disabled, and probes that wait for them. Oldest first. */
 int queue_list_disabled(Store *s, CommandList *ret) _warn_unused_;
-/* Pending commands of runs that name a label, whose chosen node is offline, drained or disabled. */
+/* Pending commands of runs that name a label, whose chosen node is offline, drained or disabled; and those
+ * that the master's own node has of a prune of another node's repositories, where it is so itself. */
 int queue_list_stranded(Store *s, CommandList *ret) _warn_unused_;
 
 /* Ended commands that the dispatcher has not taken note of, oldest first. */

@@ -11,7 +11,7 @@
 
 #define RELAY_VERB_GET (1U << 0)    /* read, stat, list */
 #define RELAY_VERB_PUT (1U << 1)    /* new objects */
-#define RELAY_VERB_DELETE (1U << 2) /* remove: prune jobs alone */
+#define RELAY_VERB_DELETE (1U << 2) /* remove: prunes on the master's own node, tests */
 #define RELAY_VERB_LOCK (1U << 3)   /* remove the locks that the command itself wrote, and nothing else */
 
 typedef struct RelayCap {

@@ -600,7 +600,9 @@ const Statement statement_table[_SQL_MAX] = {
                   " ORDER BY id LIMIT 1000"),
         STATEMENT(QUEUE_STRANDED, ALL,
                   "SELECT " COMMAND_COLUMNS_SHORT " FROM commands WHERE state < 3 AND state = 0"
-                  " AND run_id IN (SELECT r.id FROM runs r WHERE r.state < 3 AND r.node_label IS NOT NULL)"
+                  " AND (run_id IN (SELECT r.id FROM runs r WHERE r.state < 3 AND r.node_label IS NOT NULL)"
+                  " OR (node_id = 1 AND kind = 'prune' AND run_id IN (SELECT r.id FROM runs r"
+                  " WHERE r.state < 3 AND r.kind = 3 AND r.node_id <> 1)))"
                   " AND node_id IN (SELECT n.id FROM nodes n WHERE n.state <> 1 OR n.draining = 1"
                   " OR n.enabled = 0) ORDER BY id LIMIT 1000"),
         /* Delivered, not accepted: back, or ended when that was asked for. ?2 attempt */

@@ -155,7 +155,8 @@ int dispatcher_renew_node(Dispatcher *d, uint64_t node_id) _warn_unused_;
 /* A target was changed. */
 int dispatcher_renew_changed(Dispatcher *d) _warn_unused_;
 /* Commands of disabled nodes end; those that wait for a node that a label chose and that is away, drained or
- * disabled now go back, for another one to be chosen. */
+ * disabled now go back, for another one to be chosen; and so do those of the master's own node about the
+ * repositories of another one, whose backups would wait for them. */
 int dispatcher_release_commands(Dispatcher *d) _warn_unused_;
 
 /* --- pool.c: labels --- */

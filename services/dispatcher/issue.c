@@ -210,6 +210,10 @@ static int issue_on_node(Dispatcher *d, const Run *run) {
                 store_tx_done(&tx);
                 return wait_for(d, run, keyless(run, &order));
         }
+        if (r == ORDER_E_AWAY) {
+                store_tx_done(&tx);
+                return wait_for(d, run, "the node 'local', which takes no work now");
+        }
         if (is_passing(r))
                 return r;
         if (r != 0) {
@@ -332,7 +336,7 @@ static int set_queued(Dispatcher *d, const Run *run) {
 
 static int cancel_command(Dispatcher *d, const Run *run) {
         _cleanup_(command_done) Command command = COMMAND_NULL;
-        bool ended;
+        bool ended = false;
         int r;
 
         assert(d);

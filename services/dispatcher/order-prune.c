@@ -135,6 +135,11 @@ static int choose_part(const OrderContext *x, const Run *run, const Run *source,
         return 0;
 }
 
+/* A command that waits keeps backups of the node out: of the master's own node none waits. */
+static bool takes_work(const Node *node) {
+        return node->state == NODE_ONLINE && node->enabled && !node->draining;
+}
+
 int order_prune_goes_on(const OrderContext *x, const Run *run, const Command *c, bool *ret) {
         _cleanup_(run_done) Run source = RUN_NULL;
         size_t relays = 0, others = 0;
@@ -232,6 +237,8 @@ int order_prune(const OrderContext *x, const Run *run, usec_t now, Order *ret, F
                 r = choose_part(x, run, &source, &part, &ret->node_id);
         if (r == 0)
                 r = order_get_node(x, ret->node_id, &node, reterr_failure);
+        if (r == 0 && ret->node_id != run->node_id && !takes_work(&node))
+                r = ORDER_E_AWAY;
         if (r == 0)
                 r = fill_prune(x, run, &source, &when, &spec, reterr_failure);
         if (r == 0)

@@ -40,6 +40,7 @@ enum {
         /* Positive outcomes. */
         ORDER_E_NO_KEY = 1, /* the node has not offered a key: nothing can be sealed to it yet */
         ORDER_E_REFUSED,    /* this can never become a command; the failure says why */
+        ORDER_E_AWAY,       /* the master's own node, which is to do it for another one, takes nothing now */
 };
 
 typedef struct OrderContext {

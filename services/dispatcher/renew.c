@@ -19,7 +19,7 @@ typedef struct Reason {
 static const Reason key_changed = {
         "NODE_KEY_CHANGED", "The node has a new key; what was sealed to the old one is of no use"
 };
-static const Reason node_left = { "NODE_LEFT", "The chosen node cannot take the run any more" };
+static const Reason node_left = { "NODE_LEFT", "The node cannot take the run any more" };
 static const Reason target_changed = { "TARGET_CHANGED", "A target was changed while the command waited" };
 
 /* In the transaction of the caller. */
@@ -172,7 +172,7 @@ static int end_disabled(Dispatcher *d, const Command *c) {
         return r < 0 ? r : 0;
 }
 
-/* Back to its run, which gets another node. */
+/* Back to its run, which gets another node, or waits for this one without keeping anybody out. */
 static int give_back(Dispatcher *d, const Command *c) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_(command_done) Command now = COMMAND_NULL;
@@ -193,7 +193,7 @@ static int give_back(Dispatcher *d, const Command *c) {
         if (r == 0)
                 log_struct(LOG_INFO, NULL,
                            LOG_FIELDS(LOG_RUN(c->run_id), LOG_COMMAND(c->id), LOG_NODE(c->node_id)),
-                           "Run %" PRIu64 " gets another node: the one that was chosen cannot take it",
+                           "Run %" PRIu64 " is given back: the node that was to do it cannot take it",
                            c->run_id);
         return r;
 }

@@ -418,6 +418,20 @@ class Repositories(unittest.TestCase):
             self.assertEqual(self.listed(task, target), [last['id']])
             self.check_with_restic(last, self.node, target, 1)
         self.check_parts(last)
+        self.check_without_local(task, last)
+
+    def check_without_local(self, task, last):
+        """While the master's own node takes no work, the prune waits, and nobody waits for it."""
+        self.suite.client.post('nodes/1/drain')
+        try:
+            prune = self.suite.client.post(f'runs/{last["id"]}/prune')['run_id']
+            wait_until(lambda: "'local'" in (self.suite.client.get(f'runs/{prune}')['waiting_for'] or ''),
+                       what='the prune to wait for the master\'s own node')
+            self.assertEqual(self.suite.backup(task)['state'], 'succeeded')
+        finally:
+            self.suite.client.post('nodes/1/undrain')
+        self.assertEqual(self.suite.wait_run(prune)['state'], 'succeeded', self.suite.logs(prune))
+        self.prunes(task)
 
     def check_parts(self, last):
         """By hand: a part that fails does not keep the other one from anything, and one that waits does not either. The

@@ -118,6 +118,46 @@ static void test_label(void) {
         CHECK(!run.node_name);
 }
 
+static uint64_t add_prune_command(Fixture *f, uint64_t run, uint64_t node) {
+        const CommandNew n = {
+                .run_id = run, .node_id = node, .kind = "prune", .spec = "{}", .secrets = "sealed"
+        };
+        uint64_t id = 0;
+
+        CHECK_INT(queue_add(f->dispatcher, &n, T0, &id), 0);
+        CHECK_INT(run_set_command(f->dispatcher, run, id, NULL), 0);
+        return id;
+}
+
+/* What the master's own node is to do for another one does not wait there: backups would wait, too. */
+static void test_stranded_prune(void) {
+        static const NodeHealthNote fine = { .health = HEALTH_HEALTHY };
+        _cleanup_(command_list_done) CommandList l = COMMAND_LIST_NULL;
+        RunNew n = { .kind = RUN_PRUNE, .state = RUN_QUEUED };
+        uint64_t node, prune = 0, command;
+        _cleanup_fixture_ Fixture f;
+
+        fixture_init(&f);
+        node = fixture_node(&f, "web-1");
+        n.source_run = fixture_run(&f, fixture_task(&f, "etc", node, fixture_target(&f, "one"), 0));
+        CHECK_INT(run_finish(f.dispatcher, n.source_run, &(RunEnd){ .state = RUN_SUCCEEDED }, T0), 0);
+        CHECK_INT(run_add(f.scheduler, &n, T0, &prune), 0);
+        command = add_prune_command(&f, prune, NODE_LOCAL);
+        CHECK_INT(queue_list_stranded(f.dispatcher, &l), 0);
+        CHECK_INT(l.n, 1);
+        CHECK_INT(l.items[0].id, command);
+        command_list_done(&l);
+        CHECK_INT(node_set_state(f.dispatcher, NODE_LOCAL, NODE_PENDING, NODE_ONLINE, &fine), 0);
+        CHECK_INT(queue_list_stranded(f.dispatcher, &l), 0);
+        CHECK_INT(l.n, 0);
+        CHECK_INT(queue_abandon(f.dispatcher, command, COMMAND_CANCELLED, "NODE_LEFT", NULL, T0), 0);
+        CHECK_INT(run_requeue(f.dispatcher, prune), 0);
+        (void) add_prune_command(&f, prune, node); /* its own part waits for it */
+        command_list_done(&l);
+        CHECK_INT(queue_list_stranded(f.dispatcher, &l), 0);
+        CHECK_INT(l.n, 0);
+}
+
 static void test_disabled(void) {
         _cleanup_(command_list_done) CommandList l = COMMAND_LIST_NULL;
         _cleanup_fixture_ Fixture f;
@@ -190,6 +230,7 @@ static void test_token_old(void) {
 int main(void) {
         RUN(test_waits_for);
         RUN(test_label);
+        RUN(test_stranded_prune);
         RUN(test_disabled);
         RUN(test_local_token);
         RUN(test_token_old);
