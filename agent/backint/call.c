@@ -20,6 +20,8 @@
 #include "base/text.h"
 
 #define INTERFACE "backint"
+/* For the last answers of a call that does not end. */
+#define ANSWERS_TIMEOUT_SEC 5
 
 typedef struct Call {
         const BackintOptions *options;
@@ -28,13 +30,16 @@ typedef struct Call {
         Storage *storage;
         BackintCatalog *catalog;
         BackintAnswers *answers;
+        bool *answered; /* of each request */
+        BackintSession session;
         AgeRecipient *recipients;
         AgeIdentity *identities;
         size_t n_recipients, n_identities;
         int output_fd, log_fd;
         /* The end of the call, by a signal. */
         int signal_fd, stop_fd, done_fd;
-        atomic_bool cancel;
+        atomic_bool cancel, has_session;
+        atomic_uint_fast64_t end_timeout;
         pthread_t watcher;
         bool has_watcher;
         pthread_mutex_t log_lock;
@@ -52,12 +57,14 @@ static void call_init(Call *c, const BackintOptions *options) {
                 .stop_fd = -EBADF,
                 .done_fd = -EBADF,
                 .parent = getppid(),
+                .end_timeout = BACKINT_END_TIMEOUT_DEFAULT,
         };
         (void) pthread_mutex_init(&c->log_lock, NULL);
 }
 
 static void call_done(Call *c) {
         backint_answers_free(c->answers);
+        free(c->answered);
         backint_catalog_free(c->catalog);
         storage_free(c->storage);
         free(c->recipients);
@@ -111,18 +118,34 @@ static void ring(int fd) {
         assert(r >= 0);
 }
 
+/* Somebody waits in the kernel, for a disk or for whoever reads the log. */
+_noreturn_ static void end_now(Call *c) {
+        /* The output may be where the disk hangs: its default ends us. */
+        (void) alarm(ANSWERS_TIMEOUT_SEC);
+        if (!atomic_load(&c->has_session))
+                _exit(BACKINT_EXIT_FAILED);
+        backint_session_give_up(&c->session, &c->input);
+        _exit(BACKINT_EXIT_ERRORS);
+}
+
 /* A signal ends the call: who waits for a pipe sees stop_fd, who waits for the storage the flag. */
 static void *watch(void *userdata) {
         Call *c = ASSERT_PTR(userdata);
         struct pollfd fds[] = { { .fd = c->signal_fd, .events = POLLIN },
                                 { .fd = c->done_fd, .events = POLLIN } };
+        int timeout, n;
 
         while (poll(fds, ELEMENTSOF(fds), -1) < 0 && errno == EINTR)
                 ;
-        if (fds[0].revents != 0) {
-                atomic_store(&c->cancel, true);
-                ring(c->stop_fd);
-        }
+        if (fds[1].revents != 0)
+                return NULL;
+        atomic_store(&c->cancel, true);
+        ring(c->stop_fd);
+        timeout = (int) (atomic_load(&c->end_timeout) / USEC_PER_MSEC);
+        while ((n = poll(fds + 1, 1, timeout)) < 0 && errno == EINTR)
+                ;
+        if (n == 0)
+                end_now(c);
         return NULL;
 }
 
@@ -169,6 +192,23 @@ static int open_output(Call *c, Failure *reterr_failure) {
         return backint_answers_new(c->output_fd, &c->answers);
 }
 
+/* Up to n bytes; 0 at the end. */
+static ssize_t read_some(const Call *c, int fd, void *buf, size_t n) {
+        for (;;) {
+                struct pollfd fds[] = { { .fd = c->stop_fd, .events = POLLIN },
+                                        { .fd = fd, .events = POLLIN } };
+                ssize_t k = -1;
+
+                if (poll(fds, ELEMENTSOF(fds), -1) >= 0) {
+                        if (fds[0].revents != 0)
+                                return -ECANCELED;
+                        k = read(fd, buf, n);
+                }
+                if (k >= 0 || (errno != EINTR && errno != EAGAIN))
+                        return k < 0 ? -errno : k;
+        }
+}
+
 static int read_input(Call *c, Failure *reterr_failure) {
         _cleanup_buffer_ Buffer text = BUFFER_LIMITED(BACKINT_INPUT_MAX);
         const char *path = c->options->input;
@@ -183,9 +223,11 @@ static int read_input(Call *c, Failure *reterr_failure) {
         do {
                 char chunk[4096];
 
-                n = read_full(fd, chunk, sizeof chunk);
+                n = read_some(c, fd, chunk, sizeof chunk);
                 r = n < 0 ? (int) n : buffer_add(&text, chunk, (size_t) n);
         } while (r >= 0 && n > 0);
+        if (r == -ECANCELED)
+                return failure_set(reterr_failure, r, "CANCELLED", "The call was ended");
         if (r < 0)
                 return failure_set(reterr_failure, r, "BACKINT_FILE",
                                    "The input file %s cannot be read: %m", path ? path : "-");
@@ -202,6 +244,8 @@ static int read_parameters(Call *c, Failure *reterr_failure) {
                               reterr_failure);
         if (r >= 0)
                 r = backint_parameters_parse(path, text, n, &c->parameters, reterr_failure);
+        if (r >= 0)
+                atomic_store(&c->end_timeout, c->parameters.end_timeout);
         if (r >= 0)
                 r = backint_recipients_load(&c->parameters, &c->recipients, &c->n_recipients);
         if (r >= 0 && c->parameters.identity_file)
@@ -234,7 +278,9 @@ static void open_catalog(Call *c) {
 static int prepare(Call *c, Failure *reterr_failure) {
         int r;
 
-        r = open_output(c, reterr_failure);
+        r = watch_signals(c);
+        if (r >= 0)
+                r = open_output(c, reterr_failure);
         if (r >= 0)
                 r = read_parameters(c, reterr_failure);
         if (r >= 0)
@@ -243,9 +289,10 @@ static int prepare(Call *c, Failure *reterr_failure) {
                 r = backint_storage_open(&c->parameters,
                                          backint_part_mib(c->parameters.parallel, c->input.n_requests),
                                          &c->cancel, &c->storage, reterr_failure);
-        if (r >= 0)
-                r = watch_signals(c);
-        return r;
+        if (r < 0)
+                return r;
+        c->answered = new0(bool, c->input.n_requests + 1);
+        return c->answered ? 0 : -ENOMEM;
 }
 
 static void answer_version(const Call *c) {
@@ -254,11 +301,12 @@ static void answer_version(const Call *c) {
         (void) snprintf(interface, sizeof interface, INTERFACE " %u.%02u", c->input.version / 100,
                         c->input.version % 100);
         backint_answers_add(c->answers, BACKINT_SOFTWAREID,
-                            (const char *const[]){ interface, "backupx " BACKUPX_VERSION, NULL }, NULL);
+                            (const char *const[]){ interface, "backupx " BACKUPX_VERSION, NULL }, NULL,
+                            /* ret_answered= */ NULL);
 }
 
 static int run(Call *c, Failure *reterr_failure) {
-        BackintSession session = {
+        c->session = (BackintSession){
                 .parameters = &c->parameters,
                 .function = c->options->function,
                 .user = c->options->user,
@@ -266,6 +314,7 @@ static int run(Call *c, Failure *reterr_failure) {
                 .storage = c->storage,
                 .catalog = c->catalog,
                 .answers = c->answers,
+                .answered = c->answered,
                 .recipients = c->recipients,
                 .n_recipients = c->n_recipients,
                 .identities = c->identities,
@@ -278,36 +327,44 @@ static int run(Call *c, Failure *reterr_failure) {
         };
         int r;
 
-        r = backint_session_run(&session, &c->input);
+        atomic_store(&c->has_session, true);
+        r = backint_session_run(&c->session, &c->input);
         if (r >= 0 && backint_answers_lost(c->answers) < 0)
                 r = failure_set(reterr_failure, backint_answers_lost(c->answers), "BACKINT_FILE",
                                 "The output file cannot be written: answers are missing in it");
         return r;
 }
 
+/* Gives the exit status. */
+static int finish(Call *c, int error, const Failure *why, usec_t begin) {
+        _cleanup_(freep) char *text = NULL;
+        size_t errors;
+
+        if (error < 0)
+                return fail(c, error, why);
+        errors = backint_answers_errors(c->answers);
+        if (asprintf_safe(&text, "%zu requests, %zu errors, %.1f s", c->input.n_requests, errors,
+                          (double) (now_usec(CLOCK_MONOTONIC) - begin) / USEC_PER_SEC) >= 0)
+                on_event(c, text);
+        return errors > 0 ? BACKINT_EXIT_ERRORS : BACKINT_EXIT_DONE;
+}
+
 int backint_call(const BackintOptions *options) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_(call_done) Call c;
-        _cleanup_(freep) char *text = NULL;
         usec_t begin = now_usec(CLOCK_MONOTONIC);
-        size_t errors;
-        int r;
+        int r, status;
 
         assert(options);
 
         call_init(&c, options);
         r = prepare(&c, &failure);
-        if (r < 0)
-                return fail(&c, r, &failure);
-        answer_version(&c);
-        open_catalog(&c);
-        r = run(&c, &failure);
+        if (r >= 0) {
+                answer_version(&c);
+                open_catalog(&c);
+                r = run(&c, &failure);
+        }
+        status = finish(&c, r, &failure, begin);
         stop_watching(&c);
-        if (r < 0)
-                return fail(&c, r, &failure);
-        errors = backint_answers_errors(c.answers);
-        if (asprintf_safe(&text, "%zu requests, %zu errors, %.1f s", c.input.n_requests, errors,
-                          (double) (now_usec(CLOCK_MONOTONIC) - begin) / USEC_PER_SEC) >= 0)
-                on_event(&c, text);
-        return errors > 0 ? BACKINT_EXIT_ERRORS : BACKINT_EXIT_DONE;
+        return status;
 }

@@ -26,6 +26,8 @@ struct BackintAnswers {
         int fd; /* weak */
         size_t n_errors;
         int lost;
+        bool closed;
+        pthread_t closer; /* who may still answer then */
 };
 
 int backint_answer_format(Buffer *out, BackintAnswer answer, const char *const *words) {
@@ -82,20 +84,24 @@ BackintAnswers *backint_answers_free(BackintAnswers *a) {
 }
 
 /* Lines of one answer stay together. */
-static void put(BackintAnswers *a, const Buffer *lines, int error, bool is_error) {
+static void put(BackintAnswers *a, const Buffer *lines, int error, bool is_error, bool *ret_answered) {
         int r = error;
 
         (void) pthread_mutex_lock(&a->lock);
-        if (r >= 0 && lines->size > 0)
-                r = write_full(a->fd, lines->data, lines->size);
-        if (r < 0 && a->lost == 0)
-                a->lost = r;
-        a->n_errors += is_error;
+        if (!a->closed || pthread_equal(a->closer, pthread_self())) {
+                if (r >= 0 && lines->size > 0)
+                        r = write_full(a->fd, lines->data, lines->size);
+                if (r < 0 && a->lost == 0)
+                        a->lost = r;
+                a->n_errors += is_error;
+                if (ret_answered)
+                        *ret_answered = true;
+        }
         (void) pthread_mutex_unlock(&a->lock);
 }
 
 void backint_answers_add(BackintAnswers *a, BackintAnswer answer, const char *const *words,
-                         const char *comment) {
+                         const char *comment, bool *ret_answered) {
         _cleanup_buffer_ Buffer lines = BUFFER_NULL;
         int r;
 
@@ -105,7 +111,7 @@ void backint_answers_add(BackintAnswers *a, BackintAnswer answer, const char *co
         r = backint_answer_format(&lines, answer, words);
         if (r >= 0 && comment)
                 r = backint_comment_format(&lines, comment);
-        put(a, &lines, r, answer == BACKINT_ERROR);
+        put(a, &lines, r, answer == BACKINT_ERROR, ret_answered);
 }
 
 void backint_answers_comment(BackintAnswers *a, const char *text) {
@@ -116,7 +122,16 @@ void backint_answers_comment(BackintAnswers *a, const char *text) {
         assert(text);
 
         r = backint_comment_format(&lines, text);
-        put(a, &lines, r, /* is_error= */ false);
+        put(a, &lines, r, /* is_error= */ false, /* ret_answered= */ NULL);
+}
+
+void backint_answers_close(BackintAnswers *a) {
+        assert(a);
+
+        (void) pthread_mutex_lock(&a->lock);
+        a->closer = pthread_self();
+        a->closed = true;
+        (void) pthread_mutex_unlock(&a->lock);
 }
 
 size_t backint_answers_errors(BackintAnswers *a) {

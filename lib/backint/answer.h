@@ -43,11 +43,13 @@ typedef struct BackintAnswers BackintAnswers;
 
 int backint_answers_new(int fd, BackintAnswers **ret) _warn_unused_; /* fd is weak */
 BackintAnswers *backint_answers_free(BackintAnswers *a);
-/* comment may be NULL. An answer that could not be written makes the call a failure, which
- * backint_answers_errors() says. */
+/* comment may be NULL. ret_answered is set together with it, where it is the last word on a request; else it
+ * is NULL. An answer that could not be written makes the call a failure: backint_answers_lost(). */
 void backint_answers_add(BackintAnswers *a, BackintAnswer answer, const char *const *words,
-                         const char *comment);
+                         const char *comment, bool *ret_answered);
 void backint_answers_comment(BackintAnswers *a, const char *text);
+/* From here on nobody answers but the calling thread. What others say is lost without a word. */
+void backint_answers_close(BackintAnswers *a);
 /* How many requests were answered with an error. */
 size_t backint_answers_errors(BackintAnswers *a);
 /* Why answers were lost, or 0. */

@@ -144,12 +144,12 @@ void backint_backup(BackintWorker *w, const BackintRequest *request) {
         if (r >= 0)
                 r = save(&s);
         if (r < 0) {
-                backint_answer_error(w->session, request, r, &failure);
+                backint_answer_error(w, request, r, &failure);
                 return;
         }
         k = remember(&s, &forgotten);
         (void) snprintf(size, sizeof size, "%" PRIu64, s.summary.size);
         backint_answers_add(w->session->answers, BACKINT_SAVED,
                             (const char *const[]){ s.ebid, request->name, size, NULL },
-                            k < 0 ? failure_message(&forgotten, k) : NULL);
+                            k < 0 ? failure_message(&forgotten, k) : NULL, w->answered);
 }

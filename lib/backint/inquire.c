@@ -8,7 +8,9 @@
 /* Versions before this one do not know the time in an answer. */
 #define VERSION_WITH_TIME 150U
 
-static void answer_found(const BackintSession *s, const BackintPiece *piece, unsigned version) {
+/* ret_answered: of the last one; else NULL. */
+static void answer_found(const BackintSession *s, const BackintPiece *piece, unsigned version,
+                         bool *ret_answered) {
         char text[RFC3339_MAX];
         usec_t time;
 
@@ -20,28 +22,28 @@ static void answer_found(const BackintSession *s, const BackintPiece *piece, uns
                                             piece->ebid, piece->name,
                                             version >= VERSION_WITH_TIME ? format_rfc3339(text, time) : NULL,
                                             NULL },
-                            NULL);
+                            NULL, ret_answered);
 }
 
-static int answer_one(const BackintSession *s, const BackintRequest *request, unsigned version,
+static int answer_one(const BackintWorker *w, const BackintRequest *request, unsigned version,
                       Failure *reterr_failure) {
         _cleanup_(backint_piece_done) BackintPiece piece = BACKINT_PIECE_NULL;
         int r;
 
-        r = backint_piece_find(s, request->ebid, request->name, &piece, reterr_failure);
+        r = backint_piece_find(w->session, request->ebid, request->name, &piece, reterr_failure);
         if (r >= 0)
-                answer_found(s, &piece, version);
+                answer_found(w->session, &piece, version, w->answered);
         return r;
 }
 
-static int answer_many(const BackintSession *s, const BackintRequest *request, unsigned version,
+static int answer_many(const BackintWorker *w, const BackintRequest *request, unsigned version,
                        Failure *reterr_failure) {
         _cleanup_(backint_pieces_done) BackintPieces pieces = {};
         int r;
 
-        r = backint_pieces_list(s, request->ebid, request->name, &pieces, reterr_failure);
+        r = backint_pieces_list(w->session, request->ebid, request->name, &pieces, reterr_failure);
         for (size_t i = 0; i < pieces.n; i++)
-                answer_found(s, &pieces.pieces[i], version);
+                answer_found(w->session, &pieces.pieces[i], version, i + 1 == pieces.n ? w->answered : NULL);
         return r < 0 ? r : pieces.n == 0 ? -ENOENT :
                                            0;
 }
@@ -54,13 +56,13 @@ void backint_inquire(BackintWorker *w, const BackintRequest *request, unsigned v
         assert(request);
 
         if (request->ebid && request->name)
-                r = answer_one(w->session, request, version, &failure);
+                r = answer_one(w, request, version, &failure);
         else
-                r = answer_many(w->session, request, version, &failure);
+                r = answer_many(w, request, version, &failure);
         if (r == -ENOENT)
-                backint_answer_missing(w->session, request);
+                backint_answer_missing(w, request);
         else if (r < 0)
-                backint_answer_error(w->session, request, r, &failure);
+                backint_answer_error(w, request, r, &failure);
 }
 
 void backint_delete(BackintWorker *w, const BackintRequest *request) {
@@ -76,11 +78,11 @@ void backint_delete(BackintWorker *w, const BackintRequest *request) {
         if (r >= 0)
                 r = storage_remove(s->storage, piece.key, &failure);
         if (r == -ENOENT) {
-                backint_answer_missing(s, request);
+                backint_answer_missing(w, request);
                 return;
         }
         if (r < 0) {
-                backint_answer_error(s, request, r, &failure);
+                backint_answer_error(w, request, r, &failure);
                 return;
         }
         if (s->catalog)
@@ -90,5 +92,6 @@ void backint_delete(BackintWorker *w, const BackintRequest *request) {
                             k < 0 ? failure_message(&forgotten, k) :
                                             r > 0 ?
                                     "The storage keeps it as an older version until its own rules end it" :
-                                    NULL);
+                                    NULL,
+                            w->answered);
 }

@@ -117,11 +117,17 @@ static const char *set_log_file(BackintParameters *p, const char *value) {
         return set_path(&p->log_file, value);
 }
 
+static const char *set_time(usec_t *to, const char *value) {
+        return parse_span(value, to) < 0 || *to == 0 || *to > USEC_PER_DAY ? "is no time from 1ms to 1d" :
+                                                                             NULL;
+}
+
 static const char *set_pipe_timeout(BackintParameters *p, const char *value) {
-        if (parse_span(value, &p->pipe_timeout) < 0 || p->pipe_timeout == 0 ||
-            p->pipe_timeout > USEC_PER_DAY)
-                return "is no time from 1ms to 1d";
-        return NULL;
+        return set_time(&p->pipe_timeout, value);
+}
+
+static const char *set_end_timeout(BackintParameters *p, const char *value) {
+        return set_time(&p->end_timeout, value);
 }
 
 static const Parameter parameters[] = {
@@ -138,6 +144,7 @@ static const Parameter parameters[] = {
         { "CATALOG_DB", set_catalog },
         { "LOG_FILE", set_log_file },
         { "PIPE_TIMEOUT", set_pipe_timeout },
+        { "END_TIMEOUT", set_end_timeout },
 };
 
 void backint_parameters_done(BackintParameters *p) {
@@ -236,6 +243,7 @@ int backint_parameters_parse(const char *name, const char *data, size_t n, Backi
                 .compress = true,
                 .level = BACKINT_LEVEL_DEFAULT,
                 .pipe_timeout = BACKINT_PIPE_TIMEOUT_DEFAULT,
+                .end_timeout = BACKINT_END_TIMEOUT_DEFAULT,
         };
         Reading reading = { .parameters = &p, .name = name, .failure = reterr_failure };
         int r;

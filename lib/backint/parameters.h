@@ -17,6 +17,7 @@
  *     #CATALOG_DB = /var/…/catalog.db            the local catalog; none by default
  *     #LOG_FILE = /var/…/backint.log             what failed and how long it took; none by default
  *     #PIPE_TIMEOUT = 10min                      how long to wait for the other end of a pipe
+ *     #END_TIMEOUT = 20s                         how long a call that is ended by a signal may still go on
  *
  * An unknown key, a key twice or a bad value is an error with its line. */
 
@@ -31,6 +32,9 @@
 /* HANA opens its pipes at once; one that nobody opens belongs to a process that is gone. */
 #define BACKINT_PIPE_TIMEOUT_DEFAULT (10 * USEC_PER_MINUTE)
 
+/* What waits for a storage sees a signal at once; a disk that hangs does not. */
+#define BACKINT_END_TIMEOUT_DEFAULT (20 * USEC_PER_SEC)
+
 typedef struct BackintParameters {
         char *storage_type;
         char *storage_config;      /* a path, or NULL */
@@ -44,7 +48,7 @@ typedef struct BackintParameters {
         char *identity_file;
         char *catalog;
         char *log_file;
-        usec_t pipe_timeout;
+        usec_t pipe_timeout, end_timeout;
 } BackintParameters;
 
 #define BACKINT_PARAMETERS_NULL ((BackintParameters){})

@@ -157,14 +157,15 @@ void backint_restore(BackintWorker *w, const BackintRequest *request) {
 
         k = find(&r);
         if (k == -ENOENT) {
-                backint_answer_missing(w->session, request);
+                backint_answer_missing(w, request);
                 return;
         }
         if (k >= 0)
                 k = restore(&r);
         if (k < 0)
-                backint_answer_error(w->session, request, k, &failure);
+                backint_answer_error(w, request, k, &failure);
         else
                 backint_answers_add(w->session->answers, BACKINT_RESTORED,
-                                    (const char *const[]){ r.piece.ebid, request->name, NULL }, NULL);
+                                    (const char *const[]){ r.piece.ebid, request->name, NULL }, NULL,
+                                    w->answered);
 }

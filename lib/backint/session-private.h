@@ -11,6 +11,7 @@ typedef struct BackintWorker {
         struct BackintRun *run; /* weak */
         PieceWriter *writer;    /* backup */
         char *buffer;           /* restore: BACKINT_READ bytes */
+        bool *answered;         /* of the request that it works on */
 } BackintWorker;
 
 /* Of one request to the storage. */
@@ -48,7 +49,7 @@ void backint_inquire(BackintWorker *w, const BackintRequest *request, unsigned v
 void backint_delete(BackintWorker *w, const BackintRequest *request);
 
 /* Answers with an error, the words of the request, and why. */
-void backint_answer_error(const BackintSession *s, const BackintRequest *request, int error,
+void backint_answer_error(const BackintWorker *w, const BackintRequest *request, int error,
                           const Failure *why);
 /* Answers with #NOTFOUND and the words of the request. */
-void backint_answer_missing(const BackintSession *s, const BackintRequest *request);
+void backint_answer_missing(const BackintWorker *w, const BackintRequest *request);

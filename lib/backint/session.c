@@ -33,7 +33,7 @@ static void say(const BackintSession *s, const char *text) {
 }
 
 static void answer_words(const BackintSession *s, BackintAnswer answer, const BackintRequest *request,
-                         const char *comment) {
+                         const char *comment, bool *ret_answered) {
         const char *words[3] = {};
         size_t n = 0;
         /* To a backup and a restore it is said which of their names it is. */
@@ -43,25 +43,36 @@ static void answer_words(const BackintSession *s, BackintAnswer answer, const Ba
                 words[n++] = request->ebid;
         if (request->name)
                 words[n++] = request->name;
-        backint_answers_add(s->answers, answer, words, comment);
+        backint_answers_add(s->answers, answer, words, comment, ret_answered);
 }
 
-void backint_answer_error(const BackintSession *s, const BackintRequest *request, int error,
+void backint_answer_error(const BackintWorker *w, const BackintRequest *request, int error,
                           const Failure *why) {
         const char *text = failure_message(why, error);
 
-        assert(s);
+        assert(w);
         assert(request);
 
-        answer_words(s, BACKINT_ERROR, request, text);
-        say(s, text);
+        answer_words(w->session, BACKINT_ERROR, request, text, w->answered);
+        say(w->session, text);
 }
 
-void backint_answer_missing(const BackintSession *s, const BackintRequest *request) {
-        assert(s);
+void backint_answer_missing(const BackintWorker *w, const BackintRequest *request) {
+        assert(w);
         assert(request);
 
-        answer_words(s, BACKINT_NOTFOUND, request, NULL);
+        answer_words(w->session, BACKINT_NOTFOUND, request, NULL, w->answered);
+}
+
+void backint_session_give_up(const BackintSession *s, const BackintInput *input) {
+        assert(s);
+        assert(input);
+
+        backint_answers_close(s->answers);
+        for (size_t i = 0; i < input->n_requests; i++)
+                if (!s->answered[i])
+                        answer_words(s, BACKINT_ERROR, input->requests + i,
+                                     "The call was ended, and this did not end in time", s->answered + i);
 }
 
 /* --- Threads ---------------------------------------------------------------------------------------- */
@@ -127,13 +138,14 @@ static void *worker_main(void *userdata) {
         while ((request = next_request(run))) {
                 _cleanup_failure_ Failure why = FAILURE_NULL;
 
+                w.answered = s->answered + (request - run->input->requests);
                 if (r >= 0 && !atomic_load(s->cancel)) {
                         answer(&w, request);
                         continue;
                 }
                 if (r >= 0)
                         (void) failure_set(&why, -ECANCELED, "CANCELLED", "The call was ended");
-                backint_answer_error(s, request, r < 0 ? r : -ECANCELED, &why);
+                backint_answer_error(&w, request, r < 0 ? r : -ECANCELED, &why);
         }
         return NULL;
 }
@@ -144,7 +156,7 @@ int backint_session_run(const BackintSession *s, const BackintInput *input) {
         size_t wanted, n = 0;
         int r = 0;
 
-        assert(s);
+        assert(s && s->answered);
         assert(input);
         assert(s->parameters->parallel <= BACKINT_PARALLEL_MAX);
 

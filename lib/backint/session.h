@@ -26,6 +26,7 @@ typedef struct BackintSession {
         Storage *storage;
         BackintCatalog *catalog; /* may be NULL */
         BackintAnswers *answers;
+        bool *answered;                 /* of each request; changed by backint_answers_add() alone */
         const AgeRecipient *recipients; /* none: pieces are not sealed */
         size_t n_recipients;
         const AgeIdentity *identities; /* none: sealed pieces cannot be opened */
@@ -45,3 +46,6 @@ unsigned backint_part_mib(unsigned parallel, size_t n_requests);
 /* Answers all requests. Negative errno only where no thread could be started; what failed is in the
  * answers. */
 int backint_session_run(const BackintSession *s, const BackintInput *input) _warn_unused_;
+/* While that runs, and does not end: answers what has no answer yet with an error, and what comes later is
+ * no answer any more. From another thread, which then ends the process. */
+void backint_session_give_up(const BackintSession *s, const BackintInput *input);

@@ -19,6 +19,13 @@ def quote(word):
     return '"' + word.replace('"', '\\"') + '"'
 
 
+def blocks(pid, number):
+    """Whether a process keeps this signal for later, as one that looks after it by itself does."""
+    with open(f'/proc/{pid}/status', encoding='ascii') as file:
+        mask = next(line.split()[1] for line in file if line.startswith('SigBlk:'))
+    return int(mask, 16) >> number - 1 & 1 == 1
+
+
 class Piece:
     """A piece of the database: bytes made from a seed, never held whole."""
 

@@ -5,6 +5,7 @@ interface (hana.py). No database of SAP takes part.
 
 BACKUPX_TEST_LONG=1: 2,000 pieces and 1 GiB."""
 
+import fcntl
 import json
 import os
 import random
@@ -50,11 +51,12 @@ class Case(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def write_parameters(self, *lines, storage=None, catalog=True):
+    def write_parameters(self, *lines, storage=None, catalog=True, log=None):
         text = ['#STORAGE_TYPE = local',
                 '#STORAGE_CONFIG_JSON = ' + json.dumps({'path': storage or self.storage}),
-                f'#PARALLEL_FACTOR = {STREAMS}', '#COMPRESSION_LEVEL = 1',
-                '#LOG_FILE = ' + self.path('log'), *lines]
+                '#COMPRESSION_LEVEL = 1', '#LOG_FILE = ' + (log or self.path('log')), *lines]
+        if not any('PARALLEL_FACTOR' in line for line in lines):
+            text.append(f'#PARALLEL_FACTOR = {STREAMS}')
         if catalog:
             text.append('#CATALOG_DB = ' + self.path('catalog.db'))
         with open(self.parameters, 'w', encoding='utf-8') as file:
@@ -307,6 +309,60 @@ class Protocol(Case):
         answers = self.hana.finish(process, status=1)
         os.close(begun)
         self.assertEqual(len(answers.of('#ERROR')), len(pieces))
+        self.assertEqual(self.objects(), [])
+
+    def test_terminated_restore(self):
+        """SIGTERM while readers are slow, into pipes and a file: what is not whole has no name."""
+        pieces = [Piece(self.hana.pipe(f'k{i}'), 8 << 20, i) for i in range(STREAMS)]
+        ebids = self.hana.back_up(pieces)
+        path, ebid = self.save_file('f', b'new')
+        places = [self.hana.pipe(f'to{i}') for i in range(STREAMS)]
+        process = self.hana.start('restore', [
+            *(f'#EBID {quote(ebids[p.path])} {quote(p.path)} {quote(to)}' for p, to in zip(pieces, places)),
+            f'#EBID {quote(ebid)} {quote(path)} {quote(self.path("back"))}'])
+        readers = [os.open(place, os.O_RDONLY) for place in places]
+        process.send_signal(signal.SIGTERM)
+        answers = self.hana.finish(process, status=1)
+        for reader in readers:
+            os.close(reader)
+        self.assertEqual(sorted(w for w, in answers.of('#ERROR')), sorted([*(p.path for p in pieces), path]))
+        self.assertEqual(answers.of('#RESTORED'), [])
+        self.assertFalse([n for n in os.listdir(self.folder) if n.startswith('back')])
+
+    def test_terminated_early(self):
+        """SIGTERM while the list of pieces is still being written."""
+        process = subprocess.Popen([PROGRAM, '-f', 'backup', '-u', 'HDB', '-p', self.parameters], text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdin.close)
+        process.stdin.write('#SOFTWAREID "backint 1.50" "HANA"\n#FILE /x\n')
+        process.stdin.flush()
+        while not hana.blocks(process.pid, signal.SIGTERM):
+            self.assertIsNone(process.poll())
+            time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        answers = hana.Answers(process.stdout.read())
+        process.stdout.close()
+        self.assertEqual((process.wait(), answers.lines, len(answers.comments)), (2, [], 1))
+
+    def test_terminated_stuck(self):
+        """SIGTERM while something waits in the kernel for ever, here for whoever reads the log: the call ends all the
+        same, and each request has one answer."""
+        stuck = self.hana.pipe('log')
+        with open(os.open(stuck, os.O_RDWR | os.O_NONBLOCK), 'wb', buffering=0) as pipe:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+            while pipe.write(b'x' * 4096):
+                pass
+            self.write_parameters('#END_TIMEOUT = 50ms', '#PARALLEL_FACTOR = 1', log=stuck)
+            paths = [self.path('nothing'), self.file('f', b'abc'), self.file('g', b'def')]
+            process = self.hana.start('backup', [f'#FILE {quote(path)}' for path in paths])
+            while not self.hana.answers(process).of('#ERROR'):
+                self.assertIsNone(process.poll())
+                time.sleep(0.002)
+            process.send_signal(signal.SIGTERM)
+            answers = self.hana.finish(process, status=1)
+        self.assertEqual([w for w, in answers.of('#ERROR')], paths)
+        self.assertIn('No such file', answers.comments[0])
+        self.assertEqual(len(answers.lines), 1 + len(paths))
         self.assertEqual(self.objects(), [])
 
     def test_nobody_comes(self):

@@ -227,7 +227,8 @@ static void test_parameters(void) {
                                  "#AGE_IDENTITY_FILE = /etc/identity\n"
                                  "#CATALOG_DB = /var/a=b.db\n"
                                  "#LOG_FILE = /var/log/x\n"
-                                 "#PIPE_TIMEOUT = 90s",
+                                 "#PIPE_TIMEOUT = 90s\n"
+                                 "#END_TIMEOUT = 3s",
                                  &p, NULL));
         CHECK_STR(p.storage_type, "s3");
         CHECK_STR(p.storage_config, "/etc/s3.json");
@@ -240,6 +241,7 @@ static void test_parameters(void) {
         CHECK_STR(p.catalog, "/var/a=b.db");
         CHECK_STR(p.log_file, "/var/log/x");
         CHECK_INT(p.pipe_timeout, 90 * USEC_PER_SEC);
+        CHECK_INT(p.end_timeout, 3 * USEC_PER_SEC);
 
         CHECK_OK(read_parameters("#STORAGE_TYPE = local\n#STORAGE_CONFIG_JSON = {\"path\": \"/x\"}\n",
                                  &least, NULL));
@@ -248,6 +250,7 @@ static void test_parameters(void) {
         CHECK_INT(least.parallel, BACKINT_PARALLEL_DEFAULT);
         CHECK(least.compress);
         CHECK(!least.catalog);
+        CHECK_INT(least.end_timeout, BACKINT_END_TIMEOUT_DEFAULT);
 }
 
 static void test_wrong_parameters(void) {
@@ -273,6 +276,7 @@ static void test_wrong_parameters(void) {
                 { "#STORAGE_TYPE = s3\n#AGE_RECIPIENTS = age1x", "param:2: " },
                 { "#STORAGE_TYPE = s3\n#AGE_RECIPIENTS = ,", "param:2: " },
                 { "#STORAGE_TYPE = s3\n#PIPE_TIMEOUT = 0", "param:2: " },
+                { "#STORAGE_TYPE = s3\n#END_TIMEOUT = 2d", "param:2: " },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
