@@ -253,6 +253,49 @@ static void test_pieces(void) {
         free(out);
 }
 
+/* A frame that is made by one compressor; gives its size. */
+static size_t compress(Compressor *c, const char *text, size_t n, uint8_t *out, size_t room) {
+        ssize_t k = compressor_run(c, text, n, out, room);
+
+        CHECK(k > 0);
+        return (size_t) k;
+}
+
+/* Small and large content is compressed with other parameters: one after the other, after a frame that was
+ * not ended and after one that had no room, each gives what it gives alone. */
+static void test_sizes(void) {
+        static const size_t sizes[] = { 1 << 20, 100, 256 << 10, (256 << 10) - 1, 3 << 20, 5000 };
+        const size_t room = compressor_bound(3 << 20);
+        _cleanup_(freep) char *text = malloc(3 << 20);
+        _cleanup_(freep) uint8_t *out = malloc(room), *alone = malloc(room);
+        _cleanup_(compressor_freep) Compressor *c = NULL;
+        _cleanup_(decompressor_freep) Decompressor *d = NULL;
+        _cleanup_(freep) char *back = malloc(3 << 20);
+        _cleanup_buffer_ Buffer begun = BUFFER_NULL;
+
+        CHECK(text && out && alone && back);
+        for (size_t i = 0, s = 1; i < 3 << 20; i++) {
+                s = s * 6364136223846793005U + 1442695040888963407U;
+                text[i] = "words and spaces"[s >> 60];
+        }
+        CHECK_OK(compressor_new(3, &c));
+        CHECK_OK(decompressor_new(&d));
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+                _cleanup_(compressor_freep) Compressor *fresh = NULL;
+                size_t n = compress(c, text, sizes[i], out, room);
+
+                CHECK_OK(compressor_new(3, &fresh));
+                CHECK_INT(compress(fresh, text, sizes[i], alone, room), n);
+                CHECK_MEM(out, alone, n);
+                CHECK_OK(decompressor_run(d, out, n, back, sizes[i]));
+                CHECK_MEM(back, text, sizes[i]);
+                if (i % 2 == 0)
+                        CHECK_OK(compressor_add(c, text, 1000, &begun));
+                else
+                        CHECK_INT(compressor_run(c, text, sizes[i], out, 10), -ENOBUFS);
+        }
+}
+
 int main(void) {
         RUN(test_snapshot);
         RUN(test_small_snapshot);
@@ -262,5 +305,6 @@ int main(void) {
         RUN(test_files);
         RUN(test_bad_encodings);
         RUN(test_pieces);
+        RUN(test_sizes);
         return EXIT_SUCCESS;
 }
