@@ -109,8 +109,9 @@ static int feed_start(Run *run) {
         return feed_new(&args, &run->feed);
 }
 
-static int parent_load(void *userdata, const Id *tree, Buffer *ret) {
-        return blob_reader_get(ASSERT_PTR(userdata), BLOB_TREE, tree, ret, /* reterr_failure= */ NULL);
+static int parent_load(void *userdata, const Id *tree, Buffer *ret, bool *ret_packed) {
+        return blob_reader_get_packed(ASSERT_PTR(userdata), BLOB_TREE, tree, TREE_WHOLE_MAX, ret, ret_packed,
+                                      /* reterr_failure= */ NULL);
 }
 
 /* The first target that has a parent is compared with; that every target has the blobs is looked at. */

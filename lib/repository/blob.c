@@ -240,7 +240,35 @@ static int read_place(BlobReader *b, const IndexEntry *e, Buffer *ret, Failure *
         return 0;
 }
 
-int blob_reader_get(BlobReader *b, BlobType type, const Id *id, Buffer *ret, Failure *reterr_failure) {
+/* What is large is read for itself, and takes no memory of the window. */
+static int read_packed(BlobReader *b, const IndexEntry *e, Buffer *ret, Failure *f) {
+        _cleanup_(freep) char *key = NULL;
+        ssize_t n;
+        int r;
+
+        buffer_clear(ret);
+        r = buffer_reserve(ret, e->blob.length);
+        if (r >= 0)
+                r = repository_path(b->repository, REPO_FILE_PACK, repo_index_pack(b->index, e->pack), &key);
+        if (r < 0)
+                return r;
+        n = storage_read_at(repository_storage(b->repository), key, e->blob.offset, ret->data,
+                            e->blob.length, f);
+        if (n < 0)
+                return (int) n;
+        if ((size_t) n < e->blob.length)
+                return -EBADMSG;
+        r = blob_verify(b->decoder, &e->blob, (uint8_t *) ret->data);
+        if (r < 0)
+                return r;
+        ret->size = e->blob.length - CIPHER_OVERHEAD;
+        memmove(ret->data, ret->data + CIPHER_IV_SIZE, ret->size);
+        ret->data[ret->size] = 0;
+        return 0;
+}
+
+int blob_reader_get_packed(BlobReader *b, BlobType type, const Id *id, size_t whole, Buffer *ret,
+                           bool *ret_packed, Failure *reterr_failure) {
         char blob[ID_HEX_SIZE], pack[ID_HEX_SIZE];
         uint64_t cursor = 0;
         IndexEntry e = {};
@@ -249,13 +277,16 @@ int blob_reader_get(BlobReader *b, BlobType type, const Id *id, Buffer *ret, Fai
         assert(b);
         assert(id);
         assert(ret);
+        assert(ret_packed);
 
+        *ret_packed = false;
         while (repo_index_find(b->index, type, id, &cursor, &e)) {
                 _cleanup_failure_ Failure here = FAILURE_NULL;
                 IndexEntry other;
                 uint64_t next = cursor;
 
-                r = read_place(b, &e, ret, &here);
+                *ret_packed = e.blob.uncompressed_length > whole;
+                r = *ret_packed ? read_packed(b, &e, ret, &here) : read_place(b, &e, ret, &here);
                 if (r >= 0)
                         return 0;
                 if (r == -ENOMEM || r == -ECANCELED)
@@ -274,6 +305,12 @@ int blob_reader_get(BlobReader *b, BlobType type, const Id *id, Buffer *ret, Fai
         return failure_set(reterr_failure, -ENOENT, "BLOB_MISSING",
                            "The repository has no %s blob %.16s: its index does not list it",
                            blob_type_to_string(type), id_to_hex(id, blob));
+}
+
+int blob_reader_get(BlobReader *b, BlobType type, const Id *id, Buffer *ret, Failure *reterr_failure) {
+        bool packed;
+
+        return blob_reader_get_packed(b, type, id, SIZE_MAX, ret, &packed, reterr_failure);
 }
 
 static int verify_place(BlobReader *b, const IndexEntry *e, Failure *f) {

@@ -30,6 +30,10 @@ BlobReader *blob_reader_free(BlobReader *b);
  * REPOSITORY_DAMAGED: no place has it; others: of the storage. */
 int blob_reader_get(BlobReader *b, BlobType type, const Id *id, Buffer *ret, Failure *reterr_failure)
                 _warn_unused_;
+/* The same, but content of more than whole bytes stays compressed where it is stored so; ret_packed tells.
+ */
+int blob_reader_get_packed(BlobReader *b, BlobType type, const Id *id, size_t whole, Buffer *ret,
+                           bool *ret_packed, Failure *reterr_failure) _warn_unused_;
 
 /* The sealed bytes of a blob as they lie in a pack, after it was seen that they open and have the digest;
  * the reader's until its next call. Its place of this number is tried first, then all. Errors as above. */

@@ -27,6 +27,10 @@ struct JsonPull {
         unsigned depth;
         uint8_t levels[JSON_PULL_DEPTH_MAX];
         Buffer text;
+        Buffer kept;      /* of what is kept, the part before the window */
+        size_t kept_from; /* in the window */
+        bool keeping;
+        int kept_error;
         char own[]; /* WINDOW_SIZE */
 };
 
@@ -36,6 +40,7 @@ JsonPull *json_pull_free(JsonPull *p) {
         if (p->text.data)
                 explicit_bzero(p->text.data, p->text.allocated);
         buffer_done(&p->text);
+        buffer_done(&p->kept);
         explicit_bzero(p->own, p->most); /* keys come this way, too */
         return mfree(p);
 }
@@ -47,7 +52,7 @@ static JsonPull *pull_alloc(size_t window) {
         if (!p)
                 return NULL;
         memset(p, 0, sizeof(*p));
-        p->text = BUFFER_LIMITED(JSON_PULL_STRING_MAX);
+        p->text = p->kept = BUFFER_LIMITED(JSON_PULL_STRING_MAX);
         return p;
 }
 
@@ -100,6 +105,34 @@ ssize_t json_pull_memory(void *userdata, void *buf, size_t n) {
         return (ssize_t) n;
 }
 
+/* What the window has of what is kept goes where the rest of it is. */
+static void keep_window(JsonPull *p) {
+        if (p->keeping && p->kept_error >= 0)
+                p->kept_error = buffer_add(&p->kept, p->window + p->kept_from, p->at - p->kept_from);
+        p->kept_from = 0;
+}
+
+void json_pull_keep(JsonPull *p) {
+        assert(p);
+
+        buffer_clear(&p->kept);
+        p->keeping = true;
+        p->kept_from = p->at;
+        p->kept_error = 0;
+}
+
+int json_pull_kept(JsonPull *p, const char **ret, size_t *ret_n) {
+        assert(p && p->keeping);
+        assert(ret);
+        assert(ret_n);
+
+        keep_window(p);
+        p->keeping = false;
+        *ret = p->kept.data;
+        *ret_n = p->kept.size;
+        return p->kept_error;
+}
+
 static int fail(JsonPull *p, int error) {
         if (p->error >= 0)
                 p->error = error;
@@ -118,6 +151,7 @@ static int fill(JsonPull *p) {
                 return 1;
         if (p->ended)
                 return 0;
+        keep_window(p);
         p->taken += p->filled;
         p->at = p->filled = 0;
         n = p->read(p->userdata, p->own, WINDOW_SIZE);

@@ -56,6 +56,10 @@ int json_pull_u64(JsonPull *p, uint64_t max, uint64_t *ret) _warn_unused_;
 int json_pull_skip(JsonPull *p) _warn_unused_;
 /* Only white space is left. */
 int json_pull_end(JsonPull *p) _warn_unused_;
+/* From here on the text is kept as it is, until json_pull_kept() gives it, which is valid until the next
+ * call of json_pull_keep(). -EFBIG: it is more than JSON_PULL_STRING_MAX. */
+void json_pull_keep(JsonPull *p);
+int json_pull_kept(JsonPull *p, const char **ret, size_t *ret_n) _warn_unused_;
 /* Bytes taken so far, for messages. */
 uint64_t json_pull_offset(const JsonPull *p);
 

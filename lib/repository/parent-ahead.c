@@ -72,7 +72,7 @@ static int pending_add_large(ParentAhead *a, const ParentTree *t) {
         _cleanup_(tree_node_done) TreeNode node = TREE_NODE_NULL;
         int r;
 
-        r = tree_reader_new_text(t->text.data, t->text.size, /* brief= */ true, &reader);
+        r = parent_tree_read(t, &reader);
         while (r >= 0) {
                 r = tree_reader_next(reader, &node, /* reterr_failure= */ NULL);
                 if (r <= 0) /* what is wrong with it is told by who takes it */

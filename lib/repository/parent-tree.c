@@ -18,6 +18,13 @@ ParentTree *parent_tree_free(ParentTree *t) {
         return mfree(t);
 }
 
+int parent_tree_read(const ParentTree *t, TreeReader **ret) {
+        assert(t);
+
+        return (t->packed ? tree_reader_new_packed : tree_reader_new_text)(t->text.data, t->text.size,
+                                                                           /* brief= */ true, ret);
+}
+
 static int add_node(ParentTree *t, ParentNode *n) {
         if (t->n_nodes == t->n_allocated) {
                 size_t more = MAX(2 * t->n_allocated, (size_t) 4);
@@ -51,7 +58,7 @@ static int read_nodes(const ParentFrom *from, ParentTree *t) {
 
         assert(t);
 
-        r = tree_reader_new_text(t->text.data, t->text.size, /* brief= */ true, &reader);
+        r = parent_tree_read(t, &reader);
         while (r >= 0) {
                 ParentNode n;
 
@@ -79,8 +86,9 @@ int parent_tree_load(const ParentFrom *from, const Id *id, ParentTree **ret) {
         if (!t)
                 return -ENOMEM;
         t->id = *id;
-        t->error = from->load(from->userdata, id, &t->text);
-        t->large = t->text.size > LARGE;
+        t->error = from->load(from->userdata, id, &t->text, &t->packed);
+        t->packed = t->packed && t->error >= 0;
+        t->large = t->packed || t->text.size > LARGE;
         if (t->error >= 0 && !t->large)
                 t->error = read_nodes(from, t);
         *ret = t;

@@ -7,8 +7,8 @@
 #include "repository/index.h"
 #include "repository/tree.h"
 
-/* Gives the plain content of a tree. */
-typedef int (*ParentLoad)(void *userdata, const Id *tree, Buffer *ret);
+/* Gives the text of a tree, or, of a large one, what it is compressed to. */
+typedef int (*ParentLoad)(void *userdata, const Id *tree, Buffer *ret, bool *ret_packed);
 
 /* Where trees come from, and where their files have to be. */
 typedef struct ParentFrom {
@@ -28,6 +28,7 @@ typedef struct ParentTree {
         struct ParentTree *next; /* of those that were read ahead */
         Id id;
         Buffer text;
+        bool packed;       /* so is the text */
         ParentNode *nodes; /* of a tree that is not large; else they are read one by one */
         size_t n_nodes, n_allocated;
         bool large;
@@ -37,6 +38,8 @@ typedef struct ParentTree {
 /* -ENOMEM; all else is in the tree. */
 int parent_tree_load(const ParentFrom *from, const Id *id, ParentTree **ret) _warn_unused_;
 ParentTree *parent_tree_free(ParentTree *t);
+/* Reads the nodes of a tree, which outlives it, brief. */
+int parent_tree_read(const ParentTree *t, TreeReader **ret) _warn_unused_;
 
 DEFINE_CLEANUP(ParentTree *, parent_tree_free);
 

@@ -95,8 +95,7 @@ int parent_enter(Parent *p, const Id *tree) {
         if (r < 0)
                 return r;
         if (l->tree->large && l->tree->error >= 0)
-                return tree_reader_new_text(l->tree->text.data, l->tree->text.size, /* brief= */ true,
-                                            &l->reader);
+                return parent_tree_read(l->tree, &l->reader);
         return is_fatal(l->tree->error) ? l->tree->error : 0;
 }
 
@@ -151,7 +150,7 @@ bool parent_is(const Parent *p, const Buffer *text) {
         assert(l);
         assert(text);
 
-        return l->tree && l->tree->text.size == text->size && text->size > 0 &&
+        return l->tree && !l->tree->packed && l->tree->text.size == text->size && text->size > 0 &&
                         memcmp(l->tree->text.data, text->data, text->size) == 0;
 }
 

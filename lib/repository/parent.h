@@ -21,7 +21,7 @@ void parent_leave(Parent *p);
 /* The object of this name in the directory, or NULL. Names come in ascending order. Valid until the next
  * call for this directory. */
 int parent_find(Parent *p, const char *name, const ParentNode **ret) _warn_unused_;
-/* Whether this is the text of the directory's tree. */
+/* Whether this is the text of the directory's tree; false also where that is not held. */
 bool parent_is(const Parent *p, const Buffer *text);
 /* How many trees could not be read. */
 uint64_t parent_unreadable(const Parent *p);

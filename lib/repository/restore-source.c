@@ -19,6 +19,7 @@ void restore_source_done(RestoreSource *s) {
 
 int restore_source_open(RestoreSource *s, Repository *r, const char *name, Failure *reterr_failure) {
         _cleanup_buffer_ Buffer root = BUFFER_NULL;
+        bool packed;
         Id id;
         int k;
 
@@ -34,7 +35,8 @@ int restore_source_open(RestoreSource *s, Repository *r, const char *name, Failu
         if (k >= 0)
                 k = blob_reader_new(r, s->index, &s->reader);
         if (k >= 0) /* before anything is touched */
-                k = blob_reader_get(s->reader, BLOB_TREE, &s->snapshot.tree, &root, reterr_failure);
+                k = blob_reader_get_packed(s->reader, BLOB_TREE, &s->snapshot.tree, TREE_WHOLE_MAX, &root,
+                                           &packed, reterr_failure);
         return k < 0 ? k : 0;
 }
 

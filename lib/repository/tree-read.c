@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "repository/compress.h"
 #include "repository/go-mode.h"
 #include "repository/go-text.h"
 #include "repository/tree.h"
@@ -12,6 +13,8 @@
 struct TreeReader {
         JsonPull *pull;
         const char *source; /* of a tree in memory; weak */
+        Decompressor *decompressor;
+        const char *node; /* the last one, where there is no source; NULL: not kept */
         bool brief;
         bool begun, ended;
         size_t from, to, device_from, device_to; /* where the last node and its device_id stand */
@@ -23,6 +26,7 @@ TreeReader *tree_reader_free(TreeReader *t) {
         if (!t)
                 return NULL;
         json_pull_free(t->pull);
+        decompressor_free(t->decompressor);
         free(t->last);
         buffer_done(&t->text);
         return mfree(t);
@@ -64,12 +68,41 @@ int tree_reader_new_text(const char *text, size_t n, bool brief, TreeReader **re
         return 0;
 }
 
-void tree_reader_text(const TreeReader *t, TreeText *ret) {
-        assert(t && t->source);
+static ssize_t read_packed(void *userdata, void *buf, size_t n) {
+        return decompressor_read(userdata, buf, n);
+}
+
+int tree_reader_new_packed(const char *packed, size_t n, bool brief, TreeReader **ret) {
+        _cleanup_(tree_reader_freep) TreeReader *t = NULL;
+        int r;
+
+        assert(packed);
         assert(ret);
 
+        t = new0(TreeReader, 1);
+        if (!t)
+                return -ENOMEM;
+        t->brief = brief;
+        r = decompressor_new(&t->decompressor);
+        if (r >= 0)
+                r = decompressor_begin(t->decompressor, packed, n);
+        if (r >= 0)
+                r = json_pull_new(read_packed, t->decompressor, &t->pull);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+void tree_reader_text(const TreeReader *t, TreeText *ret) {
+        assert(t && (t->source || t->decompressor));
+        assert(ret);
+
+        *ret = (TreeText){};
+        if (!t->source && !t->node)
+                return;
         *ret = (TreeText){
-                .data = t->source + t->from,
+                .data = t->source ? t->source + t->from : t->node,
                 .n = t->to - t->from,
                 .device_from = t->device_from - t->from,
                 .device_to = t->device_to - t->from,
@@ -360,7 +393,7 @@ static size_t find_field(const char *key, size_t from) {
         return ELEMENTSOF(fields);
 }
 
-static int read_node(TreeReader *t, TreeNode *n) {
+static int read_fields(TreeReader *t, TreeNode *n) {
         size_t field = 0;
         uint32_t found = 0;
         const char *key;
@@ -372,6 +405,8 @@ static int read_node(TreeReader *t, TreeNode *n) {
         n->type = _TREE_NODE_TYPE_INVALID;
         r = json_pull_peek(t->pull);
         t->from = t->device_from = t->device_to = json_pull_offset(t->pull);
+        if (t->decompressor && t->brief)
+                json_pull_keep(t->pull);
         if (r >= 0)
                 r = json_pull_enter_object(t->pull);
         while (r >= 0) {
@@ -394,6 +429,19 @@ static int read_node(TreeReader *t, TreeNode *n) {
         }
         t->to = json_pull_offset(t->pull);
         return r;
+}
+
+static int read_node(TreeReader *t, TreeNode *n) {
+        size_t size;
+        int r = read_fields(t, n);
+
+        t->node = NULL;
+        if (r < 0 || !t->decompressor || !t->brief)
+                return r;
+        r = json_pull_kept(t->pull, &t->node, &size);
+        if (r == -EFBIG)
+                t->node = NULL;
+        return r == -EFBIG ? 0 : r;
 }
 
 /* Whether a node can be what it says. */

@@ -341,7 +341,7 @@ static int sink_known(void *userdata, const char *path, const FsStat *st) {
         if (!t->parent.parent || !t->parent.ours)
                 return 0;
         r = parent_find(t->parent.parent, name, &old);
-        if (r < 0 || !old || !is_unchanged(t, old, st) || old->node.device_id == 0)
+        if (r < 0 || !old || !is_unchanged(t, old, st) || old->node.device_id == 0 || !old->text.data)
                 return MIN(r, 0);
         t->counts.files_unchanged++;
         t->counts.bytes += st->size;

@@ -17,7 +17,7 @@
 
 /* An open tree. */
 typedef struct Level {
-        Buffer json;
+        Buffer json; /* or what it is compressed to */
         TreeReader *reader;
         size_t path_size; /* of the directory */
 } Level;
@@ -44,14 +44,16 @@ DEFINE_CLEANUP(Level *, level_free);
 
 static int level_open(BlobReader *reader, const Id *id, Level **ret, Failure *f) {
         _cleanup_(level_freep) Level *l = new0(Level, 1);
+        bool packed;
         int r;
 
         if (!l)
                 return -ENOMEM;
-        r = blob_reader_get(reader, BLOB_TREE, id, &l->json, f);
+        r = blob_reader_get_packed(reader, BLOB_TREE, id, TREE_WHOLE_MAX, &l->json, &packed, f);
         if (r < 0)
                 return r;
-        r = tree_reader_new_text(l->json.data, l->json.size, /* brief= */ false, &l->reader);
+        r = (packed ? tree_reader_new_packed : tree_reader_new_text)(l->json.data, l->json.size,
+                                                                     /* brief= */ false, &l->reader);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(l);

@@ -14,6 +14,8 @@
 #define TREE_CONTENT_MAX ((size_t) 1 << 24)
 #define TREE_XATTRS_MAX 4096
 #define TREE_NAME_MAX 4096 /* bytes of a name; Linux has 255 */
+/* Text that is held as a whole, some 10,000 to 20,000 objects; more stays compressed where it can. */
+#define TREE_WHOLE_MAX ((size_t) 8 << 20)
 
 typedef struct TreeReader TreeReader;
 
@@ -21,20 +23,22 @@ int tree_reader_new(JsonPullRead read, void *source, TreeReader **ret) _warn_unu
 /* Of a tree in memory, which outlives it. brief: of a node there is no more than its name, type, times of
  * modification and of change, inode, device, size, content and subtree; the rest is only read over. */
 int tree_reader_new_text(const char *text, size_t n, bool brief, TreeReader **ret) _warn_unused_;
+/* The same of a tree in memory as zstd has it, in little more memory. */
+int tree_reader_new_packed(const char *packed, size_t n, bool brief, TreeReader **ret) _warn_unused_;
 TreeReader *tree_reader_free(TreeReader *t);
 /* 1: the next node, which replaces *ret; 0: the tree has ended, and nothing follows it. Fields that we do
  * not know are read over. -EBADMSG with TREE_DAMAGED: not a tree, a name that none can have, or one that
  * does not come behind the one before. */
 int tree_reader_next(TreeReader *t, TreeNode *ret, Failure *reterr_failure) _warn_unused_;
 
-/* The text of a node. */
+/* The text of a node; without data where it is very long, and was not in memory. */
 typedef struct TreeText {
         const char *data; /* weak */
         size_t n;
         size_t device_from, device_to; /* the digits of its device_id; the same: it has none */
 } TreeText;
 
-/* Of the node that came last, out of a tree in memory. */
+/* Of the node that came last, out of a tree in memory; valid until the next one. */
 void tree_reader_text(const TreeReader *t, TreeText *ret);
 
 DEFINE_CLEANUP(TreeReader *, tree_reader_free);

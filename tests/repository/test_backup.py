@@ -61,6 +61,14 @@ class Backup(repositories.Repositories):
         lines = [line for line in done.stdout.decode(errors='replace').splitlines() if 'data at is' not in line]
         self.assertEqual(lines, [])
 
+    def tree_of_source(self):
+        """The name of the tree that the last snapshot has of it."""
+        tree = self.restic_json('snapshots', '--json', 'latest')[0]['tree']
+        for name in self.source.parts[1:]:
+            nodes = self.restic_json('cat', 'blob', tree)['nodes']
+            tree = next(node['subtree'] for node in nodes if node['name'] == name)
+        return tree
+
     def packs(self):
         """The names of all packs."""
         return {path.name for path in (self.repository / 'data').glob('*/*')}
@@ -179,6 +187,31 @@ class Backup(repositories.Repositories):
         self.assertLess(result['new_bytes'], 10 << 20)
         self.check()
         self.restored()
+
+    def test_large_directory(self):
+        """A directory whose tree is read piece by piece: 10 MB, as each '<' of a link takes six bytes in it."""
+        for i in range(500):
+            (self.source / f'{i:03} file').write_bytes(b'%d' % (i % 10))
+            (self.source / f'{i:03} link').symlink_to('<' * 4000)
+        first = self.backup('--init', '--time-ahead', '100')
+        self.assertEqual(first['files_new'], 500)
+        tree = self.tree_of_source()
+        self.assertGreater(len(self.restic('cat', 'blob', tree)), 10 << 20)
+        again = self.backup('--time-ahead', '200')
+        self.assertEqual((again['files_unchanged'], again['bytes_read']), (500, 0))
+        self.assertEqual(self.tree_of_source(), tree)
+        (self.source / '300 file').write_bytes(b'changed')
+        (self.source / '400 file').unlink()
+        changed = self.backup('--time-ahead', '300')
+        self.assertEqual((changed['files_changed'], changed['files_unchanged']), (1, 498))
+        self.assertEqual(changed['bytes_read'], 7)
+        self.check()
+        self.restored()
+        target = self.folder / 'ours'
+        target.mkdir()
+        for command in (('check', '1', '1'), ('restore', 'latest', target, 'fail')):
+            repositories.run(READ_TOOL, self.repository, repositories.PASSWORD, *command)
+        repositories.run(TREECMP, self.source, target / self.source.relative_to('/'))
 
     def test_recent_change(self):
         """A file that changed less than a minute before the last run began is read again."""

@@ -4,6 +4,7 @@
  * are such that a restore may use them. */
 
 #include "base/text.h"
+#include "repository/compress.h"
 #include "repository/tree.h"
 #include "tests/test.h"
 
@@ -63,19 +64,31 @@ static void check_brief(TreeReader *brief, const TreeNode *n) {
         CHECK_INT(tree_reader_next(t, &again, NULL), 0);
 }
 
+static void pack(const uint8_t *data, size_t size, Buffer *ret) {
+        _cleanup_(compressor_freep) Compressor *c = NULL;
+
+        CHECK_OK(compressor_new(1, &c));
+        CHECK_OK(compressor_add(c, data, size, ret));
+        CHECK_OK(compressor_end(c, ret));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(tree_node_done) TreeNode n = TREE_NODE_NULL;
-        _cleanup_(tree_reader_freep) TreeReader *t = NULL, *brief = NULL;
+        _cleanup_(tree_reader_freep) TreeReader *t = NULL, *brief = NULL, *packed = NULL;
+        _cleanup_buffer_ Buffer frame = BUFFER_NULL;
         JsonPullMemory m = { (const char *) data, size };
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         int r;
 
         CHECK_OK(tree_reader_new(read_piece, &m, &t));
         CHECK_OK(tree_reader_new_text((const char *) data, size, /* brief= */ true, &brief));
+        pack(data, size, &frame);
+        CHECK_OK(tree_reader_new_packed(frame.data, frame.size, /* brief= */ true, &packed));
         while ((r = tree_reader_next(t, &n, &failure)) > 0) {
                 CHECK(tree_name_is_valid(n.name));
                 check_again(&n);
                 check_brief(brief, &n);
+                check_brief(packed, &n);
         }
         if (r < 0)
                 CHECK(failure_is_set(&failure));

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "repository/compress.h"
 #include "repository/parent.h"
 #include "tests/test.h"
 
@@ -20,6 +21,7 @@ typedef struct Ground {
                 Buffer text;
         } trees[TREES_MAX];
         size_t n;
+        size_t whole;            /* larger ones come compressed; 0: none */
         atomic_uint ahead, here; /* trees that were loaded by each */
 } Ground;
 
@@ -46,11 +48,24 @@ typedef struct Reader {
         atomic_uint *count;
 } Reader;
 
-static int load_counted(void *userdata, const Id *tree, Buffer *ret) {
+static int load_counted(void *userdata, const Id *tree, Buffer *ret, bool *ret_packed) {
+        _cleanup_(compressor_freep) Compressor *c = NULL;
+        _cleanup_buffer_ Buffer text = BUFFER_NULL;
         Reader *r = ASSERT_PTR(userdata);
+        int k;
 
         (*r->count)++;
-        return load(r->ground, tree, ret);
+        k = load(r->ground, tree, &text);
+        *ret_packed = k >= 0 && r->ground->whole > 0 && text.size > r->ground->whole;
+        if (k < 0 || !*ret_packed) {
+                *ret = text;
+                text = BUFFER_NULL;
+                return k;
+        }
+        CHECK_OK(compressor_new(3, &c));
+        CHECK_OK(compressor_add(c, text.data, text.size, ret));
+        CHECK_OK(compressor_end(c, ret));
+        return 0;
 }
 
 /* A tree that is being made: files and directories in the order of their names. */
@@ -178,7 +193,7 @@ static void test_walk(void) {
 }
 
 /* A directory of many files is read while it is walked; what is in it is still read ahead. */
-static void test_large(void) {
+static void check_large(bool packed) {
         _cleanup_(ground_donep) Ground *g = new0(Ground, 1);
         Reader readers[2]; /* until the thread has ended */
         _cleanup_(parent_freep) Parent *p = NULL;
@@ -187,6 +202,7 @@ static void test_large(void) {
         Id below, root;
 
         CHECK(g);
+        g->whole = packed ? 100 << 10 : 0;
         below = make_levels(g, 0, 0, "s");
         making_begin(&m);
         making_add(&m, "a", &below);
@@ -204,12 +220,19 @@ static void test_large(void) {
         CHECK_INT(walk(g, p, &below, 0, 0, ""), 1);
         n = find(p, "f04321");
         CHECK(n && n->node.inode == 5 && n->text.n > 20);
+        CHECK(strncmp(n->text.data, "{\"name\":\"f04321\"", 16) == 0);
         CHECK_STR(n->node.name, "f04321");
         CHECK(find(p, "z"));
         CHECK_INT(walk(g, p, &below, 0, 0, ""), 1);
+        CHECK_INT(parent_is(p, &g->trees[1].text), !packed);
         parent_leave(p);
         CHECK_INT(g->here, 0);
         CHECK_INT(g->ahead, 3);
+}
+
+static void test_large(void) {
+        check_large(/* packed= */ false);
+        check_large(/* packed= */ true);
 }
 
 static RepoIndex *make_index(const Id *ids, size_t n) {

@@ -282,7 +282,26 @@ static void test_locks_of_the_dead(void) {
         ground_done(&g);
 }
 
-/* A pack of two blobs as the writing side makes it, one of them damaged in a first copy. */
+/* The second blob of test_blobs, which is stored compressed, and stays so where it is large. */
+static void check_packed(BlobReader *reader, const Id *id, int expected) {
+        _cleanup_(decompressor_freep) Decompressor *d = NULL;
+        _cleanup_buffer_ Buffer content = BUFFER_NULL;
+        char plain[100];
+        bool packed;
+
+        CHECK_INT(blob_reader_get_packed(reader, BLOB_DATA, id, 100, &content, &packed, NULL), expected);
+        CHECK(!packed);
+        CHECK_INT(blob_reader_get_packed(reader, BLOB_DATA, id, 99, &content, &packed, NULL), expected);
+        CHECK(packed);
+        if (expected < 0)
+                return;
+        CHECK(content.size < 100);
+        CHECK_OK(decompressor_new(&d));
+        CHECK_OK(decompressor_run(d, content.data, content.size, plain, sizeof plain));
+        CHECK(plain[0] == 'b' && plain[99] == 'b');
+}
+
+/* A pack of two blobs as the writing side makes it, damaged in a first copy. */
 static void test_blobs(void) {
         _cleanup_(blob_reader_freep) BlobReader *reader = NULL;
         _cleanup_(repository_freep) Repository *r = NULL;
@@ -290,8 +309,11 @@ static void test_blobs(void) {
         _cleanup_(cipher_freep) Cipher *cipher = NULL;
         _cleanup_failure_ Failure f = FAILURE_NULL;
         _cleanup_buffer_ Buffer content = BUFFER_NULL;
-        uint8_t pack[2 * (100 + CIPHER_OVERHEAD)], plain[100];
+        _cleanup_(compressor_freep) Compressor *compressor = NULL;
+        uint8_t pack[2 * (100 + CIPHER_OVERHEAD)], plain[100], packed[200];
         PackBlob blobs[2];
+        size_t size = 0;
+        ssize_t n;
         Ground g;
         Id none = {};
 
@@ -299,12 +321,18 @@ static void test_blobs(void) {
         r = opened(&g);
         CHECK_OK(cipher_new(repository_key(r), &cipher));
         CHECK_OK(repo_index_new(&x));
+        CHECK_OK(compressor_new(3, &compressor));
         for (unsigned i = 0; i < 2; i++) {
                 memset(plain, 'a' + (int) i, sizeof plain);
-                blobs[i] = (PackBlob){ .length = 100 + CIPHER_OVERHEAD };
-                blobs[i].offset = i * blobs[i].length;
+                n = compressor_run(compressor, plain, sizeof plain, packed, sizeof packed);
+                CHECK(n > 0 && n < 100);
+                n = i == 0 ? 100 : n;
+                blobs[i] = (PackBlob){ .length = (uint32_t) n + CIPHER_OVERHEAD,
+                                       .uncompressed_length = i == 0 ? 0 : 100 };
+                blobs[i].offset = (uint32_t) size;
+                size += blobs[i].length;
                 CHECK_OK(id_of(plain, sizeof plain, &blobs[i].id));
-                CHECK_OK(cipher_seal(cipher, plain, sizeof plain, pack + blobs[i].offset));
+                CHECK_OK(cipher_seal(cipher, i == 0 ? plain : packed, (size_t) n, pack + blobs[i].offset));
         }
         CHECK_OK(blob_reader_new(r, x, &reader));
         for (int copy = 0; copy < 2; copy++) {
@@ -313,24 +341,28 @@ static void test_blobs(void) {
                 uint32_t number;
                 Id id, digest;
 
-                pack[10] ^= (uint8_t) (1 - copy); /* the first blob, in the first copy alone */
-                CHECK_OK(id_of(pack, sizeof pack, &id));
+                pack[10] ^= (uint8_t) (1 - copy); /* in the first copy alone */
+                pack[size - 1] ^= (uint8_t) (1 - copy);
+                CHECK_OK(id_of(pack, size, &id));
                 digest = id;
                 CHECK_OK(repository_path(r, REPO_FILE_PACK, &id, &key));
                 CHECK_OK(storage_put_new(g.storage, key, &put, NULL));
-                CHECK_OK(storage_put_write(put, pack, sizeof pack, NULL));
+                CHECK_OK(storage_put_write(put, pack, size, NULL));
                 CHECK_OK(storage_put_commit(put, digest.bytes, NULL));
                 pack[10] ^= (uint8_t) (1 - copy);
+                pack[size - 1] ^= (uint8_t) (1 - copy);
                 CHECK_OK(repo_index_add_pack(x, &id, &number));
                 CHECK_OK(repo_index_add(x, number, blobs));
                 CHECK_OK(repo_index_add(x, number, blobs + 1));
                 CHECK_INT(blob_reader_get(reader, BLOB_DATA, &blobs[0].id, &content, &f),
                           copy == 0 ? -EBADMSG : 0);
                 CHECK_STR(f.code, "REPOSITORY_DAMAGED");
-                CHECK_OK(blob_reader_get(reader, BLOB_DATA, &blobs[1].id, &content, NULL));
-                CHECK_INT(content.size, 100);
-                CHECK_INT(content.data[99], 'b');
+                CHECK_INT(blob_reader_get(reader, BLOB_DATA, &blobs[1].id, &content, NULL),
+                          copy == 0 ? -EBADMSG : 0);
+                check_packed(reader, &blobs[1].id, copy == 0 ? -EBADMSG : 0);
         }
+        CHECK_INT(content.size, 100);
+        CHECK_INT(content.data[99], 'b');
         CHECK_INT(blob_reader_get(reader, BLOB_TREE, &blobs[0].id, &content, NULL), -ENOENT);
         CHECK_INT(blob_reader_get(reader, BLOB_DATA, &none, &content, NULL), -ENOENT);
         ground_done(&g);

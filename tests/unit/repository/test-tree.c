@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/failure.h"
 #include "base/text.h"
+#include "repository/compress.h"
 #include "repository/tree.h"
 #include "tests/test.h"
 
@@ -225,11 +226,79 @@ static void test_text(void) {
         CHECK(!strstr(other.data, "65024"));
 }
 
+/* More than any window holds, with a file of more blobs than a text is kept of. */
+static void make_many(Buffer *ret) {
+        _cleanup_(tree_writer_done) TreeWriter w = TREE_WRITER_NULL;
+        _cleanup_(freep) Id *ids = new0(Id, 16000);
+
+        CHECK(ids);
+        CHECK_OK(tree_writer_begin(&w, ret));
+        for (unsigned i = 0; i < 3000; i++) {
+                char name[32];
+                TreeNode n = { .name = name, .content = ids, .n_content = i == 1001 ? 16000 : i % 3 };
+
+                (void) snprintf(name, sizeof(name), "file-%05u", i);
+                n.type = i % 5 == 0 ? TREE_NODE_FIFO : TREE_NODE_FILE;
+                n.inode = i;
+                n.device_id = i % 7; /* not written where it is 0 */
+                CHECK_OK(tree_writer_add(&w, &n));
+        }
+        CHECK_OK(tree_writer_end(&w));
+}
+
+static void pack(const Buffer *text, Buffer *ret) {
+        _cleanup_(compressor_freep) Compressor *c = NULL;
+
+        CHECK_OK(compressor_new(3, &c));
+        CHECK_OK(compressor_add(c, text->data, text->size, ret));
+        CHECK_OK(compressor_end(c, ret));
+}
+
+/* Compressed it says the same, down to the text of its nodes. */
+static void test_packed(void) {
+        _cleanup_(tree_node_done) TreeNode n = TREE_NODE_NULL, other = TREE_NODE_NULL;
+        _cleanup_(tree_reader_freep) TreeReader *t = NULL, *plain = NULL;
+        _cleanup_buffer_ Buffer text = BUFFER_NULL, packed = BUFFER_NULL;
+        TreeText a, b;
+        unsigned without = 0;
+
+        make_many(&text);
+        pack(&text, &packed);
+        CHECK_OK(tree_reader_new_packed(packed.data, packed.size, /* brief= */ true, &t));
+        CHECK_OK(tree_reader_new_text(text.data, text.size, /* brief= */ true, &plain));
+        for (unsigned i = 0; i < 3000; i++) {
+                CHECK_INT(tree_reader_next(t, &n, NULL), 1);
+                CHECK_INT(tree_reader_next(plain, &other, NULL), 1);
+                CHECK_STR(n.name, other.name);
+                CHECK_INT(n.n_content, other.n_content);
+                tree_reader_text(t, &a);
+                tree_reader_text(plain, &b);
+                if (!a.data) {
+                        CHECK_INT(i, 1001);
+                        without++;
+                        continue;
+                }
+                CHECK(a.n == b.n && memcmp(a.data, b.data, a.n) == 0);
+                CHECK(a.device_from == b.device_from && a.device_to == b.device_to);
+        }
+        CHECK_INT(without, 1);
+        CHECK_INT(tree_reader_next(t, &n, NULL), 0);
+        t = tree_reader_free(t);
+        /* Whole nodes, too; and not beyond what is damaged. */
+        CHECK_OK(tree_reader_new_packed(packed.data, packed.size / 2, /* brief= */ false, &t));
+        CHECK_INT(tree_reader_next(t, &n, NULL), 1);
+        CHECK_INT(n.type, TREE_NODE_FIFO);
+        while (tree_reader_next(t, &n, NULL) > 0)
+                continue;
+        CHECK_INT(tree_reader_next(t, &n, NULL), -EBADMSG);
+}
+
 int main(void) {
         RUN(test_restic_tree);
         RUN(test_other_fields);
         RUN(test_refused);
         RUN(test_writer);
         RUN(test_text);
+        RUN(test_packed);
         return EXIT_SUCCESS;
 }
