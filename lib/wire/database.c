@@ -91,6 +91,37 @@ int database_server_read(JsonReader *r, DatabaseServer *ret) {
         return r->error;
 }
 
+static DatabaseTls tls_of(const json_t *server) {
+        const char *text = json_string_value(json_object_get(server, "tls"));
+
+        return text ? database_tls_from_string(text) : DATABASE_TLS_OFF;
+}
+
+/* A member of one that the other has not, or not the same. */
+static const char *moved_member(const json_t *one, const json_t *other) {
+        const char *name;
+        json_t *value;
+
+        json_object_foreach((json_t *) one, name, value) {
+                const json_t *there = json_object_get(other, name);
+
+                if (!streq(name, "tls") && (!there || !json_equal(value, there)))
+                        return name;
+        }
+        return NULL;
+}
+
+const char *database_server_moved(const json_t *before, const json_t *after) {
+        const char *moved;
+
+        if (!json_is_object(before) || !json_is_object(after))
+                return "source.server";
+        moved = moved_member(before, after) ?: moved_member(after, before);
+        if (moved)
+                return moved;
+        return tls_of(after) < tls_of(before) ? "tls" : NULL;
+}
+
 static void check_patterns(JsonReader *r, char *const *patterns) {
         size_t i = 0;
 

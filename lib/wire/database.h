@@ -54,6 +54,11 @@ void database_server_done(DatabaseServer *s);
 int database_server_read(JsonReader *r, DatabaseServer *ret);
 int database_server_build(const DatabaseServer *s, json_t **ret) _warn_unused_;
 
+/* By which member the second "server" of a source, as it was built, is another one than the first, or is
+ * believed to be it on weaker grounds, so that a password of the first is not for the second; NULL: it is
+ * for both. Borrowed from one of them. Pure. */
+const char *database_server_moved(const json_t *before, const json_t *after);
+
 /* sqlite: {"paths":["/var/lib/app/app.db","/srv/app-?.sqlite"]}
  * mysql, postgresql: {"server":{…},"databases":["shop","crm_*"],"exclude":["*_test"]}
  * saphana: the same, with a server of its own kind and more (wire/hana.h) */

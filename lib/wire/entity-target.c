@@ -70,9 +70,32 @@ static int read_secrets(JsonReader *reader, const TargetType *type, const Target
                                                                   NULL);
 }
 
+/* Secrets are given for one place: whoever names another has to have them. before is the configuration that
+ * they were given for. */
+static int check_place(JsonReader *reader, const TargetType *type, Target *target, bool is_new,
+                       const char *before) {
+        _cleanup_json_ json_t *old = json_from_text(before), *config = json_from_text(target->config);
+        const char *moved;
+
+        if (isempty(target->secret_names))
+                return 0;
+        if (is_new && !target_type_uses_secrets(type)) {
+                target->secret_names = mfree(target->secret_names);
+                return 0;
+        }
+        moved = is_new ? NULL : target_config_moved(type, old, config);
+        if (!is_new && !moved)
+                return 0;
+        return json_reader_fail_code(reader, SECRET_NEEDED_AGAIN, "secrets",
+                                     "is missing: with another '%s%s' the secrets have to be given again, "
+                                     "which were for that of before",
+                                     moved ? "config." : "", moved ? moved : "type");
+}
+
 int target_from_json(const json_t *json, Target *target, const json_t **ret_secrets,
                      Failure *reterr_failure) {
         const json_t *secrets = NULL, *skipped;
+        _cleanup_(freep) char *before = NULL;
         const TargetType *type = NULL;
         bool is_new = false;
         JsonReader reader;
@@ -81,6 +104,8 @@ int target_from_json(const json_t *json, Target *target, const json_t **ret_secr
         assert(target);
         assert(ret_secrets);
 
+        if (free_and_strdup(&before, target->config) < 0)
+                return -ENOMEM;
         json_reader_init(&reader, json, reterr_failure);
         json_reader_name(&reader, "name", &target->name);
         r = read_type(&reader, target, &type, &is_new);
@@ -88,6 +113,8 @@ int target_from_json(const json_t *json, Target *target, const json_t **ret_secr
                 r = read_config(&reader, type, &target->config);
         if (r >= 0)
                 r = read_secrets(&reader, type, target, is_new, &secrets);
+        if (r >= 0 && !secrets)
+                r = check_place(&reader, type, target, is_new, before);
         /* So that they are not taken for names that nobody knows. */
         json_reader_value(&reader, "config", JSON_OPTIONAL, &skipped);
         json_reader_value(&reader, "secrets", JSON_OPTIONAL, &skipped);

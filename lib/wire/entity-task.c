@@ -144,12 +144,6 @@ static int read_source(JsonReader *task, char **text) {
         return source_to_text(paths, excludes, one_file_system, follow_symlinks, text);
 }
 
-static json_t *server_of(const char *source) {
-        _cleanup_json_ json_t *json = json_from_text(source);
-
-        return json_incref(json_object_get(json, "server"));
-}
-
 int database_secrets_read(JsonReader *reader, const json_t **ret) {
         const char *password = NULL;
         JsonReader secrets;
@@ -172,23 +166,73 @@ int database_secrets_read(JsonReader *reader, const json_t **ret) {
         return 1;
 }
 
+/* What a task was before a request changed it. */
+typedef struct Before {
+        char *type, *source, *label;
+        uint64_t node_id;
+} Before;
+
+static void before_done(Before *b) {
+        free(b->type);
+        free(b->source);
+        free(b->label);
+}
+
+static int keep_before(const Task *task, Before *ret) {
+        assert(task);
+
+        ret->node_id = task->node_id;
+        if (free_and_strdup(&ret->type, task->type) < 0 || free_and_strdup(&ret->source, task->source) < 0)
+                return -ENOMEM;
+        return free_and_strdup(&ret->label, task->node_label);
+}
+
+static json_t *server_of(const char *source) {
+        _cleanup_json_ json_t *json = json_from_text(source);
+
+        return json_incref(json_object_get(json, "server"));
+}
+
+/* By which field a stored password would go elsewhere; the address of a server is one as its node sees it,
+ * and who has the node has the password. NULL: it would not. */
+static const char *moved_by(const Task *task, const Before *before, const json_t *old,
+                            const json_t *server) {
+        const char *moved;
+
+        if (!streq_ptr(before->type, task->type))
+                return "type";
+        moved = database_server_moved(old, server);
+        if (moved)
+                return moved;
+        if (!streq_ptr(before->label, task->node_label))
+                return "node_label";
+        return before->node_id != task->node_id ? "node_id" : NULL;
+}
+
 /* A password is for one server: whoever names another has to know it. */
-static int read_secrets(JsonReader *reader, const Task *task, const char *before, const json_t **ret) {
-        _cleanup_json_ json_t *old = server_of(before), *new = server_of(task->source);
+static int read_secrets(JsonReader *reader, const Task *task, const Before *before, const json_t **ret) {
+        _cleanup_json_ json_t *old = server_of(before->source), *server = server_of(task->source);
+        const char *moved;
+        bool has_server;
         int r;
 
         r = database_secrets_read(reader, ret);
-        if (r > 0 && !new)
+        if (r < 0)
+                return r;
+        has_server = source_type_has_server(source_type_from_string(task->type));
+        if (r > 0 && !has_server)
                 return json_reader_fail(reader, "secrets", "is for the server of databases alone");
         /* An empty object takes away the one that the task had before. */
-        if (r > 0 && json_object_get(new, "key") && json_object_size(*ret) > 0)
+        if (r > 0 && json_object_get(server, "key") && json_object_size(*ret) > 0)
                 return json_reader_fail(reader, "secrets.password",
                                         "is in the user store already, with the key");
-        if (r == 0 && task->has_secrets && new && (!old || !json_equal(old, new)))
-                return json_reader_fail(reader, "secrets",
-                                        "is missing: with another server or user the password has to be "
-                                        "given again");
-        return MIN(r, 0);
+        moved = r == 0 && has_server && task->has_secrets ? moved_by(task, before, old, server) : NULL;
+        if (!moved)
+                return 0;
+        return json_reader_fail_code(reader, SECRET_NEEDED_AGAIN, "secrets",
+                                     "is missing: with another '%s' the password has to be given again, "
+                                     "which was for that of before",
+                                     moved);
 }
 
 /* A source belongs to its type: with another type there has to be another source. */
@@ -460,7 +504,7 @@ static int first_error(int before, int now) {
 int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, Failure *reterr_failure) {
         static const char *const formats[] = { "archive", "repository", NULL };
         static const char *const encryptions[] = { "none", "sealed", NULL };
-        _cleanup_(freep) char *before = NULL;
+        _cleanup_(before_done) Before before = {};
         const json_t *secrets = NULL;
         JsonReader reader;
         int r;
@@ -468,7 +512,7 @@ int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, F
         assert(task);
         assert(ret_secrets);
 
-        if (free_and_strdup(&before, task->source) < 0)
+        if (keep_before(task, &before) < 0)
                 return -ENOMEM;
         json_reader_init(&reader, json, reterr_failure);
         json_reader_name(&reader, "name", &task->name);
@@ -477,7 +521,7 @@ int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, F
         json_reader_bool(&reader, "enabled", JSON_OPTIONAL, &task->enabled);
         r = first_error(0, read_node(&reader, task));
         r = first_error(r, read_type(&reader, task));
-        r = first_error(r, read_secrets(&reader, task, before, &secrets));
+        r = first_error(r, read_secrets(&reader, task, &before, &secrets));
         r = first_error(r, read_target_ids(&reader, task));
         r = first_error(r, read_compression(&reader, &task->compression));
         r = first_error(r, read_schedule(&reader, task));

@@ -45,6 +45,9 @@ json_t *json_from_stamp(usec_t t);
 /* An id, null for 0. New reference. */
 json_t *json_from_id(uint64_t id);
 
+/* The code of the failure where a stored secret would go elsewhere than it was given for. */
+#define SECRET_NEEDED_AGAIN "SECRET_NEEDED_AGAIN"
+
 /* --- tasks --- */
 
 #define TASK_PATHS_MAX 1000
@@ -56,7 +59,9 @@ json_t *json_from_id(uint64_t id);
 
 /* What a new task is before its fields are read. */
 int task_init(Task *ret) _warn_unused_;
-/* *ret_secrets is the object of secrets, borrowed from json; NULL when absent. */
+/* *ret_secrets is the object of secrets, borrowed from json; NULL when absent. A password that is stored
+ * stays for the server and the node that it was given for: with others the failure is SECRET_NEEDED_AGAIN
+ * where the request brings none. */
 int task_from_json(const json_t *json, Task *task, const json_t **ret_secrets, Failure *reterr_failure)
                 _warn_unused_;
 /* The field "secrets" of a request, of a server of databases: {"password"}. 1: it is there, and *ret is
@@ -73,7 +78,9 @@ json_t *task_to_json(const Task *task, const Schedule *schedule, const Schedule 
 #define TARGET_SECRET_MAX (16U << 10)
 
 /* *ret_secrets is the object of secrets, borrowed from json; NULL when absent. Checks the configuration as
- * the type asks. */
+ * the type asks. Secrets that are stored stay for their address alone: with another one the failure is
+ * SECRET_NEEDED_AGAIN where the request brings none. A change to a type that has no use for them empties
+ * secret_names: they are to be forgotten. */
 int target_from_json(const json_t *json, Target *target, const json_t **ret_secrets, Failure *reterr_failure)
                 _warn_unused_;
 json_t *target_to_json(const Target *target);

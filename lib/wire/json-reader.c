@@ -73,14 +73,15 @@ _printf_(4, 5) static int fail(JsonReader *r, const char *code, const char *key,
         return failure_set(r->failure, -EBADMSG, code, "The document %s", text);
 }
 
-_printf_(3, 0) static int vfail(JsonReader *r, const char *key, const char *format, va_list ap) {
+_printf_(4, 0) static int vfail(JsonReader *r, const char *code, const char *key, const char *format,
+                                va_list ap) {
         _cleanup_(freep) char *text = NULL;
 
         if (vasprintf(&text, format, ap) < 0) {
                 stick(r, -ENOMEM);
                 return -ENOMEM;
         }
-        return fail(r, "FIELD_INVALID", key, "%s", text);
+        return fail(r, code, key, "%s", text);
 }
 
 int json_reader_fail(JsonReader *r, const char *key, const char *format, ...) {
@@ -91,7 +92,21 @@ int json_reader_fail(JsonReader *r, const char *key, const char *format, ...) {
         assert(format);
 
         va_start(ap, format);
-        k = vfail(r, key, format, ap);
+        k = vfail(r, "FIELD_INVALID", key, format, ap);
+        va_end(ap);
+        return k;
+}
+
+int json_reader_fail_code(JsonReader *r, const char *code, const char *key, const char *format, ...) {
+        va_list ap;
+        int k;
+
+        assert(r);
+        assert(code);
+        assert(format);
+
+        va_start(ap, format);
+        k = vfail(r, code, key, format, ap);
         va_end(ap);
         return k;
 }
@@ -107,7 +122,7 @@ int json_reader_fail_item(JsonReader *r, const char *key, size_t index, const ch
 
         (void) snprintf(name, sizeof(name), "%s[%zu]", key, index);
         va_start(ap, format);
-        k = vfail(r, name, format, ap);
+        k = vfail(r, "FIELD_INVALID", name, format, ap);
         va_end(ap);
         return k;
 }

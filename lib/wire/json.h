@@ -104,6 +104,9 @@ int json_reader_enum(JsonReader *r, const char *key, JsonPresence presence, Json
 
 /* Makes field key (NULL: the object itself) the one that failed; for checks beyond those above. */
 int json_reader_fail(JsonReader *r, const char *key, const char *format, ...) _printf_(3, 4);
+/* The same with a code of its own, for programs that act on it. */
+int json_reader_fail_code(JsonReader *r, const char *code, const char *key, const char *format, ...)
+                _printf_(4, 5);
 /* The same for one element of an array. */
 int json_reader_fail_item(JsonReader *r, const char *key, size_t index, const char *format, ...)
                 _printf_(4, 5);

@@ -233,17 +233,21 @@ static int check_webdav(JsonReader *target, const json_t *config, const json_t *
         return 0;
 }
 
+/* So that a field is a line. */
+#define AT TARGET_ADDRESS
+#define AT_LATE TARGET_ADDRESS_LATE
+
 static const char *const azure_tiers[] = { "Hot", "Cool", "Cold", NULL };
 
 static const TargetField azure_fields[] = {
-        { "account", TARGET_TEXT, JSON_REQUIRED, .max = 64, .complaint = account_complaint },
+        { "account", TARGET_TEXT, JSON_REQUIRED, AT, .max = 64, .complaint = account_complaint },
         { "container", TARGET_TEXT, JSON_REQUIRED, .max = 63, .complaint = container_complaint },
         { "prefix", TARGET_TEXT, JSON_OPTIONAL, .max = 512, .complaint = prefix_complaint },
-        { "endpoint", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = target_url_complaint },
+        { "endpoint", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 255, .complaint = target_url_complaint },
         { "block_size", TARGET_NUMBER, JSON_OPTIONAL, .min = 4, .max = 32 },
         { "tier", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .choices = azure_tiers },
-        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = file_complaint },
-        { "proxy", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = target_url_complaint },
+        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 1024, .complaint = file_complaint },
+        { "proxy", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 255, .complaint = target_url_complaint },
         {},
 };
 static const TargetSecret azure_secrets[] = {
@@ -255,13 +259,13 @@ static const TargetSecret azure_secrets[] = {
 static const char *const ftp_tls[] = { "explicit", "implicit", "none", NULL };
 
 static const TargetField ftp_fields[] = {
-        { "host", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = target_host_complaint },
-        { "port", TARGET_NUMBER, JSON_OPTIONAL, .min = 1, .max = 65535 },
+        { "host", TARGET_TEXT, JSON_REQUIRED, AT, .max = 255, .complaint = target_host_complaint },
+        { "port", TARGET_NUMBER, JSON_OPTIONAL, AT, .min = 1, .max = 65535 },
         { "user", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = target_text_complaint },
         { "path", TARGET_TEXT, JSON_REQUIRED, .max = 1024, .complaint = target_path_complaint },
-        { "tls", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .choices = ftp_tls },
-        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = file_complaint },
-        { "pin", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = pin_complaint },
+        { "tls", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 16, .choices = ftp_tls },
+        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 1024, .complaint = file_complaint },
+        { "pin", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 64, .complaint = pin_complaint },
         { "read_back", TARGET_SWITCH, JSON_OPTIONAL },
         {},
 };
@@ -281,11 +285,11 @@ static const TargetField relay_fields[] = {
 };
 
 static const TargetField sftp_fields[] = {
-        { "host", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = target_host_complaint },
-        { "port", TARGET_NUMBER, JSON_OPTIONAL, .min = 1, .max = 65535 },
+        { "host", TARGET_TEXT, JSON_REQUIRED, AT, .max = 255, .complaint = target_host_complaint },
+        { "port", TARGET_NUMBER, JSON_OPTIONAL, AT, .min = 1, .max = 65535 },
         { "user", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = target_text_complaint },
         { "path", TARGET_TEXT, JSON_REQUIRED, .max = 1024, .complaint = target_path_complaint },
-        { "host_key", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = host_key_complaint },
+        { "host_key", TARGET_TEXT, JSON_OPTIONAL, AT_LATE, .max = 64, .complaint = host_key_complaint },
         { "agent", TARGET_TEXT, JSON_OPTIONAL, .max = 107, .complaint = socket_complaint },
         { "read_back", TARGET_SWITCH, JSON_OPTIONAL },
         {},
@@ -302,10 +306,10 @@ static const char *const s3_lock_modes[] = { "GOVERNANCE", "COMPLIANCE", NULL };
 static const char *const s3_signings[] = { "header", "trailer", NULL };
 
 static const TargetField s3_fields[] = {
-        { "preset", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .complaint = preset_complaint },
-        { "endpoint", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = endpoint_complaint },
-        { "region", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = region_complaint },
-        { "account", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = region_complaint },
+        { "preset", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 16, .complaint = preset_complaint },
+        { "endpoint", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 255, .complaint = endpoint_complaint },
+        { "region", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 64, .complaint = region_complaint },
+        { "account", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 64, .complaint = region_complaint },
         { "bucket", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = bucket_complaint },
         { "prefix", TARGET_TEXT, JSON_OPTIONAL, .max = 512, .complaint = prefix_complaint },
         { "access_key", TARGET_TEXT, JSON_REQUIRED, .max = 255, .complaint = access_key_complaint },
@@ -317,8 +321,8 @@ static const TargetField s3_fields[] = {
         { "sse_key_id", TARGET_TEXT, JSON_OPTIONAL, .max = 512, .complaint = target_text_complaint },
         { "lock_mode", TARGET_TEXT, JSON_OPTIONAL, .max = 16, .choices = s3_lock_modes },
         { "lock_days", TARGET_NUMBER, JSON_OPTIONAL, .min = 1, .max = 36500 },
-        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = file_complaint },
-        { "proxy", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = target_url_complaint },
+        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 1024, .complaint = file_complaint },
+        { "proxy", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 255, .complaint = target_url_complaint },
         {},
 };
 static const TargetSecret s3_secrets[] = {
@@ -329,11 +333,11 @@ static const TargetSecret s3_secrets[] = {
 };
 
 static const TargetField webdav_fields[] = {
-        { "url", TARGET_TEXT, JSON_REQUIRED, .max = 2048, .complaint = target_url_complaint },
+        { "url", TARGET_TEXT, JSON_REQUIRED, AT, .max = 2048, .complaint = target_url_complaint },
         { "user", TARGET_TEXT, JSON_OPTIONAL, .max = 255, .complaint = target_text_complaint },
-        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, .max = 1024, .complaint = file_complaint },
-        { "pin", TARGET_TEXT, JSON_OPTIONAL, .max = 64, .complaint = pin_complaint },
-        { "proxy", TARGET_TEXT, JSON_OPTIONAL, .max = 2048, .complaint = target_text_complaint },
+        { "ca_cert", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 1024, .complaint = file_complaint },
+        { "pin", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 64, .complaint = pin_complaint },
+        { "proxy", TARGET_TEXT, JSON_OPTIONAL, AT, .max = 2048, .complaint = target_text_complaint },
         { "read_back", TARGET_SWITCH, JSON_OPTIONAL },
         {},
 };
@@ -545,6 +549,49 @@ int target_config_read(const TargetType *type, JsonReader *config, json_t **ret)
                 return r;
         *ret = TAKE_PTR(out);
         return 0;
+}
+
+/* --- Addresses ----------------------------------------------------------------------------------------- */
+
+static bool is_moved(TargetAddress address, const json_t *before, const json_t *after) {
+        switch (address) {
+        case TARGET_NO_ADDRESS:
+                return false;
+        case TARGET_ADDRESS:
+                break;
+        case TARGET_ADDRESS_LATE:
+                if (!before)
+                        return false;
+                break;
+        }
+        return before != after && (!before || !after || !json_equal(before, after));
+}
+
+/* A further member of one that the other has not, or not the same. */
+static const char *moved_further(const TargetType *type, const json_t *one, const json_t *other) {
+        const char *name;
+        json_t *value;
+
+        json_object_foreach((json_t *) one, name, value) {
+                if (!is_field(type, name) && is_moved(TARGET_ADDRESS, value, json_object_get(other, name)))
+                        return name;
+        }
+        return NULL;
+}
+
+const char *target_config_moved(const TargetType *type, const json_t *before, const json_t *after) {
+        assert(type);
+
+        for (const TargetField *f = type->fields; f->name; f++)
+                if (is_moved(f->address, json_object_get(before, f->name), json_object_get(after, f->name)))
+                        return f->name;
+        return moved_further(type, before, after) ?: moved_further(type, after, before);
+}
+
+bool target_type_uses_secrets(const TargetType *type) {
+        assert(type);
+
+        return type->secrets || type->secret_name;
 }
 
 /* --- Secrets ------------------------------------------------------------------------------------------- */

@@ -14,10 +14,20 @@ typedef enum TargetFieldKind {
         TARGET_DIRECTORY, /* of a host of ours: absolute, without '.' and '..', and not "/" */
 } TargetFieldKind;
 
+/* Whether a field says where secrets are sent to, or who is believed to be there: secrets are given for one
+ * place, and whoever names another has to have them. A bucket, a container, a directory, a user are none:
+ * they say what is done at that place. */
+typedef enum TargetAddress {
+        TARGET_NO_ADDRESS,
+        TARGET_ADDRESS,
+        TARGET_ADDRESS_LATE, /* the same, but before it is set nothing is sent: to set it moves nothing */
+} TargetAddress;
+
 typedef struct TargetField {
         const char *name;
         TargetFieldKind kind;
         JsonPresence presence;
+        TargetAddress address;
         uint64_t min, max;
         const char *const *choices; /* the only texts, ends with NULL; or NULL */
         /* What is wrong with a text, for "config.host …": "has a space in it"; or NULL. May be NULL. */
@@ -38,8 +48,8 @@ typedef struct TargetType {
          * request leaves those that are there. May be NULL. */
         int (*check)(JsonReader *target, const json_t *config, const json_t *secrets);
         /* What the node alone knows: further members of the configuration (texts, numbers and switches, all
-         * kept as texts), and what is wrong with one of them by its form, as complaint. NULL: there are
-         * none. */
+         * kept as texts), and what is wrong with one of them by its form, as complaint. Each is taken for an
+         * address, as nobody here knows better. NULL: there are none. */
         const char *(*further)(const char *name, const char *value);
         /* What is wrong with the name of a secret, where secrets is NULL; may be NULL. */
         const char *(*secret_name)(const char *name);
@@ -50,6 +60,11 @@ const TargetType *target_type_find(const char *name);
 /* Reads all fields of a configuration into a new object that has what was given and nothing else. Errors as
  * of the reader. */
 int target_config_read(const TargetType *type, JsonReader *config, json_t **ret) _warn_unused_;
+/* The field by which the second configuration has another address than the first; NULL: they have the same.
+ * Borrowed from the type or a configuration. Pure. */
+const char *target_config_moved(const TargetType *type, const json_t *before, const json_t *after);
+/* Whether a target of the type has use for secrets. Pure. */
+bool target_type_uses_secrets(const TargetType *type);
 /* Checks the names and values of secrets; is_new: what is required has to be there. */
 int target_secrets_check(const TargetType *type, JsonReader *target, const json_t *secrets, bool is_new);
 

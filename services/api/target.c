@@ -78,9 +78,12 @@ static int keep_secret_names(const json_t *secrets, Target *target) {
         return json_keep_text(names, &target->secret_names);
 }
 
-static int take_secrets(Request *r, const json_t *secrets, Target *target, char **ret_sealed) {
+/* had: there were some until now. */
+static int take_secrets(Request *r, const json_t *secrets, bool had, Target *target, char **ret_sealed) {
         int error;
 
+        if (!secrets && had && !target->secret_names)
+                return (*ret_sealed = strdup("")) ? 0 : -ENOMEM;
         if (!secrets)
                 return 0;
         error = keep_secret_names(secrets, target);
@@ -105,6 +108,7 @@ static bool is_allowed_relay(Request *r, const Target *target) {
 static int read_target(Request *r, Target *target, char **ret_sealed) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_json_ json_t *body = NULL;
+        bool had = target->secret_names != NULL;
         const json_t *secrets = NULL;
         int error;
 
@@ -120,7 +124,7 @@ static int read_target(Request *r, Target *target, char **ret_sealed) {
                                 r, ERROR_FIELD_INVALID, "config.directory",
                                 "This directory of the master is not open to the relay: on the master, "
                                 "'backupx relay allow DIR' opens it."));
-        return take_secrets(r, secrets, target, ret_sealed);
+        return take_secrets(r, secrets, had, target, ret_sealed);
 }
 
 /* --- Changes -------------------------------------------------------------------------------------- */

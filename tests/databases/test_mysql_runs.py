@@ -229,7 +229,7 @@ class MysqlRuns(unittest.TestCase):
         elsewhere = {'server': {'host': '192.0.2.1', 'user': 'backup'}}
         with self.assertRaises(ApiError) as refused:
             self.suite.client.put(f'tasks/{task}', {'source': elsewhere})
-        self.assertEqual(refused.exception.body['field'], 'secrets')
+        self.assertEqual((refused.exception.code, refused.exception.body['field']), ('SECRET_NEEDED_AGAIN', 'secrets'))
         self.suite.client.put(f'tasks/{task}', {'source': elsewhere, 'secrets': {'password': 'x'}})
         self.suite.client.put(f'tasks/{task}', {'enabled': False})
         self.assertEqual(self.suite.client.get(f'tasks/{task}')['secret_names'], ['password'])

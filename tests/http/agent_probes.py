@@ -308,7 +308,7 @@ class Probes(unittest.TestCase):
                 ({'task': {'source': {'paths': ['/a']}, 'colour': 1}}, 400, 'FIELD_UNKNOWN', 'colour'),
                 ({'task_id': self.node.task, 'node_id': 1}, 400, 'FIELD_INVALID', 'node_id'),
                 ({'task_id': self.server_task(), 'task': {'source': {'server': {'host': 'x', 'user': 'y'}}}},
-                 400, 'FIELD_INVALID', 'secrets'),
+                 400, 'SECRET_NEEDED_AGAIN', 'secrets'),
                 ({'task_id': 99999}, 404, 'TASK_NOT_FOUND', 'task_id')):
             error = self.refused(status, code, SUITE.client.post, 'tasks/test', body)
             self.assertEqual(error.body.get('field'), field, body)

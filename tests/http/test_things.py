@@ -85,6 +85,77 @@ class Targets(HttpCase):
         database.close()
         self.refused(400, 'FIELD_INVALID', 'PUT', path, {'secrets': {'a': 1}}, field='secrets')
 
+    # type, config, secrets; changes that move the secrets elsewhere; changes that do not.
+    PLACES = (
+        ('azure', {'account': 'acme', 'container': 'c'}, {'account_key': 'eA=='},
+         ({'account': 'other'}, {'endpoint': 'https://blob.example.net'}, {'ca_cert': '/etc/other.pem'},
+          {'proxy': 'http://proxy:3128'}),
+         ({'container': 'd'}, {'prefix': 'p'}, {'tier': 'Cool'})),
+        ('ftp', {'host': 'nas', 'user': 'u', 'path': 'p', 'port': 21, 'tls': 'implicit'}, {'password': 'x'},
+         ({'host': 'other'}, {'port': 22}, {'port': None}, {'tls': 'none'}, {'tls': 'explicit'},
+          {'ca_cert': '/etc/other.pem'}, {'pin': 'sha256//' + 43 * 'A' + '='}),
+         ({'path': 'q'}, {'user': 'v'}, {'port': '21'}, {'read_back': True})),
+        ('s3', {'endpoint': 'https://s3.example.net', 'region': 'r', 'bucket': 'b', 'access_key': 'k'},
+         {'secret_key': 'x'},
+         ({'endpoint': 'https://other.example.net'}, {'preset': 'aws'}, {'region': 's'}, {'account': 'a'},
+          {'ca_cert': '/etc/other.pem'}, {'proxy': 'http://proxy:3128'}),
+         ({'bucket': 'c'}, {'prefix': 'p'}, {'storage_class': 'COLD'}, {'path_style': True}, {'access_key': 'l'})),
+        ('sftp', {'host': 'nas', 'user': 'u', 'path': 'p', 'host_key': 'SHA256:' + 43 * 'A'}, {'private_key': 'x'},
+         ({'host': 'other'}, {'port': 2222}, {'host_key': 'SHA256:' + 43 * 'B'}, {'host_key': None}),
+         ({'path': 'q'}, {'user': 'v'}, {'read_back': True})),
+        # Nothing is sent to a server of which no key is known.
+        ('sftp', {'host': 'nas', 'user': 'u', 'path': 'p'}, {'password': 'x'},
+         ({'host': 'other', 'host_key': 'SHA256:' + 43 * 'A'},),
+         ({'host_key': 'SHA256:' + 43 * 'A'},)),
+        ('webdav', {'url': 'https://dav/', 'user': 'u'}, {'password': 'x'},
+         ({'url': 'https://dav/other'}, {'url': 'http://dav/'}, {'ca_cert': '/etc/other.pem'},
+          {'pin': 'sha256//' + 43 * 'A' + '='}, {'proxy': 'http://proxy:3128'}),
+         ({'user': 'v'}, {'read_back': True})),
+        ('rclone:webdav', {'url': 'https://dav/', 'path': 'p', 'vendor': 'other'}, {'pass': 'x'},
+         ({'url': 'https://elsewhere/'}, {'vendor': None}, {'headers': 'X-A,b'}),
+         ({'path': 'q'}, {'read_back': True})),
+    )
+
+    def test_secrets_stay_where_they_were_given_for(self):
+        """Whoever may edit a target does not get what opens it sent to a server of his own."""
+        for kind, config, secrets, moving, staying in self.PLACES:
+            target = self.admin.post('targets', {'name': self.unique('place'), 'type': kind, 'config': config,
+                                                 'secrets': secrets})
+            path = f'targets/{target["id"]}'
+            for change in moving:
+                changed = {name: value for name, value in {**config, **change}.items() if value is not None}
+                answer = self.refused(400, 'SECRET_NEEDED_AGAIN', 'PUT', path, {'config': changed}, field='secrets')
+                self.assertIn(f"'config.{next(iter(change))}'", answer['message'])
+                self.assertEqual(self.admin.get(path), target)
+                self.admin.put(path, {'config': changed, 'secrets': secrets})
+                self.admin.put(path, {'config': target['config'], 'secrets': secrets})
+                target = self.admin.get(path)
+            for change in staying:
+                self.admin.put(path, {'config': {**config, **change}})
+                self.admin.put(path, {'config': config, 'secrets': secrets})
+            self.admin.put(path, {'name': self.unique('place')})
+            self.assertEqual(self.admin.get(path)['secrets'], list(secrets))
+
+    def test_secrets_and_another_type(self):
+        config = {'url': 'https://dav/', 'vendor': 'other'}
+        path = 'targets/' + str(self.admin.post('targets', {
+            'name': self.unique('place'), 'type': 'rclone:webdav', 'config': config, 'secrets': {'pass': 'x'}})['id'])
+        for kind, config in (('rclone:sftp', {'host': 'nas'}), ('webdav', {'url': 'https://dav/'})):
+            answer = self.refused(400, 'SECRET_NEEDED_AGAIN', 'PUT', path, {'type': kind, 'config': config},
+                                  field='secrets')
+            self.assertIn("'type'", answer['message'])
+        none = self.admin.put(path, {'type': 'webdav', 'config': {'url': 'https://dav/'}, 'secrets': {}})
+        self.assertEqual(none['secrets'], [])
+        self.assertEqual(self.admin.put(path, {'config': {'url': 'https://other/'}})['secrets'], [])
+        self.admin.put(path, {'secrets': {'token': 'x'}})
+        # A type that has no use for them forgets them.
+        local = self.admin.put(path, {'type': 'local', 'config': {'path': '/srv/x'}})
+        self.assertEqual(local['secrets'], [])
+        database = sqlite3.connect(f'file:{self.suite.master_state}/backupx.db?mode=ro', uri=True)
+        row = database.execute('SELECT secrets FROM targets WHERE id = ?', (local['id'],)).fetchone()
+        database.close()
+        self.assertFalse(row[0])
+
     def test_in_use(self):
         body = self.task_body()
         task = self.admin.post('tasks', body)
@@ -273,6 +344,41 @@ class Tasks(HttpCase):
             body = self.task_body(target_ids=ids)
             self.refused(400, 'FIELD_INVALID', method, path, body, field='target_ids')
         self.assertEqual(self.admin.get(f'tasks/{task["id"]}'), task)
+
+    def test_passwords_stay_with_their_server(self):
+        """Neither another server, nor the same one as another node sees it, nor weaker grounds to believe in it."""
+        node = self.admin.post('nodes', {'name': self.unique('web')})['id']
+        server = {'host': 'db', 'user': 'u', 'port': 3306, 'tls': 'require'}
+        secrets = {'password': 'x'}
+        task = self.admin.post('tasks', self.task_body(type='mysql', source={'server': server}, secrets=secrets))
+        path = f'tasks/{task["id"]}'
+        before = {'type': 'mysql', 'node_id': task['node_id'], 'source': task['source']}
+        unix = {'socket': '/run/db.sock', 'user': 'u'}
+        for change, name in (
+            ({'source': {'server': {**server, 'host': 'other'}}}, 'host'),
+            ({'source': {'server': {**server, 'port': 3307}}}, 'port'),
+            ({'source': {'server': {**server, 'user': 'v'}}}, 'user'),
+            ({'source': {'server': {**server, 'tls': 'off'}}}, 'tls'),
+            ({'source': {'server': {**server, 'tls_ca': '/etc/other.pem'}}}, 'tls_ca'),
+            ({'source': {'server': unix}}, 'host'),
+            ({'type': 'postgresql', 'source': {'server': server}}, 'type'),
+            ({'node_id': node}, 'node_id'),
+            ({'node_label': 'db'}, 'node_label'),
+        ):
+            for method, where, body in (('PUT', path, change),
+                                        ('POST', 'tasks/test', {'task_id': task['id'], 'task': change})):
+                answer = self.refused(400, 'SECRET_NEEDED_AGAIN', method, where, body, field='secrets')
+                self.assertIn(f"'{name}'", answer['message'])
+            self.admin.put(path, {**change, 'secrets': secrets})
+            self.admin.put(path, {**before, 'secrets': secrets})
+        for change in ({'source': {'server': {**server, 'tls': 'verify'}}}, {'enabled': False},
+                       {'source': {'server': {**server, 'tls': 'verify'}, 'databases': ['shop']}},
+                       {'name': self.unique('task')}, {'node_id': task['node_id']}):
+            self.admin.put(path, change)
+        self.assertEqual(self.admin.get(path)['secret_names'], ['password'])
+        # Without a password there is nothing to keep.
+        self.admin.put(path, {'secrets': {}})
+        self.admin.put(path, {'source': {'server': unix}, 'node_id': node})
 
     def test_names_that_are_no_text(self):
         paths = [{'base64': 'L3Nydi//'}, '/srv/ä']
