@@ -207,6 +207,27 @@ int body_copy(const json_t *object, const char *const *fields, json_t *body) {
         return 0;
 }
 
+/* What a server is reached by: naming one way takes the others away. */
+static void drop_other_ways(json_t *merged, const json_t *part) {
+        static const char *const ways[][6] = {
+                { "host", "socket", "key", NULL },
+                { "socket", "host", "port", "key", NULL },
+                { "key", "host", "port", "instance", "user", NULL },
+                { "port", "instance", NULL },
+                { "instance", "port", NULL },
+        };
+
+        assert(merged);
+
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
+                if (!json_object_get(part, ways[i][0]))
+                        continue;
+                for (const char *const *gone = ways[i] + 1; *gone; gone++)
+                        if (!json_object_get(part, *gone))
+                                (void) json_object_del(merged, *gone);
+        }
+}
+
 int body_merge(const json_t *current, json_t *body) {
         const char *key;
         json_t *part;
@@ -215,13 +236,21 @@ int body_merge(const json_t *current, json_t *body) {
         assert(body);
 
         json_object_foreach_safe(body, next, key, part) {
+                const json_t *now = json_object_get(current, key);
                 _cleanup_json_ json_t *merged = NULL;
+                int r;
 
-                if (!json_is_object(part) || !json_is_object(json_object_get(current, key)))
+                if (!json_is_object(part) || !json_is_object(now))
                         continue;
-                merged = json_deep_copy(json_object_get(current, key));
-                if (!merged || json_object_update(merged, part) < 0 ||
-                    json_object_set(body, key, merged) < 0)
+                r = body_merge(now, part);
+                if (r < 0)
+                        return r;
+                merged = json_deep_copy(now);
+                if (!merged || json_object_update(merged, part) < 0)
+                        return -ENOMEM;
+                if (streq(key, "server"))
+                        drop_other_ways(merged, part);
+                if (json_object_set(body, key, merged) < 0)
                         return -ENOMEM;
         }
         return 0;

@@ -16,8 +16,9 @@ int body_from_options(Cli *c, const Arguments *a, json_t *body) _warn_unused_;
  * back. */
 int body_copy(const json_t *object, const char *const *fields, json_t *body) _warn_unused_;
 
-/* A part of an object (the source of a task) is replaced as a whole: what the body does not name in a part
- * gets the value that it has now. */
+/* A part of an object (the source of a task, the server in it) is replaced as a whole: what the body does
+ * not name in a part gets the value that it has now. A server that is named by its host is no longer one
+ * behind a socket, and the other way round. */
 int body_merge(const json_t *current, json_t *body) _warn_unused_;
 
 /* Reads a task from YAML into the body: the fields of the API, one a line, with the sections source,

@@ -233,6 +233,15 @@ class MysqlRuns(unittest.TestCase):
         self.suite.client.put(f'tasks/{task}', {'source': elsewhere, 'secrets': {'password': 'x'}})
         self.suite.client.put(f'tasks/{task}', {'enabled': False})
         self.assertEqual(self.suite.client.get(f'tasks/{task}')['secret_names'], ['password'])
+        refused = self.suite.cli('tasks', 'edit', self.name, '--port', '3310', check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("with another 'port' the password has to be given again", refused.stderr)
+        self.assertIn('--secret', refused.stderr)
+        secret = self.suite.folder / f'{self.name}.secret'
+        secret.write_text('y')
+        self.suite.cli('tasks', 'edit', self.name, '--port', '3310', '--secret', f'password={secret}')
+        self.assertEqual(self.suite.client.get(f'tasks/{task}')['source']['server'],
+                         {'host': '192.0.2.1', 'port': 3310, 'user': 'backup'})
 
     def test_requests(self):
         for source, field in (({'server': {'user': 'x'}}, 'source.server.host'),

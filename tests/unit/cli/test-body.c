@@ -115,6 +115,34 @@ static void test_merge(void) {
                          "\"paths\":[\"/b\"]}}");
 }
 
+/* One thing about a server leaves the others; how it is reached is one thing. */
+static void test_merge_of_servers(void) {
+        static const struct {
+                const char *current, *change, *expected;
+        } cases[] = {
+                { "\"host\":\"db\",\"port\":1,\"user\":\"u\"", "\"port\":2",
+                  "\"host\":\"db\",\"port\":2,\"user\":\"u\"" },
+                { "\"host\":\"db\",\"port\":1,\"user\":\"u\"", "\"socket\":\"/s\"",
+                  "\"socket\":\"/s\",\"user\":\"u\"" },
+                { "\"socket\":\"/s\",\"user\":\"u\"", "\"host\":\"db\"", "\"host\":\"db\",\"user\":\"u\"" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_t *current = NULL, *body = NULL;
+                char text[256];
+
+                (void) snprintf(text, sizeof(text), "{\"source\":{\"databases\":[\"a\"],\"server\":{%s}}}",
+                                cases[i].current);
+                current = json_loads(text, 0, NULL);
+                (void) snprintf(text, sizeof(text), "{\"source\":{\"server\":{%s}}}", cases[i].change);
+                body = json_loads(text, 0, NULL);
+                CHECK_OK(body_merge(current, body));
+                (void) snprintf(text, sizeof(text), "{\"source\":{\"databases\":[\"a\"],\"server\":{%s}}}",
+                                cases[i].expected);
+                check_json(body, text);
+        }
+}
+
 static void test_hooks(void) {
         static const char *const words[] = {
                 "tasks",
@@ -224,6 +252,7 @@ int main(void) {
         RUN(test_databases);
         RUN(test_discovery);
         RUN(test_merge);
+        RUN(test_merge_of_servers);
         RUN(test_hooks);
         RUN(test_wrong_values);
         RUN(test_secret);
