@@ -61,6 +61,25 @@ int buffer_add(Buffer *b, const void *p, size_t n) {
         return 0;
 }
 
+int buffer_fill(Buffer *b, size_t full, size_t spare, const char **p, size_t *n) {
+        size_t part;
+        int r = 0;
+
+        assert(b && b->size < full);
+        assert(p && n);
+
+        part = MIN(*n, full - b->size);
+        if (b->size + part > full / 8)
+                r = buffer_reserve(b, full + spare - b->size);
+        if (r >= 0)
+                r = buffer_add(b, *p, part);
+        if (r < 0)
+                return r;
+        *p += part;
+        *n -= part;
+        return b->size == full;
+}
+
 int buffer_add_string(Buffer *b, const char *s) {
         assert(s);
 

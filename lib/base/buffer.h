@@ -24,6 +24,10 @@ void buffer_clear(Buffer *b);
 /* Makes room for n more bytes: -ENOMEM, or -EFBIG when that would pass the limit. */
 int buffer_reserve(Buffer *b, size_t n) _warn_unused_;
 int buffer_add(Buffer *b, const void *p, size_t n) _warn_unused_;
+/* Takes what is missing to a size of full, and moves *p and *n past it. Gives 1 when it is full then, else
+ * 0. What stays small takes little memory; what does not just
+ * that, and spare bytes for what is put behind it. */
+int buffer_fill(Buffer *b, size_t full, size_t spare, const char **p, size_t *n) _warn_unused_;
 int buffer_add_string(Buffer *b, const char *s) _warn_unused_;
 int buffer_printf(Buffer *b, const char *format, ...) _printf_(2, 3) _warn_unused_;
 /* Drops the first n bytes. */

@@ -22,7 +22,6 @@ typedef struct Dav {
         char *server; /* "https://host:443" */
         char *user, *ca_cert, *pin, *proxy_url;
         char *password, *token; /* secrets */
-        atomic_bool has_temp;   /* the directory for temporary files was made, or found */
 } Dav;
 
 typedef struct DavSession {
@@ -377,31 +376,12 @@ static void put_end(DavSession *x) {
         x->put = HTTP_ANSWER_NULL;
 }
 
-/* The directory of the temporary files: once for each target that is open. */
-static int temp_prepare(DavSession *x, const char *path) {
-        const Remote *m = x->head.storage->backend;
-        _cleanup_(freep) char *parent = memdup0(path, strlen(path));
-        Dav *c = m->config;
-        int r;
-
-        if (!parent)
-                return -ENOMEM;
-        if (atomic_load(&c->has_temp))
-                return 0;
-        *strrchr(parent, '/') = 0;
-        r = dav_make_directory(&x->head, parent);
-        if (r < 0 && r != -EEXIST)
-                return r;
-        atomic_store(&c->has_temp, true);
-        return 0;
-}
-
 static int dav_create(RemoteSession *head, const char *path, uint64_t size) {
         DavSession *x = dav_session(head);
         int r;
 
         put_end(x);
-        r = temp_prepare(x, path);
+        r = remote_temp_prepare(head, path);
         if (r < 0)
                 return r;
         x->size = size;

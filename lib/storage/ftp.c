@@ -238,31 +238,12 @@ static void put_end(FtpSession *x) {
         x->path = mfree(x->path);
 }
 
-/* The directory of the temporary files: once for each target that is open. */
-static int temp_prepare(FtpSession *x, const char *path) {
-        const Remote *m = x->head.storage->backend;
-        _cleanup_(freep) char *parent = memdup0(path, strlen(path));
-        Ftp *c = m->config;
-        int r;
-
-        if (!parent)
-                return -ENOMEM;
-        if (atomic_load(&c->has_temp))
-                return 0;
-        *strrchr(parent, '/') = 0;
-        r = ftp_make_directory(&x->head, parent);
-        if (r < 0 && r != -EEXIST)
-                return r;
-        atomic_store(&c->has_temp, true);
-        return 0;
-}
-
 static int ftp_create(RemoteSession *head, const char *path, uint64_t size) {
         FtpSession *x = ftp_session(head);
         int r;
 
         put_end(x);
-        r = temp_prepare(x, path);
+        r = remote_temp_prepare(head, path);
         if (r < 0)
                 return r;
         x->size = size;

@@ -25,7 +25,6 @@ typedef struct Ftp {
         char *user, *ca_cert, *pin;
         char *password; /* a secret */
         FtpTls tls;
-        atomic_bool has_temp; /* the directory for temporary files was made, or found */
 } Ftp;
 
 typedef struct FtpSession {

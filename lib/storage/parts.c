@@ -96,21 +96,12 @@ int parts_write(Parts *p, const void *data, size_t n, Failure *f) {
         assert(data || n == 0);
 
         while (n > 0) {
-                size_t piece;
-                int r = 0;
+                int r = p->part.size == full ? send_full(p, f) : 0;
 
-                if (p->part.size == full)
-                        r = send_full(p, f);
-                piece = MIN(n, full - p->part.size);
-                /* Small objects stay small; for a large one no doubling beyond what a part needs. */
-                if (r >= 0 && p->part.size + piece > full / 8)
-                        r = buffer_reserve(&p->part, full + p->args.tail - p->part.size);
                 if (r >= 0)
-                        r = buffer_add(&p->part, from, piece);
+                        r = buffer_fill(&p->part, full, p->args.tail, &from, &n);
                 if (r < 0)
                         return r;
-                from += piece;
-                n -= piece;
         }
         return 0;
 }

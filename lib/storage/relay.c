@@ -149,21 +149,10 @@ static int relay_put_write(StoragePut *put, const void *data, size_t n, Failure 
         const char *from = data;
 
         while (n > 0) {
-                size_t part = MIN(n, PART_SIZE - p->part.size);
-                int r = 0;
+                int r = buffer_fill(&p->part, PART_SIZE, /* spare= */ 0, &from, &n);
 
-                /* Small objects stay small; for a large one no doubling beyond what a part needs. */
-                if (p->part.size + part > PART_SIZE / 8)
-                        r = buffer_reserve(&p->part, PART_SIZE - p->part.size);
-                if (r >= 0)
-                        r = buffer_add(&p->part, from, part);
-                if (r < 0)
-                        return r;
-                from += part;
-                n -= part;
-                if (p->part.size < PART_SIZE)
-                        continue;
-                r = part_send(put, reterr_failure);
+                if (r > 0)
+                        r = part_send(put, reterr_failure);
                 if (r < 0)
                         return r;
         }

@@ -62,6 +62,20 @@ static int make_parents(RemoteSession *x, const RemoteOps *ops, const char *path
         return r == -EEXIST ? 0 : r;
 }
 
+int remote_temp_prepare(RemoteSession *x, const char *path) {
+        Remote *m = x->storage->backend;
+        int r;
+
+        assert(path);
+
+        if (atomic_load(&m->has_temp))
+                return 0;
+        r = make_parents(x, m->ops, path);
+        if (r >= 0)
+                atomic_store(&m->has_temp, true);
+        return r;
+}
+
 /* --- Writing ------------------------------------------------------------------------------------------- */
 
 static int temp_create(RemoteSession *x, const RemoteOps *ops, RemotePut *p, uint64_t size) {
@@ -294,21 +308,10 @@ int remote_put_write(StoragePut *put, const void *data, size_t n, Failure *reter
         if (storage_is_cancelled(put->storage))
                 return remote_failure(put->storage, -ECANCELED, put->key, NULL, reterr_failure);
         while (n > 0) {
-                size_t part = MIN(n, PART_SIZE - p->part.size);
-                int r = 0;
+                int r = buffer_fill(&p->part, PART_SIZE, /* spare= */ 0, &from, &n);
 
-                /* Small objects stay small; for a large one no doubling beyond what a part needs. */
-                if (p->part.size + part > PART_SIZE / 8)
-                        r = buffer_reserve(&p->part, PART_SIZE - p->part.size);
-                if (r >= 0)
-                        r = buffer_add(&p->part, from, part);
-                if (r < 0)
-                        return r;
-                from += part;
-                n -= part;
-                if (p->part.size < PART_SIZE)
-                        continue;
-                r = part_send(put, reterr_failure);
+                if (r > 0)
+                        r = part_send(put, reterr_failure);
                 if (r < 0)
                         return r;
         }

@@ -99,6 +99,7 @@ typedef struct Remote {
         RemoteSession *idle[REMOTE_IDLE_MAX];
         size_t n_idle;
         atomic_bool swept;
+        atomic_bool has_temp; /* the directory of temporary files was made, or found */
 } Remote;
 
 /* Makes s->backend. path as configured. */
@@ -116,6 +117,9 @@ int remote_read_texts(const StorageConfig *config, const RemoteText *texts,
                       const RemoteText *secrets) _warn_unused_;
 
 int remote_path(const Remote *m, const char *key, char **ret) _warn_unused_;
+/* For backends that notice only when all was sent that a directory is missing: makes the one of temporary
+ * files, once for each target that is open. path: of such a file. */
+int remote_temp_prepare(RemoteSession *x, const char *path) _warn_unused_;
 /* Copies the name; passes over "." and "..", and names that cannot be part of a key. -E2BIG: more than
  * REMOTE_LIST_MAX. */
 int remote_list_add(RemoteList *list, const char *name, bool is_directory, uint64_t size, usec_t modified)

@@ -53,6 +53,34 @@ static void test_limit(void) {
         CHECK_INT(b.limit, 10); /* a buffer keeps its limit */
 }
 
+static void test_fill(void) {
+        _cleanup_buffer_ Buffer b = BUFFER_NULL;
+        char bytes[100];
+        const char *p = bytes;
+        size_t n = sizeof(bytes);
+
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                bytes[i] = (char) i;
+        CHECK_INT(buffer_fill(&b, 64, 0, &p, &n), 1);
+        CHECK_INT(b.size, 64);
+        CHECK_MEM(b.data, bytes, 64);
+        CHECK(p == bytes + 64);
+        CHECK_INT(n, 36);
+        buffer_clear(&b);
+        CHECK_INT(buffer_fill(&b, 64, 0, &p, &n), 0);
+        CHECK_INT(n, 0);
+        CHECK_MEM(b.data, bytes + 64, 36);
+        CHECK_INT(buffer_fill(&b, 64, 0, &p, &n), 0);
+        p = bytes;
+        n = 28;
+        CHECK_INT(buffer_fill(&b, 64, 0, &p, &n), 1);
+        CHECK_MEM(b.data + 36, bytes, 28);
+        b.limit = 64;
+        n = 100;
+        CHECK_INT(buffer_fill(&b, 65, 0, &p, &n), -EFBIG);
+        CHECK_INT(n, 100);
+}
+
 static void test_take(void) {
         _cleanup_buffer_ Buffer b = BUFFER_NULL;
         char *p;
@@ -74,6 +102,7 @@ int main(void) {
         RUN(test_adding);
         RUN(test_growing);
         RUN(test_limit);
+        RUN(test_fill);
         RUN(test_take);
         return EXIT_SUCCESS;
 }
