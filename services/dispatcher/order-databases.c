@@ -39,7 +39,8 @@ int order_check_place(const Task *task, const Node *node, Failure *reterr_failur
         if (task->node_label ? node_has_label(node, task->node_label) : task->node_id == node->id)
                 return 0;
         failure_set(reterr_failure, 0, "NODE_INVALID",
-                    "The task '%s' does not run on the node '%s', which its password is not for",
+                    "The task '%s' does not run on the node '%s', which its password is not for: name a "
+                    "task of that node",
                     strempty(task->name), strempty(node->name));
         return ORDER_E_REFUSED;
 }

@@ -368,9 +368,10 @@ static SourceType type_of(const Run *source) {
         return type < 0 ? SOURCE_FILE : type;
 }
 
-/* The server that a database is restored into is that of a task, with its password. */
-static int add_server(const OrderContext *x, const Run *source, uint64_t task_id, RestoreSpec *spec,
-                      Order *o, Failure *reterr_failure) {
+/* The server that a database is restored into is that of a task, with its password, which goes to no other
+ * node than a run of the task would. */
+static int add_server(const OrderContext *x, const Run *source, const Node *node, uint64_t task_id,
+                      RestoreSpec *spec, Order *o, Failure *reterr_failure) {
         _cleanup_(task_done) Task task = TASK_NULL;
         int r;
 
@@ -392,7 +393,9 @@ static int add_server(const OrderContext *x, const Run *source, uint64_t task_id
                 return order_refuse(reterr_failure, "TASK_NOT_FOUND",
                                     "A database is restored into the server of a task of the same type, and"
                                     " this is none: name one by its task_id");
-        r = order_server_of(&task, &spec->database.server, reterr_failure);
+        r = task.has_secrets ? order_check_place(&task, node, reterr_failure) : 0;
+        if (r == 0)
+                r = order_server_of(&task, &spec->database.server, reterr_failure);
         return r != 0 ? r : order_add_database(x, task.id, task.name, o, reterr_failure);
 }
 
@@ -425,7 +428,7 @@ int order_restore(const OrderContext *x, const Run *run, Order *ret, Failure *re
         if (r == -EBADMSG)
                 return ORDER_E_REFUSED;
         if (r == 0)
-                r = add_server(x, &source, task_id, &spec, ret, reterr_failure);
+                r = add_server(x, &source, &node, task_id, &spec, ret, reterr_failure);
         if (r == 0)
                 r = order_backup_of(x, &source, node.id, ret, &spec.archive, &spec.snapshots,
                                     reterr_failure);

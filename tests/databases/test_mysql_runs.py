@@ -121,6 +121,16 @@ class MysqlRuns(unittest.TestCase):
         dump = b''.join((to / 'mysql' / 'shop.sql' / part).read_bytes() for part in parts)
         self.assertIn(b'-- Dump completed', dump[-200:])
 
+    def test_restore_by_another_node(self):
+        """The password of a task goes where its runs go."""
+        run = self.back_up(self.make_task(self.name))
+        node = self.suite.client.post('nodes', {'name': self.name})['id']
+        there = self.make_task(f'{self.name}-there', self.other, node_id=node)
+        refused = self.restore(run, 'failed', path='/mysql/crm.sql', name='stolen', task_id=there)
+        self.assertEqual(refused['error']['code'], 'NODE_INVALID')
+        self.assertIn('name a task of that node', refused['error']['message'])
+        self.assertNotIn('stolen', self.other.sql('SHOW DATABASES'))
+
     def test_repository(self):
         self.there_and_back('repository')
 
