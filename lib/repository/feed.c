@@ -30,6 +30,8 @@ _Static_assert(CHUNK_MIN >= JOB_FULL, "a worker has to come to what is waited fo
 /* Memory that an idle job keeps. */
 #define JOB_KEEP ((size_t) 1536 << 10)
 #define ZERO_SIZES 8
+/* Of zstd: higher ones take tens of MiB, beside those that the workers have. */
+#define PACKED_LEVEL_MAX 3
 
 typedef struct JobBlob {
         Id id;
@@ -37,6 +39,7 @@ typedef struct JobBlob {
         bool late;       /* id and wanted are for the worker to find */
         uint32_t wanted; /* a bit a repository */
         size_t offset, n;
+        size_t packed; /* of the big one: it is compressed to so much; 0: it is not */
         size_t number; /* late: of the blob in its file */
 } JobBlob;
 
@@ -74,6 +77,7 @@ struct Feed {
         Target targets[FEED_TARGETS_MAX];
         size_t n_targets;
         bool compress; /* any of them */
+        int level;
 
         pthread_mutex_t lock;
         pthread_cond_t changed;
@@ -233,7 +237,10 @@ static int blob_work(Worker *w, const Job *job, const JobBlob *blob) {
         const uint8_t *data = job->big ?: job->data + blob->offset;
         int r;
 
-        r = sealer_load(w->sealer, data, blob->n, w->feed->compress);
+        if (blob->packed > 0)
+                r = sealer_load_packed(w->sealer, &blob->id, blob->n, job->big, blob->packed);
+        else
+                r = sealer_load(w->sealer, data, blob->n, w->feed->compress);
         for (size_t i = 0; r >= 0 && i < w->feed->n_targets; i++)
                 if (blob->wanted & UINT32_C(1) << i && !w->feed->targets[i].lost)
                         r = blob_pack(w, i, blob);
@@ -588,6 +595,33 @@ int feed_blob(Feed *f, BlobType type, Buffer *b, Id *ret) {
         return 0;
 }
 
+int feed_blob_packed(Feed *f, BlobType type, const Id *id, size_t n, Buffer *packed) {
+        JobBlob blob = { .id = *id, .type = type, .n = n, .packed = packed->size };
+        int r;
+
+        assert(f);
+        assert(f->rest == 0);
+        assert(n > 0 && packed->size > 0);
+
+        (void) pthread_mutex_lock(&f->lock);
+        r = find_wanted(f, &blob);
+        (void) pthread_mutex_unlock(&f->lock);
+        if (r < 0 || blob.wanted == 0)
+                return r;
+        r = job_get(f);
+        return r < 0 ? r : blob_big(f, &blob, packed);
+}
+
+int feed_compressor(const Feed *f, Compressor **ret) {
+        assert(f);
+        assert(ret);
+
+        for (size_t i = 0; i < f->n_targets; i++)
+                if (!f->targets[i].given.compress)
+                        return -EOPNOTSUPP;
+        return compressor_new(MIN(f->level, PACKED_LEVEL_MAX), ret);
+}
+
 /* --- The face ----------------------------------------------------------------------------------------- */
 
 uint64_t feed_new_bytes(const Feed *f) {
@@ -695,6 +729,7 @@ int feed_new(const FeedArgs *args, Feed **ret) {
         (void) pthread_mutex_init(&f->lock, NULL);
         (void) pthread_cond_init(&f->changed, NULL);
         f->chunker = args->chunker;
+        f->level = args->level;
         f->last = &f->first;
         for (; f->n_targets < args->n_targets && r >= 0; f->n_targets++) {
                 Target *t = &f->targets[f->n_targets];

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "repository/chunker.h"
+#include "repository/compress.h"
 #include "repository/index.h"
 #include "repository/packer.h"
 
@@ -57,6 +58,10 @@ int feed_zeros(Feed *f, uint64_t n) _warn_unused_;
 int feed_end(Feed *f, IdList *l) _warn_unused_;
 /* A whole blob, not empty; not within a file. A large one is taken over, and b is empty then. */
 int feed_blob(Feed *f, BlobType type, Buffer *b, Id *ret) _warn_unused_;
+/* The same of one that the caller has packed with feed_compressor(): its name, and what it is unpacked. */
+int feed_blob_packed(Feed *f, BlobType type, const Id *id, size_t n, Buffer *packed) _warn_unused_;
+/* For blobs too large to be held plain. -EOPNOTSUPP: a repository has to hold them so. */
+int feed_compressor(const Feed *f, Compressor **ret) _warn_unused_;
 /* Whether every repository that is left has this blob. */
 bool feed_knows(Feed *f, BlobType type, const Id *id);
 

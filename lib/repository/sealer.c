@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "base/alloc.h"
+#include "crypto/digest.h"
 #include "repository/compress.h"
 #include "repository/sealer.h"
 
@@ -28,10 +29,12 @@ struct Sealer {
         Compressor *compressor;
         Decompressor *decompressor;
         bool verify;
-        const uint8_t *plain;
+        const uint8_t *plain; /* NULL: only id tells what it is */
+        Id id;
         size_t n;
         size_t packed_size; /* 0: not smaller than the plain content */
-        Scratch packed;     /* compressed; then what was opened */
+        uint8_t *opened;    /* the compressed form; then what was opened */
+        Scratch packed;     /* mostly that */
         Scratch unpacked;
 };
 
@@ -118,12 +121,28 @@ int sealer_load(Sealer *s, const void *plain, size_t n, bool compress) {
         s->n = n;
         s->packed_size = 0;
         r = scratch_reserve(&s->packed, compressor_bound(n));
+        s->opened = s->packed.data;
         if (r < 0 || !compress)
                 return r;
         k = compressor_run(s->compressor, plain, n, s->packed.data, s->packed.size);
         if (k < 0)
                 return (int) k;
         s->packed_size = (size_t) k < n ? (size_t) k : 0;
+        return 0;
+}
+
+int sealer_load_packed(Sealer *s, const Id *id, size_t n, uint8_t *packed, size_t size) {
+        assert(s);
+        assert(id);
+        assert(packed && n > 0 && size > 0);
+
+        scratch_trim(&s->packed);
+        scratch_trim(&s->unpacked);
+        s->plain = NULL;
+        s->id = *id;
+        s->n = n;
+        s->opened = packed;
+        s->packed_size = size;
         return 0;
 }
 
@@ -142,45 +161,65 @@ static int check_whole(Sealer *s) {
 
         r = scratch_reserve(to, s->n);
         if (r >= 0)
-                r = decompressor_run(s->decompressor, s->packed.data, s->packed_size, to->data, s->n);
+                r = decompressor_run(s->decompressor, s->opened, s->packed_size, to->data, s->n);
         if (r < 0)
                 return r;
         return memcmp(to->data, s->plain, s->n) == 0 ? 0 : -EBADMSG;
 }
 
+/* The next bytes that came out, behind so many others. */
+static int check_piece(const Sealer *s, Sha256 *digest, size_t done, size_t k) {
+        if (k > s->n - done)
+                return -EBADMSG;
+        if (!s->plain)
+                return sha256_add(digest, s->unpacked.data, k);
+        return memcmp(s->unpacked.data, s->plain + done, k) == 0 ? 0 : -EBADMSG;
+}
+
 static int check_pieces(Sealer *s) {
+        _cleanup_(sha256_freep) Sha256 *digest = NULL;
         size_t done = 0;
         ssize_t k;
+        Id id;
         int r;
 
         r = scratch_reserve(&s->unpacked, UNPACK_PIECE);
         if (r >= 0)
-                r = decompressor_begin(s->decompressor, s->packed.data, s->packed_size);
+                r = sha256_new(&digest);
+        if (r >= 0)
+                r = decompressor_begin(s->decompressor, s->opened, s->packed_size);
         if (r < 0)
                 return r;
         for (;;) {
                 k = decompressor_read(s->decompressor, s->unpacked.data, UNPACK_PIECE);
                 if (k <= 0)
                         break;
-                if ((size_t) k > s->n - done ||
-                    memcmp(s->unpacked.data, s->plain + done, (size_t) k) != 0)
-                        return -EBADMSG;
+                r = check_piece(s, digest, done, (size_t) k);
+                if (r < 0)
+                        return r;
                 done += (size_t) k;
         }
-        return k < 0 ? (int) k : done == s->n ? 0 :
-                                                -EBADMSG;
+        if (k < 0)
+                return (int) k;
+        if (done != s->n)
+                return -EBADMSG;
+        if (s->plain)
+                return 0;
+        r = sha256_finish(digest, id.bytes);
+        return r < 0 ? r : id_equal(&id, &s->id) ? 0 :
+                                                   -EBADMSG;
 }
 
 /* Opens what was sealed into the place where the compressed form was, which it must be equal to. */
 static int check(Sealer *s, size_t key, const PackBlob *b, const uint8_t *sealed) {
         int r;
 
-        r = cipher_open(s->ciphers[key], sealed, b->length, s->packed.data);
+        r = cipher_open(s->ciphers[key], sealed, b->length, s->opened);
         if (r < 0)
                 return r;
         if (b->uncompressed_length == 0)
-                return memcmp(s->packed.data, s->plain, s->n) == 0 ? 0 : -EBADMSG;
-        return s->n > UNPACK_WHOLE ? check_pieces(s) : check_whole(s);
+                return memcmp(s->opened, s->plain, s->n) == 0 ? 0 : -EBADMSG;
+        return !s->plain || s->n > UNPACK_WHOLE ? check_pieces(s) : check_whole(s);
 }
 
 int sealer_seal(Sealer *s, size_t key, const PackBlob *b, uint8_t *out) {
@@ -190,8 +229,9 @@ int sealer_seal(Sealer *s, size_t key, const PackBlob *b, uint8_t *out) {
         assert(s);
         assert(key < s->n_ciphers);
         assert(out);
+        assert(packed || s->plain);
 
-        r = cipher_seal(s->ciphers[key], packed ? s->packed.data : s->plain, packed ? s->packed_size : s->n,
+        r = cipher_seal(s->ciphers[key], packed ? s->opened : s->plain, packed ? s->packed_size : s->n,
                         out);
         if (r >= 0 && s->verify)
                 r = check(s, key, b, out);

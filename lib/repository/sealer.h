@@ -18,6 +18,9 @@ Sealer *sealer_free(Sealer *s);
 /* Takes the plain content of a blob, which stays where it is until the next one. compress: whether any
  * repository can hold it compressed. */
 int sealer_load(Sealer *s, const void *plain, size_t n, bool compress) _warn_unused_;
+/* Takes one that is compressed: id is that of its n plain bytes, and packed stays where it is, as above, but
+ * is written to. It can only be sealed compressed. */
+int sealer_load_packed(Sealer *s, const Id *id, size_t n, uint8_t *packed, size_t size) _warn_unused_;
 /* The sizes that this blob will have in a pack; sets length and uncompressed_length. */
 void sealer_measure(const Sealer *s, bool compressed, PackBlob *b);
 /* Writes the b->length bytes of it, for the key of this number. -EBADMSG: what came out is not what went in;

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "repository/file-blobs.h"
+#include "repository/tree-blob.h"
 #include "repository/tree-sink.h"
 
 /* Text of a tree of a few nodes. */
@@ -17,9 +18,9 @@
 /* A directory on the way down. */
 typedef struct Level {
         struct Level *above;
-        Buffer text;
-        TreeWriter writer;
-        TreeNode node; /* the directory itself; the root has none */
+        TreeBlob blob;
+        TreeWriter writer; /* to its text */
+        TreeNode node;     /* the directory itself; the root has none */
         bool has_node;
         bool had_tree; /* in the parent */
         Id tree;       /* of the parent */
@@ -46,7 +47,7 @@ struct TreeSink {
 static Level *level_free(Level *l) {
         if (!l)
                 return NULL;
-        buffer_done(&l->text);
+        tree_blob_done(&l->blob);
         tree_writer_done(&l->writer);
         tree_node_done(&l->node);
         return mfree(l);
@@ -229,9 +230,9 @@ static int sink_enter(void *userdata, const char *path) {
                 l->had_tree = t->parent.parent != NULL;
                 l->tree = t->parent.tree;
         }
-        r = buffer_reserve(&l->text, TEXT_FIRST);
+        r = buffer_reserve(&l->blob.text, TEXT_FIRST);
         if (r >= 0)
-                r = tree_writer_begin(&l->writer, &l->text);
+                r = tree_writer_begin(&l->writer, &l->blob.text);
         if (r >= 0 && t->parent.parent)
                 r = parent_enter(t->parent.parent, l->had_tree ? &l->tree : NULL);
         if (r < 0)
@@ -250,14 +251,20 @@ static void count_directory(TreeSink *t, const Level *l, const Id *tree) {
                 t->counts.dirs_changed++;
 }
 
+static int add_node(TreeSink *t, const TreeNode *n) {
+        int r = tree_writer_add(&t->level->writer, n);
+
+        return r < 0 ? r : tree_blob_take(&t->level->blob, t->feed);
+}
+
 /* Most trees are what they were: to see that is cheaper than their digest. */
 static int store_tree(TreeSink *t, Level *l, Id *ret) {
-        if (t->parent.parent && l->had_tree && parent_is(t->parent.parent, &l->text) &&
-            feed_knows(t->feed, BLOB_TREE, &l->tree)) {
+        if (t->parent.parent && l->had_tree && !l->blob.digest &&
+            parent_is(t->parent.parent, &l->blob.text) && feed_knows(t->feed, BLOB_TREE, &l->tree)) {
                 *ret = l->tree;
                 return 0;
         }
-        return feed_blob(t->feed, BLOB_TREE, &l->text, ret);
+        return tree_blob_store(&l->blob, t->feed, ret);
 }
 
 static int sink_leave(void *userdata) {
@@ -284,7 +291,7 @@ static int sink_leave(void *userdata) {
         count_directory(t, l, &tree);
         l->node.has_subtree = true;
         l->node.subtree = tree;
-        return tree_writer_add(&t->level->writer, &l->node);
+        return add_node(t, &l->node);
 }
 
 /* The node of a directory that will be entered next. */
@@ -347,6 +354,8 @@ static int sink_known(void *userdata, const char *path, const FsStat *st) {
         t->counts.bytes += st->size;
         /* Other than the inode the device may change with every boot; hard links are found by both. */
         r = tree_writer_add_text(&t->level->writer, name, &old->text, st->dev);
+        if (r >= 0)
+                r = tree_blob_take(&t->level->blob, t->feed);
         return r < 0 ? r : 1;
 }
 
@@ -465,7 +474,7 @@ static int sink_end(void *userdata, const Entry *entry) {
                         t->node.links = 1;
                 }
         }
-        r = tree_writer_add(&t->level->writer, &t->node);
+        r = add_node(t, &t->node);
         t->node.content = NULL;
         t->node.n_content = 0;
         return r;

@@ -27,6 +27,15 @@ ROUNDS = 20 if LONG else 2
 MEMORY_MAX = 96 << 10  # KiB; 64 MiB, and room for what libraries of other versions take
 
 
+def peak_memory(command, environment):
+    """Runs it; gives the most KiB that it held."""
+    # Of a small process of its own: the memory of the one that starts a program counts as the program's.
+    script = ('import resource, subprocess, sys\n'
+              'subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n'
+              'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)')
+    return int(repositories.run(sys.executable, '-c', script, *command, env=environment))
+
+
 class Backup(repositories.Repositories):
     """The tool beside restic."""
 
@@ -189,7 +198,8 @@ class Backup(repositories.Repositories):
         self.restored()
 
     def test_large_directory(self):
-        """A directory whose tree is read piece by piece: 10 MB, as each '<' of a link takes six bytes in it."""
+        """The tree of a directory that is read and written piece by piece: 10 MB, as each '<' of a link takes six
+        bytes in it. It is the one that is made as a whole, where a repository cannot hold it compressed."""
         for i in range(500):
             (self.source / f'{i:03} file').write_bytes(b'%d' % (i % 10))
             (self.source / f'{i:03} link').symlink_to('<' * 4000)
@@ -200,6 +210,11 @@ class Backup(repositories.Repositories):
         again = self.backup('--time-ahead', '200')
         self.assertEqual((again['files_unchanged'], again['bytes_read']), (500, 0))
         self.assertEqual(self.tree_of_source(), tree)
+        ours, self.repository = self.repository, self.folder / 'plain'
+        self.restic('init', '--repository-version', '1')
+        self.backup('--time-ahead', '100')
+        self.assertEqual(self.tree_of_source(), tree)
+        self.repository = ours
         (self.source / '300 file').write_bytes(b'changed')
         (self.source / '400 file').unlink()
         changed = self.backup('--time-ahead', '300')
@@ -212,6 +227,26 @@ class Backup(repositories.Repositories):
         for command in (('check', '1', '1'), ('restore', 'latest', target, 'fail')):
             repositories.run(READ_TOOL, self.repository, repositories.PASSWORD, *command)
         repositories.run(TREECMP, self.source, target / self.source.relative_to('/'))
+
+    @unittest.skipUnless(LONG, 'long')
+    def test_a_million_files(self):
+        """In one directory: 64 MiB and 0.1 KiB for each, whatever is done with them."""
+        for i in range(1_000_000):
+            os.mknod(self.source / f'{i:07} of a million')
+        target = self.folder / 'ours'
+        target.mkdir()
+        environment = {**os.environ, 'RESTIC_PASSWORD': repositories.PASSWORD}
+        backup = [TOOL, '--repository', self.repository]
+        read = [READ_TOOL, self.repository, repositories.PASSWORD]
+        for command in ([*backup, '--init', self.source], [*backup, '--time-ahead', '1000', self.source],
+                        [*backup, '--time-ahead', '2000', self.source], [*read, 'check', '1', '1'],
+                        [*read, 'ls', 'latest'], [*read, 'stats'],
+                        [TOOL.with_name('prune-tool'), self.repository, 'prune'],
+                        [*read, 'restore', 'latest', target, 'fail']):
+            with self.subTest(command=command):
+                self.assertLess(peak_memory(command, environment), (64 << 10) + 100_000)
+        self.check()
+        self.assertEqual(len(os.listdir(target / self.source.relative_to('/'))), 1_000_000)
 
     def test_recent_change(self):
         """A file that changed less than a minute before the last run began is read again."""
@@ -503,12 +538,7 @@ class Backup(repositories.Repositories):
         for i in range(2):
             (self.folder / f'other-{i}').mkdir()
         command, environment = self.command('--init', *others)
-        # Of a small process of its own: the memory of the one that starts a program counts as the program's.
-        script = ('import resource, subprocess, sys\n'
-                  'subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n'
-                  'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)')
-        peak = int(repositories.run(sys.executable, '-c', script, *command, env=environment))
-        self.assertLess(peak, MEMORY_MAX)
+        self.assertLess(peak_memory(command, environment), MEMORY_MAX)
 
 
 if __name__ == '__main__':

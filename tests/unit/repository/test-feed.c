@@ -2,6 +2,7 @@
 
 /* Files through the feed into packs on a disk, and read back from there. */
 
+#include <errno.h>
 #include <ftw.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -376,6 +377,47 @@ static void test_blobs(void) {
         side_done(&s);
 }
 
+/* One that was packed before it came: what its name is must come out, or the feed fails. */
+static void test_packed(void) {
+        const size_t n = 20 << 20;
+        _cleanup_(chunker_freep) Chunker *c = NULL;
+        _cleanup_(freep) uint8_t *data = make_data(n, true);
+        Side sides[2];
+
+        CHECK_OK(chunker_new(CHUNKER_GEAR, POLYNOMIAL, &c));
+        for (unsigned i = 0; i < 3; i++) {
+                _cleanup_(compressor_freep) Compressor *compressor = NULL;
+                _cleanup_(freep) uint8_t *back = NULL;
+                _cleanup_buffer_ Buffer packed = BUFFER_NULL;
+                Feed *f;
+                size_t size;
+                Id id;
+
+                side_init(&sides[0]);
+                side_init(&sides[1]);
+                f = make_feed(c, sides, i == 2 ? 2 : 1);
+                CHECK_OK(id_of(data, n - i, &id)); /* the second one is shorter than it says */
+                CHECK_INT(feed_compressor(f, &compressor), i == 2 ? -EOPNOTSUPP : 0);
+                if (i < 2) {
+                        CHECK_OK(compressor_add(compressor, data, n, &packed));
+                        CHECK_OK(compressor_end(compressor, &packed));
+                        CHECK_OK(feed_blob_packed(f, BLOB_TREE, &id, n, &packed));
+                        CHECK_INT(packed.size, 0);
+                        CHECK(feed_knows(f, BLOB_TREE, &id));
+                }
+                if (i == 0) {
+                        finish(f, sides, 1);
+                        back = read_blob(&sides[0], BLOB_TREE, &id, &size);
+                        CHECK_INT(size, n);
+                        CHECK_MEM(back, data, n);
+                } else if (i == 1)
+                        CHECK_INT(feed_finish(f), -EBADMSG);
+                feed_free(f);
+                side_done(&sides[0]);
+                side_done(&sides[1]);
+        }
+}
+
 /* A storage that fails is left out, and the other one gets everything; with none left it is an error. */
 static void test_lost(void) {
         _cleanup_(chunker_freep) Chunker *c = NULL;
@@ -451,6 +493,7 @@ int main(void) {
         RUN(test_stopped);
         RUN(test_holes);
         RUN(test_blobs);
+        RUN(test_packed);
         RUN(test_lost);
         RUN(test_pool);
         return 0;
