@@ -70,7 +70,7 @@ static int copy(Restoring *r) {
         const BackintSession *session = r->worker->session;
 
         for (uint64_t at = 0; at < r->piece.stored_size;) {
-                size_t want = (size_t) MIN((uint64_t) BACKINT_READ, r->piece.stored_size - at);
+                size_t want = (size_t) MIN((uint64_t) r->worker->buffer_size, r->piece.stored_size - at);
                 ssize_t n;
                 int k;
 

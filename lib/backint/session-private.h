@@ -10,12 +10,10 @@ typedef struct BackintWorker {
         const BackintSession *session;
         struct BackintRun *run; /* weak */
         PieceWriter *writer;    /* backup */
-        char *buffer;           /* restore: BACKINT_READ bytes */
-        bool *answered;         /* of the request that it works on */
+        char *buffer;           /* restore: of buffer_size */
+        size_t buffer_size;
+        bool *answered; /* of the request that it works on */
 } BackintWorker;
-
-/* Of one request to the storage. */
-#define BACKINT_READ (1U << 20)
 
 /* A piece in the storage. */
 typedef struct BackintPiece {

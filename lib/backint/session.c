@@ -11,10 +11,14 @@
 #define PARTS_MIB 40U
 #define PART_MIB_MIN 5U
 #define PART_MIB_MAX 32U
+/* What a restore asks for at a time: far away, a little takes as long as some more. */
+#define READ_MIB_MIN 1U
+#define READ_MIB_MAX 8U
 
 typedef struct BackintRun {
         const BackintSession *session;
         const BackintInput *input;
+        size_t n_threads;
         pthread_mutex_t lock;
         size_t next;
 } BackintRun;
@@ -87,6 +91,10 @@ static const BackintRequest *next_request(BackintRun *run) {
         return request;
 }
 
+static size_t read_mib(size_t n_threads) {
+        return CLAMP((size_t) PARTS_MIB / n_threads, (size_t) READ_MIB_MIN, (size_t) READ_MIB_MAX);
+}
+
 static int worker_init(BackintWorker *w) {
         const BackintSession *s = w->session;
         const BackintParameters *p = s->parameters;
@@ -96,7 +104,8 @@ static int worker_init(BackintWorker *w) {
                                         &w->writer);
         if (s->function != BACKINT_RESTORE)
                 return 0;
-        w->buffer = malloc(BACKINT_READ);
+        w->buffer_size = read_mib(w->run->n_threads) << 20;
+        w->buffer = malloc(w->buffer_size);
         return w->buffer ? 0 : -ENOMEM;
 }
 
@@ -153,7 +162,7 @@ static void *worker_main(void *userdata) {
 int backint_session_run(const BackintSession *s, const BackintInput *input) {
         BackintRun run = { .session = s, .input = input };
         pthread_t threads[BACKINT_PARALLEL_MAX];
-        size_t wanted, n = 0;
+        size_t n = 0;
         int r = 0;
 
         assert(s && s->answered);
@@ -161,10 +170,11 @@ int backint_session_run(const BackintSession *s, const BackintInput *input) {
         assert(s->parameters->parallel <= BACKINT_PARALLEL_MAX);
 
         /* Inquiries are answered in their order. */
-        wanted = s->function == BACKINT_INQUIRE ? 1 :
-                                                  MIN((size_t) s->parameters->parallel, input->n_requests);
+        run.n_threads = s->function == BACKINT_INQUIRE ?
+                        1 :
+                        MIN((size_t) s->parameters->parallel, input->n_requests);
         (void) pthread_mutex_init(&run.lock, NULL);
-        while (n < wanted && r == 0) {
+        while (n < run.n_threads && r == 0) {
                 r = pthread_create(&threads[n], NULL, worker_main, &run);
                 if (r == 0)
                         n++;

@@ -118,6 +118,7 @@ class Hana:
     def __init__(self, program, parameters, folder, user='HDB'):
         self.program, self.parameters, self.folder, self.user = program, parameters, folder, user
         self.calls = 0
+        self.memory = 0  # of the last restore, at most
 
     def pipe(self, name):
         path = os.path.join(self.folder, name)
@@ -208,6 +209,8 @@ class Hana:
                  for (e, p), to in zip(wanted, places)]
         process = self.start('restore', lines)
         threads = Streams(self.receive, places, streams)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode, self.memory = os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
         answers = self.finish(process)
         results = threads.join()
         told = {path for _, path in answers.of('#RESTORED')}

@@ -209,6 +209,7 @@ class Rounds(Case):
         self.assertLess(usage.ru_maxrss * 1024, MEMORY_MAX)
         ebids = {path: ebid for ebid, path, _ in answers.of('#SAVED')}
         self.check_restore(pieces, ebids)
+        self.assertLess(self.hana.memory, MEMORY_MAX)
 
 
 class Protocol(Case):
@@ -526,6 +527,7 @@ class Remote(Case):
         self.server = fake_s3.FakeS3(self.fault)
         self.enterContext(self.server)
         self.refused = None  # the method that is refused
+        self.reads = []
         self.write_storage({'endpoint': f'http://127.0.0.1:{self.server.server_port}', 'region': 'eu-1',
                             'bucket': fake_s3.BUCKET, 'access_key': 'AK'},
                            {'secret_key': self.server.secret, 'session_token': self.server.token})
@@ -539,7 +541,9 @@ class Remote(Case):
             file.write('#STORAGE_TYPE = s3\n#STORAGE_CONFIG = {}\n#STORAGE_SECRETS = {}\n'
                        '#KEY_PREFIX = hana/HDB\n#COMPRESSION_LEVEL = 1\n'.format(*files))
 
-    def fault(self, method, _query, _number):
+    def fault(self, method, query, _number):
+        if method == 'GET':
+            self.reads.append(query)
         if method == self.refused:
             return 403, b'<Error><Code>AccessDenied</Code><Message>no</Message></Error>'
         return None
@@ -559,7 +563,10 @@ class Remote(Case):
         self.assertTrue(all(key.startswith('hana/HDB/HDB/') for key in self.server.objects))
         found = {path: ebid for ebid, path in self.hana.call('inquire', ['#NULL']).of('#BACKUP')}
         self.assertEqual(found, ebids)
+        self.reads.clear()
         self.check_restore(pieces, ebids)
+        # In large steps, as each takes a way to the storage and back.
+        self.assertEqual(len(self.reads), sum(-(-len(data) // (5 << 20)) for data, _ in self.server.objects.values()))
         lines = [f'#EBID {quote(ebid)} {quote(path)}' for path, ebid in ebids.items()]
         self.assertEqual(len(self.hana.call('delete', lines).of('#DELETED')), len(pieces))
         # A server that says of everything that it removed it does not make it #DELETED.
