@@ -7,11 +7,13 @@ import base64
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -419,6 +421,33 @@ class Repositories(unittest.TestCase):
             self.check_with_restic(last, self.node, target, 1)
         self.check_parts(last)
         self.check_without_local(task, last)
+
+    @unittest.skipUnless(os.environ.get('BACKUPX_TEST_LONG'), 'long rounds: takes a minute')
+    def test_killed_between_parts(self):
+        """Whichever daemon is killed while a prune of two parts goes on: each part is done once, and the run is as good
+        as any."""
+        targets = self.make_targets(self.state / 'storage')
+        task = self.suite.make_task([self.source], targets, self.name, format='repository', node_id=self.node)
+        last = self.back_up(task)
+        seed = time.time_ns()
+        chance = random.Random(seed)
+        length = 0
+        for number in range(20):
+            begun = time.monotonic()
+            name = chance.choice(('api', 'scheduler', 'dispatcher', 'dispatcher'))
+            pause = chance.uniform(0, 1.1 * length)
+            with self.subTest(round=number, seed=seed, name=name, pause=round(pause, 3)):
+                prune = self.suite.client.post(f'runs/{last["id"]}/prune')['run_id']
+                if number > 0:  # the first one tells how long it takes
+                    time.sleep(pause)
+                    self.suite.restart(name, kill=True)
+                done = self.suite.wait_run(prune)
+                self.assertEqual(done['state'], 'succeeded', self.suite.logs(prune))
+                self.assertEqual(self.commands(prune), [(1, 3, {self.relay}), (self.node, 3, {self.disk})])
+                length = length or time.monotonic() - begun
+        for target in targets:
+            self.assertEqual(self.listed(task, target), [last['id']])
+            self.check_with_restic(last, self.node, target, 1)
 
     def check_without_local(self, task, last):
         """While the master's own node takes no work, the prune waits, and nobody waits for it."""
