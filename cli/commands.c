@@ -190,6 +190,8 @@ static const Option target_test_options[] = {
           "of its Backint, 1 to 32" }, \
         { 0, "retries", OPTION_NUMBER, "N", "source.retries", NULL, \
           "of a backup of SAP HANA that failed, 3 by default" }, \
+        { 0, "one-snapshot", OPTION_SWITCH, NULL, "source.one_snapshot", NULL, \
+          "of MySQL: all databases are of the same moment" }, \
         SERVER_SECRET, \
         { 'x', "exclude", OPTION_LIST, "PATTERN", "source.excludes", NULL, \
           "what to leave out, as in .gitignore; several times" }, \
@@ -261,6 +263,8 @@ static const Option task_edit_options[] = {
         { 0, "no-hooks", OPTION_CLEARED, NULL, "hooks", NULL, "run no hooks any more" },
         { 0, "all-file-systems", OPTION_NEGATED, NULL, "source.one_file_system", NULL,
           "enter other file systems" },
+        { 0, "no-one-snapshot", OPTION_NEGATED, NULL, "source.one_snapshot", NULL,
+          "each database is of a moment of its own" },
         { 0, "no-follow-symlinks", OPTION_NEGATED, NULL, "source.follow_symlinks", NULL,
           "back up symbolic links as such" },
         TASK_OPTIONS,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
+#include <syslog.h>
 
 #include "agent/common/tools.h"
 #include "agent/job/databases.h"
@@ -72,6 +73,9 @@ static int open_mysql(const BackupSpec *spec, JobDatabases *d, BackupArgs *args,
         r = mysql_source_new(&d->mysql_args, &d->mysql, reterr_failure);
         if (r < 0)
                 return r;
+        if (spec->database.one_snapshot)
+                job_link_log(d->run->link, LOG_INFO, "One snapshot of %zu databases",
+                             mysql_source_count(d->mysql));
         args->paths = mysql_source_paths(d->mysql);
         args->streams = mysql_source_streams(d->mysql);
         return 0;

@@ -127,14 +127,15 @@ static int run_restore(Restore *s, Failure *reterr_failure) {
 
 /* --- Into a server ------------------------------------------------------------------------------------ */
 
-static int give_dump(const Restore *s, int fd, Failure *reterr_failure) {
+static int give_dump(void *userdata, const char *path, int fd, Failure *reterr_failure) {
+        const Restore *s = ASSERT_PTR(userdata);
         const atomic_bool *cancel = job_link_cancelled(s->run->link);
 
         if (s->snapshot.repository) {
                 const RepositoryDumpArgs args = {
                         .repository = s->snapshot.repository,
                         .snapshot = s->snapshot.id,
-                        .path = s->spec.database.path,
+                        .path = path,
                         .fd = fd,
                         .cancel = cancel,
                 };
@@ -143,7 +144,7 @@ static int give_dump(const Restore *s, int fd, Failure *reterr_failure) {
         }
 
         const ArchiveDumpArgs args = {
-                .source = s->archive.source, .path = s->spec.database.path, .fd = fd, .cancel = cancel
+                .source = s->archive.source, .path = path, .fd = fd, .cancel = cancel
         };
 
         return archive_dump(&args, NULL, reterr_failure);
@@ -165,7 +166,7 @@ static int into_mysql(Restore *s, int *ret_given, Failure *given, Failure *reter
         r = mysql_restore_new(&args, &to, reterr_failure);
         if (r < 0)
                 return r;
-        *ret_given = give_dump(s, mysql_restore_fd(to), given);
+        *ret_given = mysql_restore_give(to, d->path, give_dump, s, given);
         return mysql_restore_end(to, reterr_failure);
 }
 
@@ -188,7 +189,7 @@ static int into_postgresql(Restore *s, int *ret_given, Failure *given, Failure *
         r = pg_restore_new(&args, &to, reterr_failure);
         if (r < 0)
                 return r;
-        *ret_given = give_dump(s, pg_restore_fd(to), given);
+        *ret_given = give_dump(s, d->path, pg_restore_fd(to), given);
         return pg_restore_end(to, reterr_failure);
 }
 

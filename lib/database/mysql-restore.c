@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "database/mysql-restore.h"
+#include "database/mysql-source.h"
 #include "database/pump.h"
 
 struct MysqlRestore {
@@ -87,10 +88,40 @@ int mysql_restore_new(const MysqlRestoreArgs *args, MysqlRestore **ret, Failure 
         return 0;
 }
 
-int mysql_restore_fd(const MysqlRestore *r) {
-        assert(r);
+/* "/mysql/tables/shop.sql" → "/mysql/FOLDER/shop.sql". */
+static int give_part(const MysqlRestore *r, const char *folder, const char *name, MysqlGive give,
+                     void *userdata, Failure *reterr_failure) {
+        _cleanup_(freep) char *path = NULL;
+        int k;
 
-        return pump_fd(r->pump);
+        k = asprintf_safe(&path, "/%s/%s", folder, name);
+        return k < 0 ? k : give(userdata, path, pump_fd(r->pump), reterr_failure);
+}
+
+/* Views may need tables, and routines, too; where no database has one there is nothing of them. */
+int mysql_restore_give(const MysqlRestore *r, const char *path, MysqlGive give, void *userdata,
+                       Failure *reterr_failure) {
+        _cleanup_failure_ Failure views = FAILURE_NULL;
+        const char *name;
+        int k;
+
+        assert(r);
+        assert(path);
+        assert(give);
+
+        k = give(userdata, path, pump_fd(r->pump), reterr_failure);
+        name = startswith(path, MYSQL_TABLES_PATH);
+        if (k < 0 || !name)
+                return k;
+        k = give_part(r, MYSQL_ROUTINES, name, give, userdata, reterr_failure);
+        if (k < 0)
+                return k;
+        k = give_part(r, MYSQL_VIEWS, name, give, userdata, &views);
+        if (k == -ENOENT && (streq(views.code, "PATH_NOT_FOUND") || streq(views.code, "PATH_MISSING")))
+                return 0;
+        if (k < 0 && failure_is_set(&views))
+                return failure_set(reterr_failure, k, views.code, "%s", failure_message(&views, k));
+        return k;
 }
 
 int mysql_restore_end(MysqlRestore *r, Failure *reterr_failure) {

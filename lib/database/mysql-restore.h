@@ -22,8 +22,13 @@ typedef struct MysqlRestoreArgs {
 int mysql_restore_new(const MysqlRestoreArgs *args, MysqlRestore **ret,
                       Failure *reterr_failure) _warn_unused_;
 MysqlRestore *mysql_restore_free(MysqlRestore *r);
-/* Where the dump is to be written; -EPIPE: the client has ended, mysql_restore_end() says why. */
-int mysql_restore_fd(const MysqlRestore *r);
+/* Writes the file of a backup at this path to a descriptor; -ENOENT with PATH_NOT_FOUND or
+ * PATH_MISSING. */
+typedef int (*MysqlGive)(void *userdata, const char *path, int fd, Failure *reterr_failure);
+/* The dump at this path, through give; of tables out of one snapshot also what belongs to them. -EPIPE: the
+ * client has ended, mysql_restore_end() says why. */
+int mysql_restore_give(const MysqlRestore *r, const char *path, MysqlGive give, void *userdata,
+                       Failure *reterr_failure) _warn_unused_;
 /* After all of it. RESTORE_FAILED with the server's error and its line; -ENODATA without a failure: nothing
  * came, and nothing was done. */
 int mysql_restore_end(MysqlRestore *r, Failure *reterr_failure) _warn_unused_;

@@ -210,7 +210,8 @@ int mysql_server_open_briefly(const DatabaseServer *where, const char *password,
 static const char databases_sql[] =
                 "SELECT s.schema_name, s.default_character_set_name, s.default_collation_name,"
                 " coalesce(sum(t.data_length + t.index_length), 0),"
-                " coalesce(sum(t.table_type IN (" MYSQL_TABLE_TYPES ") AND e.transactions <> 'YES'), 0)"
+                " coalesce(sum(t.table_type IN (" MYSQL_TABLE_TYPES ") AND e.transactions <> 'YES'), 0),"
+                " coalesce(sum(t.table_type = 'VIEW'), 0)"
                 " FROM information_schema.schemata s"
                 " LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name"
                 " LEFT JOIN information_schema.engines e ON e.engine = t.engine"
@@ -220,7 +221,7 @@ static const char databases_sql[] =
 static int add_database(void *userdata, char *const *row) {
         MysqlDatabases *d = ASSERT_PTR(userdata);
         MysqlDatabase *database, *grown;
-        uint64_t bad = 0;
+        uint64_t bad = 0, views = 0;
 
         if (d->n == DATABASES_MAX)
                 return -E2BIG;
@@ -240,6 +241,9 @@ static int add_database(void *userdata, char *const *row) {
         if (parse_u64(strempty(row[4]), 0, UINT32_MAX, &bad) < 0)
                 bad = 0;
         database->not_transactional = (unsigned) bad;
+        if (parse_u64(strempty(row[5]), 0, UINT32_MAX, &views) < 0)
+                views = 0;
+        database->views = (unsigned) views;
         return 0;
 }
 

@@ -28,6 +28,7 @@ typedef struct MysqlDatabase {
         char *charset, *collation;
         uint64_t size;              /* as the server thinks */
         unsigned not_transactional; /* tables whose engine has no transactions */
+        unsigned views;
 } MysqlDatabase;
 
 typedef struct MysqlDatabases {

@@ -8,15 +8,10 @@
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/text.h"
-#include "database/child.h"
 #include "database/dump-name.h"
 #include "database/mysql-accounts.h"
+#include "database/mysql-snapshot.h"
 #include "database/mysql-source.h"
-
-/* The first line of newer dumps, which other clients refuse. Ours are told to obey no commands anyway. */
-#define SANDBOX "/*M!999999\\- "
-#define TRAILER "-- Dump completed"
-#define TAIL_MAX 256
 
 struct MysqlSource {
         const MysqlSourceArgs *args;
@@ -31,25 +26,28 @@ struct MysqlSource {
         bool in_accounts;    /* they are being given */
         BackupStreams streams;
 
-        /* Of the dump that is being given. */
-        Child *child;
-        Buffer head; /* what comes before more of it is read */
+        MysqlDumpArgs dump_args;
+        MysqlSnapshot *snapshot; /* of all databases */
+
+        /* Of the stream that is being given. */
+        MysqlDump *dump;
+        bool in_snapshot;
+        Buffer head; /* what comes before it */
         size_t given;
-        char tail[TAIL_MAX];
-        size_t n_tail;
 };
 
 static void dump_done(MysqlSource *s) {
-        s->child = child_free(s->child);
+        s->dump = mysql_dump_free(s->dump);
         buffer_clear(&s->head);
-        s->given = s->n_tail = 0;
-        s->in_accounts = false;
+        s->given = 0;
+        s->in_accounts = s->in_snapshot = false;
 }
 
 MysqlSource *mysql_source_free(MysqlSource *s) {
         if (!s)
                 return NULL;
         dump_done(s);
+        mysql_snapshot_free(s->snapshot);
         buffer_done(&s->head);
         if (s->accounts.data)
                 explicit_bzero(s->accounts.data, s->accounts.size);
@@ -146,47 +144,14 @@ static int begin_head(MysqlSource *s, const MysqlDatabase *d) {
                              d->collation);
 }
 
-static int start_dump(MysqlSource *s, const MysqlDatabase *d, Failure *reterr_failure) {
-        const char *arguments[24] = {
-                s->tool.name,
-                "--defaults-file=" CHILD_PRIVATE_PATH,
-                "--comments",
-                "--single-transaction",
-                "--quick",
-                "--routines",
-                "--triggers",
-                "--events",
-                "--hex-blob",
-                "--no-tablespaces",
-                "--default-character-set=utf8mb4",
-                "--max-allowed-packet=1G",
-        };
-        size_t n = 12;
-        const ChildArgs args = {
-                .path = s->tool.path,
-                .arguments = (char *const *) arguments,
-                .secret = s->options,
-                .cancel = s->args->cancel,
-        };
-        int r;
-
-        if (s->facts.position)
-                arguments[n++] = s->tool.mariadb ? "--master-data=2" : "--source-data=2";
-        if (s->facts.position && s->tool.mariadb)
-                arguments[n++] = "--gtid";
-        if (!s->tool.mariadb)
-                arguments[n++] = "--set-gtid-purged=COMMENTED";
-        arguments[n++] = "--";
-        arguments[n++] = d->name;
-        assert(n < ELEMENTSOF(arguments));
-        r = begin_head(s, d);
-        return r < 0 ? r : child_new(&args, &s->child, reterr_failure);
+static int start_dump(MysqlSource *s, MysqlDumpKind kind, const MysqlDatabase *d, Failure *reterr_failure) {
+        return mysql_dump_new(&s->dump_args, kind, (char *const *) &d->name, 1, &s->dump, reterr_failure);
 }
 
-static int add_note(const MysqlSource *s, const MysqlDatabase *d, BackupStream *ret) {
+static int add_note(const MysqlSource *s, const MysqlDatabase *d, bool first, BackupStream *ret) {
         static const char hidden[] =
                         "; this user may not read the accounts of the server, so they are not backed up";
-        const char *more = s->no_accounts && s->next == 1 ? hidden : "";
+        const char *more = s->no_accounts && first ? hidden : "";
 
         if (d->not_transactional > 0)
                 return asprintf_safe(&ret->note,
@@ -226,11 +191,66 @@ static int source_next(void *userdata, BackupStream *ret, Failure *reterr_failur
                 return 0;
         s->next++;
         ret->mode = 0600;
-        r = add_note(s, d, ret);
+        r = add_note(s, d, s->next == 1, ret);
         if (r >= 0)
-                r = start_dump(s, d, reterr_failure);
+                r = begin_head(s, d);
+        if (r >= 0)
+                r = start_dump(s, MYSQL_DUMP_ALL, d, reterr_failure);
         return r < 0 ? r : 1;
 }
+
+/* --- All databases of one moment ---------------------------------------------------------------------- */
+
+/* Definitions are in no snapshot of the server, so they need not come with it. */
+static int next_routines(MysqlSource *s, BackupStream *ret, Failure *reterr_failure) {
+        const MysqlDatabase *d = s->databases.items + s->next++;
+        int r;
+
+        ret->mode = 0600;
+        ret->path = dump_path_of(MYSQL_ROUTINES, d->name, MYSQL_SUFFIX);
+        r = ret->path ? start_dump(s, MYSQL_DUMP_ROUTINES, d, reterr_failure) : -ENOMEM;
+        return r < 0 ? r : 1;
+}
+
+static int next_section(MysqlSource *s, BackupStream *ret, Failure *reterr_failure) {
+        const MysqlDatabase *d;
+        size_t index = 0;
+        bool views = false;
+        int r = 0;
+
+        if (!s->snapshot)
+                r = mysql_snapshot_new(&s->dump_args, &s->databases, &s->snapshot, reterr_failure);
+        if (r >= 0)
+                r = mysql_snapshot_next(s->snapshot, &index, &views, reterr_failure);
+        if (r <= 0)
+                return r;
+        d = s->databases.items + index;
+        s->in_snapshot = true;
+        ret->mode = 0600;
+        ret->path = dump_path_of(views ? MYSQL_VIEWS : MYSQL_TABLES, d->name, MYSQL_SUFFIX);
+        if (!ret->path)
+                return -ENOMEM;
+        if (views)
+                return 1;
+        r = add_note(s, d, index == 0, ret);
+        if (r >= 0)
+                r = begin_head(s, d);
+        return r < 0 ? r : 1;
+}
+
+/* In the order of the names of the folders: accounts, routines, tables, views. */
+static int source_next_of_snapshot(void *userdata, BackupStream *ret, Failure *reterr_failure) {
+        MysqlSource *s = ASSERT_PTR(userdata);
+
+        dump_done(s);
+        if (s->wants_accounts)
+                return next_accounts(s, ret);
+        if (s->next < s->databases.n)
+                return next_routines(s, ret, reterr_failure);
+        return next_section(s, ret, reterr_failure);
+}
+
+/* --- Reading ------------------------------------------------------------------------------------------ */
 
 static ssize_t read_accounts(MysqlSource *s, void *p, size_t n) {
         n = MIN(n, s->accounts.size - s->given);
@@ -239,108 +259,19 @@ static ssize_t read_accounts(MysqlSource *s, void *p, size_t n) {
         return (ssize_t) n;
 }
 
-/* Takes the first line out where it is the one that others refuse. */
-static void strip_sandbox(char *p, size_t *n) {
-        char *end;
-
-        if (*n < STRLEN(SANDBOX) || strncmp(p, SANDBOX, STRLEN(SANDBOX)) != 0)
-                return;
-        end = memchr(p, '\n', *n);
-        if (!end)
-                return;
-        *n -= (size_t) (end + 1 - p);
-        memmove(p, end + 1, *n);
-}
-
-static void keep_tail(MysqlSource *s, const char *p, size_t n) {
-        size_t keep;
-
-        if (n >= TAIL_MAX) {
-                memcpy(s->tail, p + n - TAIL_MAX, TAIL_MAX);
-                s->n_tail = TAIL_MAX;
-                return;
-        }
-        keep = MIN(s->n_tail, TAIL_MAX - n);
-        memmove(s->tail, s->tail + s->n_tail - keep, keep);
-        memcpy(s->tail + keep, p, n);
-        s->n_tail = keep + n;
-}
-
-/* Whether the last line is that of a dump that came to its end. */
-static bool is_complete(const MysqlSource *s) {
-        size_t n = s->n_tail;
-        const char *line;
-
-        while (n > 0 && strchr("\r\n", s->tail[n - 1]))
-                n--;
-        line = memrchr(s->tail, '\n', n);
-        line = line ? line + 1 : s->tail;
-        return n - (size_t) (line - s->tail) >= STRLEN(TRAILER) &&
-                        strncmp(line, TRAILER, STRLEN(TRAILER)) == 0;
-}
-
-/* Both have to say that it is whole. */
-static int check_end(MysqlSource *s, Failure *reterr_failure) {
-        const char *name = s->databases.items[s->next - 1].name;
-        int r;
-
-        r = child_wait(s->child);
-        if (r < 0)
-                return r;
-        if (r > 0)
-                return failure_set(reterr_failure, -EIO, "DUMP_FAILED",
-                                   "The dump of database '%s' failed: %s", name,
-                                   isempty(child_complaint(s->child)) ? "its program was killed" :
-                                                                        child_complaint(s->child));
-        if (!is_complete(s))
-                return failure_set(reterr_failure, -EIO, "DUMP_INCOMPLETE",
-                                   "The dump of database '%s' has no end, although its program says that "
-                                   "all went well",
-                                   name);
-        return 0;
-}
-
-/* The first bytes, until their first line is whole. */
-static int read_head(MysqlSource *s) {
-        _cleanup_(freep) char *buf = malloc(4096);
-        size_t n = 0;
-        ssize_t k = 1;
-
-        if (!buf)
-                return -ENOMEM;
-        while (k > 0 && n < 4096 && !memchr(buf, '\n', n)) {
-                k = child_read(s->child, buf + n, 4096 - n);
-                n += (size_t) MAX(k, 0);
-        }
-        if (k < 0)
-                return (int) k;
-        strip_sandbox(buf, &n);
-        keep_tail(s, buf, n);
-        return n > 0 ? buffer_add(&s->head, buf, n) : 0;
-}
-
 static ssize_t source_read(void *userdata, void *p, size_t n, Failure *reterr_failure) {
         MysqlSource *s = ASSERT_PTR(userdata);
-        ssize_t k;
-        int r;
 
         if (s->in_accounts)
                 return read_accounts(s, p, n);
-        if (s->given == 0 && s->n_tail == 0) {
-                r = read_head(s);
-                if (r < 0)
-                        return r;
-        }
         if (s->given < s->head.size) {
                 n = MIN(n, s->head.size - s->given);
                 memcpy(p, s->head.data + s->given, n);
                 s->given += n;
                 return (ssize_t) n;
         }
-        k = child_read(s->child, p, n);
-        if (k > 0)
-                keep_tail(s, p, (size_t) k);
-        return k != 0 ? k : check_end(s, reterr_failure);
+        return s->in_snapshot ? mysql_snapshot_read(s->snapshot, p, n, reterr_failure) :
+                                mysql_dump_read(s->dump, p, n, reterr_failure);
 }
 
 /* --- The face ----------------------------------------------------------------------------------------- */
@@ -357,7 +288,8 @@ int mysql_source_new(const MysqlSourceArgs *args, MysqlSource **ret, Failure *re
         if (!s)
                 return -ENOMEM;
         s->args = args;
-        s->streams = (BackupStreams){ s, source_next, source_read };
+        s->streams = (BackupStreams){ s, args->source->one_snapshot ? source_next_of_snapshot : source_next,
+                                      source_read };
         r = mysql_server_open(&args->source->server, args->password, &server, reterr_failure);
         if (r < 0)
                 return r;
@@ -376,6 +308,7 @@ int mysql_source_new(const MysqlSourceArgs *args, MysqlSource **ret, Failure *re
                 r = mysql_tool_options(&s->tool, &args->source->server, args->password, &s->options);
         if (r < 0)
                 return r;
+        s->dump_args = (MysqlDumpArgs){ &s->tool, &s->facts, s->options, args->cancel };
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -390,4 +323,10 @@ const BackupStreams *mysql_source_streams(const MysqlSource *s) {
         assert(s);
 
         return &s->streams;
+}
+
+size_t mysql_source_count(const MysqlSource *s) {
+        assert(s);
+
+        return s->databases.n;
 }

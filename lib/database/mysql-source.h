@@ -4,7 +4,11 @@
 /* Databases of MySQL or MariaDB as the streams of a backup: /mysql/NAME.sql is what the server's own dump
  * program prints of one, within one transaction, with what the database is by default in front. A dump
  * counts when the program ended well and its last line is there; else the run fails. /mysql/accounts is who
- * may log in to the server. */
+ * may log in to the server.
+ *
+ * Where all databases are to be of one moment, one run of the program prints all of them, and a database is
+ * what three streams have in this order: /mysql/tables/NAME.sql, /mysql/routines/NAME.sql (and triggers and
+ * events), /mysql/views/NAME.sql, the last of which may be missing. */
 
 #include "archive/streams.h"
 #include "database/mysql-tool.h"
@@ -13,6 +17,9 @@
 #define MYSQL_SUFFIX ".sql"
 /* No database has this path. */
 #define MYSQL_ACCOUNTS MYSQL_FOLDER "/accounts"
+#define MYSQL_ROUTINES MYSQL_FOLDER "/routines"
+#define MYSQL_TABLES MYSQL_FOLDER "/tables"
+#define MYSQL_VIEWS MYSQL_FOLDER "/views"
 
 typedef struct MysqlSource MysqlSource;
 
@@ -29,6 +36,8 @@ MysqlSource *mysql_source_free(MysqlSource *s);
 /* What the backup is of: "/mysql". */
 char *const *mysql_source_paths(const MysqlSource *s);
 const BackupStreams *mysql_source_streams(const MysqlSource *s);
+/* How many databases it is of. */
+size_t mysql_source_count(const MysqlSource *s);
 
 /* The path of a database in a backup, without its first '/', and back: NULL where it is none. Allocate.
  * Pure. */

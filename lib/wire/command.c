@@ -93,6 +93,8 @@ static int build_what(json_t *json, const BackupSpec *s) {
         r = database_source_build(&s->database, s->type, &database);
         if (r >= 0)
                 r = json_set(json, "database", database);
+        if (r >= 0 && s->database.one_snapshot)
+                r = spec_add_need(json, FEATURE_ONE_SNAPSHOT);
         return r < 0 ? r : json_set(json, "type", json_string(source_type_to_string(s->type)));
 }
 
@@ -302,6 +304,8 @@ int restore_spec_build(const RestoreSpec *s, json_t **ret) {
                 r = json_set(json, "type", json_string(source_type_to_string(s->type)));
         if (r >= 0 && s->force)
                 r = json_set(json, "force", json_true());
+        if (r >= 0 && s->database.path && startswith(s->database.path, MYSQL_TABLES_PATH))
+                r = spec_add_need(json, FEATURE_ONE_SNAPSHOT);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(json);

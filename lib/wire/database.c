@@ -146,7 +146,7 @@ static int read_names(JsonReader *r, DatabaseSource *ret) {
         return r->error;
 }
 
-static int read_server_source(JsonReader *r, DatabaseSource *ret) {
+static int read_server_source(JsonReader *r, SourceType type, DatabaseSource *ret) {
         JsonReader server;
 
         if (json_reader_object(r, "server", JSON_REQUIRED, &server) > 0) {
@@ -154,6 +154,8 @@ static int read_server_source(JsonReader *r, DatabaseSource *ret) {
                 if (json_reader_finish(&server) < 0)
                         return r->error;
         }
+        if (type == SOURCE_MYSQL)
+                (void) json_reader_bool(r, "one_snapshot", JSON_OPTIONAL, &ret->one_snapshot);
         return read_names(r, ret);
 }
 
@@ -178,7 +180,7 @@ int database_source_read(JsonReader *r, SourceType type, DatabaseSource *ret) {
                 return r->error;
         case SOURCE_MYSQL:
         case SOURCE_POSTGRESQL:
-                return read_server_source(r, ret);
+                return read_server_source(r, type, ret);
         case SOURCE_SAPHANA:
                 return read_hana(r, ret);
         case SOURCE_FILE:
@@ -241,6 +243,8 @@ int database_source_build(const DatabaseSource *s, SourceType type, json_t **ret
                         r = json_set(json, "databases", json_from_strv(s->databases));
                 if (r >= 0)
                         r = json_set(json, "exclude", json_from_strv(s->exclude));
+                if (r >= 0 && s->one_snapshot)
+                        r = json_set(json, "one_snapshot", json_true());
         }
         if (r < 0)
                 return r;

@@ -61,13 +61,15 @@ const char *database_server_moved(const json_t *before, const json_t *after);
 
 /* sqlite: {"paths":["/var/lib/app/app.db","/srv/app-?.sqlite"]}
  * mysql, postgresql: {"server":{…},"databases":["shop","crm_*"],"exclude":["*_test"]}
- * saphana: the same, with a server of its own kind and more (wire/hana.h) */
+ * saphana: the same, with a server of its own kind and more (wire/hana.h)
+ * mysql: "one_snapshot":true as well */
 typedef struct DatabaseSource {
         char **paths; /* absolute; a wildcard stays within one name */
         DatabaseServer server;
         char **databases; /* names, or patterns; none: all */
         char **exclude;
         struct HanaSettings *hana; /* of SAP HANA: instead of the server */
+        bool one_snapshot;         /* all of them are of one moment */
 } DatabaseSource;
 
 #define DATABASE_SOURCE_NULL ((DatabaseSource){})
@@ -94,6 +96,10 @@ static inline bool source_type_has_server(SourceType type) {
 static inline bool source_type_has_dumps(SourceType type) {
         return type == SOURCE_MYSQL || type == SOURCE_POSTGRESQL;
 }
+
+/* Where a backup of one snapshot of MySQL has the tables of its databases; the path of one of them stands
+ * for its routines and views, too. */
+#define MYSQL_TABLES_PATH "/mysql/tables/"
 
 /* Where a dump is restored to: {"path":"/mysql/shop.sql","name":"copy","drop":true,"server":{…}}, of
  * PostgreSQL "schemas":[…], "tables":[…], "no_owners":true as well. */

@@ -7,6 +7,7 @@
 
 static const char *const feature_table[_FEATURE_MAX] = {
         [FEATURE_HOOKS] = "hooks",
+        [FEATURE_ONE_SNAPSHOT] = "one-snapshot",
 };
 
 DEFINE_STRING_TABLE(feature, Feature);
@@ -14,6 +15,7 @@ DEFINE_STRING_TABLE(feature, Feature);
 /* For people, beside the name. */
 static const char *const feature_titles[_FEATURE_MAX] = {
         [FEATURE_HOOKS] = "hooks before and after a backup",
+        [FEATURE_ONE_SNAPSHOT] = "one snapshot of all databases",
 };
 
 json_t *features_build(void) {

@@ -16,12 +16,13 @@
 #include "wire/json.h"
 
 typedef enum Feature {
-        FEATURE_HOOKS, /* of backups */
+        FEATURE_HOOKS,        /* of backups */
+        FEATURE_ONE_SNAPSHOT, /* of all databases of a MySQL task: its backups, and restores of them */
         _FEATURE_MAX,
         _FEATURE_INVALID = -EINVAL,
 } Feature;
 
-/* "hooks" */
+/* "hooks", "one-snapshot" */
 DECLARE_STRING_TABLE(feature, Feature);
 
 /* Of another version's lists: names are letters, digits and '-', as ours are. */

@@ -269,7 +269,8 @@ static int hana_backup_all(char *argv[]) {
         return r < 0 ? print_failure(&failure, r) : 0;
 }
 
-static int give(const Place *place, const char *path, int fd, Failure *f) {
+static int give(void *userdata, const char *path, int fd, Failure *f) {
+        const Place *place = userdata;
         const ArchivePlace copy = { place->storage, "run/" };
         const ArchiveDumpArgs archive = {
                 .source = { .copies = &copy, .n_copies = 1 }, .path = path, .fd = fd, .cancel = &cancelled
@@ -307,7 +308,7 @@ static int restore(int argc, char *argv[]) {
                 r = mysql_restore_new(&args, &to, &failure);
         if (r < 0)
                 return print_failure(&failure, r);
-        k = give(&place, argv[4], mysql_restore_fd(to), &given);
+        k = mysql_restore_give(to, argv[4], give, &place, &given);
         r = mysql_restore_end(to, &failure);
         if (k < 0 && k != -EPIPE)
                 return print_failure(&given, k);

@@ -139,10 +139,12 @@ class Mysql(unittest.TestCase):
             self.assertEqual(result['code'], code, result)
         return result
 
-    def backup(self, form, place, databases=(), code=None, user='backup', server=None, **more):
+    def backup(self, form, place, databases=(), code=None, user='backup', server=None, one_snapshot=False, **more):
         source = {'server': self.where(server or self.server, user), 'databases': list(databases)}
         if not databases:
             del source['databases']
+        if one_snapshot:
+            source['one_snapshot'] = True
         result = self.run_tool('backup', form, place, json.dumps(source), code=code, **more)
         if code:
             self.assert_nothing(form, place)
@@ -375,6 +377,131 @@ class Mysql(unittest.TestCase):
                 self.fresh.sql('DROP DATABASE IF EXISTS expected; CREATE DATABASE expected')
                 self.fresh.sql(BANK + changes(n), 'expected')
                 self.assertEqual(self.fresh.checksums('bank'), self.fresh.checksums('expected'))
+
+    # --- One snapshot of all databases ---
+
+    def test_one_snapshot_under_writes(self):
+        """Each change is in both databases, or in none; dumped one after the other they are of two moments."""
+        self.server.sql('CREATE DATABASE pair; CREATE DATABASE pair2; CREATE TABLE pair2.version (n INT);'
+                        ' INSERT INTO pair2.version VALUES (0)')
+        self.addCleanup(self.server.sql, 'DROP DATABASE pair; DROP DATABASE pair2')
+        self.server.sql(BANK + 'CREATE TRIGGER both_of_them AFTER UPDATE ON version FOR EACH ROW'
+                        ' UPDATE pair2.version SET n = NEW.n', 'pair')
+        mark = self.folder + '/mark'
+        tools = self.fake_dump('case " $* " in *" --no-data "*) ;; *" --databases "*|*" -- pair ")'
+                               f' {held("mariadb-dump", mark)}; exit;; esac; exec mariadb-dump "$@"')
+
+        def count():
+            return int(self.server.sql('SELECT n FROM pair2.version'))
+
+        with Writer(['mariadb', '--no-defaults', '-uroot', '-S', self.server.socket, 'pair']):
+            for form, one in (('archive', True), ('archive', False), *([('repository', True)] if LONG else [])):
+                place = self.place()
+                with Half(mark, lambda: written(count)):
+                    self.backup(form, place, ['pair', 'pair2'], TOOLS=tools, one_snapshot=one)
+                folder = '/mysql/tables' if one else '/mysql'
+                self.fresh.sql('DROP DATABASE IF EXISTS pair; DROP DATABASE IF EXISTS pair2')
+                for name in ('pair', 'pair2'):
+                    self.restore(form, place, f'{folder}/{name}.sql', name)
+                left, right = (int(self.fresh.sql(f'SELECT n FROM {name}.version')) for name in ('pair', 'pair2'))
+                if not one:
+                    self.assertGreaterEqual(right, left + 20)
+                    continue
+                self.assertEqual(left, right)
+                self.fresh.sql('DROP DATABASE IF EXISTS expected; CREATE DATABASE expected')
+                self.fresh.sql(BANK + changes(left), 'expected')
+                self.assertEqual(self.fresh.checksums('pair'), self.fresh.checksums('expected'))
+
+    def make_three(self):
+        """Databases with views across them, and one whose names and texts read like the marks of a dump."""
+        mark = '\n--\n-- Current Database: `two`\n--\n\nUSE `two`;\n'
+        name, text = mark.replace('`', '``') + 'x', mark.replace('\n', '\\n')
+        self.server.sql('CREATE DATABASE one CHARACTER SET latin2; CREATE DATABASE two; CREATE DATABASE `odd ``x`')
+        self.addCleanup(self.server.sql, 'DROP DATABASE one; DROP DATABASE two; DROP DATABASE `odd ``x`')
+        self.server.sql('CREATE TABLE t (x INT); INSERT INTO t VALUES (1), (2); CREATE TABLE log (x INT);'
+                        ' CREATE TRIGGER added AFTER INSERT ON t FOR EACH ROW INSERT INTO log VALUES (NEW.x);'
+                        ' CREATE FUNCTION twice(x INT) RETURNS INT DETERMINISTIC RETURN x * 2;'
+                        ' CREATE VIEW doubled AS SELECT twice(x) AS y FROM t;'
+                        ' CREATE SEQUENCE numbers START WITH 100', 'one')
+        self.server.sql('CREATE TABLE u (x INT); INSERT INTO u VALUES (2); CREATE VIEW across AS'
+                        ' SELECT u.x FROM u JOIN one.t ON u.x = t.x', 'two')
+        self.server.sql(f"CREATE TABLE w (x INT COMMENT '{text}', `{name}` INT, y VARCHAR(200) DEFAULT '{text}',"
+                        f" z VARCHAR(200) AS (concat(y, '{text}')), CHECK (y <> concat('{text}', 'x')),"
+                        f" d ENUM('{text}')) COMMENT = '{text}' PARTITION BY LIST (x) (PARTITION `{name}` VALUES IN"
+                        f" (1) COMMENT = '{text}', PARTITION p2 VALUES IN (2)); CREATE TABLE `{name}` (x INT);"
+                        f" CREATE VIEW `{name}x` AS SELECT '{text}' AS `{name}`;"
+                        f" INSERT INTO w (x, y, d) VALUES (1, '{text}', '{text}')", 'odd `x')
+        return ('SHOW CREATE TABLE w; SELECT * FROM w; SELECT table_name FROM information_schema.tables WHERE'
+                f" table_schema = database() ORDER BY 1; SHOW CREATE TABLE `{name}`; SELECT * FROM `{name}x`")
+
+    def test_one_snapshot_there_and_back(self):
+        """Each database by itself, whatever is in it, with what belongs to it; also beside the old one."""
+        asked, names = self.make_three(), ('one', 'two', 'odd `x')
+        for form in FORMATS if LONG else FORMATS[:1]:
+            place = self.place()
+            self.assertEqual(self.backup(form, place, names, one_snapshot=True)['files'], 10)
+            for name in names:
+                self.restore(form, place, f'/mysql/tables/{name}.sql', name, 'drop')
+                if name != 'odd `x':
+                    self.assertEqual(self.fresh.checksums(name), self.server.checksums(name))
+                    self.assertEqual(self.objects(self.fresh, name), self.objects(self.server, name))
+            self.assertEqual(self.fresh.sql(asked, 'odd `x'), self.server.sql(asked, 'odd `x'))
+            self.assertEqual(self.fresh.sql('SELECT x FROM two.across; SELECT sum(y) FROM one.doubled;'
+                                            ' SELECT count(*) FROM one.log'), '2\n6\n0\n')
+            self.fresh.sql('INSERT INTO one.t VALUES (3)')
+            self.restore(form, place, '/mysql/tables/one.sql', 'beside', 'drop')
+            self.assertEqual(self.fresh.sql('SELECT sum(y) FROM beside.doubled; SELECT sum(y) FROM one.doubled;'
+                                            ' INSERT INTO beside.t VALUES (9); SELECT x FROM beside.log'),
+                             '6\n12\n9\n')
+
+    def test_one_snapshot_with_stock_tools(self):
+        """Three streams in their order, and the place in the binary log in front."""
+        self.make_three()
+        place = self.place()
+        self.backup('archive', place, ['one', 'two', 'odd*'], one_snapshot=True)
+        script = (f"set -o pipefail; for part in tables routines views; do zstd -qdc '{place}/run/data.tar.zst' |"
+                  ' tar -xOf - mysql/$part/one.sql || exit; done')
+        dump = subprocess.run(['bash', '-c', script], check=True, capture_output=True).stdout
+        self.assertTrue(dump.startswith(b'ALTER DATABASE CHARACTER SET = latin2 '))
+        self.assertRegex(dump[:4000].decode(), "-- CHANGE MASTER TO MASTER_LOG_FILE='binlog.0")
+        self.assertNotIn(b'\nUSE ', dump)
+        self.assertNotIn(b'999999', dump)
+        self.fresh.sql('CREATE DATABASE IF NOT EXISTS stock_one')
+        subprocess.run(['mariadb', '--no-defaults', '-uroot', '-S', self.fresh.socket, 'stock_one'], input=dump,
+                       check=True)
+        self.assertEqual(self.fresh.checksums('stock_one'), self.server.checksums('one'))
+        self.assertEqual(self.fresh.sql('SELECT sum(y) FROM stock_one.doubled'), '6\n')
+
+    def test_one_snapshot_without_views(self):
+        """Nothing is stored of what is not there, and nothing of it is missed."""
+        for form in FORMATS:
+            place = self.place()
+            self.assertEqual(self.backup(form, place, ['empty', 'crm*'], one_snapshot=True)['files'], 5)
+            self.restore(form, place, '/mysql/tables/crm%2F2%25.x.sql', 'crm', 'drop')
+            self.assertEqual(self.fresh.sql('SELECT sum(x) FROM crm.t'), '3\n')
+            self.restore(form, place, '/mysql/tables/none.sql', 'crm', 'drop',
+                         code='PATH_NOT_FOUND' if form == 'archive' else 'PATH_MISSING')
+            self.assertEqual(self.fresh.sql('SELECT sum(x) FROM crm.t'), '3\n')
+
+    def test_one_snapshot_is_whole_or_none(self):
+        """A program that fails, ends early, or says something else than it should; a database that goes."""
+        self.make_three()
+        self.server.sql('CREATE DATABASE zzz; CREATE TABLE zzz.t (x INT)')
+        drop = f'mariadb --no-defaults -uroot -S {self.server.socket} -e "DROP DATABASE IF EXISTS zzz"'
+        for script, code in (
+            ('mariadb-dump "$@"; exit 2', 'DUMP_FAILED'),
+            ('mariadb-dump "$@" | grep -v "^-- Dump completed"; exit 0', 'DUMP_INCOMPLETE'),
+            ('mariadb-dump "$@" >"$0.out"; head -c 1000 "$0.out"', 'DUMP_INCOMPLETE'),
+            ("mariadb-dump \"$@\" | sed 's/Current Database: `two`/Current Database: `tow`/'", 'DUMP_INVALID'),
+            ("mariadb-dump \"$@\" | sed 's/^USE `two`/USE `one`/'", 'DUMP_INVALID'),
+            ('mariadb-dump "${@/#two/one}"', 'DUMP_INVALID'),
+            ('echo; echo "-- Dump completed"', 'DUMP_INVALID'),
+            (f'{drop}; exec mariadb-dump "$@"', 'DUMP_FAILED'),
+        ):
+            tools = self.fake_dump(f'case " $* " in *" --no-data "*) exec mariadb-dump "$@";; esac\n{script}')
+            told = self.backup('archive', self.place(), ['one', 'two', 'zzz'], TOOLS=tools, code=code,
+                               one_snapshot=True)
+            self.assertIn('databases', told['message'], script)
 
 
 if __name__ == '__main__':

@@ -134,6 +134,25 @@ class MysqlRuns(unittest.TestCase):
     def test_repository(self):
         self.there_and_back('repository')
 
+    def test_one_snapshot(self):
+        """Asked for by a task, given up again by it; each database is restored from it by itself."""
+        task = self.make_task(self.name, format='archive', source={'one_snapshot': True})
+        self.assertIs(self.suite.client.get(f'tasks/{task}')['source']['one_snapshot'], True)
+        run = self.back_up(task)
+        self.assertEqual((run['files'], run['errors_total']), (5, 0))
+        self.assertIn('One snapshot of 2 databases', str(self.suite.logs(run['id'])))
+        expected = self.server.checksums('shop')
+        self.restore(run, path='/mysql/tables/shop.sql', name='beside')
+        self.addCleanup(self.server.sql, 'DROP DATABASE beside')
+        self.assertEqual(self.server.checksums('beside'), expected)
+        self.suite.cli('restores', 'create', str(run['id']), '--dump', '/mysql/tables/crm.sql', '--database', 'crm',
+                       '--server-of', str(self.make_task(f'{self.name}-there', self.other)), '--wait')
+        self.assertEqual(self.other.sql('SELECT x FROM crm.t'), '1\n')
+        self.suite.cli('tasks', 'edit', str(task), '--no-one-snapshot')
+        self.assertFalse(self.suite.client.get(f'tasks/{task}')['source'].get('one_snapshot'))
+        self.suite.cli('tasks', 'edit', str(task), '--one-snapshot')
+        self.assertTrue(self.suite.client.get(f'tasks/{task}')['source']['one_snapshot'])
+
     def test_wrong_password(self):
         """Failed with the reason, nothing kept, and nothing told of what was tried."""
         run = self.back_up(self.make_task(self.name, password='wrong-' + PASSWORD), 'failed')

@@ -19,7 +19,7 @@ from client import ApiError  # noqa: E402 (the path is set above)
 from suite import wait_until  # noqa: E402
 
 # What an agent of this version knows.
-FEATURES = ('hooks',)
+FEATURES = ('hooks', 'one-snapshot')
 # What a capability of the relay allows.
 GET, PUT, DELETE, LOCK = 1, 2, 4, 8
 

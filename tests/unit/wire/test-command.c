@@ -166,6 +166,44 @@ static void test_backup_of_hana(void) {
         CHECK_STR(failure.field, "database.via");
 }
 
+/* An agent that does not know it would back up, and restore, something else. */
+static void test_one_snapshot(void) {
+        static const struct {
+                const char *path;
+                bool needs;
+        } paths[] = { { "/mysql/shop.sql", false },
+                      { "/mysql/tables/shop.sql", true },
+                      { "/mysql/routines/shop.sql", false } };
+        _cleanup_(backup_spec_done) BackupSpec s = BACKUP_SPEC_NULL, again = BACKUP_SPEC_NULL;
+        _cleanup_json_ json_t *json = load(MYSQL), *expected = load("[\"one-snapshot\"]");
+        json_t *built = NULL;
+
+        CHECK_OK(json_set(json_object_get(json, "database"), "one_snapshot", json_true()));
+        CHECK_OK(backup_spec_parse(json, &s, NULL));
+        CHECK(s.database.one_snapshot);
+        CHECK_OK(backup_spec_build(&s, &built));
+        CHECK(json_equal(json_object_get(built, "needs"), expected));
+        CHECK_OK(backup_spec_parse(built, &again, NULL));
+        CHECK(again.database.one_snapshot);
+        json_decref(built);
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                RestoreSpec restore = {
+                        .type = SOURCE_MYSQL,
+                        .database = { .path = (char *) paths[i].path, .name = (char *) "x" },
+                        .archive = { .primary = { .target = { .id = 1,
+                                                              .name = (char *) "t",
+                                                              .type = (char *) "local",
+                                                              .config = json_object() },
+                                                  .key = (char *) "k/" } },
+                };
+
+                CHECK_OK(restore_spec_build(&restore, &built));
+                CHECK((json_object_get(built, "needs") != NULL) == paths[i].needs);
+                json_decref(built);
+                json_decref(restore.archive.primary.target.config);
+        }
+}
+
 static void test_backup_refused(void) {
         static const struct {
                 const char *path, *value, *field;
@@ -620,6 +658,7 @@ int main(void) {
         RUN(test_backup_of_databases);
         RUN(test_backup_of_a_server);
         RUN(test_backup_of_hana);
+        RUN(test_one_snapshot);
         RUN(test_backup_refused);
         RUN(test_restore);
         RUN(test_listing);

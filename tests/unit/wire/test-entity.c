@@ -229,6 +229,38 @@ static void test_task_type(void) {
         CHECK_STR(task.type, "file");
 }
 
+/* One snapshot of all databases is asked for of the servers that have one. */
+static void test_task_one_snapshot(void) {
+        static const struct {
+                const char *type, *value, *field;
+        } table[] = {
+                { "mysql", "true", NULL },
+                { "mysql", "7", "source.one_snapshot" },
+                { "postgresql", "true", "source.one_snapshot" },
+                { "sqlite", "true", "source.one_snapshot" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_json_ json_t *json = parse("{\"name\":\"x\",\"target_ids\":[1]}");
+                bool files = streq(table[i].type, "sqlite");
+                json_t *source = parse(files ? "{\"paths\":[\"/a.db\"]}" :
+                                               "{\"server\":{\"user\":\"b\",\"host\":\"db\"}}");
+                _cleanup_failure_ Failure failure = FAILURE_NULL;
+                _cleanup_(task_done) Task task = TASK_NULL;
+                const json_t *secrets = NULL;
+
+                CHECK_OK(json_set(source, "one_snapshot", parse(table[i].value)));
+                CHECK_OK(json_set(json, "source", source));
+                CHECK_OK(json_set(json, "type", json_string(table[i].type)));
+                CHECK_OK(task_init(&task));
+                CHECK_INT(task_from_json(json, &task, &secrets, &failure), table[i].field ? -EBADMSG : 0);
+                if (table[i].field)
+                        CHECK_STR(failure.field, table[i].field);
+                else
+                        CHECK(strstr(task.source, "\"one_snapshot\":true"));
+        }
+}
+
 /* Bytes that are no text come through as they went in. */
 static void test_task_paths(void) {
         _cleanup_json_ json_t *json = parse(
@@ -553,6 +585,7 @@ int main(void) {
         RUN(test_task_verify);
         RUN(test_task_hooks);
         RUN(test_task_type);
+        RUN(test_task_one_snapshot);
         RUN(test_task_paths);
         RUN(test_targets);
         RUN(test_sftp);
