@@ -85,7 +85,8 @@ class Description(HttpCase):
         verify = {'schedule': {'expression': '@weekly'}, 'shares': 7}
         task = self.admin.post('tasks', self.task_body(schedule={'expression': '@daily'}, verify=verify))
         self.same('Task', task)
-        databases = 'server', 'databases', 'exclude', 'backup', 'level', 'via', 'directory', 'channels', 'retries'
+        databases = ('server', 'databases', 'exclude', 'one_snapshot', 'backup', 'level', 'via', 'directory',
+                     'channels', 'retries')
         self.same('Source', task['source'], databases)
         self.same('Compression', task['compression'])
         self.same('Schedule', task['schedule'])
