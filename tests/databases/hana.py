@@ -9,8 +9,16 @@ import random
 import shlex
 import stat
 import subprocess
+import sys
 import threading
 
+# A program in between: what a child of ours has at its peak begins with what we have.
+MEASURE = """import resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], 'w') as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(status)
+"""
 HEAD = '#SOFTWAREID "backint 1.04" "HANA HDB server 2.00.059.00"'
 
 
@@ -118,7 +126,7 @@ class Hana:
     def __init__(self, program, parameters, folder, user='HDB'):
         self.program, self.parameters, self.folder, self.user = program, parameters, folder, user
         self.calls = 0
-        self.memory = 0  # of the last restore, at most
+        self.memory = 0  # bytes, at its peak: of the last call that was measured
 
     def pipe(self, name):
         path = os.path.join(self.folder, name)
@@ -126,8 +134,8 @@ class Hana:
             os.mkfifo(path)
         return path
 
-    def start(self, function, lines, **more):
-        """Calls the program, as the database does; the paths of its files are in .input and .output."""
+    def start(self, function, lines, measured=False, **more):
+        """Calls the program, as the database does; the path of its answers is in .output."""
         self.calls += 1
         base = os.path.join(self.folder, f'call{self.calls}')
         with open(base + '.in', 'w', encoding='utf-8') as file:
@@ -140,9 +148,11 @@ class Hana:
                    '-p', self.parameters, '-c', str(len(lines))]
         if function == 'backup':
             command += ['-s', '1700000000000', '-l', 'COMPLETE']
+        if measured:
+            command = [sys.executable, '-c', MEASURE, base + '.peak', *command]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, **more)
-        process.output = base + '.out'
+        process.output, process.peak = base + '.out', base + '.peak' if measured else None
         return process
 
     @staticmethod
@@ -157,6 +167,9 @@ class Hana:
     def finish(self, process, status=0):
         """The answers at the end; the exit status has to be this one."""
         said = process.communicate(timeout=300)[0]
+        if process.peak:
+            with open(process.peak, encoding='ascii') as file:
+                self.memory = int(file.read()) * 1024
         answers = self.answers(process)
         assert process.returncode == status, (process.returncode, said, answers.lines, answers.comments)
         return answers
@@ -185,10 +198,10 @@ class Hana:
                 size += len(block)
         return size, digest.hexdigest()
 
-    def start_backup(self, pieces, streams, work=None):
+    def start_backup(self, pieces, streams, work=None, **more):
         for piece in pieces:
             assert stat.S_ISFIFO(os.stat(piece.path).st_mode)
-        process = self.start('backup', [f'#PIPE {quote(p.path)}' for p in pieces])
+        process = self.start('backup', [f'#PIPE {quote(p.path)}' for p in pieces], **more)
         return process, Streams(work or self.send, pieces, streams)
 
     def back_up(self, pieces, streams=8):
@@ -207,10 +220,8 @@ class Hana:
         places = [self.pipe(f'r{i}') for i in range(len(wanted))]
         lines = [f'#EBID {quote(e)} {quote(p)} {quote(to)}' if e else f'#NULL {quote(p)} {quote(to)}'
                  for (e, p), to in zip(wanted, places)]
-        process = self.start('restore', lines)
+        process = self.start('restore', lines, measured=True)
         threads = Streams(self.receive, places, streams)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode, self.memory = os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024
         answers = self.finish(process)
         results = threads.join()
         told = {path for _, path in answers.of('#RESTORED')}

@@ -201,12 +201,10 @@ class Rounds(Case):
         """Eight streams of large pieces at once."""
         size = (1 << 30) // STREAMS if LONG else 6 << 20
         pieces = [Piece(self.hana.pipe(f'large{i}'), size, i) for i in range(STREAMS)]
-        process, threads = self.hana.start_backup(pieces, STREAMS)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        threads.join()
+        process, threads = self.hana.start_backup(pieces, STREAMS, measured=True)
         answers = self.hana.finish(process)
-        self.assertLess(usage.ru_maxrss * 1024, MEMORY_MAX)
+        threads.join()
+        self.assertLess(self.hana.memory, MEMORY_MAX)
         ebids = {path: ebid for ebid, path, _ in answers.of('#SAVED')}
         self.check_restore(pieces, ebids)
         self.assertLess(self.hana.memory, MEMORY_MAX)
@@ -551,13 +549,11 @@ class Remote(Case):
     def test_streams(self):
         """Eight pieces of several parts each; memory is bounded; the catalog is in the keys alone."""
         pieces = [Piece(self.hana.pipe(f'p {i}'), (12 << 20) + i, i) for i in range(STREAMS)]
-        process, threads = self.hana.start_backup(pieces, STREAMS)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        threads.join()
+        process, threads = self.hana.start_backup(pieces, STREAMS, measured=True)
         answers = self.hana.finish(process)
+        threads.join()
         if 'ASAN_OPTIONS' not in os.environ:
-            self.assertLess(usage.ru_maxrss * 1024, MEMORY_MAX)
+            self.assertLess(self.hana.memory, MEMORY_MAX)
         ebids = {path: ebid for ebid, path, _ in answers.of('#SAVED')}
         self.assertEqual(len(ebids), len(pieces))
         self.assertTrue(all(key.startswith('hana/HDB/HDB/') for key in self.server.objects))
