@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/dropin.h"
+#include "cli/master-stopped.h"
 #include "cli/prompt.h"
 #include "cli/verbs.h"
 #include "crypto/seal.h"
@@ -430,25 +431,6 @@ static int read_openers(Cli *c, const Arguments *a, Openers *o) {
         return r;
 }
 
-/* A socket that listens starts its daemon at the first agent that calls; the agent here would go on as
- * whom it was. */
-static int refuse_running(Cli *c, const MasterPlaces *places) {
-        static const char *const active[] = { "systemctl",
-                                              "is-active",
-                                              "--quiet",
-                                              "backupx-api.socket",
-                                              "backupx-scheduler.socket",
-                                              "backupx-dispatcher.socket",
-                                              "backupx-agent.service",
-                                              NULL };
-
-        if (places->plain || !dropin_have_systemd() || dropin_run(active) != 0)
-                return 0;
-        return failure_set(&c->failure, -EBUSY, "MASTER_RUNS",
-                           "The master on this machine is running. Stop it first: systemctl stop "
-                           "backupx.target backupx-agent.service");
-}
-
 static int open_input(Cli *c, const char *path) {
         int fd;
 
@@ -471,7 +453,7 @@ int verb_self_restore(Cli *c, const Arguments *a) {
 
         r = dropin_need_root("restore the master", &c->failure);
         if (r >= 0)
-                r = refuse_running(c, &places);
+                r = places.plain ? 0 : master_need_stopped(&c->failure);
         if (r >= 0)
                 r = read_openers(c, a, &openers);
         if (r >= 0)

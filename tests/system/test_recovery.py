@@ -21,6 +21,7 @@ CREDENTIAL = '/etc/credstore.encrypted/backupx.dispatcher-identity'
 STORAGE = '/var/lib/backupx-agent/storage'
 COPY = '/var/lib/backupx-self-backup/master.tar.zst.age'
 SERVICE = 'backupx-self-backup.service'
+SLOW = '/run/systemd/system/backupx-api.service.d'
 
 
 class Machine(InstalledGuest):
@@ -103,6 +104,11 @@ class Recovery(unittest.TestCase):
             self.node = old.get('nodes/1')
             return runs, old.identity(), old.token
 
+    def slow_stop(self, guest):
+        """Daemons that end after what was told to stop them has returned."""
+        guest.shell(f'mkdir -p {SLOW}; printf "[Service]\\nExecStopPost=/bin/sleep 2\\n" >{SLOW}/slow.conf')
+        guest.run('systemctl', 'daemon-reload')
+
     def arrive(self, new):
         """Onto a machine where the master was installed and started, as packages do it."""
         self.put(new, 'copy', '/root/copy')
@@ -115,6 +121,7 @@ class Recovery(unittest.TestCase):
         refused = new.run(*restore, check=False)
         self.assertIn('systemctl stop backupx.target', refused.stderr)
         self.assertNotEqual(refused.returncode, 0)
+        self.slow_stop(new)
         new.run('systemctl', 'stop', 'backupx.target', 'backupx-agent.service')
         new.run(*restore)
         new.shell(f'rmdir {STORAGE}')
