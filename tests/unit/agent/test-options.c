@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "crypto/pin.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 static int load(AgentOptions *ret, Failure *f, const char *const *arguments) {
@@ -22,10 +23,10 @@ static int load(AgentOptions *ret, Failure *f, const char *const *arguments) {
 #define LOAD(ret, f, ...) load(ret, f, (const char *const[]){ __VA_ARGS__, NULL })
 
 static char *write_config(const char *text) {
-        char folder[] = "/tmp/test-options-XXXXXX", *path;
+        _cleanup_(freep) char *below = test_folder_below();
+        char *path;
 
-        CHECK(mkdtemp(folder));
-        CHECK_OK(asprintf_safe(&path, "%s/config.yaml", folder));
+        CHECK_OK(asprintf_safe(&path, "%s/config.yaml", below));
         CHECK_OK(write_file_atomic(AT_FDCWD, path, text, strlen(text), 0600));
         return path;
 }
@@ -191,6 +192,8 @@ static void test_exposed(void) {
 }
 
 int main(void) {
+        _cleanup_test_folder_ char *folder = test_folder_enter();
+
         RUN(test_flags);
         RUN(test_single_dash);
         RUN(test_precedence);

@@ -3,6 +3,7 @@
 #include "agent/common/policy.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 static void parse(const char *text, Policy *p) {
@@ -147,12 +148,12 @@ static void test_refused(void) {
 }
 
 static void test_load(void) {
-        char folder[] = "/tmp/test-policy-XXXXXX", path[128], drop_in[160];
+        _cleanup_test_folder_ char *folder = test_folder_enter();
+        char path[128], drop_in[160];
         _cleanup_(policy_done) Policy missing = POLICY_NULL, merged = POLICY_NULL, bad = POLICY_NULL;
         _cleanup_failure_ Failure f = FAILURE_NULL;
         const char *text = "backup:\n  deny: [/a]\n", *more = "storage:\n  allow: [/mnt/x]\n";
 
-        CHECK(mkdtemp(folder));
         snprintf(path, sizeof(path), "%s/policy.yaml", folder);
         CHECK_OK(policy_load(path, &missing, NULL));
         CHECK_OK(policy_check_backup(&missing, "/a", NULL));

@@ -7,16 +7,17 @@
 #include <unistd.h>
 
 #include "agent/common/results.h"
+#include "base/alloc.h"
 #include "base/fd.h"
 #include "base/file.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 static int open_folder(void) {
-        char folder[] = "/tmp/test-results-XXXXXX";
+        _cleanup_(freep) char *below = test_folder_below();
         int fd;
 
-        CHECK(mkdtemp(folder));
-        fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = open(below, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         CHECK(fd >= 0);
         return fd;
 }
@@ -145,6 +146,8 @@ static void test_lock(void) {
 }
 
 int main(void) {
+        _cleanup_test_folder_ char *folder = test_folder_enter();
+
         RUN(test_names);
         RUN(test_result);
         RUN(test_note);

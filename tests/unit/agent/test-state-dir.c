@@ -8,14 +8,14 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 static int open_folder(void) {
-        char folder[] = "/tmp/test-state-XXXXXX", path[64];
+        _cleanup_(freep) char *below = test_folder_below(), *path = NULL;
         int fd;
 
-        CHECK(mkdtemp(folder));
-        snprintf(path, sizeof(path), "%s/a/b", folder);
+        CHECK_OK(asprintf_safe(&path, "%s/a/b", below));
         fd = state_dir_open(path, NULL);
         CHECK_OK(fd);
         return fd;
@@ -104,6 +104,8 @@ static void test_clean(void) {
 }
 
 int main(void) {
+        _cleanup_test_folder_ char *folder = test_folder_enter();
+
         RUN(test_choice);
         RUN(test_identity);
         RUN(test_agent_id);

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 #define CHECK_SYS(call) CHECK((call) >= 0)
@@ -207,20 +208,9 @@ static void test_connect(void) {
         CHECK(fcntl(fd, F_GETFL) & O_NONBLOCK);
 }
 
-static void remove_folder(char **folder) {
-        _cleanup_(freep) char *command = NULL;
-
-        CHECK(chdir("/") == 0);
-        CHECK_OK(asprintf_safe(&command, "rm -rf '%s'", *folder));
-        CHECK_INT(system(command), 0);
-}
-
 int main(void) {
-        char template[] = "/tmp/backupx-exec-XXXXXX";
-        _cleanup_(remove_folder) char *folder = mkdtemp(template);
+        _cleanup_test_folder_ char *folder = test_folder_enter();
 
-        CHECK(folder);
-        CHECK(chdir(folder) == 0);
         RUN(test_what_it_gets);
         RUN(test_places);
         RUN(test_flags);

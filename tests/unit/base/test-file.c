@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 static size_t count_files(const char *path) {
@@ -149,20 +150,9 @@ static void test_full(void) {
         CHECK_INT(write_full(fd, "x", 1), -EBADF);
 }
 
-static void remove_folder(char **folder) {
-        _cleanup_(freep) char *command = NULL;
-
-        CHECK(chdir("/") == 0);
-        CHECK_OK(asprintf_safe(&command, "rm -rf '%s'", *folder));
-        CHECK_INT(system(command), 0);
-}
-
 int main(void) {
-        char template[] = "/tmp/backupx-file-XXXXXX";
-        _cleanup_(remove_folder) char *folder = mkdtemp(template);
+        _cleanup_test_folder_ char *folder = test_folder_enter();
 
-        CHECK(folder);
-        CHECK(chdir(folder) == 0);
         (void) umask(0);
         RUN(test_read);
         RUN(test_empty);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/place.h"
 #include "base/text.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 static void test_beside_program(void) {
@@ -40,20 +41,9 @@ static void test_ca_bundle(void) {
         CHECK_STR(place_ca_bundle(NULL), place_ca_bundle("no-such-file"));
 }
 
-static void remove_folder(char **folder) {
-        _cleanup_(freep) char *command = NULL;
-
-        CHECK(chdir("/") == 0);
-        CHECK_OK(asprintf_safe(&command, "rm -rf '%s'", *folder));
-        CHECK_INT(system(command), 0);
-}
-
 int main(void) {
-        char template[] = "/tmp/backupx-place-XXXXXX";
-        _cleanup_(remove_folder) char *folder = mkdtemp(template);
+        _cleanup_test_folder_ char *folder = test_folder_enter();
 
-        CHECK(folder);
-        CHECK(chdir(folder) == 0);
         RUN(test_beside_program);
         RUN(test_first_readable);
         RUN(test_ca_bundle);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "crypto/age.h"
 #include "crypto/seal.h"
+#include "tests/folder.h"
 #include "tests/test.h"
 
 #define FILE_MAX (16U << 20)
@@ -160,17 +161,9 @@ static void test_seal(void) {
         CHECK_STR(back, "secret");
 }
 
-static void remove_folder(char **folder) {
-        CHECK(chdir("/") == 0);
-        CHECK_INT(RUN_PROGRAM("rm", "-rf", *folder), 0);
-}
-
 int main(void) {
-        char template[] = "/tmp/backupx-age-XXXXXX";
-        _cleanup_(remove_folder) char *folder = mkdtemp(template);
+        _cleanup_test_folder_ char *folder = test_folder_enter();
 
-        CHECK(folder);
-        CHECK(chdir(folder) == 0);
         if (RUN_PROGRAM("sh", "-c", "command -v age age-keygen >/dev/null") != 0) {
                 printf("age and age-keygen are not installed\n");
                 return TEST_SKIP;
