@@ -152,6 +152,8 @@ static const Sign signs[] = {
         { -ECONNRESET, "bad gateway" },
         { -ECONNRESET, "gateway timeout" },
         { -ECONNRESET, "internal server error" },
+        /* For no reason that it knows: somebody else made it at that moment. */
+        { -EBUSY, "mkdir " },
 };
 
 static int kind_of_words(int code, const char *words) {

@@ -216,7 +216,19 @@ static int rclone_usage(RemoteSession *head, const char *path, StorageUsage *ret
 
 /* --- Writing ------------------------------------------------------------------------------------------- */
 
-/* Makes the directories that are missing. */
+/* Rclone makes the directories that are missing, but of several that make the same one at once on an SFTP
+ * server only one can. So the first writer makes that of temporary files. */
+static int temp_prepare(RcloneSession *x, const char *path) {
+        int r;
+
+        if (x->rclone->is_store)
+                return 0;
+        (void) pthread_mutex_lock(&x->rclone->lock);
+        r = remote_temp_prepare(&x->head, path);
+        (void) pthread_mutex_unlock(&x->rclone->lock);
+        return r;
+}
+
 static int rclone_create(RemoteSession *head, const char *path, uint64_t size) {
         /* What cannot be repeated from its start is tried harder by rclone, where a part of it fails. */
         const char *tries = size == UINT64_MAX ? "5" : "1";
@@ -224,7 +236,9 @@ static int rclone_create(RemoteSession *head, const char *path, uint64_t size) {
         _cleanup_(freep) char *remote = NULL, *cutoff = NULL;
         int r;
 
-        r = remote_of(head, path, &remote);
+        r = temp_prepare(x, path);
+        if (r >= 0)
+                r = remote_of(head, path, &remote);
         if (r >= 0)
                 r = asprintf_safe(&cutoff, "%uB", RCLONE_CUTOFF);
         if (r < 0)

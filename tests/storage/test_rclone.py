@@ -145,6 +145,16 @@ class Sftp(ManyKeys, Conformance, Case):
     def directory(self):
         return os.path.join(self.server.data, 'backups')
 
+    def test_side_by_side(self):
+        """Of several that make the same directory at once rclone lets one."""
+        target = {key: value for key, value in self.spec().items() if key in ('type', 'config', 'secrets')}
+        command = self.command(target, 'put')
+        names = [f'a/b/{number}' for number in range(6)]
+        puts = [subprocess.Popen([*command, name], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) for name in names]
+        said = [put.communicate(timeout=240)[1] for put in puts]
+        self.assertEqual([put.returncode for put in puts], [0] * len(names), said)
+        self.assertEqual(self.tree(self.directory()), names)
+
 
 @unittest.skipUnless(backups.LONG, 'long rounds: WebDav has the same faults, and is faster')
 class SftpLine(conformance.Line, Sftp):

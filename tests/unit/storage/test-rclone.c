@@ -26,6 +26,8 @@ static void test_kinds(void) {
                 { 1, -ECONNRESET, "Put \"http://x/\": EOF" },
                 { 1, -EBUSY, "Failed to rcat: Update mkParentDir failed: 503 Fault" },
                 { 1, -EBUSY, "SlowDown: status code: 503" },
+                { 1, -EBUSY, "Move mkParentDir failed: mkdir \"/x\" failed: sftp: \"Failure\"." },
+                { 1, -EACCES, "mkdir \"/x\" failed: sftp: \"Permission denied\"" },
                 { 1, -ENOSPC, "Failed to rcat: preallocate: file too big for remaining disk space" },
                 { 1, -ENOSPC, "write /x: no space left on device" },
                 { 1, -EDQUOT, "QuotaExceeded: status code: 403" },
