@@ -104,6 +104,26 @@ class Live(Case):
         self.assertFalse(any(r['at_rest'] for r in results), results)
         return results
 
+    @unittest.skipUnless(LONG, 'long')
+    def test_minute(self):
+        """A copy every three seconds, each a state that was there when it began or later."""
+        path, seen = self.path('live.db'), 0
+        self.grow(path, 'wal', 64 << 20)
+        writer = self.writer(path, 'wal')
+        begin = time.monotonic()
+        for i in range(20):
+            time.sleep(max(0, begin + 3 * i - time.monotonic()))
+            before = self.current(path)
+            self.assertFalse(self.copy(path)['at_rest'])
+            state = self.check()
+            self.assertGreaterEqual(state, max(before, seen))
+            seen = state
+        time.sleep(max(0, begin + 60 - time.monotonic()))
+        self.assertIsNone(writer.poll(), 'the writer failed')
+        rate = self.current(path) / (time.monotonic() - begin)
+        print(f'20 copies in a minute beside {rate:.0f} transactions a second', flush=True)
+        self.assertGreater(rate, 900)
+
     def test_write_ahead_log(self):
         results = self.rounds('wal', 64 << 20, 20 if LONG else 3)
         self.assertEqual([r['restarts'] for r in results], [0] * len(results))
