@@ -13,6 +13,7 @@
 #include "wire/entity.h"
 
 #include "services/api/api.h"
+#include "services/api/change.h"
 #include "services/api/handlers.h"
 #include "services/api/probe.h"
 #include "services/api/secrets.h"
@@ -167,6 +168,48 @@ static int read_discovery(Request *r, json_t **ret_spec, json_t **ret_rest) {
         return error < 0 ? error : discovery_spec_build(&spec, ret_spec);
 }
 
+/* The server of a task, as it is kept: without its password. */
+static int task_server(Request *r, uint64_t task_id, json_t **ret) {
+        _cleanup_(task_done) Task task = TASK_NULL;
+        _cleanup_json_ json_t *source = NULL;
+        int error;
+
+        error = task_get(r->api->store, task_id, &task);
+        if (error != 0)
+                return error < 0 ? error : -ESTALE;
+        source = json_from_text(task.source);
+        if (!source)
+                return -ENOMEM;
+        *ret = json_incref(json_object_get(source, "server"));
+        return 0;
+}
+
+/* Who lets a node log in to a server is put on record before it does, whatever comes of it. What can be seen
+ * without a login is not. */
+static int note_question(Request *r, const json_t *spec, const json_t *rest) {
+        uint64_t task_id = (uint64_t) json_integer_value(json_object_get(rest, "task_id"));
+        _cleanup_json_ json_t *detail = json_object(), *server = NULL;
+        _cleanup_(node_done) Node node = NODE_NULL;
+        int error = 0;
+
+        server = json_incref(json_object_get(spec, "server"));
+        if (!server && task_id == 0)
+                return 0;
+        if (task_id > 0) {
+                error = task_server(r, task_id, &server);
+                if (error >= 0)
+                        error = json_set(detail, "task_id", json_from_u64(task_id));
+        }
+        if (error >= 0 && server)
+                error = json_set(detail, "server", json_incref(server));
+        if (error < 0)
+                return error;
+        error = node_get(r->api->store, r->id, &node);
+        if (error != 0)
+                return error < 0 ? error : -ESTALE;
+        return change_audit(r, "node.discover", node.id, node.name, TAKE_PTR(detail));
+}
+
 int node_databases(Request *r) {
         _cleanup_json_ json_t *spec = NULL, *rest = NULL;
         int error;
@@ -176,6 +219,8 @@ int node_databases(Request *r) {
         error = read_discovery(r, &spec, &rest);
         if (error >= 0)
                 error = probe_check_node(r);
+        if (error >= 0)
+                error = note_question(r, spec, rest);
         if (error < 0)
                 return error;
         return probe_ask(r, r->id, command_kind_to_string(COMMAND_DISCOVER_DATABASES), TAKE_PTR(spec),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Tests of a task: one that is there, one that is being written, or one with changes that are not kept yet.
- * Nothing is stored. */
+ * Nothing of it is stored; who asked is. */
 
 #include <errno.h>
 
@@ -12,6 +12,7 @@
 #include "wire/entity.h"
 
 #include "services/api/api.h"
+#include "services/api/change.h"
 #include "services/api/handlers.h"
 #include "services/api/probe.h"
 #include "services/api/secrets.h"
@@ -171,6 +172,21 @@ static json_t *build_rest(const TaskTest *t) {
         return TAKE_PTR(rest);
 }
 
+/* A test logs in to servers, and writes to targets: who asks for one is put on record, whatever comes of it.
+ * A task that is being written has no number yet. */
+static int note_test(Request *r, const Task *task, uint64_t node_id) {
+        _cleanup_json_ json_t *detail = json_object(), *source = json_from_text(task->source);
+        json_t *server = json_object_get(source, "server");
+        int error;
+
+        error = json_set(detail, "node_id", json_from_u64(node_id));
+        if (error >= 0)
+                error = json_set(detail, "type", json_from_string(task->type));
+        if (error >= 0 && server)
+                error = json_set(detail, "server", json_incref(server));
+        return error < 0 ? error : change_audit(r, "task.test", task->id, task->name, TAKE_PTR(detail));
+}
+
 /* --- The answer ----------------------------------------------------------------------------------- */
 
 static int reply_test(Request *r, uint64_t command_id) {
@@ -216,6 +232,8 @@ int task_test(Request *r) {
         error = read_question(r, &t);
         if (error >= 0)
                 error = choose_node(r, &t, &node_id);
+        if (error >= 0)
+                error = note_test(r, &t.task, node_id);
         if (error < 0)
                 return error;
         spec = build_spec(&t.task);

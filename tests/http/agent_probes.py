@@ -231,6 +231,43 @@ class Probes(unittest.TestCase):
                 'servers': [], 'sqlite': [], 'tools': {}, 'incomplete': False, **({'server': told} if told else {})})
             self.assertIn(word, self.refused(502, 'PROBE_FAILED', waiting).message)
 
+    def noted(self, action, object_id):
+        """What the audit has of it, the newest first: who, from where, name, detail."""
+        rows = SUITE.client.get(f'audit?action={action}&object_id={object_id}')['items']
+        return [(row['username'], row['address'], row['object_name'], row['detail']) for row in rows]
+
+    def test_who_asked_a_server_is_noted(self):
+        """With which password is not. What is seen without a login is not noted, nor what is refused."""
+        path, task = f'nodes/{self.node.id}/discover-databases', self.server_task()
+        for body in ({'server': SERVER, 'secrets': {'password': PASSWORD}}, {'task_id': task}):
+            waiting = self.put(path, body)
+            self.answer_server(self.agent.claim_one())
+            waiting()
+        waiting = self.put(path, {})
+        command = self.agent.claim_one()
+        self.agent.accept(command)
+        self.agent.result(command, 'succeeded', result={'servers': [], 'sqlite': [], 'tools': {}, 'incomplete': False})
+        waiting()
+        self.refused(404, 'TASK_NOT_FOUND', SUITE.client.post, path, {'task_id': 99999})
+        kept = {key: value for key, value in SERVER.items() if key != 'type'}
+        self.assertEqual(self.noted('node.discover', self.node.id), [
+            ('admin', '127.0.0.1', self.node.name, {'task_id': task, 'server': kept}),
+            ('admin', '127.0.0.1', self.node.name, {'server': SERVER})])
+
+    def test_who_tried_a_task_is_noted(self):
+        """One that is there, and one that is being written."""
+        task = self.server_task()
+        self.try_task({'task_id': task})
+        self.refused(400, 'FIELD_INVALID', SUITE.client.post, 'tasks/test', {'task_id': task, 'node_id': 1})
+        kept = {key: value for key, value in SERVER.items() if key != 'type'}
+        name = SUITE.client.get(f'tasks/{task}')['name']
+        detail = {'node_id': self.node.id, 'type': 'mysql', 'server': kept}
+        self.assertEqual(self.noted('task.test', task), [('admin', '127.0.0.1', name, detail)])
+        self.try_task({'task': {'node_id': self.node.id, 'source': {'paths': ['/opt']}}})
+        row, = SUITE.client.get('audit?action=task.test&limit=1')['items']
+        self.assertEqual((row['object_id'], row['object_name'], row['detail']),
+                         (None, 'new', {'node_id': self.node.id, 'type': 'file'}))
+
     def test_servers_that_are_not_asked(self):
         path = f'nodes/{self.node.id}/discover-databases'
         for body, field in (({'server': {**SERVER, 'type': 'sqlite'}}, 'server.type'),
