@@ -21,6 +21,6 @@ int body_copy(const json_t *object, const char *const *fields, json_t *body) _wa
  * behind a socket, and the other way round. */
 int body_merge(const json_t *current, json_t *body) _warn_unused_;
 
-/* Reads a task from YAML into the body: the fields of the API, one a line, with the sections source,
- * compression and schedule. FILE "-" is standard input. */
+/* Reads a task from YAML into the body: all fields of the API but the password, with nodes and targets by
+ * name. What it does not know is an error that names it. FILE "-" is standard input. */
 int body_from_yaml(Cli *c, const char *path, json_t *body) _warn_unused_;

@@ -453,7 +453,10 @@ static const Command commands[] = {
         { "tasks", "list",   NULL,     NULL,    OPTIONS(list_options), verb_list, "list the tasks", NULL },
         { "tasks", "show",   "TASK",   "tasks", NO_OPTIONS, verb_show, "show a task", NULL },
         { "tasks", "create", "[NAME]", NULL, OPTIONS(task_create_options), verb_tasks_create,
-          "make a task, from options or from YAML", NULL },
+          "make a task, from options or from YAML",
+          "The keys of a file are the fields that the API has of a task, each where the API has it, with "
+          "nodes and targets by name (node, targets); one that is not known is refused. Passwords are not "
+          "in it: --secret gives them." },
         { "tasks", "edit", "TASK", "tasks", OPTIONS(task_edit_options), verb_edit,
           "change a task", NULL },
         { "tasks", "delete", "TASK", "tasks", OPTIONS(delete_options), verb_delete,

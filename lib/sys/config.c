@@ -249,8 +249,11 @@ static int read_section(Document *d, const char *section) {
                         return r;
                 if (d->event.type == YAML_MAPPING_START_EVENT && has_section(d->args, inner))
                         r = read_keys(d, inner);
-                else
+                else if (d->args->shared || !has_section(d->args, inner) ||
+                         find_item(d->args, section, key))
                         r = read_value(d, section, key, line);
+                else if (!is_empty_scalar(d))
+                        r = fail_at(d, line, "'%s' is a section, keys are expected below it", inner);
                 if (r < 0)
                         return r;
         }

@@ -127,11 +127,17 @@ class Cli(unittest.TestCase):
         path.write_text(
             f'name: from-yaml\ntargets: [disk]\nsource:\n  paths: [{work.name}/source]\n  excludes: ["*.txt"]\n'
             'schedule:\n  expression: "Mon..Fri 02:30"\n  timezone: Europe/Berlin\n'
+            'retention: {daily: 7, within: 30d}\nhooks: {pre: [freeze], on_failure: warn}\n'
+            'verify:\n  shares: 30\n  schedule: {expression: "@weekly", catch_up: no}\n'
         )
         self.run_cli('tasks', 'create', '--file', path)
         task = self.json_cli('tasks', 'show', 'from-yaml')
         self.assertEqual(task['source']['excludes'], ['*.txt'])
         self.assertEqual(task['schedule']['timezone'], 'Europe/Berlin')
+        self.assertEqual(task['retention'], {'daily': 7, 'within': '30d'})
+        self.assertEqual((task['hooks']['pre'], task['hooks']['on_failure']), (['freeze'], 'warn'))
+        self.assertEqual(task['verify'], {
+            'shares': 30, 'schedule': {'expression': '@weekly', 'timezone': None, 'catch_up': False}})
         self.run_cli('tasks', 'edit', 'from-yaml', '--verify', '@daily', '--verify-shares', '7')
         task = self.json_cli('tasks', 'show', 'from-yaml')
         self.assertEqual((task['verify']['schedule']['expression'], task['verify']['shares']), ('@daily', 7))

@@ -3,6 +3,7 @@
 """docs/openapi.yaml says what the daemon does: the same routes, callers, limits and parameters as the table,
 and the fields that answers really have."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -72,6 +73,25 @@ class Description(HttpCase):
         used = set(re.findall(r'#/components/schemas/(\w+)', text))
         self.assertEqual(used - set(schemas), set())
         self.assertEqual(set(schemas) - used, set(), 'schemas that nothing uses')
+
+    def test_task_files(self):
+        """A file of the command line has a key for all that a task takes but its password, and for nothing else."""
+        schemas, names = described_schemas(), {'node_id': 'node', 'target_ids': 'targets'}
+        file = {names.get(field, field): 1 for field in schemas['TaskInput'] - {'secrets'}}
+        for key, schema in (('source', 'Source'), ('compression', 'Compression'), ('schedule', 'Schedule'),
+                            ('verify', 'Verification'), ('retention', 'Retention'), ('hooks', 'Hooks')):
+            file[key] = dict.fromkeys(schemas[schema], 1)
+        file['source']['server'] = dict.fromkeys(schemas['DatabaseServer'] | schemas['HanaServer'], 1)
+        file['verify']['schedule'] = dict.fromkeys(schemas['Schedule'], 1)
+        command = 'tasks', 'create', '--file', '-', '--server', 'http://127.0.0.1:1'
+        done = self.suite.cli(*command, check=False, stdin=json.dumps(file))
+        self.assertEqual(done.returncode, 3, done.stderr)  # read, and nobody there to send it to
+        for where in (file, *(value for value in file.values() if isinstance(value, dict))):
+            where['colour'] = 1
+            done = self.suite.cli(*command, check=False, stdin=json.dumps(file))
+            self.assertNotEqual(done.returncode, 3)
+            self.assertIn('colour', done.stderr)
+            del where['colour']
 
     def same(self, schema, data, may_lack=()):
         """Checks the fields of an answer."""

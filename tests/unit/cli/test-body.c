@@ -204,6 +204,18 @@ static void test_secret(void) {
         CHECK(unlink(path) == 0);
 }
 
+static int from_yaml(const char *yaml, Cli *c, json_t *body) {
+        char path[] = "/tmp/test-body-XXXXXX";
+        _cleanup_close_ int fd = mkstemp(path);
+        int r;
+
+        CHECK(fd >= 0);
+        CHECK_OK(write_full(fd, yaml, strlen(yaml)));
+        r = body_from_yaml(c, path, body);
+        CHECK(unlink(path) == 0);
+        return r;
+}
+
 static void test_yaml(void) {
         static const char yaml[] = "name: etc\nnode: 4\ntargets: [2, 3]\nencryption: sealed\nsource:\n"
                                    "  paths: [/etc, /srv]\n  excludes: ['*.tmp']\n  one_file_system: yes\n"
@@ -211,38 +223,79 @@ static void test_yaml(void) {
                                    "  timezone: Europe/Berlin\n  catch_up: no\n";
         _cleanup_json_ json_t *body = json_object();
         _cleanup_(cli_done) Cli c = CLI_NULL;
-        char path[] = "/tmp/test-body-XXXXXX";
-        _cleanup_close_ int fd = mkstemp(path);
 
-        CHECK(fd >= 0);
-        CHECK_OK(write_full(fd, yaml, strlen(yaml)));
-        CHECK_OK(body_from_yaml(&c, path, body));
+        CHECK_OK(from_yaml(yaml, &c, body));
         check_json(body,
                    "{\"compression\":{\"level\":5},\"encryption\":\"sealed\",\"name\":\"etc\",\"node_id\":4,"
                    "\"schedule\":{\"catch_up\":false,\"expression\":\"Mon..Fri 02:30\","
                    "\"timezone\":\"Europe/Berlin\"},\"source\":{\"excludes\":[\"*.tmp\"],"
                    "\"one_file_system\":true,\"paths\":[\"/etc\",\"/srv\"]},\"target_ids\":[2,3]}");
-        CHECK(unlink(path) == 0);
 }
 
-static void test_yaml_refused(void) {
-        static const char *const cases[] = {
-                "name: a\npathes: [/etc]\n",
-                "name: a\nsource:\n  path: /etc\n",
-                "name: [a\n",
+/* What is in a file stands in the body where it stands in the file. */
+static void test_yaml_of_everything(void) {
+        static const struct {
+                const char *yaml, *expected;
+        } cases[] = {
+                { "node_label: db\nformat: repository\nenabled: no\nverify:\n  shares: 7\n  schedule:\n"
+                  "    expression: '@daily'\n    timezone: UTC\n    catch_up: no\n"
+                  "retention: {last: 3, hourly: 1, daily: 7, weekly: 4,\n"
+                  "            monthly: 12, yearly: 5, within: 30d}\n"
+                  "hooks: {pre: [freeze], post: [thaw, mail], timeout_s: 5, on_failure: warn}\n",
+                  "{\"enabled\":false,\"format\":\"repository\",\"hooks\":{\"on_failure\":\"warn\",\"post\":"
+                  "[\"thaw\",\"mail\"],\"pre\":[\"freeze\"],\"timeout_s\":5},\"node_label\":\"db\","
+                  "\"retention\":{\"daily\":7,\"hourly\":1,\"last\":3,\"monthly\":12,\"weekly\":4,"
+                  "\"within\":\"30d\",\"yearly\":5},\"verify\":{\"schedule\":{\"catch_up\":false,"
+                  "\"expression\":\"@daily\",\"timezone\":\"UTC\"},\"shares\":7}}" },
+                { "type: mysql\nsource:\n  databases: [shop, 'crm_*']\n  exclude: '*_test'\n"
+                  "  one_snapshot: yes\n  server:\n    host: db\n    port: 3307\n    user: b\n"
+                  "    tls: verify\n    tls_ca: /ca\n",
+                  "{\"source\":{\"databases\":[\"shop\",\"crm_*\"],\"exclude\":[\"*_test\"],"
+                  "\"one_snapshot\":true,\"server\":{\"host\":\"db\",\"port\":3307,\"tls\":\"verify\","
+                  "\"tls_ca\":\"/ca\",\"user\":\"b\"}},\"type\":\"mysql\"}" },
+                { "source: {backup: data, level: full, via: file, directory: /d, channels: 8, retries: 0,\n"
+                  "         server: {key: K, home: /h, database: HXE, instance: 0, socket: /s}}\n",
+                  "{\"source\":{\"backup\":\"data\",\"channels\":8,\"directory\":\"/d\",\"level\":\"full\","
+                  "\"retries\":0,\"server\":{\"database\":\"HXE\",\"home\":\"/h\",\"instance\":0,"
+                  "\"key\":\"K\",\"socket\":\"/s\"},\"via\":\"file\"}}" },
+                { "retention:\nsource:\n  server:\n  databases: []\ntargets: []\n",
+                  "{\"source\":{\"databases\":[]},\"target_ids\":[]}" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_json_ json_t *body = json_object();
                 _cleanup_(cli_done) Cli c = CLI_NULL;
-                char path[] = "/tmp/test-body-XXXXXX";
-                _cleanup_close_ int fd = mkstemp(path);
 
-                CHECK(fd >= 0);
-                CHECK_OK(write_full(fd, cases[i], strlen(cases[i])));
-                CHECK(body_from_yaml(&c, path, body) < 0);
+                CHECK_OK(from_yaml(cases[i].yaml, &c, body));
+                check_json(body, cases[i].expected);
+        }
+}
+
+/* What is not known is named: nobody believes that it counts. */
+static void test_yaml_refused(void) {
+        static const char *const cases[][2] = {
+                { "name: a\npathes: [/etc]\n", "unknown key 'pathes'" },
+                { "name: a\nsource:\n  path: /etc\n", "unknown key 'source.path'" },
+                { "retention:\n  dayly: 7\n", "unknown key 'retention.dayly'" },
+                { "verify:\n  expression: '@daily'\n", "unknown key 'verify.expression'" },
+                { "source:\n  server:\n    hots: db\n", "unknown key 'source.server.hots'" },
+                { "hook:\n  pre: [a]\n", "unknown section 'hook'" },
+                { "source:\n  server: db\n", "'source.server' is a section" },
+                { "retention:\n  last: some\n", "retention.last" },
+                { "secrets:\n  password: tell-nobody\n", "--secret password=FILE" },
+                { "secrets:\n  passwort: tell-nobody\n", "unknown key 'secrets.passwort'" },
+                { "name: [a\n", "not valid YAML" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_t *body = json_object();
+                _cleanup_(cli_done) Cli c = CLI_NULL;
+
+                CHECK(from_yaml(cases[i][0], &c, body) < 0);
                 CHECK(c.failure.message);
-                CHECK(unlink(path) == 0);
+                if (!strstr(c.failure.message, cases[i][1]))
+                        TEST_FAIL("'%s': the message is '%s'", cases[i][0], c.failure.message);
+                CHECK(!strstr(c.failure.message, "tell-nobody"));
         }
 }
 
@@ -257,6 +310,7 @@ int main(void) {
         RUN(test_wrong_values);
         RUN(test_secret);
         RUN(test_yaml);
+        RUN(test_yaml_of_everything);
         RUN(test_yaml_refused);
         return 0;
 }

@@ -23,6 +23,7 @@ typedef struct Sample {
         char *top;
         char *inner_key;
         char *inner_file;
+        char *outer_deep;
 } Sample;
 
 static const ConfigItem items[] = {
@@ -35,6 +36,7 @@ static const ConfigItem items[] = {
         { "log", "level", config_parse_log_level, offsetof(Sample, level) },
         { "server", "inner", config_parse_string, offsetof(Sample, inner_key) },
         { "server.inner", "file", config_parse_path, offsetof(Sample, inner_file) },
+        { "server.outer", "deep", config_parse_string, offsetof(Sample, outer_deep) },
         { NULL, "top", config_parse_path, offsetof(Sample, top) },
 };
 
@@ -44,6 +46,7 @@ static void sample_done(Sample *s) {
         free(s->top);
         free(s->inner_key);
         free(s->inner_file);
+        free(s->outer_deep);
 }
 
 static ConfigArgs args_of(Sample *s) {
@@ -99,6 +102,7 @@ static void test_inner_section(void) {
 static void test_nothing(void) {
         static const char *const empty[] = { "", "\n", "# only\n",
                                              "---\n", "server:\n", "server: ~\nlog:\n",
+                                             "server:\n  outer:\n  strict: yes\n",
                                              "{}" };
 
         for (size_t i = 0; i < ELEMENTSOF(empty); i++) {
@@ -118,6 +122,8 @@ static void test_errors(void) {
                 { "servre:\n  listen: x\n", "sample.yaml:1: unknown section 'servre'" },
                 { "x: 1\n", "sample.yaml:1: unknown key 'x'" },
                 { "server: 3\n", "sample.yaml:1: 'server' is a section" },
+                { "server:\n  outer: 3\n", "sample.yaml:2: 'server.outer' is a section" },
+                { "server:\n  outer: [a]\n", "sample.yaml:2: 'server.outer' is a section" },
                 { "server:\n  count: -1\n", "sample.yaml:2: server.count: '-1' is not" },
                 { "server:\n  count: 4294967296\n", "sample.yaml:2: server.count:" },
                 { "server:\n  strict: perhaps\n", "sample.yaml:2: server.strict:" },
