@@ -113,7 +113,8 @@ static int answer_failed(Cli *c, long status, const json_t *answer) {
                 return failure_set(&c->failure, error, code, "%s answered with status %ld and no reason.",
                                    c->server, status);
         if (streq(code, "SECRET_NEEDED_AGAIN"))
-                return failure_set(&c->failure, error, code, "%s (--secret KEY=FILE)", message);
+                return failure_set(&c->failure, error, code, "%s (--secret KEY=FILE, or --no-secrets)",
+                                   message);
         if (status == 401 && !c->token)
                 return failure_set(&c->failure, error, code, "%s Log in first: backupx login", message);
         /* The sentence itself mostly names the field. */

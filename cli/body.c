@@ -145,6 +145,8 @@ static int add_option(Cli *c, json_t *body, const Given *given, bool first) {
                 return body_set(body, field, json_true());
         case OPTION_CLEARED:
                 return body_set(body, field, json_null());
+        case OPTION_EMPTIED:
+                return body_set(body, field, json_object());
         case OPTION_NEGATED:
                 return body_set(body, field, json_false());
         case OPTION_STRING:

@@ -24,6 +24,7 @@ typedef enum OptionKind {
         OPTION_SWITCH,  /* no value; its field becomes true */
         OPTION_NEGATED, /* no value; its field becomes false */
         OPTION_CLEARED, /* no value; its field becomes null */
+        OPTION_EMPTIED, /* no value; its field becomes an object of nothing */
         OPTION_STRING,
         OPTION_NUMBER,
         OPTION_LIST,  /* may be given several times */

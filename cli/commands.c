@@ -55,6 +55,9 @@ static const Option global_options[] = {
 #define SERVER_SECRET \
         { 0, "secret", OPTION_SECRETS, "KEY=FILE", "secrets", NULL, \
           "password=FILE: that of the server, read from a file" }
+#define NO_SECRETS \
+        { 0, "no-secrets", OPTION_EMPTIED, NULL, "secrets", NULL, \
+          "do without: those that are stored count no more" }
 
 static const Option login_options[] = { USERNAME, PASSWORD_FILE };
 static const Option list_options[] = { LIMIT };
@@ -148,6 +151,7 @@ static const Option target_create_options[] = {
 };
 static const Option target_edit_options[] = {
         { 0, "name", OPTION_STRING, "NAME", "name", NULL, "rename it" },
+        NO_SECRETS,
         TARGET_OPTIONS,
 };
 static const Option target_test_options[] = {
@@ -217,6 +221,8 @@ static const Option target_test_options[] = {
           "of the schedule of --verify" }, \
         { 0, "verify-shares", OPTION_NUMBER, "N", "verify.shares", NULL, \
           "read one of N shares of the data at each check, in turn; none by default" }, \
+        { 0, "no-verify-catch-up", OPTION_NEGATED, NULL, "verify.schedule.catch_up", NULL, \
+          "do not make up for checks that were missed" }, \
         { 0, "keep-last", OPTION_NUMBER, "N", "retention.last", NULL, \
           "keep the newest N snapshots, and remove what no rule keeps" }, \
         { 0, "keep-hourly", OPTION_NUMBER, "N", "retention.hourly", NULL, \
@@ -250,6 +256,7 @@ static const Option task_test_options[] = {
           "the task in YAML, - for standard input; other options go over it" },
         { 0, "on-node", OPTION_STRING, "NODE", NULL, NULL,
           "of a task with a label, which of the nodes that have it tries" },
+        NO_SECRETS,
         TASK_OPTIONS,
 };
 static const Option task_edit_options[] = {
@@ -260,6 +267,8 @@ static const Option task_edit_options[] = {
           "make up for runs that were missed" },
         { 0, "keep-all", OPTION_CLEARED, NULL, "retention", NULL, "remove no snapshots any more" },
         { 0, "no-verify", OPTION_CLEARED, NULL, "verify", NULL, "check nothing by a schedule any more" },
+        { 0, "verify-catch-up", OPTION_SWITCH, NULL, "verify.schedule.catch_up", NULL,
+          "make up for checks that were missed" },
         { 0, "no-hooks", OPTION_CLEARED, NULL, "hooks", NULL, "run no hooks any more" },
         { 0, "all-file-systems", OPTION_NEGATED, NULL, "source.one_file_system", NULL,
           "enter other file systems" },
@@ -267,6 +276,7 @@ static const Option task_edit_options[] = {
           "each database is of a moment of its own" },
         { 0, "no-follow-symlinks", OPTION_NEGATED, NULL, "source.follow_symlinks", NULL,
           "back up symbolic links as such" },
+        NO_SECRETS,
         TASK_OPTIONS,
 };
 

@@ -149,6 +149,41 @@ class Cli(unittest.TestCase):
         self.assertNotEqual(error.returncode, 0)
         self.assertIn('pathes', error.stderr)
 
+    def test_08b_secrets_that_go(self):
+        """What is stored for a place is asked for again with another one, or is taken away; of tasks and targets."""
+        secret = pathlib.Path(work.name, 'secret')
+        secret.write_text('not-to-be-seen\n')
+        server = ('--type', 'mysql', '--host', 'db', '--db-user', 'backup')
+        self.run_cli('tasks', 'create', 'sql', *server, '--secret', f'password={secret}', '-t', 'disk')
+        self.assertEqual(self.json_cli('tasks', 'show', 'sql')['secret_names'], ['password'])
+        refused = suite.cli('tasks', 'edit', 'sql', '--socket', '/run/db.sock', check=False)
+        self.assertEqual(refused.returncode, ERROR)
+        self.assertIn('--no-secrets', refused.stderr)
+        self.run_cli('tasks', 'edit', 'sql', '--socket', '/run/db.sock', '--no-secrets')
+        task = self.json_cli('tasks', 'show', 'sql')
+        self.assertEqual((task['secret_names'], task['source']['server']),
+                         ([], {'socket': '/run/db.sock', 'user': 'backup'}))
+        self.run_cli('targets', 'create', 'dav', '--type', 'webdav', '--config', 'url=https://a.example/x/', '--secret',
+                     f'token={secret}')
+        self.assertEqual(self.json_cli('targets', 'show', 'dav')['secrets'], ['token'])
+        self.run_cli('targets', 'edit', 'dav', '--config', 'url=https://b.example/x/', status=ERROR)
+        self.run_cli('targets', 'edit', 'dav', '--config', 'url=https://b.example/x/', '--no-secrets')
+        target = self.json_cli('targets', 'show', 'dav')
+        self.assertEqual((target['secrets'], target['config']['url']), ([], 'https://b.example/x/'))
+        self.run_cli('tasks', 'delete', 'sql', '--yes')
+        self.run_cli('targets', 'delete', 'dav', '--yes')
+
+    def test_08c_checks_that_were_missed(self):
+        """Made up for, or not, as the schedule's own runs."""
+        self.run_cli('tasks', 'edit', 'from-yaml', '--verify', '@daily', '--no-verify-catch-up')
+        self.assertIs(self.json_cli('tasks', 'show', 'from-yaml')['verify']['schedule']['catch_up'], False)
+        self.run_cli('tasks', 'edit', 'from-yaml', '--verify-catch-up')
+        task = self.json_cli('tasks', 'show', 'from-yaml')
+        self.assertEqual((task['verify']['schedule']['expression'], task['verify']['schedule']['catch_up']),
+                         ('@daily', True))
+        self.assertIs(task['schedule']['catch_up'], True)
+        self.run_cli('tasks', 'edit', 'from-yaml', '--no-verify')
+
     def test_09_logs(self):
         """The log of a run; -f ends with the run."""
         run = str(suite.run_task(self.json_cli('tasks', 'show', 'files')['id']))

@@ -171,6 +171,33 @@ static void test_hooks(void) {
         check_json(cleared, "{\"hooks\":null}");
 }
 
+/* What is taken away, and what is switched off within a schedule. */
+static void test_nothing_any_more(void) {
+        static const struct {
+                const char *words[6], *expected;
+        } cases[] = {
+                { { "tasks", "edit", "shop", "--no-secrets", NULL }, "{\"secrets\":{}}" },
+                { { "tasks", "test", "shop", "--no-secrets", NULL }, "{\"secrets\":{}}" },
+                { { "targets", "edit", "nas", "--no-secrets", NULL }, "{\"secrets\":{}}" },
+                { { "tasks", "create", "etc", "--no-verify-catch-up", NULL },
+                  "{\"verify\":{\"schedule\":{\"catch_up\":false}}}" },
+                { { "tasks", "edit", "etc", "--verify-catch-up", NULL },
+                  "{\"verify\":{\"schedule\":{\"catch_up\":true}}}" },
+        };
+        _cleanup_json_ json_t *shown = json_pack("{s:[s]}", "secrets", "password"), *change = json_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_t *body = json_object();
+                _cleanup_(cli_done) Cli c = CLI_NULL;
+
+                CHECK_OK(from_options(cases[i].words, &c, body));
+                check_json(body, cases[i].expected);
+        }
+        CHECK_OK(body_set(change, "secrets", json_object()));
+        CHECK_OK(body_merge(shown, change));
+        check_json(change, "{\"secrets\":{}}");
+}
+
 static void test_wrong_values(void) {
         static const char *const cases[][6] = {
                 { "tasks", "create", "a", "--level", "high", NULL },
@@ -307,6 +334,7 @@ int main(void) {
         RUN(test_merge);
         RUN(test_merge_of_servers);
         RUN(test_hooks);
+        RUN(test_nothing_any_more);
         RUN(test_wrong_values);
         RUN(test_secret);
         RUN(test_yaml);

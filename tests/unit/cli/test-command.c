@@ -105,7 +105,7 @@ static void test_table_is_sound(void) {
                 for (size_t j = 0; j < c->n_options + n_global; j++) {
                         const Option *o = j < c->n_options ? c->options + j : global + (j - c->n_options);
                         bool value = o->kind != OPTION_SWITCH && o->kind != OPTION_NEGATED &&
-                                        o->kind != OPTION_CLEARED;
+                                        o->kind != OPTION_CLEARED && o->kind != OPTION_EMPTIED;
 
                         CHECK(value == (o->argument != NULL));
                         for (size_t k = 0; k < j; k++) {
