@@ -6,6 +6,7 @@
 #include "agent/job/databases.h"
 #include "agent/job/look.h"
 #include "base/text.h"
+#include "database/mysql-cutter.h"
 #include "database/mysql-look.h"
 #include "database/mysql-tool.h"
 #include "wire/check.h"
@@ -58,6 +59,29 @@ static int warn_of_engines(const Look *l, const LookMysql *m) {
                          tables, first->name, tables > first->not_transactional ? " and others" : "");
 }
 
+/* What a run would find out when it has begun. */
+static int check_names(const Look *l, const LookMysql *m) {
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        const char *first = NULL;
+        unsigned n = 0;
+
+        for (size_t i = 0; i < m->databases.n && l->source->one_snapshot; i++) {
+                const char *name = m->databases.items[i].name;
+
+                if (!database_source_has(l->source, name) || mysql_cutter_knows(name))
+                        continue;
+                first = first ?: name;
+                n++;
+        }
+        if (!first)
+                return 0;
+        (void) failure_set(&failure, -EINVAL, "NAME_UNSUPPORTED",
+                           "The name of database '%s'%s has control characters in it: leave it out, or back "
+                           "up these databases without one snapshot of all",
+                           first, n > 1 ? ", as that of others," : "");
+        return look_failed(l, "names", &failure, -EINVAL);
+}
+
 static int step_databases(const Look *l, void *userdata) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         _cleanup_(strv_freep) char **names = NULL;
@@ -71,6 +95,8 @@ static int step_databases(const Look *l, void *userdata) {
                 r = strv_extend(&names, m->databases.items[i].name);
         if (r >= 0)
                 r = look_chosen(l, names);
+        if (r >= 0)
+                r = check_names(l, m);
         return r < 0 ? r : warn_of_engines(l, m);
 }
 

@@ -32,9 +32,12 @@ MysqlCutter *mysql_cutter_free(MysqlCutter *c) {
 }
 
 /* Dumps print control characters in a comment otherwise than in a statement. */
-static bool is_plain(const char *name) {
-        size_t n = strlen(name);
+bool mysql_cutter_knows(const char *name) {
+        size_t n;
 
+        assert(name);
+
+        n = strlen(name);
         if (n == 0 || n > MYSQL_CUTTER_NAME_MAX)
                 return false;
         for (const char *p = name; *p; p++)
@@ -50,7 +53,7 @@ int mysql_cutter_new(char *const *names, size_t n, bool views, MysqlCutter **ret
         assert(ret);
 
         for (size_t i = 0; i < n; i++)
-                if (!is_plain(names[i]))
+                if (!mysql_cutter_knows(names[i]))
                         return -EINVAL;
         c = new0(MysqlCutter, 1);
         if (!c)

@@ -31,6 +31,8 @@ typedef struct MysqlCutPiece {
         bool views;
 } MysqlCutPiece;
 
+/* Whether a mark can be told by this name: it has no control characters. Pure. */
+bool mysql_cutter_knows(const char *name);
 /* The names in the order of the dump, at least one; borrowed. views: whether there may be a second round.
  * -EINVAL: a name that no mark can be told by. */
 int mysql_cutter_new(char *const *names, size_t n, bool views, MysqlCutter **ret) _warn_unused_;

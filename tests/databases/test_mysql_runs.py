@@ -233,6 +233,20 @@ class MysqlRuns(unittest.TestCase):
         self.assertIn("no database 'nowhere'", done.stdout)
         self.assert_secret()
 
+    def test_names_are_tried(self):
+        """What one snapshot cannot hold is told before a run fails for it; without one, all names are fine."""
+        self.server.sql('CREATE DATABASE `odd\tname`')
+        self.addCleanup(self.server.sql, 'DROP DATABASE `odd\tname`')
+        task = self.make_task(self.name, source={'databases': ['shop', 'odd*'], 'one_snapshot': True})
+        report = self.tried(['NAME_UNSUPPORTED'], task_id=task)
+        wrong, = [item for item in report['items'] if item['state'] == 'error']
+        self.assertIn("'odd\\x09name'", wrong['text'])
+        run = self.back_up(task, 'failed')
+        self.assertEqual(run['error']['code'], 'NAME_UNSUPPORTED')
+        where = self.suite.client.get(f'tasks/{task}')['source']['server']
+        for source in ({'databases': ['shop', 'odd*']}, {'databases': ['shop', 'c*'], 'one_snapshot': True}):
+            self.tried([], task_id=task, task={'source': {'server': where, **source}})
+
     def test_rights_are_tried(self):
         """What a user does not see is told before anybody relies on the backup."""
         draft = {'type': 'mysql', 'source': {'server': {'host': '127.0.0.1', 'port': self.server.port}}}

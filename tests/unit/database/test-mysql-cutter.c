@@ -129,6 +129,11 @@ static void test_names(void) {
         CHECK_INT(mysql_cutter_new(&longest, 1, false, &c), -EINVAL);
         longest[MYSQL_CUTTER_NAME_MAX] = 0;
         CHECK_OK(mysql_cutter_new(&longest, 1, false, &c));
+        CHECK(mysql_cutter_knows(longest));
+        CHECK(mysql_cutter_knows("ü `'\""));
+        CHECK(!mysql_cutter_knows("a\tb"));
+        CHECK(!mysql_cutter_knows("a\x7f"));
+        CHECK(!mysql_cutter_knows(""));
 }
 
 int main(void) {
