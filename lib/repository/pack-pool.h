@@ -14,7 +14,7 @@
 #include "repository/pack.h"
 
 /* Two full packs of data, and most of one of trees. */
-#define PACK_POOL_LIMIT ((size_t) 32 << 20)
+#define PACK_POOL_LIMIT ((size_t) 30 << 20)
 
 /* Beyond a full pack: its last blob, and the header of as many blobs as a pack of small ones has. */
 #define PACK_ROOM (((size_t) 8 << 20) + CIPHER_OVERHEAD)

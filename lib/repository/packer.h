@@ -17,7 +17,7 @@
 
 /* A pack is closed when it has this much, or less where several repositories share the pool; a blob of 8 MiB
  * may come on top. Near the 16 MiB of restic, and two of them leave room in 64 MiB for all else. */
-#define PACK_FULL ((size_t) 14 << 20)
+#define PACK_FULL ((size_t) 13 << 20)
 /* One of trees: it fills slowly, beside those of data. */
 #define PACK_FULL_TREES ((size_t) 4 << 20)
 #define PACKER_UPLOADS_MAX 4
