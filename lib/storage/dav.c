@@ -24,6 +24,16 @@ typedef struct Dav {
         char *password, *token; /* secrets */
 } Dav;
 
+static const RemoteText dav_texts[] = {
+        { "user", offsetof(Dav, user), false },
+        { "ca_cert", offsetof(Dav, ca_cert), false },
+        { "pin", offsetof(Dav, pin), false },
+        { "proxy", offsetof(Dav, proxy_url), false },
+        { "password", offsetof(Dav, password), true },
+        { "token", offsetof(Dav, token), true },
+        {},
+};
+
 typedef struct DavSession {
         RemoteSession head;
         HttpClient *client;
@@ -498,39 +508,13 @@ static const RemoteOps dav_ops = {
 };
 
 static void dav_close(Storage *s) {
-        Remote *m = s->backend;
-        Dav *c = m ? m->config : NULL;
+        Dav *c = remote_close(s);
 
-        remote_free(s);
         if (!c)
                 return;
+        remote_free_texts(dav_texts, c);
         free(c->server);
-        free(c->user);
-        free(c->ca_cert);
-        free(c->pin);
-        free(c->proxy_url);
-        erase_and_free(c->password);
-        erase_and_free(c->token);
         free(c);
-}
-
-static int dav_configure(Dav *c, const StorageConfig *config) {
-        const RemoteText texts[] = {
-                { "user", &c->user },
-                { "ca_cert", &c->ca_cert },
-                { "pin", &c->pin },
-                { "proxy", &c->proxy_url },
-                {},
-        };
-        const RemoteText secrets[] = {
-                { "password", &c->password },
-                { "token", &c->token },
-                {},
-        };
-
-        assert(c);
-
-        return remote_read_texts(config, texts, secrets);
 }
 
 static int dav_open(Storage *s, const StorageConfig *config, Failure *reterr_failure) {
@@ -564,9 +548,7 @@ static int dav_open(Storage *s, const StorageConfig *config, Failure *reterr_fai
         r = asprintf_safe(&c->server, "%.*s", (int) (rest - url + (ptrdiff_t) n), url);
         if (r >= 0)
                 r = asprintf_safe(&m->place, "%s", url);
-        if (r < 0)
-                return r;
-        return dav_configure(c, config);
+        return r < 0 ? r : remote_read_texts(config, dav_texts, c);
 }
 
 const StorageType storage_type_webdav = {

@@ -370,18 +370,21 @@ static const RemoteOps ftp_ops = {
 
 /* --- The configuration --------------------------------------------------------------------------------- */
 
-static void ftp_close(Storage *s) {
-        Remote *m = s->backend;
-        Ftp *c = m ? m->config : NULL;
+static const RemoteText ftp_texts[] = {
+        { "user", offsetof(Ftp, user), false },
+        { "ca_cert", offsetof(Ftp, ca_cert), false },
+        { "pin", offsetof(Ftp, pin), false },
+        { "password", offsetof(Ftp, password), true },
+        {},
+};
 
-        remote_free(s);
+static void ftp_close(Storage *s) {
+        Ftp *c = remote_close(s);
+
         if (!c)
                 return;
+        remote_free_texts(ftp_texts, c);
         free(c->server);
-        free(c->user);
-        free(c->ca_cert);
-        free(c->pin);
-        erase_and_free(c->password);
         free(c);
 }
 
@@ -413,18 +416,11 @@ static int ftp_configure(Storage *s, Ftp *c, const StorageConfig *config, Failur
         const char *tls = json_string_value(json_object_get(config->config, "tls"));
         json_int_t port = json_integer_value(json_object_get(config->config, "port"));
         bool is_v6 = host && strchr(host, ':');
-        const RemoteText texts[] = {
-                { "user", &c->user },
-                { "ca_cert", &c->ca_cert },
-                { "pin", &c->pin },
-                {},
-        };
-        const RemoteText secrets[] = { { "password", &c->password }, {} };
         int r;
 
         r = read_tls(s, c, tls, f);
         if (r >= 0)
-                r = remote_read_texts(config, texts, secrets);
+                r = remote_read_texts(config, ftp_texts, c);
         if (r < 0)
                 return r;
         if (isempty(host))

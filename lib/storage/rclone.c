@@ -473,10 +473,8 @@ static const RemoteOps rclone_ops = {
 /* --- The type ------------------------------------------------------------------------------------------ */
 
 static void rclone_close(Storage *s) {
-        Remote *m = s->backend;
-        Rclone *rc = m ? m->config : NULL;
+        Rclone *rc = remote_close(s);
 
-        remote_free(s);
         if (rc)
                 rclone_config_free(rc);
 }

@@ -42,37 +42,53 @@ int remote_new(Storage *s, const RemoteOps *ops, const char *path, Remote **ret)
         return 0;
 }
 
-void remote_free(Storage *s) {
+void *remote_close(Storage *s) {
         Remote *m = s->backend;
+        void *config;
 
         if (!m)
-                return;
+                return NULL;
         for (size_t i = 0; i < m->n_idle; i++)
                 m->ops->disconnect(m->idle[i]);
         (void) pthread_mutex_destroy(&m->lock);
         free(m->place);
         free(m->base);
+        config = m->config;
         s->backend = mfree(m);
+        return config;
 }
 
-static int read_texts(const json_t *from, const RemoteText *texts) {
+static char **text_in(const RemoteText *t, void *config) {
+        return (char **) (void *) ((char *) config + t->offset);
+}
+
+int remote_read_texts(const StorageConfig *from, const RemoteText *texts, void *config) {
+        assert(from);
+        assert(config);
+
         for (const RemoteText *t = texts; t->key; t++) {
+                const json_t *json = t->is_secret ? from->secrets : from->config;
                 int r;
 
-                r = free_and_strdup(t->to, json_string_value(json_object_get(from, t->key)));
+                r = free_and_strdup(text_in(t, config), json_string_value(json_object_get(json, t->key)));
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-int remote_read_texts(const StorageConfig *config, const RemoteText *texts, const RemoteText *secrets) {
-        int r;
-
+void remote_free_texts(const RemoteText *texts, void *config) {
         assert(config);
 
-        r = read_texts(config->config, texts);
-        return r < 0 ? r : read_texts(config->secrets, secrets);
+        for (const RemoteText *t = texts; t->key; t++) {
+                char **text = text_in(t, config);
+
+                if (t->is_secret)
+                        erase_and_free(*text);
+                else
+                        free(*text);
+                *text = NULL;
+        }
 }
 
 int remote_path(const Remote *m, const char *key, char **ret) {

@@ -104,17 +104,19 @@ typedef struct Remote {
 
 /* Makes s->backend. path as configured. */
 int remote_new(Storage *s, const RemoteOps *ops, const char *path, Remote **ret) _warn_unused_;
-/* Ends the idle sessions; config is freed by the caller before or after. */
-void remote_free(Storage *s);
+/* Ends the idle sessions and frees s->backend; gives its config, which is the caller's to free, or NULL. */
+void *remote_close(Storage *s) _warn_unused_;
 
-/* Copies texts of a configuration and of secrets, as far as they are there; lists end with a NULL key. */
+/* A text in a backend's config, which is NULL where nothing is configured; tables end with a NULL key. */
 typedef struct RemoteText {
         const char *key;
-        char **to;
+        size_t offset;  /* of the char * in the config */
+        bool is_secret; /* it is read from the secrets, and wiped */
 } RemoteText;
 
-int remote_read_texts(const StorageConfig *config, const RemoteText *texts,
-                      const RemoteText *secrets) _warn_unused_;
+/* Copies what is there. */
+int remote_read_texts(const StorageConfig *from, const RemoteText *texts, void *config) _warn_unused_;
+void remote_free_texts(const RemoteText *texts, void *config);
 
 int remote_path(const Remote *m, const char *key, char **ret) _warn_unused_;
 /* For backends that notice only when all was sent that a directory is missing: makes the one of temporary

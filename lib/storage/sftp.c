@@ -251,43 +251,33 @@ static const RemoteOps sftp_ops = {
 
 /* --- The configuration --------------------------------------------------------------------------------- */
 
-static void sftp_close(Storage *s) {
-        Remote *m = s->backend;
-        Sftp *c = m ? m->config : NULL;
+static const RemoteText sftp_texts[] = {
+        { "host", offsetof(Sftp, host), false },
+        { "user", offsetof(Sftp, user), false },
+        { "host_key", offsetof(Sftp, host_key), false },
+        { "agent", offsetof(Sftp, agent), false },
+        { "password", offsetof(Sftp, password), true },
+        { "private_key", offsetof(Sftp, private_key), true },
+        { "passphrase", offsetof(Sftp, passphrase), true },
+        {},
+};
 
-        remote_free(s);
+static void sftp_close(Storage *s) {
+        Sftp *c = remote_close(s);
+
         if (!c)
                 return;
-        free(c->host);
-        free(c->user);
-        free(c->host_key);
-        free(c->agent);
-        erase_and_free(c->password);
-        erase_and_free(c->private_key);
-        erase_and_free(c->passphrase);
+        remote_free_texts(sftp_texts, c);
         free(c);
 }
 
-static int sftp_configure(Storage *s, Sftp *c, const StorageConfig *config) {
+static int sftp_configure(Sftp *c, const StorageConfig *config) {
         json_int_t port = json_integer_value(json_object_get(config->config, "port"));
-        const RemoteText texts[] = {
-                { "host", &c->host },
-                { "user", &c->user },
-                { "host_key", &c->host_key },
-                { "agent", &c->agent },
-                {},
-        };
-        const RemoteText secrets[] = {
-                { "password", &c->password },
-                { "private_key", &c->private_key },
-                { "passphrase", &c->passphrase },
-                {},
-        };
 
-        assert(s);
+        assert(c);
 
         c->port = port > 0 && port <= UINT16_MAX ? (uint16_t) port : SFTP_PORT;
-        return remote_read_texts(config, texts, secrets);
+        return remote_read_texts(config, sftp_texts, c);
 }
 
 static int sftp_open(Storage *s, const StorageConfig *config, Failure *reterr_failure) {
@@ -313,7 +303,7 @@ static int sftp_open(Storage *s, const StorageConfig *config, Failure *reterr_fa
                         return failure_set_field(reterr_failure, -EINVAL, "FIELD_MISSING", field,
                                                  "An SFTP target needs a %s (%s).", needed[i], s->name);
                 }
-        r = sftp_configure(s, c, config);
+        r = sftp_configure(c, config);
         if (r < 0)
                 return r;
         m->read_back = json_is_true(json_object_get(config->config, "read_back"));
