@@ -148,6 +148,15 @@ int dispatcher_node_seen(Dispatcher *d, uint64_t node_id) _warn_unused_;
 int dispatcher_pin_key(Dispatcher *d, uint64_t node_id, const char *recipient) _warn_unused_;
 int dispatcher_set_draining(Dispatcher *d, uint64_t node_id, bool draining, const Actor *by) _warn_unused_;
 
+/* --- walk.c --- */
+
+/* A negative return ends the walk, and is returned. */
+typedef int (*CommandFunc)(Dispatcher *d, const Command *c, void *userdata);
+
+/* Every command that has not ended, oldest first, as queue_list() has it; func may end it. node_id 0: of all
+ * nodes. */
+int dispatcher_each_open(Dispatcher *d, uint64_t node_id, CommandFunc func, void *userdata) _warn_unused_;
+
 /* --- renew.c: what waits and is out of date --- */
 
 /* The node has another key; in the transaction of the caller. */

@@ -70,13 +70,14 @@ int dispatcher_cancel_probe(Dispatcher *d, uint64_t command) {
         return r;
 }
 
-static int sweep(Dispatcher *d, const Command *c, usec_t now) {
+static int sweep(Dispatcher *d, const Command *c, void *userdata) {
+        usec_t now = *(const usec_t *) ASSERT_PTR(userdata);
         int r;
 
         assert(d);
         assert(c);
 
-        if (c->deadline == 0 || c->deadline > now)
+        if (c->run_id > 0 || c->deadline == 0 || c->deadline > now)
                 return 0;
         /* The wall clock may jump: an agent then hears of the end of a probe that somebody waits for, no
          * more. */
@@ -91,28 +92,7 @@ static int sweep(Dispatcher *d, const Command *c, usec_t now) {
 }
 
 int dispatcher_sweep_probes(Dispatcher *d) {
-        const CommandFilter filter = { .open = true };
         usec_t now = now_wall();
-        uint64_t after = 0;
 
-        assert(d);
-
-        for (;;) {
-                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
-                int r;
-
-                r = queue_list(d->store, &filter, after, DISPATCHER_PAGE, &list);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < list.n; i++) {
-                        after = list.items[i].id;
-                        if (list.items[i].run_id > 0)
-                                continue;
-                        r = sweep(d, list.items + i, now);
-                        if (r < 0)
-                                return r;
-                }
-                if (list.n < DISPATCHER_PAGE)
-                        return 0;
-        }
+        return dispatcher_each_open(d, /* node_id= */ 0, sweep, &now);
 }

@@ -39,30 +39,14 @@ static int renew(Dispatcher *d, const Command *c, const Reason *why) {
         return r < 0 ? r : 0;
 }
 
+static int renew_sealed(Dispatcher *d, const Command *c, void *userdata) {
+        assert(c);
+
+        return c->state == COMMAND_PENDING ? renew(d, c, &key_changed) : 0;
+}
+
 int dispatcher_renew_node(Dispatcher *d, uint64_t node_id) {
-        const CommandFilter filter = { .node_id = node_id, .open = true };
-        uint64_t after = 0;
-
-        assert(d);
-
-        for (;;) {
-                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
-                int r;
-
-                r = queue_list(d->store, &filter, after, DISPATCHER_PAGE, &list);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < list.n; i++) {
-                        after = list.items[i].id;
-                        if (list.items[i].state != COMMAND_PENDING)
-                                continue;
-                        r = renew(d, list.items + i, &key_changed);
-                        if (r < 0)
-                                return r;
-                }
-                if (list.n < DISPATCHER_PAGE)
-                        return 0;
-        }
+        return dispatcher_each_open(d, node_id, renew_sealed, NULL);
 }
 
 /* Whether a target of this run, or of the run that it restores, was changed after this time. */
@@ -93,7 +77,7 @@ static int targets_changed(Dispatcher *d, uint64_t run_id, usec_t since, bool *r
         return 0;
 }
 
-static int renew_if_changed(Dispatcher *d, const Command *c) {
+static int renew_if_changed(Dispatcher *d, const Command *c, void *userdata) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
         _cleanup_(command_done) Command now = COMMAND_NULL;
         bool changed;
@@ -102,6 +86,8 @@ static int renew_if_changed(Dispatcher *d, const Command *c) {
         assert(d);
         assert(c);
 
+        if (c->state != COMMAND_PENDING || c->run_id == 0)
+                return 0;
         r = store_begin(d->store, &tx);
         if (r < 0)
                 return r;
@@ -122,8 +108,6 @@ static int renew_if_changed(Dispatcher *d, const Command *c) {
 }
 
 int dispatcher_renew_changed(Dispatcher *d) {
-        const CommandFilter filter = { .open = true };
-        uint64_t after = 0;
         usec_t newest;
         int r;
 
@@ -132,24 +116,9 @@ int dispatcher_renew_changed(Dispatcher *d) {
         r = targets_newest(d->store, &newest);
         if (r < 0 || newest == d->targets_seen)
                 return r;
-        for (;;) {
-                _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
-
-                r = queue_list(d->store, &filter, after, DISPATCHER_PAGE, &list);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < list.n; i++) {
-                        const Command *c = list.items + i;
-
-                        after = c->id;
-                        if (c->state == COMMAND_PENDING && c->run_id > 0)
-                                r = renew_if_changed(d, c);
-                        if (r < 0)
-                                return r;
-                }
-                if (list.n < DISPATCHER_PAGE)
-                        break;
-        }
+        r = dispatcher_each_open(d, /* node_id= */ 0, renew_if_changed, NULL);
+        if (r < 0)
+                return r;
         d->targets_seen = newest;
         return 0;
 }
