@@ -115,8 +115,10 @@ int dispatcher_cancel(Dispatcher *d, uint64_t run, const Actor *by) _warn_unused
 
 /* Begins one step: a transaction in a group, which is opened where none is. */
 int dispatcher_begin(Dispatcher *d, StoreTx *tx) _warn_unused_;
-/* Between two steps: commits where enough have come together. */
-int dispatcher_group_step(Dispatcher *d) _warn_unused_;
+/* Behind a step that gave this result: commits where enough have come together. Gives the result, or what
+ * the commit gave. -EBUSY: waiting for the lock once is enough for one turn of the loop, since the watchdog
+ * waits, too; the caller ends its turn. Any other error is the step's own: the next one begins anew. */
+int dispatcher_group_step(Dispatcher *d, int result) _warn_unused_;
 /* Commits what is open, and says the words about it; nothing open is fine. */
 int dispatcher_group_commit(Dispatcher *d) _warn_unused_;
 /* Forgets words that were not said. */

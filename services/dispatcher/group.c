@@ -4,6 +4,7 @@
  * and so the words about them, to the journal and the bus, are kept until then: nobody is told what did not
  * happen. A thousand runs at midnight are some thirty commits then. */
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,13 +113,23 @@ int dispatcher_group_commit(Dispatcher *d) {
         return r;
 }
 
-int dispatcher_group_step(Dispatcher *d) {
+static bool is_full(const Dispatcher *d) {
+        return store_group_is_open(d->store) &&
+                        (d->steps >= STEPS_MAX ||
+                         now_usec(CLOCK_MONOTONIC) >= d->group_began + GROUP_USEC);
+}
+
+int dispatcher_group_step(Dispatcher *d, int result) {
+        int r = result;
+
         assert(d);
 
-        if (!store_group_is_open(d->store) ||
-            (d->steps < STEPS_MAX && now_usec(CLOCK_MONOTONIC) < d->group_began + GROUP_USEC))
-                return 0;
-        return dispatcher_group_commit(d);
+        if (r >= 0 && is_full(d))
+                r = dispatcher_group_commit(d);
+        /* What failed hard has undone the whole group: the next step begins another. */
+        if (r < 0 && r != -EBUSY)
+                (void) !dispatcher_group_commit(d);
+        return r;
 }
 
 void dispatcher_log(Dispatcher *d, int level, const char *message_id, const LogField *fields,

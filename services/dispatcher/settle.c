@@ -243,15 +243,9 @@ static int settle_all(Dispatcher *d) {
                         return r;
                 for (size_t i = 0; i < list.n; i++) {
                         after = list.items[i].id;
-                        r = settle(d, list.items + i);
-                        if (r >= 0)
-                                r = dispatcher_group_step(d);
-                        /* Waiting for the lock once is enough for one turn: the watchdog waits, too. */
+                        r = dispatcher_group_step(d, settle(d, list.items + i));
                         if (r == -EBUSY)
                                 return r;
-                        /* What failed hard has undone the whole group: the next step begins another. */
-                        if (r < 0)
-                                (void) !dispatcher_group_commit(d);
                         if (r < 0)
                                 log_struct_errno(LOG_ERR, r, MESSAGE_STORE_FAILED,
                                                  LOG_FIELDS(LOG_COMMAND(after)),
