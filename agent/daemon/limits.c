@@ -40,7 +40,7 @@ void agent_limits_load(int state_fd, AgentLimits *ret) {
         *ret = AGENT_LIMITS_NULL;
         if (read_file(state_fd, LIMITS_FILE, LIMITS_SIZE_MAX, &text, NULL) < 0)
                 return;
-        if (json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL) >= 0)
+        if (json_parse_text(text, &json, NULL) >= 0)
                 (void) !agent_limits_parse(json, ret);
 }
 

@@ -36,10 +36,9 @@ static int open_targets(Kit *k) {
                 return -ENOMEM;
         for (size_t i = 0; i < d->n_targets; i++) {
                 KitTarget *t = k->targets + i;
-                const char *config = strempty(d->targets[i].config);
 
                 t->row = d->targets + i;
-                if (json_parse_strict(config, strlen(config), JSON_DEPTH_DEFAULT, &t->config, NULL) < 0)
+                if (json_parse_text(d->targets[i].config, &t->config, NULL) < 0)
                         k->n_unreadable++;
                 t->secrets = open_json(k, d->targets[i].sealed);
         }

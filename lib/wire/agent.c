@@ -318,7 +318,7 @@ int command_body_build(const HeldCommand *id, CommandKind kind, usec_t deadline,
         assert(spec);
         assert(ret);
 
-        r = json_parse_strict(spec, strlen(spec), JSON_DEPTH_DEFAULT, &parsed, NULL);
+        r = json_parse_text(spec, &parsed, NULL);
         if (r < 0)
                 return r;
         r = json_set(json, "id", json_from_u64(id->command));

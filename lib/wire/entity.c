@@ -68,7 +68,7 @@ int json_keep_text(const json_t *json, char **text) {
 json_t *json_from_text(const char *text) {
         json_t *json = NULL;
 
-        if (!text || json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL) < 0)
+        if (json_parse_text(text, &json, NULL) < 0)
                 return json_null();
         return json;
 }

@@ -52,6 +52,12 @@ int json_parse_strict(const void *data, size_t n, size_t depth, json_t **ret, Fa
         return 0;
 }
 
+int json_parse_text(const char *text, json_t **ret, Failure *reterr_failure) {
+        const char *s = strempty(text);
+
+        return json_parse_strict(s, strlen(s), JSON_DEPTH_DEFAULT, ret, reterr_failure);
+}
+
 int json_format(const json_t *json, char **ret, size_t *ret_size) {
         char *text;
 

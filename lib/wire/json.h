@@ -21,6 +21,8 @@
  * -EBADMSG with code JSON_INVALID and the place in the message. */
 int json_parse_strict(const void *data, size_t n, size_t depth, json_t **ret, Failure *reterr_failure)
                 _warn_unused_;
+/* The same of a string, no deeper than JSON_DEPTH_DEFAULT. NULL is "", which is no value. */
+int json_parse_text(const char *text, json_t **ret, Failure *reterr_failure) _warn_unused_;
 
 /* Compact text; allocated, NUL-terminated. ret_size may be NULL. -EINVAL: holds what JSON cannot. */
 int json_format(const json_t *json, char **ret, size_t *ret_size) _warn_unused_;

@@ -126,7 +126,7 @@ int own_names_of_addresses(const char *json, char ***names) {
 
         assert(names);
 
-        if (!json || json_parse_strict(json, strlen(json), JSON_DEPTH_DEFAULT, &list, NULL) < 0)
+        if (json_parse_text(json, &list, NULL) < 0)
                 return 0;
         json_array_foreach(list, i, item) {
                 const char *text = json_string_value(item);

@@ -30,7 +30,7 @@ int relay_directory(Relay *relay, uint64_t target_id, const char *config, char *
         assert(relay);
         assert(ret);
 
-        if (config && json_parse_strict(config, strlen(config), JSON_DEPTH_DEFAULT, &json, NULL) < 0)
+        if (config && json_parse_text(config, &json, NULL) < 0)
                 return -EINVAL;
         named = json_object_get(json, "directory");
         if (json_is_string(named) && json_string_length(named) > 0) {

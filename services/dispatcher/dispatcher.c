@@ -105,7 +105,7 @@ int actor_parse(const char *text, Actor *ret, Failure *reterr_failure) {
         assert(text);
         assert(ret);
 
-        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        r = json_parse_text(text, &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);

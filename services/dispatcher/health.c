@@ -67,8 +67,7 @@ int health_reasons_format(unsigned reasons, const char *before, usec_t now, char
                 return 0;
         }
         /* What does not parse has no times to keep. */
-        if (before)
-                (void) !json_parse_strict(before, strlen(before), JSON_DEPTH_DEFAULT, &list, NULL);
+        (void) !json_parse_text(before, &list, NULL);
         for (int i = 0; i < _NODE_REASON_MAX; i++)
                 if (reasons & 1U << i && json_append(array, format_one((NodeReason) i, list, now)) < 0)
                         return -ENOMEM;

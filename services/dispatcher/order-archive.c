@@ -66,8 +66,7 @@ int order_spec_target(const Target *target, const char *prefix, SpecTarget *ret)
                 if (!t.config)
                         return -ENOMEM;
         } else {
-                r = json_parse_strict(target->config, strlen(target->config), JSON_DEPTH_DEFAULT, &t.config,
-                                      NULL);
+                r = json_parse_text(target->config, &t.config, NULL);
                 if (r < 0)
                         return r;
         }

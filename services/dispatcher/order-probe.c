@@ -95,7 +95,7 @@ int probe_request_parse(const char *text, ProbeRequest *ret, Failure *reterr_fai
         if (strlen(text) > PROBE_REQUEST_MAX)
                 return failure_set(reterr_failure, -EBADMSG, "REQUEST_TOO_LARGE",
                                    "The request is too large");
-        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        r = json_parse_text(text, &json, reterr_failure);
         if (r < 0)
                 return r;
         p.limit = LISTING_LIMIT_DEFAULT;

@@ -20,10 +20,9 @@
 
 static int read_request(const Run *run, PruneWhen *ret, Failure *reterr_failure) {
         _cleanup_json_ json_t *json = NULL;
-        const char *text = strempty(run->request);
         int r;
 
-        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        r = json_parse_text(run->request, &json, reterr_failure);
         return r < 0 ? r : prune_request_parse(json, ret, reterr_failure);
 }
 
@@ -44,8 +43,7 @@ static int find_retention(const OrderContext *x, const Run *source, PruneSpec *s
         r = task_get(x->store, source->task_id, &task);
         if (r < 0 || r == STORE_E_NOT_FOUND || !task.retention)
                 return MIN(r, 0);
-        r = json_parse_strict(task.retention, strlen(task.retention), JSON_DEPTH_DEFAULT, &rules,
-                              reterr_failure);
+        r = json_parse_text(task.retention, &rules, reterr_failure);
         if (r < 0)
                 return r;
         json = json_pack("{s:O}", "retention", rules);

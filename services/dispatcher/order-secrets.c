@@ -154,14 +154,12 @@ int order_server_of(const Task *task, DatabaseServer *ret, Failure *reterr_failu
         _cleanup_(database_source_done) DatabaseSource source = DATABASE_SOURCE_NULL;
         _cleanup_json_ json_t *json = NULL;
         JsonReader reader;
-        const char *text;
         int r;
 
         assert(task);
         assert(ret);
 
-        text = strempty(task->source);
-        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        r = json_parse_text(task->source, &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
@@ -343,7 +341,7 @@ int order_file_keys(const OrderContext *x, const Run *source, Order *o, bool *re
 
         if (isempty(source->objects))
                 return 0;
-        r = json_parse_strict(source->objects, strlen(source->objects), JSON_DEPTH_DEFAULT, &objects, NULL);
+        r = json_parse_text(source->objects, &objects, NULL);
         if (r < 0)
                 return r;
         if (!any_header(objects)) {

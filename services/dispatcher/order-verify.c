@@ -7,11 +7,10 @@
 
 static int read_request(const Run *run, VerifySpec *spec, Failure *reterr_failure) {
         _cleanup_json_ json_t *json = NULL;
-        const char *text = strempty(run->request);
         JsonReader reader;
         int r;
 
-        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        r = json_parse_text(run->request, &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);

@@ -66,8 +66,7 @@ static int read_source(const Task *task, BackupSpec *spec, Failure *reterr_failu
         assert(task);
         assert(spec);
 
-        r = json_parse_strict(strempty(task->source), strlen(strempty(task->source)), JSON_DEPTH_DEFAULT,
-                              &json, reterr_failure);
+        r = json_parse_text(task->source, &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
@@ -93,8 +92,7 @@ static int read_compression(const Task *task, BackupSpec *spec, Failure *reterr_
         spec->level = 3;
         if (isempty(task->compression))
                 return 0;
-        r = json_parse_strict(task->compression, strlen(task->compression), JSON_DEPTH_DEFAULT, &json,
-                              reterr_failure);
+        r = json_parse_text(task->compression, &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
@@ -114,8 +112,7 @@ static int read_hooks(const Task *task, BackupSpec *spec, Failure *reterr_failur
 
         if (isempty(task->options))
                 return 0;
-        r = json_parse_strict(task->options, strlen(task->options), JSON_DEPTH_DEFAULT, &json,
-                              reterr_failure);
+        r = json_parse_text(task->options, &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
@@ -325,8 +322,7 @@ static int read_request(const Run *run, RestoreSpec *spec, uint64_t *ret_task, F
         assert(run);
         assert(spec);
 
-        r = json_parse_strict(strempty(run->request), strlen(strempty(run->request)), JSON_DEPTH_DEFAULT,
-                              &json, reterr_failure);
+        r = json_parse_text(run->request, &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);
@@ -359,10 +355,9 @@ static int read_request(const Run *run, RestoreSpec *spec, uint64_t *ret_task, F
 /* What the backup is of, as it was when it was made: the task may be another one by now, or none. */
 static SourceType type_of(const Run *source) {
         _cleanup_json_ json_t *json = NULL;
-        const char *text = strempty(source->spec);
         SourceType type;
 
-        if (json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL) < 0)
+        if (json_parse_text(source->spec, &json, NULL) < 0)
                 return SOURCE_FILE;
         type = source_type_from_string(json_string_value(json_object_get(json, "type")));
         return type < 0 ? SOURCE_FILE : type;

@@ -302,7 +302,7 @@ static int judge_backup(const Run *run, const RunTargetList *targets, const Comm
         if (r < 0)
                 return conclude_invalid(o, c, failure_message(&failure, r));
         if (run->spec) {
-                r = json_parse_strict(run->spec, strlen(run->spec), JSON_DEPTH_DEFAULT, &spec, NULL);
+                r = json_parse_text(run->spec, &spec, NULL);
                 if (r == -ENOMEM)
                         return r;
         }
@@ -406,7 +406,7 @@ int outcome_judge(const Run *run, const RunTargetList *targets, const Command *c
         r = judge_without_result(run, command, ret);
         if (r != 0)
                 return r < 0 ? r : 0;
-        r = json_parse_strict(command->result, strlen(command->result), JSON_DEPTH_DEFAULT, &result, NULL);
+        r = json_parse_text(command->result, &result, NULL);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || !json_is_object(result))

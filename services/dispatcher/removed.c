@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/text.h"
 #include "services/dispatcher/dispatcher.h"
 #include "store/stored-repository.h"
 #include "wire/prune.h"
@@ -29,12 +28,11 @@ static bool is_given(const PruneSpec *spec, uint64_t id) {
 
 static int read_spec(const Command *c, PruneSpec *ret) {
         _cleanup_json_ json_t *json = NULL;
-        const char *text = strempty(c->spec);
         int r;
 
         assert(ret);
 
-        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL);
+        r = json_parse_text(c->spec, &json, NULL);
         return r < 0 ? r : prune_spec_parse(json, ret, NULL);
 }
 
@@ -72,7 +70,7 @@ int dispatcher_take_removed(Dispatcher *d, const Run *run, const Command *c) {
 
         if (!c->result)
                 return 0;
-        r = json_parse_strict(c->result, strlen(c->result), JSON_DEPTH_DEFAULT, &json, NULL);
+        r = json_parse_text(c->result, &json, NULL);
         if (r >= 0)
                 r = prune_outcome_parse(json, &outcome, NULL);
         if (r >= 0)

@@ -50,7 +50,7 @@ int run_request_parse(const char *text, RunRequest *ret, Failure *reterr_failure
         if (strlen(text) > REQUEST_MAX)
                 return failure_set(reterr_failure, -EBADMSG, "REQUEST_TOO_LARGE",
                                    "The request is too large");
-        r = json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, reterr_failure);
+        r = json_parse_text(text, &json, reterr_failure);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, reterr_failure);

@@ -11,7 +11,7 @@ static uint32_t share_of(const char *request) {
         uint32_t share = 0, shares = 0;
         JsonReader reader;
 
-        if (!request || json_parse_strict(request, strlen(request), JSON_DEPTH_DEFAULT, &json, NULL) < 0)
+        if (json_parse_text(request, &json, NULL) < 0)
                 return 0;
         (void) json_reader_init(&reader, json, NULL);
         return verify_shares_read(&reader, &share, &shares) < 0 ? 0 : share;

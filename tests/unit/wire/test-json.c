@@ -5,10 +5,6 @@
 #include "tests/test.h"
 #include "wire/json.h"
 
-static int parse(const char *text, json_t **ret, Failure *failure) {
-        return json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, ret, failure);
-}
-
 static void test_strict(void) {
         static const char *const bad[] = {
                 "",
@@ -37,7 +33,7 @@ static void test_strict(void) {
                 _cleanup_failure_ Failure failure = FAILURE_NULL;
                 _cleanup_json_ json_t *json = NULL;
 
-                if (parse(bad[i], &json, &failure) != -EBADMSG)
+                if (json_parse_text(bad[i], &json, &failure) != -EBADMSG)
                         TEST_FAIL("'%s' was taken", bad[i]);
                 CHECK_STR(failure.code, "JSON_INVALID");
         }
@@ -46,6 +42,7 @@ static void test_strict(void) {
 static void test_nul_and_depth(void) {
         _cleanup_json_ json_t *json = NULL;
 
+        CHECK_INT(json_parse_text(NULL, &json, NULL), -EBADMSG);
         CHECK_INT(json_parse_strict("{}\0", 3, 4, &json, NULL), -EBADMSG);
         CHECK_INT(json_parse_strict("[[[[1]]]]", 9, 3, &json, NULL), -EBADMSG);
         CHECK_OK(json_parse_strict("[[[[1]]]]", 9, 4, &json, NULL));
@@ -66,9 +63,10 @@ static void test_reader(void) {
         uint8_t hex[2];
         JsonReader r, inner;
 
-        CHECK_OK(parse("{\"id\":12,\"name\":\"etc\",\"on\":true,\"at\":\"1970-01-01T00:00:01Z\","
-                       "\"hex\":\"aB01\",\"list\":[\"a\",\"b\"],\"none\":null,\"inner\":{\"level\":3}}",
-                       &json, NULL));
+        CHECK_OK(json_parse_text("{\"id\":12,\"name\":\"etc\",\"on\":true,\"at\":\"1970-01-01T00:00:01Z\","
+                                 "\"hex\":\"aB01\",\"list\":[\"a\",\"b\"],\"none\":null,"
+                                 "\"inner\":{\"level\":3}}",
+                                 &json, NULL));
         CHECK_OK(json_reader_init(&r, json, &failure));
         CHECK_INT(json_reader_u64(&r, "id", JSON_REQUIRED, 100, &id), 1);
         CHECK_INT(json_reader_strdup(&r, "name", JSON_REQUIRED, 10, &name), 1);
@@ -103,7 +101,7 @@ static int codec(const char *text, Failure *failure) {
         size_t i;
         int k;
 
-        k = parse(text, &json, failure);
+        k = json_parse_text(text, &json, failure);
         if (k < 0)
                 return k;
         (void) json_reader_init(&r, json, failure);
@@ -172,7 +170,7 @@ static void test_first_error_stays(void) {
         uint64_t v = 5;
         JsonReader r;
 
-        CHECK_OK(parse("{\"a\":\"x\",\"b\":\"y\"}", &json, NULL));
+        CHECK_OK(json_parse_text("{\"a\":\"x\",\"b\":\"y\"}", &json, NULL));
         CHECK_OK(json_reader_init(&r, json, &failure));
         CHECK_INT(json_reader_u64(&r, "a", JSON_REQUIRED, 10, &v), -EBADMSG);
         CHECK_INT(json_reader_u64(&r, "b", JSON_REQUIRED, 10, &v), -EBADMSG);
