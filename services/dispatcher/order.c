@@ -139,79 +139,52 @@ static int make_prefix(const Run *run, const BackupSpec *spec, usec_t now, char 
                              choose_key_part(spec->task_name, task), choose_key_time(now, date), run->id);
 }
 
-static int add_backup_targets(const OrderContext *x, const RunTargetList *targets, const char *prefix,
-                              Order *o, BackupSpec *spec, Failure *reterr_failure) {
-        assert(x);
-        assert(spec);
+static int add_archive(const OrderContext *x, const Target *target, const char *prefix, Order *o,
+                       SpecTarget *ret, Failure *reterr_failure) {
+        int r;
 
-        spec->targets = new0(SpecTarget, MAX(targets->n, (size_t) 1));
-        if (!spec->targets)
-                return -ENOMEM;
-        for (size_t i = 0; i < targets->n && i < SPEC_TARGETS_MAX; i++) {
-                _cleanup_(target_done) Target target = TARGET_NULL;
-                int r;
-
-                r = target_get(x->store, targets->items[i].target_id, &target);
-                if (r < 0)
-                        return r;
-                /* Deleted behind our back: the run tells that it was not written. */
-                if (r > 0)
-                        continue;
-                r = order_spec_target(&target, prefix, spec->targets + spec->n_targets);
-                if (r < 0)
-                        return r;
-                spec->n_targets++;
-                r = order_add_target(x, o, &target, prefix, RELAY_VERB_PUT | RELAY_VERB_GET,
-                                     reterr_failure);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int add_repositories(const OrderContext *x, const RunTargetList *targets, const Node *node,
-                            usec_t now, Order *o, BackupSpec *spec, Failure *reterr_failure) {
-        assert(x);
-        assert(spec);
-
-        spec->targets = new0(SpecTarget, MAX(targets->n, (size_t) 1));
-        if (!spec->targets)
-                return -ENOMEM;
-        for (size_t i = 0; i < targets->n && i < SPEC_TARGETS_MAX; i++) {
-                _cleanup_(target_done) Target target = TARGET_NULL;
-                int r;
-
-                r = target_get(x->store, targets->items[i].target_id, &target);
-                if (r < 0)
-                        return r;
-                if (r > 0)
-                        continue;
-                r = order_repository(x, node, &target, now, o, spec->targets + spec->n_targets,
-                                     reterr_failure);
-                if (r != 0)
-                        return r;
-                spec->n_targets++;
-        }
-        return 0;
+        r = order_spec_target(target, prefix, ret);
+        return r < 0 ? r :
+                       order_add_target(x, o, target, prefix, RELAY_VERB_PUT | RELAY_VERB_GET,
+                                        reterr_failure);
 }
 
 /* Where it goes to; the failure says why not. */
 static int add_places(const OrderContext *x, const Run *run, const Node *node, usec_t now, Order *o,
                       BackupSpec *spec, Failure *reterr_failure) {
         _cleanup_(run_target_list_done) RunTargetList targets = RUN_TARGET_LIST_NULL;
+        bool is_repository = streq(spec->format, FORMAT_REPOSITORY);
         _cleanup_(freep) char *prefix = NULL;
         int r;
 
+        assert(x);
         assert(run);
-        assert(spec);
 
         r = run_targets_get(x->store, run->id, &targets);
+        if (r >= 0 && !is_repository)
+                r = make_prefix(run, spec, now, &prefix);
         if (r < 0)
                 return r;
-        if (streq(spec->format, FORMAT_REPOSITORY))
-                return add_repositories(x, &targets, node, now, o, spec, reterr_failure);
-        r = make_prefix(run, spec, now, &prefix);
-        return r < 0 ? r : add_backup_targets(x, &targets, prefix, o, spec, reterr_failure);
+        spec->targets = new0(SpecTarget, MAX(targets.n, (size_t) 1));
+        if (!spec->targets)
+                return -ENOMEM;
+        for (size_t i = 0; i < targets.n && i < SPEC_TARGETS_MAX; i++) {
+                _cleanup_(target_done) Target target = TARGET_NULL;
+                SpecTarget *place = spec->targets + spec->n_targets;
+
+                r = target_get(x->store, targets.items[i].target_id, &target);
+                if (r < 0)
+                        return r;
+                /* Deleted behind our back: the run tells that it was not written. */
+                if (r > 0)
+                        continue;
+                spec->n_targets++;
+                r = is_repository ? order_repository(x, node, &target, now, o, place, reterr_failure) :
+                                    add_archive(x, &target, prefix, o, place, reterr_failure);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
 }
 
 /* Of the administrator, who keeps them elsewhere. */
