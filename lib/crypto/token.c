@@ -47,3 +47,18 @@ int token_hash(const char *token, uint8_t ret[static TOKEN_HASH_SIZE]) {
 
         return sha256(token, strlen(token), ret);
 }
+
+int token_new_hashed(const char *prefix, char **ret, uint8_t ret_hash[static TOKEN_HASH_SIZE]) {
+        _cleanup_(erase_and_freep) char *token = NULL;
+        int r;
+
+        assert(ret);
+
+        r = token_new(prefix, &token);
+        if (r >= 0)
+                r = token_hash(token, ret_hash);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(token);
+        return 0;
+}

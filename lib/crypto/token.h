@@ -18,6 +18,8 @@
 
 /* Give it back with erase_and_free(). */
 int token_new(const char *prefix, char **ret) _warn_unused_;
+/* With its hash, which is all that is stored of it. */
+int token_new_hashed(const char *prefix, char **ret, uint8_t ret_hash[static TOKEN_HASH_SIZE]) _warn_unused_;
 /* Whether s has the form of a token with this prefix. Says nothing of its worth. */
 bool token_is_valid(const char *s, const char *prefix);
 /* SHA-256 of the text, prefix included. */

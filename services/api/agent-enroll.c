@@ -166,9 +166,7 @@ int agent_enroll_run(AgentOp *op) {
                 return 0;
         }
         if (r == 0)
-                r = token_new(TOKEN_NODE, &token);
-        if (r == 0)
-                r = token_hash(token, hash);
+                r = token_new_hashed(TOKEN_NODE, &token, hash);
         /* What the node had before ends now: the link was made because that is not trusted or gone. */
         if (r == 0)
                 r = node_token_add(store, op->node_id, hash, /* sealed= */ NULL, now,

@@ -58,17 +58,13 @@ static int read_key(Request *r, ApiKey *key) {
         return 0;
 }
 
-static int add(Request *r, ApiKey *key, const char *token) {
+static int add(Request *r, ApiKey *key, const uint8_t hash[static TOKEN_HASH_SIZE]) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
         assert(r);
         assert(key);
 
-        error = token_hash(token, hash);
-        if (error < 0)
-                return error;
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -83,6 +79,7 @@ int api_keys_post(Request *r) {
         _cleanup_(api_key_done) ApiKey key = API_KEY_NULL;
         _cleanup_(erase_and_freep) char *token = NULL;
         _cleanup_json_ json_t *data = NULL;
+        uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
         assert(r);
@@ -90,9 +87,9 @@ int api_keys_post(Request *r) {
         error = read_key(r, &key);
         if (error < 0)
                 return error;
-        error = token_new(TOKEN_API_KEY, &token);
+        error = token_new_hashed(TOKEN_API_KEY, &token, hash);
         if (error >= 0)
-                error = add(r, &key, token);
+                error = add(r, &key, hash);
         if (error == STORE_E_EXISTS)
                 return request_fail_field(r, ERROR_API_KEY_EXISTS, "name", "You have a key %s already.",
                                           key.name);

@@ -294,12 +294,8 @@ static void tokens_done(Tokens *t) {
 static int tokens_new(Tokens *t) {
         int error;
 
-        error = token_new(TOKEN_INSTALL, &t->link);
-        if (error >= 0)
-                error = token_new(TOKEN_ENROLLMENT, &t->enrollment);
-        if (error >= 0)
-                error = token_hash(t->link, t->link_hash);
-        return error < 0 ? error : token_hash(t->enrollment, t->enrollment_hash);
+        error = token_new_hashed(TOKEN_INSTALL, &t->link, t->link_hash);
+        return error < 0 ? error : token_new_hashed(TOKEN_ENROLLMENT, &t->enrollment, t->enrollment_hash);
 }
 
 static int build_gift(const Wizard *w, const char *node, const Tokens *tokens, InstallGift *ret) {

@@ -37,17 +37,14 @@ static int read_ttl(Request *r, uint32_t *ret) {
         return request_check(r, json_reader_finish(&reader), &failure);
 }
 
-static int enroll_write(Request *r, const Node *node, const char *token, usec_t now, usec_t expires) {
+static int enroll_write(Request *r, const Node *node, const uint8_t hash[static TOKEN_HASH_SIZE], usec_t now,
+                        usec_t expires) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
         assert(r);
         assert(node);
 
-        error = token_hash(token, hash);
-        if (error < 0)
-                return error;
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -64,6 +61,7 @@ int node_enrollment(Request *r) {
         _cleanup_json_ json_t *data = json_object();
         usec_t now = now_usec(CLOCK_REALTIME);
         uint32_t ttl = ENROLLMENT_TTL_DEFAULT_SEC;
+        uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
         assert(r);
@@ -73,9 +71,9 @@ int node_enrollment(Request *r) {
                 return error;
         error = node_get(r->api->store, r->id, &node);
         if (error == 0)
-                error = token_new(TOKEN_ENROLLMENT, &token);
+                error = token_new_hashed(TOKEN_ENROLLMENT, &token, hash);
         if (error == 0)
-                error = enroll_write(r, &node, token, now, now + ttl * USEC_PER_SEC);
+                error = enroll_write(r, &node, hash, now, now + ttl * USEC_PER_SEC);
         if (error != 0)
                 return node_fail(r, error, &node);
         if (json_set(data, "token", json_from_string(token)) < 0 ||
@@ -110,18 +108,14 @@ static int read_revoke(Request *r, bool *ret) {
         return request_check(r, json_reader_finish(&reader), &failure);
 }
 
-static int rotate_write(Request *r, const Node *node, const char *token, const char *sealed, usec_t now,
-                        bool revoke) {
+static int rotate_write(Request *r, const Node *node, const uint8_t hash[static TOKEN_HASH_SIZE],
+                        const char *sealed, usec_t now, bool revoke) {
         _cleanup_(store_tx_done) StoreTx tx = STORE_TX_NULL;
-        uint8_t hash[TOKEN_HASH_SIZE];
         int error;
 
         assert(r);
         assert(node);
 
-        error = token_hash(token, hash);
-        if (error < 0)
-                return error;
         error = store_begin(r->api->store, &tx);
         if (error < 0)
                 return error;
@@ -150,6 +144,7 @@ int node_rotate(Request *r) {
         _cleanup_(node_done) Node node = NODE_NULL;
         _cleanup_json_ json_t *data = json_object();
         usec_t now = now_usec(CLOCK_REALTIME);
+        uint8_t hash[TOKEN_HASH_SIZE];
         bool revoke = false;
         int error;
 
@@ -160,11 +155,11 @@ int node_rotate(Request *r) {
                 return error;
         error = node_get(r->api->store, r->id, &node);
         if (error == 0)
-                error = token_new(TOKEN_NODE, &token);
+                error = token_new_hashed(TOKEN_NODE, &token, hash);
         if (error == 0 && !revoke)
                 error = seal_for_node(&node, token, &sealed);
         if (error == 0)
-                error = rotate_write(r, &node, token, sealed, now, revoke);
+                error = rotate_write(r, &node, hash, sealed, now, revoke);
         if (error != 0)
                 return node_fail(r, error, &node);
         if (json_set(data, "token", json_from_string(token)) < 0 ||

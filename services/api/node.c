@@ -187,9 +187,7 @@ int nodes_post(Request *r) {
         error = read_node(r, &node);
         if (error < 0)
                 return error;
-        error = token_new(TOKEN_NODE, &token);
-        if (error >= 0)
-                error = token_hash(token, hash);
+        error = token_new_hashed(TOKEN_NODE, &token, hash);
         if (error >= 0)
                 error = add(r, &node, hash);
         if (error != 0)

@@ -47,9 +47,7 @@ static int add_cap(Order *o, uint64_t target_id, const char *prefix,
         if (o->n_caps >= ELEMENTSOF(o->caps))
                 return -E2BIG;
         cap = o->caps + o->n_caps;
-        r = token_new(TOKEN_RELAY, &token);
-        if (r >= 0)
-                r = token_hash(token, cap->hash);
+        r = token_new_hashed(TOKEN_RELAY, &token, cap->hash);
         if (r < 0)
                 return r;
         cap->target_id = target_id;

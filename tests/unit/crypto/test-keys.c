@@ -125,7 +125,7 @@ static void test_tokens(void) {
         uint8_t x[TOKEN_HASH_SIZE], y[TOKEN_HASH_SIZE];
         char hex[SHA256_HEX_SIZE];
 
-        CHECK_OK(token_new(TOKEN_NODE, &a));
+        CHECK_OK(token_new_hashed(TOKEN_NODE, &a, y));
         CHECK_OK(token_new(TOKEN_NODE, &b));
         CHECK(!streq(a, b));
         CHECK_INT(strlen(a), TOKEN_LENGTH);
@@ -135,6 +135,7 @@ static void test_tokens(void) {
         CHECK(!token_is_valid("", TOKEN_NODE));
         CHECK(!token_is_valid("bxn_", TOKEN_NODE));
         CHECK_OK(token_hash(a, x));
+        CHECK_MEM(x, y, sizeof(x));
         CHECK_OK(token_hash(b, y));
         CHECK(memcmp(x, y, sizeof(x)) != 0);
         /* printf bxk_test | sha256sum */
