@@ -277,8 +277,8 @@ int child_wait(Child *c) {
         return is_cancelled(c) ? -ECANCELED : c->status;
 }
 
-const char *child_complaint(const Child *c) {
-        return c->complaint;
+const char *child_complaint(const Child *c, const char *silence) {
+        return isempty(c->complaint) ? silence : c->complaint;
 }
 
 int child_capture(const ChildArgs *args, char *ret, size_t size, Failure *reterr_failure) {

@@ -40,10 +40,10 @@ int child_input(const Child *c);
 void child_end_input(Child *c);
 /* Waits for its end: the exit status, 128 and the signal that killed it, or -ECANCELED. */
 int child_wait(Child *c) _warn_unused_;
-/* What it complained about: the last line that speaks of an error, or else the last one; "" where it said
- * nothing. After child_wait(). */
+/* What it complained about: the last line that speaks of an error, or else the last one; where it said
+ * nothing, what silence means. After child_wait(). */
 #define CHILD_COMPLAINT_MAX 400U
-const char *child_complaint(const Child *c);
+const char *child_complaint(const Child *c, const char *silence);
 
 /* Runs it, and keeps the beginning of what it says as a string: its status as of child_wait(). */
 int child_capture(const ChildArgs *args, char *ret, size_t size, Failure *reterr_failure) _warn_unused_;

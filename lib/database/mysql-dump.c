@@ -158,8 +158,7 @@ static int check_end(MysqlDump *d, Failure *reterr_failure) {
                 return r;
         if (r > 0)
                 return failure_set(reterr_failure, -EIO, "DUMP_FAILED", "The dump of %s failed: %s", d->what,
-                                   isempty(child_complaint(d->child)) ? "its program was killed" :
-                                                                        child_complaint(d->child));
+                                   child_complaint(d->child, "its program was killed"));
         if (!is_complete(d))
                 return failure_set(reterr_failure, -EIO, "DUMP_INCOMPLETE",
                                    "The dump of %s has no end, although its program says that all went well",

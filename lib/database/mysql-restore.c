@@ -125,7 +125,6 @@ int mysql_restore_give(const MysqlRestore *r, const char *path, MysqlGive give, 
 }
 
 int mysql_restore_end(MysqlRestore *r, Failure *reterr_failure) {
-        const char *complaint;
         int k;
 
         assert(r);
@@ -133,9 +132,6 @@ int mysql_restore_end(MysqlRestore *r, Failure *reterr_failure) {
         k = pump_end(r->pump, reterr_failure);
         if (k <= 0)
                 return k;
-        complaint = pump_complaint(r->pump);
-        if (isempty(complaint))
-                complaint = "the client program was killed";
         return failure_set(reterr_failure, -EIO, "RESTORE_FAILED", "Database '%s' is not whole: %s",
-                           r->args->database, complaint);
+                           r->args->database, pump_complaint(r->pump, "the client program was killed"));
 }

@@ -141,7 +141,6 @@ int pg_restore_fd(const PgRestore *r) {
 }
 
 int pg_restore_end(PgRestore *r, Failure *reterr_failure) {
-        const char *complaint;
         int k;
 
         assert(r);
@@ -149,8 +148,7 @@ int pg_restore_end(PgRestore *r, Failure *reterr_failure) {
         k = pump_end(r->pump, reterr_failure);
         if (k <= 0)
                 return k;
-        complaint = pump_complaint(r->pump);
         return failure_set(reterr_failure, -EIO, "RESTORE_FAILED",
                            "Nothing was restored into database '%s': %s", r->args->database,
-                           isempty(complaint) ? "pg_restore was killed" : complaint);
+                           pump_complaint(r->pump, "pg_restore was killed"));
 }

@@ -206,9 +206,7 @@ static int check_end(Dump *d, Failure *reterr_failure) {
                 return r;
         if (r > 0)
                 return failure_set(reterr_failure, -EIO, "DUMP_FAILED", "The dump of %s failed: %s",
-                                   subject(d, buf),
-                                   isempty(child_complaint(d->child)) ? "its program was killed" :
-                                                                        child_complaint(d->child));
+                                   subject(d, buf), child_complaint(d->child, "its program was killed"));
         if (!is_whole(d))
                 return failure_set(reterr_failure, -EIO, "DUMP_INCOMPLETE",
                                    "The dump of %s is not whole, although its program says that all went "

@@ -136,6 +136,6 @@ int pump_end(Pump *p, Failure *reterr_failure) {
         return p->error;
 }
 
-const char *pump_complaint(const Pump *p) {
-        return p->child ? child_complaint(p->child) : "";
+const char *pump_complaint(const Pump *p, const char *silence) {
+        return p->child ? child_complaint(p->child, silence) : silence;
 }

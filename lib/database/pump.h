@@ -26,6 +26,6 @@ int pump_fd(const Pump *p);
  * nothing was written, and so nothing has begun. */
 int pump_end(Pump *p, Failure *reterr_failure) _warn_unused_;
 /* As child_complaint(), after pump_end(). */
-const char *pump_complaint(const Pump *p);
+const char *pump_complaint(const Pump *p, const char *silence);
 
 DEFINE_CLEANUP(Pump *, pump_free);

@@ -108,14 +108,15 @@ static void check_shell(const char *script, const char *secret, int status, cons
 
         CHECK_INT(run_shell(script, secret, NULL, out, sizeof out, &child), status);
         CHECK_STR(out, expected);
-        CHECK_STR(child_complaint(child), complaint);
+        CHECK_STR(child_complaint(child, "silence"), complaint);
 }
 
 static void test_child(void) {
         check_shell("echo out; echo first >&2; echo last >&2; echo >&2; exit 3", NULL, 3, "out\n", "last");
-        check_shell("kill -9 $$", NULL, 137, "", "");
-        check_shell("cat " CHILD_PRIVATE_PATH, "secret", 0, "secret", "");
-        check_shell("cat " CHILD_PRIVATE_PATH " 2>/dev/null; ls /proc/self/fd | wc -l", NULL, 0, "4\n", "");
+        check_shell("kill -9 $$", NULL, 137, "", "silence");
+        check_shell("cat " CHILD_PRIVATE_PATH, "secret", 0, "secret", "silence");
+        check_shell("cat " CHILD_PRIVATE_PATH " 2>/dev/null; ls /proc/self/fd | wc -l", NULL, 0, "4\n",
+                    "silence");
         /* What does not fit is not kept, and nobody waits for it to be read. */
         check_shell("for i in $(seq 20000); do echo line; done >&2; echo out", NULL, 0, "out\n", "l");
 }
