@@ -66,7 +66,7 @@ static bool via_place(const HanaSource *s) {
 /* A name that is asked for and not there is not just left out. */
 static int check_named(const HanaSource *s, Failure *reterr_failure) {
         STRV_FOREACH(name, s->args->source->databases)
-                if (!strpbrk(*name, "*?[") && !strv_contains(s->is.databases, *name))
+                if (!database_name_is_pattern(*name) && !strv_contains(s->is.databases, *name))
                         return failure_set(reterr_failure, -ENOENT, "DATABASE_MISSING",
                                            "There is no database '%s' in this system, or it does not run, "
                                            "or it is not seen from '%s': log in to the system database",
