@@ -48,6 +48,11 @@ struct StoragePut {
         void *backend;
 };
 
+/* For the probe of a type. A random name for an object that goes again; allocates. */
+int storage_probe_key(char **ret) _warn_unused_;
+/* Writes an object under such a name, reads it back and removes it. */
+int storage_probe_object(Storage *s, const void *data, size_t size, Failure *reterr_failure) _warn_unused_;
+
 extern const StorageType storage_type_azure;
 extern const StorageType storage_type_local;
 extern const StorageType storage_type_patient; /* around another one */

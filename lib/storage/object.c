@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
-#include <inttypes.h>
 
 #include "base/alloc.h"
 #include "base/encode.h"
@@ -135,7 +134,7 @@ int object_probe(const ObjectType *t, Storage *s, Failure *reterr_failure) {
         assert(t);
         assert(s);
 
-        r = asprintf_safe(&key, OBJECT_PROBE_PREFIX "%08" PRIx32 "%08" PRIx32, random_u32(), random_u32());
+        r = storage_probe_key(&key);
         return r < 0 ? r : probe_key(t, s, key, reterr_failure);
 }
 

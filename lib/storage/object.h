@@ -10,7 +10,6 @@
 #include "storage/http-server.h"
 #include "storage/xml.h"
 
-#define OBJECT_PROBE_PREFIX "backupx-probe/"
 #define OBJECT_ID_SIZE 33
 
 typedef struct ObjectRange {

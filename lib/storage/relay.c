@@ -11,7 +11,6 @@
 #include "base/encode.h"
 #include "base/text.h"
 #include "crypto/digest.h"
-#include "crypto/random.h"
 #include "storage/relay-request.h"
 
 #define PART_SIZE (8U << 20)
@@ -20,7 +19,6 @@
 #define LIST_PAGE 1000
 /* One read of more is several requests. */
 #define READ_MAX HTTP_BODY_MAX
-#define PROBE_PREFIX "backupx-probe/"
 
 typedef struct RelayPut {
         char *url; /* of the object */
@@ -365,45 +363,15 @@ static int relay_remove(Storage *s, const char *key, Failure *reterr_failure) {
         return relay_request(s, &(HttpRequest){ .method = "DELETE", .url = url }, key, &a, reterr_failure);
 }
 
-static int probe_object(Storage *s, const char *key, Failure *f) {
-        static const char text[] = "BackupX writes and removes this to see whether it can.\n";
-        _cleanup_(storage_put_freep) StoragePut *put = NULL;
-        uint8_t digest[SHA256_SIZE];
-        char back[sizeof text];
-        ssize_t n;
-        int r;
-
-        assert(s);
-
-        r = sha256(text, sizeof text, digest);
-        if (r >= 0)
-                r = storage_put_new(s, key, &put, f);
-        if (r >= 0)
-                r = storage_put_write(put, text, sizeof text, f);
-        if (r >= 0)
-                r = storage_put_commit(put, digest, f);
-        if (r < 0)
-                return r;
-        n = storage_read_at(s, key, 0, back, sizeof back, f);
-        r = storage_remove(s, key, f);
-        if (n < 0)
-                return (int) n;
-        if (n != sizeof text || memcmp(text, back, sizeof text) != 0)
-                return failure_set(f, -EIO, "STORAGE_FAILED", "What %s gives back is not what was written.",
-                                   s->name);
-        return r;
-}
-
 static int relay_probe(Storage *s, StorageUsage *ret, Failure *reterr_failure) {
+        static const char text[] = "BackupX writes and removes this to see whether it can.\n";
         _cleanup_(http_answer_done) HttpAnswer a = HTTP_ANSWER_NULL;
-        _cleanup_(freep) char *key = NULL, *url = NULL;
+        _cleanup_(freep) char *url = NULL;
         _cleanup_json_ json_t *data = NULL;
         const Relay *l = s->backend;
         int r;
 
-        r = asprintf_safe(&key, PROBE_PREFIX "%08" PRIx32 "%08" PRIx32, random_u32(), random_u32());
-        if (r >= 0)
-                r = probe_object(s, key, reterr_failure);
+        r = storage_probe_object(s, text, sizeof text, reterr_failure);
         if (r >= 0)
                 r = asprintf_safe(&url, "%s?usage", l->base);
         if (r >= 0)

@@ -512,47 +512,19 @@ int remote_remove(Storage *s, const char *key, Failure *reterr_failure) {
         return t.result;
 }
 
-/* An object as any other, but for its name. */
-static int probe_object(Storage *s, const char *key, Failure *f) {
-        _cleanup_(storage_put_freep) StoragePut *put = NULL;
-        char data[PROBE_SIZE], back[PROBE_SIZE];
-        uint8_t digest[SHA256_SIZE];
-        ssize_t n;
-        int r;
-
-        memset(data, 'x', sizeof data);
-        r = sha256(data, sizeof data, digest);
-        if (r >= 0)
-                r = storage_put_new(s, key, &put, f);
-        if (r >= 0)
-                r = storage_put_write(put, data, sizeof data, f);
-        if (r >= 0)
-                r = storage_put_commit(put, digest, f);
-        if (r < 0)
-                return r;
-        n = storage_read_at(s, key, 0, back, sizeof back, f);
-        r = storage_remove(s, key, f);
-        if (n < 0)
-                return (int) n;
-        if (n != sizeof data || memcmp(data, back, sizeof data) != 0)
-                return failure_set(f, -EIO, "STORAGE_FAILED", "What %s gives back is not what was written.",
-                                   s->name);
-        return r;
-}
-
 int remote_probe(Storage *s, StorageUsage *ret, Failure *reterr_failure) {
-        _cleanup_(freep) char *key = NULL, *path = NULL;
+        _cleanup_(freep) char *path = NULL;
         StorageUsage usage = {};
         const Remote *m = s->backend;
+        char data[PROBE_SIZE];
         int r;
 
         assert(ret);
 
         /* A person waits for the answer. */
         s->retry = MIN(s->retry, PROBE_RETRY);
-        r = asprintf_safe(&key, "backupx-probe/%08" PRIx32 "%08" PRIx32, random_u32(), random_u32());
-        if (r >= 0)
-                r = probe_object(s, key, reterr_failure);
+        memset(data, 'x', sizeof data);
+        r = storage_probe_object(s, data, sizeof data, reterr_failure);
         if (r >= 0)
                 r = remote_path(m, "", &path);
         if (r < 0)
