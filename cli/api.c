@@ -198,13 +198,9 @@ int cli_get(Cli *c, json_t **ret_data, const char *format, ...) {
         assert(format);
 
         va_start(ap, format);
-        r = vasprintf(&path, format, ap);
+        r = vasprintf_safe(&path, format, ap);
         va_end(ap);
-        if (r < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        return cli_call(c, "GET", path, NULL, ret_data);
+        return r < 0 ? r : cli_call(c, "GET", path, NULL, ret_data);
 }
 
 int cli_post(Cli *c, const json_t *body, json_t **ret_data, const char *format, ...) {
@@ -216,13 +212,9 @@ int cli_post(Cli *c, const json_t *body, json_t **ret_data, const char *format, 
         assert(format);
 
         va_start(ap, format);
-        r = vasprintf(&path, format, ap);
+        r = vasprintf_safe(&path, format, ap);
         va_end(ap);
-        if (r < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        return cli_call(c, "POST", path, body ? body : empty, ret_data);
+        return r < 0 ? r : cli_call(c, "POST", path, body ? body : empty, ret_data);
 }
 
 static int list_page(Cli *c, const char *path, const char *cursor, json_t **ret) {

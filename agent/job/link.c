@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -76,17 +75,15 @@ const atomic_bool *job_link_cancelled(const JobLink *l) {
 void job_link_log(JobLink *l, int level, const char *format, ...) {
         _cleanup_(freep) char *text = NULL;
         va_list ap;
-        int n;
+        int r;
 
         assert(l);
 
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        r = vasprintf_safe(&text, format, ap);
         va_end(ap);
-        if (n < 0) {
-                text = NULL;
+        if (r < 0)
                 return;
-        }
         (void) pthread_mutex_lock(&l->lock);
         (void) !log_ring_add(&l->ring, level, now_usec(CLOCK_REALTIME), text);
         (void) pthread_mutex_unlock(&l->lock);

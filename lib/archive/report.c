@@ -49,8 +49,7 @@ void report_log(Report *r, ArchiveLogLevel level, const char *format, ...) {
         assert(format);
 
         va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
+        (void) !vasprintf_safe(&text, format, ap);
         va_end(ap);
         (void) pthread_mutex_lock(&r->lock);
         line_add(r, level, text);
@@ -112,8 +111,7 @@ void report_problem(Report *r, const char *path, const char *code, bool lost, co
         assert(format);
 
         va_start(ap, format);
-        if (vasprintf(&message, format, ap) < 0)
-                message = NULL;
+        (void) !vasprintf_safe(&message, format, ap);
         va_end(ap);
         if (path_display(path, &display) < 0 ||
             asprintf_safe(&line, "/%s: %s", display, strempty(message)) < 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "archive/restore-run.h"
@@ -30,20 +29,17 @@ void restore_result_done(RestoreResult *r) {
 void restore_log(RestoreRun *r, ArchiveLogLevel level, const char *format, ...) {
         _cleanup_(freep) char *text = NULL;
         va_list ap;
-        int n;
+        int k;
 
         assert(r);
 
         if (!r->args->on_log)
                 return;
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        k = vasprintf_safe(&text, format, ap);
         va_end(ap);
-        if (n < 0) {
-                text = NULL;
-                return;
-        }
-        r->args->on_log(r->args->userdata, level, text);
+        if (k >= 0)
+                r->args->on_log(r->args->userdata, level, text);
 }
 
 /* Takes message. */
@@ -73,19 +69,17 @@ int restore_name(RestoreRun *r, const char *path, const char *code, const char *
         _cleanup_(freep) char *display = NULL, *text = NULL;
         char *message;
         va_list ap;
-        int n;
+        int k;
 
         assert(r);
         assert(path);
         assert(code);
 
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        k = vasprintf_safe(&text, format, ap);
         va_end(ap);
-        if (n < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+        if (k < 0)
+                return k;
         if (path_display(path, &display) < 0 || asprintf_safe(&message, "/%s %s", display, text) < 0)
                 return -ENOMEM;
         return add_error(r, path, code, message);

@@ -17,21 +17,26 @@ bool endswith(const char *s, const char *suffix) {
         return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
-int asprintf_safe(char **ret, const char *format, ...) {
+int vasprintf_safe(char **ret, const char *format, va_list ap) {
         char *text = NULL;
-        va_list ap;
-        int n;
 
         assert(ret);
         assert(format);
 
-        va_start(ap, format);
-        n = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (n < 0)
+        if (vasprintf(&text, format, ap) < 0)
                 return -ENOMEM;
         *ret = text;
         return 0;
+}
+
+int asprintf_safe(char **ret, const char *format, ...) {
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf_safe(ret, format, ap);
+        va_end(ap);
+        return r;
 }
 
 int free_and_strdup(char **p, const char *s) {

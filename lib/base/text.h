@@ -3,6 +3,8 @@
 
 /* Strings and lists of strings. */
 
+#include <stdarg.h>
+
 #include "base/macros.h"
 
 #define streq(a, b) (strcmp((a), (b)) == 0)
@@ -28,8 +30,9 @@ static inline const char *startswith(const char *s, const char *prefix) {
 
 bool endswith(const char *s, const char *suffix);
 
-/* *ret becomes an allocated text; 0 or -ENOMEM. */
+/* *ret becomes an allocated text; 0, or -ENOMEM and it stays what it was. */
 int asprintf_safe(char **ret, const char *format, ...) _printf_(2, 3) _warn_unused_;
+int vasprintf_safe(char **ret, const char *format, va_list ap) _printf_(2, 0) _warn_unused_;
 
 /* Replaces *p, which is freed, by a copy of s (NULL is a copy of NULL). */
 int free_and_strdup(char **p, const char *s) _warn_unused_;

@@ -12,46 +12,30 @@ static void fail(Kit *k, int error) {
                 k->error = error;
 }
 
-static void add_line(Kit *k, const char *indent, const char *line) {
+_printf_(3, 0) static void add_line(Kit *k, const char *indent, const char *format, va_list ap) {
+        _cleanup_(erase_and_freep) char *line = NULL;
+        int r;
+
         assert(k);
 
-        fail(k, buffer_printf(k->out, "%s%s\n", indent, line));
+        r = vasprintf_safe(&line, format, ap);
+        fail(k, r < 0 ? r : buffer_printf(k->out, "%s%s\n", indent, line));
 }
 
 void kit_say(Kit *k, const char *format, ...) {
-        _cleanup_(erase_and_freep) char *line = NULL;
         va_list ap;
-        int r;
-
-        assert(k);
 
         va_start(ap, format);
-        r = vasprintf(&line, format, ap);
+        add_line(k, "", format, ap);
         va_end(ap);
-        if (r < 0) {
-                line = NULL;
-                fail(k, -ENOMEM);
-                return;
-        }
-        add_line(k, "", line);
 }
 
 void kit_run(Kit *k, const char *format, ...) {
-        _cleanup_(erase_and_freep) char *line = NULL;
         va_list ap;
-        int r;
-
-        assert(k);
 
         va_start(ap, format);
-        r = vasprintf(&line, format, ap);
+        add_line(k, INDENT, format, ap);
         va_end(ap);
-        if (r < 0) {
-                line = NULL;
-                fail(k, -ENOMEM);
-                return;
-        }
-        add_line(k, INDENT, line);
 }
 
 static bool is_control(char c) {

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -34,15 +33,15 @@ static void run_done(CheckRun *r) {
 int check_problem(CheckRun *r, const char *format, ...) {
         char *text = NULL;
         va_list ap;
-        int n;
+        int k;
 
         assert(r);
 
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        k = vasprintf_safe(&text, format, ap);
         va_end(ap);
-        if (n < 0)
-                return -ENOMEM;
+        if (k < 0)
+                return k;
         (void) pthread_mutex_lock(&r->lock);
         r->result->problems_total++;
         if (r->result->n_problems < CHECK_PROBLEMS_MAX)

@@ -23,7 +23,7 @@ struct HttpClient {
 
 int http_line_add(HttpLines *l, const char *format, ...) {
         va_list ap;
-        int n;
+        int r;
 
         assert(l);
         assert(format);
@@ -31,10 +31,10 @@ int http_line_add(HttpLines *l, const char *format, ...) {
         if (l->n >= HTTP_LINES_MAX)
                 return -E2BIG;
         va_start(ap, format);
-        n = vasprintf(&l->lines[l->n], format, ap);
+        r = vasprintf_safe(&l->lines[l->n], format, ap);
         va_end(ap);
-        if (n < 0)
-                return -ENOMEM;
+        if (r < 0)
+                return r;
         l->n++;
         return 0;
 }

@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <yaml.h>
 
 #include "base/alloc.h"
@@ -35,13 +34,13 @@ static void document_done(Document *d) {
 _printf_(3, 4) static int fail_at(Document *d, size_t line, const char *format, ...) {
         _cleanup_(freep) char *text = NULL;
         va_list ap;
-        int n;
+        int r;
 
         va_start(ap, format);
-        n = vasprintf(&text, format, ap);
+        r = vasprintf_safe(&text, format, ap);
         va_end(ap);
-        if (n < 0)
-                return -ENOMEM;
+        if (r < 0)
+                return r;
         return failure_set(d->failure, -EINVAL, "CONFIG_INVALID", "%s:%zu: %s", d->name, line + 1, text);
 }
 

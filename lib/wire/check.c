@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -73,12 +72,10 @@ int check_add(json_t *items, const char *name, CheckState state, const char *hin
         assert(format);
 
         va_start(arguments, format);
-        r = vasprintf(&text, format, arguments);
+        r = vasprintf_safe(&text, format, arguments);
         va_end(arguments);
-        if (r < 0) {
-                text = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
         return append(items, name, state, /* code= */ NULL, presentable(text),
                       hint ? presentable(hint) : json_null());
 }

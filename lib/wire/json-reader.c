@@ -55,13 +55,10 @@ _printf_(4, 5) static int fail(JsonReader *r, const char *code, const char *key,
         if (r->error < 0)
                 return r->error;
         va_start(ap, format);
-        k = vasprintf(&text, format, ap);
+        k = vasprintf_safe(&text, format, ap);
         va_end(ap);
-        if (k < 0) {
-                stick(r, -ENOMEM);
-                return -ENOMEM;
-        }
-        k = field_name(r, key, &name);
+        if (k >= 0)
+                k = field_name(r, key, &name);
         if (k < 0) {
                 stick(r, k);
                 return k;
@@ -76,10 +73,12 @@ _printf_(4, 5) static int fail(JsonReader *r, const char *code, const char *key,
 _printf_(4, 0) static int vfail(JsonReader *r, const char *code, const char *key, const char *format,
                                 va_list ap) {
         _cleanup_(freep) char *text = NULL;
+        int k;
 
-        if (vasprintf(&text, format, ap) < 0) {
-                stick(r, -ENOMEM);
-                return -ENOMEM;
+        k = vasprintf_safe(&text, format, ap);
+        if (k < 0) {
+                stick(r, k);
+                return k;
         }
         return fail(r, code, key, "%s", text);
 }

@@ -184,8 +184,7 @@ static int fail(Request *r, ApiError e, const char *field, const char *message, 
 _printf_(4, 0) static int vfail(Request *r, ApiError e, const char *field, const char *format, va_list ap) {
         _cleanup_(freep) char *message = NULL;
 
-        if (vasprintf(&message, format, ap) < 0)
-                message = NULL;
+        (void) !vasprintf_safe(&message, format, ap);
         return fail(r, e, field, message, /* more= */ NULL);
 }
 
@@ -225,8 +224,7 @@ int request_fail_with(Request *r, ApiError e, json_t *more, const char *format, 
         assert(format);
 
         va_start(ap, format);
-        if (vasprintf(&message, format, ap) < 0)
-                message = NULL;
+        (void) !vasprintf_safe(&message, format, ap);
         va_end(ap);
         return kept ? fail(r, e, /* field= */ NULL, message, kept) : -ENOMEM;
 }

@@ -6,10 +6,10 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "services/dispatcher/dispatcher.h"
 
 /* The API commits claims meanwhile, and waits for its turn in its loop: groups are small, and short. */
@@ -136,7 +136,7 @@ void dispatcher_log(Dispatcher *d, int level, const char *message_id, const LogF
                     const char *format, ...) {
         Word w = { .kind = WORD_LOG, .level = level, .message_id = message_id };
         va_list args;
-        int n;
+        int r;
 
         assert(d);
         assert(fields);
@@ -146,9 +146,9 @@ void dispatcher_log(Dispatcher *d, int level, const char *message_id, const LogF
         for (size_t i = 0; i < GROUP_FIELDS_MAX && fields[i].name; i++)
                 w.fields[i] = fields[i];
         va_start(args, format);
-        n = vasprintf(&w.text, format, args);
+        r = vasprintf_safe(&w.text, format, args);
         va_end(args);
-        if (n >= 0)
+        if (r >= 0)
                 keep_or_say(d, &w);
 }
 

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -114,12 +113,12 @@ static const char *node_name(const Run *run, uint64_t node_id) {
 _printf_(3, 4) static int say(Dispatcher *d, const Run *run, const char *format, ...) {
         _cleanup_(freep) char *text = NULL;
         va_list args;
-        int n;
+        int r;
 
         va_start(args, format);
-        n = vasprintf(&text, format, args);
+        r = vasprintf_safe(&text, format, args);
         va_end(args);
-        return n < 0 ? -ENOMEM : run_log_add(d->store, run->id, now_wall(), "info", text);
+        return r < 0 ? r : run_log_add(d->store, run->id, now_wall(), "info", text);
 }
 
 static void log_issued(Dispatcher *d, const Run *run, const Order *order, uint64_t command) {
