@@ -8,17 +8,15 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 
 import mariadb  # noqa: E402 pylint: disable=wrong-import-position
-from dumps import FORMATS, LONG, ROWS, TABLES  # noqa: E402 pylint: disable=wrong-import-position
-from dumps import Half, Writer, changes, full, held, written  # noqa: E402 pylint: disable=wrong-import-position
-
-TOOL = os.path.join(os.environ['BACKUPX_BUILD'], 'tests/databases/database-tool')
+from dumps import FORMATS, LONG, ROWS, TABLES, TOOL  # noqa: E402 pylint: disable=wrong-import-position
+from dumps import DumpCase, Half, Writer  # noqa: E402 pylint: disable=wrong-import-position
+from dumps import changes, full, held, written  # noqa: E402 pylint: disable=wrong-import-position
 
 # Everything that the password of an option file could be misread by.
 PASSWORD = 'p#"\' \\n;[client]=%ü'
@@ -92,8 +90,10 @@ def fill(server, database, tables=TABLES):
     server.sql(';\n'.join(schema(tables)) + ';\n' + extra(), database)
 
 
-class Mysql(unittest.TestCase):
+class Mysql(DumpCase):
     """One server that is backed up, one that is restored into."""
+
+    user, password = 'backup', PASSWORD
 
     @classmethod
     def setUpClass(cls):
@@ -114,53 +114,8 @@ class Mysql(unittest.TestCase):
                        " CREATE USER weak@'127.0.0.1' IDENTIFIED BY 'weak-secret';"
                        " GRANT SELECT, SHOW VIEW, EVENT, LOCK TABLES ON shop.* TO weak@'127.0.0.1'")
 
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix='backupx-mysql-')
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.n = 0
-
-    def place(self):
-        """A new empty target."""
-        self.n += 1
-        path = f'{self.folder}/{self.n}'
-        os.mkdir(path)
-        return path
-
-    def where(self, server, user='backup'):
-        return {'host': '127.0.0.1', 'port': server.port, 'user': user}
-
-    def run_tool(self, *words, code=None, password=PASSWORD, **environment):
-        done = subprocess.run([TOOL, *words], capture_output=True, check=False, timeout=600,
-                              env={**os.environ, 'DATABASE_PASSWORD': password, **environment})
-        self.assertEqual(done.returncode, 4 if code else 0, (done.stdout, done.stderr))
-        self.assertNotIn(password.encode(), done.stdout + done.stderr)
-        result = json.loads(done.stdout)
-        if code:
-            self.assertEqual(result['code'], code, result)
-        return result
-
-    def backup(self, form, place, databases=(), code=None, user='backup', server=None, one_snapshot=False, **more):
-        source = {'server': self.where(server or self.server, user), 'databases': list(databases)}
-        if not databases:
-            del source['databases']
-        if one_snapshot:
-            source['one_snapshot'] = True
-        result = self.run_tool('backup', form, place, json.dumps(source), code=code, **more)
-        if code:
-            self.assert_nothing(form, place)
-        return result
-
-    def assert_nothing(self, form, place):
-        """Nothing has a final name: no manifest, no snapshot."""
-        found = [os.path.join(here, n) for here, _, names in os.walk(place) for n in names]
-        if form == 'archive':
-            self.assertEqual(found, [])
-        else:
-            self.assertEqual([f for f in found if '/snapshots/' in f or '/locks/' in f], [])
-
-    def restore(self, form, place, path, name, *drop, code=None, server=None):
-        return self.run_tool('restore', form, place, path, json.dumps(self.where(server or self.fresh)), name, *drop,
-                             code=code)
+    def backup(self, *words, one_snapshot=False, **more):
+        return super().backup(*words, source={'one_snapshot': True} if one_snapshot else None, **more)
 
     def objects(self, server, database):
         """All that is not rows, as the server describes it."""

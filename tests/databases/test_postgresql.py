@@ -2,13 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dumps of a real PostgreSQL into archives and repositories, and back into a fresh server."""
 
-import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -17,10 +14,9 @@ sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 import npm  # noqa: E402 pylint: disable=wrong-import-position
 import postgres  # noqa: E402 pylint: disable=wrong-import-position
 from dumps import FORMATS, LONG, ROWS, TABLES  # noqa: E402 pylint: disable=wrong-import-position
-from dumps import Half, Writer, changes, full, held, written  # noqa: E402 pylint: disable=wrong-import-position
+from dumps import DumpCase, Half, Writer  # noqa: E402 pylint: disable=wrong-import-position
+from dumps import changes, full, held, written  # noqa: E402 pylint: disable=wrong-import-position
 from postgres import PASSWORD  # noqa: E402 pylint: disable=wrong-import-position
-
-TOOL = os.path.join(os.environ['BACKUPX_BUILD'], 'tests/databases/database-tool')
 
 BEFORE = r'''
 CREATE EXTENSION hstore; CREATE EXTENSION pgcrypto;
@@ -96,8 +92,10 @@ def schema(tables):
     return BEFORE + ''.join(TABLE.format(n=n, every=every) for n in range(tables)) + AFTER.replace('{every}', every)
 
 
-class Postgresql(unittest.TestCase):
+class Postgresql(DumpCase):
     """One server that is backed up, one that is restored into."""
+
+    kind, user, password = 'pg-', 'postgres', PASSWORD
 
     @classmethod
     def setUpClass(cls):
@@ -114,52 +112,6 @@ class Postgresql(unittest.TestCase):
         cls.server.sql(schema(TABLES), 'main')
         cls.server.sql('CREATE TABLE t (x int); INSERT INTO t VALUES (1), (2)', 'crm/2%.x\'" y')
         cls.server.sql("CREATE TABLE t (x text); INSERT INTO t VALUES ('é€')", 'shop')
-
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix='backupx-postgresql-')
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.n = 0
-
-    def place(self):
-        """A new empty target."""
-        self.n += 1
-        path = f'{self.folder}/{self.n}'
-        os.mkdir(path)
-        return path
-
-    def where(self, server, user='postgres'):
-        return {'host': '127.0.0.1', 'port': server.port, 'user': user}
-
-    def run_tool(self, *words, code=None, password=PASSWORD, **environment):
-        done = subprocess.run([TOOL, *words], capture_output=True, check=False, timeout=600,
-                              env={**os.environ, 'DATABASE_PASSWORD': password, **environment})
-        self.assertEqual(done.returncode, 4 if code else 0, (done.stdout, done.stderr))
-        self.assertNotIn(password.encode(), done.stdout + done.stderr)
-        result = json.loads(done.stdout)
-        if code:
-            self.assertEqual(result['code'], code, result)
-        return result
-
-    def backup(self, form, place, databases=(), code=None, user='postgres', server=None, **more):
-        source = {'server': self.where(server or self.server, user)}
-        if databases:
-            source['databases'] = list(databases)
-        result = self.run_tool('pg-backup', form, place, json.dumps(source), code=code, **more)
-        if code:
-            self.assert_nothing(form, place)
-        return result
-
-    def assert_nothing(self, form, place):
-        """Nothing has a final name: no manifest, no snapshot."""
-        found = [os.path.join(here, n) for here, _, names in os.walk(place) for n in names]
-        if form == 'archive':
-            self.assertEqual(found, [])
-        else:
-            self.assertEqual([f for f in found if '/snapshots/' in f or '/locks/' in f], [])
-
-    def restore(self, form, place, path, name, *words, code=None, server=None, **more):
-        return self.run_tool('pg-restore', form, place, path, json.dumps(self.where(server or self.fresh)), name,
-                             *words, code=code, **more)
 
     def test_there_and_back(self):
         """A database of everything, in both formats, into a fresh server under its name and another."""

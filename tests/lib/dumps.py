@@ -1,19 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of dumps of both kinds of servers share: a database that is written to without end."""
+"""What tests of dumps of both kinds of servers share: the tool, and a database that is written to without end."""
 
 import contextlib
+import json
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
 
+TOOL = os.path.join(os.environ['BACKUPX_BUILD'], 'tests/databases/database-tool')
 LONG = os.environ.get('BACKUPX_TEST_LONG') == '1'
 FORMATS = ('archive', 'repository')
 #: Tables of a database of everything.
 TABLES = 200 if LONG else 3
 #: Rows of about 1 KiB of the table that is written to.
 ROWS = (1024 if LONG else 4) << 10
+
+
+class DumpCase(unittest.TestCase):
+    """A server that is backed up by the tool, and one that is restored into: each class makes its own."""
+
+    server = fresh = None
+    #: What the tool's words for this kind of server begin with.
+    kind = ''
+    #: Who logs in.
+    user = password = None
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix=f'backupx-{type(self).__name__.lower()}-')
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.n = 0
+
+    def place(self):
+        """A new empty target."""
+        self.n += 1
+        path = f'{self.folder}/{self.n}'
+        os.mkdir(path)
+        return path
+
+    def where(self, server, user=None):
+        return {'host': '127.0.0.1', 'port': server.port, 'user': user or self.user}
+
+    def run_tool(self, *words, code=None, password=None, **environment):
+        """What it said; code: that it has to fail with."""
+        password = password or self.password
+        done = subprocess.run([TOOL, *words], capture_output=True, check=False, timeout=600,
+                              env={**os.environ, 'DATABASE_PASSWORD': password, **environment})
+        self.assertEqual(done.returncode, 4 if code else 0, (done.stdout, done.stderr))
+        self.assertNotIn(password.encode(), done.stdout + done.stderr)
+        result = json.loads(done.stdout)
+        if code:
+            self.assertEqual(result['code'], code, result)
+        return result
+
+    def backup(self, form, place, databases=(), *, code=None, user=None, server=None, source=None, **more):
+        """source: what else it says."""
+        source = {'server': self.where(server or self.server, user), **(source or {})}
+        if databases:
+            source['databases'] = list(databases)
+        result = self.run_tool(self.kind + 'backup', form, place, json.dumps(source), code=code, **more)
+        if code:
+            self.assert_nothing(form, place)
+        return result
+
+    def assert_nothing(self, form, place):
+        """Nothing has a final name: no manifest, no snapshot."""
+        found = [os.path.join(here, n) for here, _, names in os.walk(place) for n in names]
+        if form == 'archive':
+            self.assertEqual(found, [])
+        else:
+            self.assertEqual([f for f in found if '/snapshots/' in f or '/locks/' in f], [])
+
+    def restore(self, form, place, path, name, *words, code=None, server=None, **more):
+        where = json.dumps(self.where(server or self.fresh))
+        return self.run_tool(self.kind + 'restore', form, place, path, where, name, *words, code=code, **more)
 
 
 def change(n):
