@@ -6,7 +6,6 @@ and into another server; the password is nowhere to be read."""
 import os
 import pathlib
 import socket
-import subprocess
 import sys
 import unittest
 
@@ -15,13 +14,16 @@ sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 
 import mariadb  # noqa: E402 pylint: disable=wrong-import-position
 from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
+from database_runs import ServerRunCase  # noqa: E402 pylint: disable=wrong-import-position
 from suite import Suite  # noqa: E402 pylint: disable=wrong-import-position
 
 PASSWORD = 'Tr0ub4dor-and-3-#"\'-staple'
 
 
-class MysqlRuns(unittest.TestCase):
+class MysqlRuns(ServerRunCase):
     """One suite and two servers for all tests."""
+
+    kind, user, password = 'mysql', 'backup', PASSWORD
 
     @classmethod
     def setUpClass(cls):
@@ -43,48 +45,6 @@ class MysqlRuns(unittest.TestCase):
         cls.suite = Suite()
         cls.suite.start()
         cls.addClassCleanup(cls.suite.close)
-
-    def setUp(self):
-        self.name = self.id().rsplit('.', 1)[1].replace('_', '-')
-        (self.suite.storage / self.name).mkdir()
-        self.target = self.suite.make_target(self.name, self.suite.storage / self.name)
-
-    def make_task(self, name, server=None, password=PASSWORD, **more):
-        source = {'server': {'host': '127.0.0.1', 'port': (server or self.server).port, 'user': 'backup'}}
-        body = {'name': name, 'type': 'mysql', 'source': {**source, **more.pop('source', {})},
-                'target_ids': [self.target], 'secrets': {'password': password}, **more}
-        return self.suite.client.post('tasks', body)['id']
-
-    def back_up(self, task, state='succeeded'):
-        run = self.suite.backup(task)
-        self.assertEqual(run['state'], state, f'{run} {self.suite.logs(run["id"])}')
-        return run
-
-    def restore(self, run, state='succeeded', **database):
-        body = {'destination': {'database': database}}
-        made = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
-        restored = self.suite.wait_run(made)
-        self.assertEqual(restored['state'], state, f'{restored} {self.suite.logs(made)}')
-        return restored
-
-    def assert_secret(self):
-        """The password is in no file of the master and the agent, and in no log."""
-        found = subprocess.run(['grep', '-rlaF', PASSWORD, str(self.suite.folder), str(self.suite.run)],
-                               capture_output=True, check=False, text=True)
-        self.assertEqual(found.stdout, '')
-
-    def discover(self, server, password=PASSWORD, **where):
-        """What the node finds in a server."""
-        body = {'server': {'type': 'mysql', 'host': '127.0.0.1', 'port': server.port, 'user': 'backup', **where},
-                'secrets': {'password': password}}
-        return self.suite.client.post('nodes/1/discover-databases', body)['server']
-
-    def tried(self, expected, **body):
-        """What a test of a task says; expected are the codes of its errors."""
-        report = self.suite.client.post('tasks/test', body)
-        codes = [item.get('code') for item in report['items'] if item['state'] == 'error']
-        self.assertEqual((codes, report['ok']), (expected, not expected), report)
-        return report
 
     def make_user(self, name, *grants):
         """An account that is gone afterwards; its password is its name."""
@@ -165,7 +125,7 @@ class MysqlRuns(unittest.TestCase):
         self.server.sql('CREATE DATABASE look; CREATE TABLE look.a (x INT) ENGINE=InnoDB; CREATE TABLE look.b (x INT)'
                         ' ENGINE=MyISAM; CREATE TABLE look.c (x INT) ENGINE=MyISAM; CREATE VIEW look.v AS SELECT 1')
         self.addCleanup(self.server.sql, 'DROP DATABASE look')
-        found = self.discover(self.server)
+        found = self.discover()
         self.assertEqual((found['type'], found['state'], found['more']), ('mariadb', 'warning', False), found)
         self.assertEqual(found['version'], self.server.sql('SELECT @@version').strip())
         databases = {database['name']: database for database in found['databases']}
@@ -187,8 +147,8 @@ class MysqlRuns(unittest.TestCase):
 
     def test_discovery_of_what_cannot_be_asked(self):
         """Told by code and sentence."""
-        for found, code in ((self.discover(self.server, 'wrong-' + PASSWORD), 'LOGIN_REFUSED'),
-                            (self.discover(self.server, port=1), 'SERVER_UNREACHABLE')):
+        for found, code in ((self.discover('wrong-' + PASSWORD), 'LOGIN_REFUSED'),
+                            (self.discover(port=1), 'SERVER_UNREACHABLE')):
             self.assertEqual([item['code'] for item in found['items']], [code], found)
             self.assertEqual((found['state'], found['databases'], found['version']), ('error', [], None))
             self.assertIn(found['items'][0]['text'], found['summary'])
@@ -204,7 +164,7 @@ class MysqlRuns(unittest.TestCase):
         with socket.create_server(('127.0.0.1', 0)) as silent:
             for _ in range(5):
                 try:
-                    found = self.discover(self.server, port=silent.getsockname()[1])
+                    found = self.discover(port=silent.getsockname()[1])
                     break
                 except ApiError as error:
                     self.assertEqual(error.code, 'PROBE_TIMEOUT')

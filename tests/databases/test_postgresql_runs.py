@@ -4,7 +4,6 @@
 and into another server; the password is nowhere to be read."""
 
 import pathlib
-import subprocess
 import sys
 import unittest
 
@@ -13,12 +12,15 @@ sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 
 import postgres  # noqa: E402 pylint: disable=wrong-import-position
 from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
+from database_runs import ServerRunCase  # noqa: E402 pylint: disable=wrong-import-position
 from postgres import PASSWORD  # noqa: E402 pylint: disable=wrong-import-position
 from suite import Suite  # noqa: E402 pylint: disable=wrong-import-position
 
 
-class PostgresqlRuns(unittest.TestCase):
+class PostgresqlRuns(ServerRunCase):
     """One suite and two servers for all tests."""
+
+    kind, user, password = 'postgresql', 'postgres', PASSWORD
 
     @classmethod
     def setUpClass(cls):
@@ -34,48 +36,6 @@ class PostgresqlRuns(unittest.TestCase):
         cls.suite = Suite()
         cls.suite.start()
         cls.addClassCleanup(cls.suite.close)
-
-    def setUp(self):
-        self.name = self.id().rsplit('.', 1)[1].replace('_', '-')
-        (self.suite.storage / self.name).mkdir()
-        self.target = self.suite.make_target(self.name, self.suite.storage / self.name)
-
-    def make_task(self, name, server=None, password=PASSWORD, **more):
-        source = {'server': {'host': '127.0.0.1', 'port': (server or self.server).port, 'user': 'postgres'}}
-        body = {'name': name, 'type': 'postgresql', 'source': {**source, **more.pop('source', {})},
-                'target_ids': [self.target], 'secrets': {'password': password}, **more}
-        return self.suite.client.post('tasks', body)['id']
-
-    def back_up(self, task, state='succeeded'):
-        run = self.suite.backup(task)
-        self.assertEqual(run['state'], state, f'{run} {self.suite.logs(run["id"])}')
-        return run
-
-    def restore(self, run, state='succeeded', **database):
-        body = {'destination': {'database': database}}
-        made = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
-        restored = self.suite.wait_run(made)
-        self.assertEqual(restored['state'], state, f'{restored} {self.suite.logs(made)}')
-        return restored
-
-    def assert_secret(self):
-        """The password is in no file of the master and the agent, and in no log."""
-        found = subprocess.run(['grep', '-rlaF', PASSWORD, str(self.suite.folder), str(self.suite.run)],
-                               capture_output=True, check=False, text=True)
-        self.assertEqual(found.stdout, '')
-
-    def discover(self, password=PASSWORD, **where):
-        """What the node finds in a server."""
-        body = {'server': {'type': 'postgresql', 'host': '127.0.0.1', 'port': self.server.port, 'user': 'postgres',
-                           **where}, 'secrets': {'password': password}}
-        return self.suite.client.post('nodes/1/discover-databases', body)['server']
-
-    def tried(self, expected, **body):
-        """What a test of a task says; expected are the codes of its errors."""
-        report = self.suite.client.post('tasks/test', body)
-        codes = [item.get('code') for item in report['items'] if item['state'] == 'error']
-        self.assertEqual((codes, report['ok']), (expected, not expected), report)
-        return report
 
     def there_and_back(self, form):
         task = self.make_task(self.name, format=form)

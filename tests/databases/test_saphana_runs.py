@@ -3,7 +3,6 @@
 """Tasks of SAP HANA through the real services, with a stand-in for hdbsql (fake_hdbsql.py) on the node."""
 
 import pathlib
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -12,12 +11,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib'), str(ROOT / 'tests' / 'databases')]
 
 from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
+from database_runs import RunCase  # noqa: E402 pylint: disable=wrong-import-position
 from saphana import PASSWORD, System  # noqa: E402 pylint: disable=wrong-import-position
 from suite import Suite  # noqa: E402 pylint: disable=wrong-import-position
 
 
-class SaphanaRuns(unittest.TestCase):
+class SaphanaRuns(RunCase):
     """One suite and one system for all tests."""
+
+    password = PASSWORD
 
     @classmethod
     def setUpClass(cls):
@@ -28,27 +30,11 @@ class SaphanaRuns(unittest.TestCase):
         cls.suite.start()
         cls.addClassCleanup(cls.suite.close)
 
-    def setUp(self):
-        self.name = self.id().rsplit('.', 1)[1].replace('_', '-')
-        (self.suite.storage / self.name).mkdir()
-        self.target = self.suite.make_target(self.name, self.suite.storage / self.name)
-
     def make_task(self, password=PASSWORD, form='archive', **source):
         secrets = {} if password is None else {'secrets': {'password': password}}
         body = {'name': self.name, 'type': 'saphana', 'source': self.system.source(**source), 'format': form,
                 'target_ids': [self.target], **secrets}
         return self.suite.client.post('tasks', body)['id']
-
-    def back_up(self, task, state='succeeded'):
-        run = self.suite.backup(task)
-        self.assertEqual(run['state'], state, f'{run} {self.suite.logs(run["id"])}')
-        return run
-
-    def assert_secret(self):
-        """The password is in no file of the master and the agent, and in no log."""
-        found = subprocess.run(['grep', '-rlaF', PASSWORD, str(self.suite.folder), str(self.suite.run)],
-                               capture_output=True, check=False, text=True)
-        self.assertEqual(found.stdout, '')
 
     def there_and_back(self, form):
         """Stored, restored as files, and not into a server or in place."""
@@ -61,9 +47,8 @@ class SaphanaRuns(unittest.TestCase):
         names = sorted(p.name for p in out.rglob('*') if p.is_file())
         self.assertEqual((len(names), names[-1]), (5, 'recovery.txt'))
         for destination in {'database': {'path': '/saphana/HXE/recovery.txt', 'name': 'HXE'}}, 'in_place':
-            made = self.suite.client.post(f'runs/{run["id"]}/restore', {'destination': destination})['run_id']
-            restored = self.suite.wait_run(made)
-            self.assertEqual((restored['state'], restored['error']['code']), ('failed', 'DESTINATION_INVALID'))
+            restored = self.restored(run, 'failed', destination=destination)
+            self.assertEqual(restored['error']['code'], 'DESTINATION_INVALID')
         self.assert_secret()
 
     def test_archive(self):

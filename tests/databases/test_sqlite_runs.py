@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 
 from client import ApiError  # noqa: E402 pylint: disable=wrong-import-position
+from database_runs import RunCase  # noqa: E402 pylint: disable=wrong-import-position
 from suite import Suite  # noqa: E402 pylint: disable=wrong-import-position
 
 WRITER = ROOT / 'tests' / 'databases' / 'sqlite_writer.py'
@@ -36,7 +37,7 @@ def rows(path):
         return [x for x, in db.execute('SELECT x FROM t ORDER BY rowid')]
 
 
-class SqliteRuns(unittest.TestCase):
+class SqliteRuns(RunCase):
     """One suite for all tests."""
 
     @classmethod
@@ -46,29 +47,22 @@ class SqliteRuns(unittest.TestCase):
         cls.addClassCleanup(cls.suite.close)
 
     def setUp(self):
-        self.name = self.id().rsplit('.', 1)[1].replace('_', '-')
+        super().setUp()
         self.folder = self.suite.folder / self.name
         self.data = self.folder / 'data'
         self.data.mkdir(parents=True)
-        (self.suite.storage / self.name).mkdir()
-        self.target = self.suite.make_target(self.name, self.suite.storage / self.name)
 
     def make_task(self, *patterns, **more):
         return self.suite.make_task(patterns, [self.target], self.name, type='sqlite', **more)
 
     def back_up(self, task, state='succeeded'):
-        run = self.suite.backup(task)
-        self.assertEqual(run['state'], state, f'{run} {self.suite.logs(run["id"])}')
+        run = super().back_up(task, state)
         self.assertEqual(os.listdir(self.suite.agent_state / 'staging'), [])
         return run
 
     def restore_in_place(self, run, path, state='succeeded', **more):
         """In the place of the database at path; the run."""
-        body = {'destination': 'in_place', 'paths': [str(path)], 'conflict': 'overwrite', **more}
-        made = self.suite.client.post(f'runs/{run["id"]}/restore', body)['run_id']
-        restored = self.suite.wait_run(made)
-        self.assertEqual(restored['state'], state, f'{restored} {self.suite.logs(made)}')
-        return restored
+        return self.restored(run, state, destination='in_place', paths=[str(path)], conflict='overwrite', **more)
 
     def under_load(self, form):
         """Written to all the time; its copy elsewhere is a state that existed, with its mode and owner."""
@@ -184,9 +178,7 @@ class SqliteRuns(unittest.TestCase):
                                    ([f'{self.data}/none.db'], ['SQLITE_UNREADABLE']),
                                    ([f'{self.data}/*.sqlite'], ['SOURCE_EMPTY'])):
             draft = {'type': 'sqlite', 'source': {'paths': patterns}, 'target_ids': [self.target]}
-            report = self.suite.client.post('tasks/test', {'task': draft})
-            codes = [item.get('code') for item in report['items'] if item['state'] == 'error']
-            self.assertEqual((codes, report['ok']), (expected, not expected), report)
+            self.tried(expected, task=draft)
         self.assertEqual(sorted(os.listdir(self.data)), ['a.db', 'text.db'])
 
 
