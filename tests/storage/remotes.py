@@ -66,6 +66,16 @@ class RemoteCase(backups.Case):
             self.addCleanup(pipe.close)
         return process
 
+    def kill_put(self, target, root):
+        """Kills a put of x when its first bytes are at the server, which keeps its files below root."""
+        put = self.begin(target, 'put', 'x')
+        put.stdin.write(b'a' * (6 * MIB))
+        put.stdin.flush()
+        folder = os.path.join(root, TEMP)
+        self.wait_for('the first bytes', lambda: os.path.isdir(folder) and os.listdir(folder))
+        put.kill()
+        put.wait()
+
     def wait_for(self, what, condition, timeout=120):
         end = time.monotonic() + timeout
         while not condition():
@@ -93,3 +103,31 @@ class RemoteCase(backups.Case):
         then = time.time() - age_days * 86400
         os.utime(path, (then, then))
         return path
+
+    def create_target(self, suite, name, target):
+        """With the command line client, settings as texts, secrets from files; its number."""
+        words = ['targets', 'create', name, '--type', target['type']]
+        for key, value in target['config'].items():
+            words += ['--path', value] if key == 'path' else ['--config', f'{key}={value}']
+        for key, value in target['secrets'].items():
+            path = self.path(key)
+            servers.write(path, value, 0o600)
+            words += ['--secret', f'{key}={path}']
+        suite.cli(*words)
+        return next(t['id'] for t in suite.client.items('targets') if t['name'] == name)
+
+
+class Leftovers:
+    """For a RemoteCase with a server whose files are below self.root."""
+
+    #: Whose they are.
+    owner = servers.UID
+
+    def test_leftovers(self):
+        """What a put left that was killed goes when it is old."""
+        old = self.leftover(self.root, 'old.part', 2, owner=self.owner)
+        new = self.leftover(self.root, 'new.part', 0.5, owner=self.owner)
+        self.do(self.server.target(), 'put', 'x', data=b'x')
+        self.assertFalse(os.path.exists(old))
+        self.assertTrue(os.path.exists(new))
+        self.assertEqual(self.do(self.server.target(), 'list'), b'1 x\n')

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import unittest
 
 import backups
@@ -123,7 +122,7 @@ class ConformanceTls(conformance.Cases, Server):
         return {**self.server.target(), 'part': 4 * MIB, 'without': '\t'}
 
 
-class Ftp(Server):
+class Ftp(remotes.Leftovers, Server):
     """What only this type does."""
 
     def test_logins(self):
@@ -190,23 +189,9 @@ class Ftp(Server):
         self.assertEqual(self.tree(where), [])
         self.do(self.server.target(), 'put', 'little', data=b'x')
 
-    def test_leftovers(self):
-        old = self.leftover(self.root, 'old.part', 2)
-        new = self.leftover(self.root, 'new.part', 0.5)
-        self.do(self.server.target(), 'put', 'x', data=b'x')
-        self.assertFalse(os.path.exists(old))
-        self.assertTrue(os.path.exists(new))
-        self.assertEqual(self.do(self.server.target(), 'list'), b'1 x\n')
-
     def test_killed(self):
         """Nothing is under its name."""
-        put = self.begin(self.server.target(), 'put', 'x')
-        put.stdin.write(b'a' * (6 * MIB))
-        put.stdin.flush()
-        folder = os.path.join(self.root, remotes.TEMP)
-        self.wait_for('the first bytes', lambda: os.path.isdir(folder) and os.listdir(folder))
-        put.send_signal(signal.SIGKILL)
-        put.wait()
+        self.kill_put(self.server.target(), self.root)
         self.assertEqual(self.do(self.server.target(), 'list'), b'')
 
 

@@ -371,17 +371,6 @@ class Runs(Case):
         self.addCleanup(self.suite.close)
         self.suite.start()
 
-    def create(self, name, target):
-        words = ['targets', 'create', name, '--type', target['type']]
-        for key, value in target['config'].items():
-            words += ['--path', value] if key == 'path' else ['--config', f'{key}={value}']
-        for key, value in target['secrets'].items():
-            path = self.path(key)
-            servers.write(path, value, 0o600)
-            words += ['--secret', f'{key}={path}']
-        self.suite.cli(*words)
-        return next(t['id'] for t in self.suite.client.items('targets') if t['name'] == name)
-
     def check_forms(self):
         """As rclone of this machine says."""
         known = {b['Prefix']: b for b in json.loads(subprocess.check_output(['rclone', 'config', 'providers']))}
@@ -408,7 +397,7 @@ class Runs(Case):
     def check_policy(self):
         """A directory of the node is one, whatever stands before it."""
         for target in (self.crypt(), {'type': 'rclone:local', 'config': {'path': self.path('l')}, 'secrets': {}}):
-            number = self.create(target['type'].replace(':', '-'), target)
+            number = self.create_target(self.suite, target['type'].replace(':', '-'), target)
             test = self.suite.client.post(f'targets/{number}/test', {})
             self.assertEqual((test['ok'], test['error']['code']), (False, 'POLICY_DENIED'), test)
 
@@ -428,7 +417,7 @@ class Runs(Case):
         self.check_forms()
         self.check_policy()
         with servers.Sshd(self.path('sshd')) as server:
-            number = self.create('far', {
+            number = self.create_target(self.suite, 'far', {
                 'type': 'rclone:sftp', 'secrets': {'pass': servers.PASSWORD},
                 'config': {'host': '127.0.0.1', 'port': str(server.port), 'user': servers.USER, 'path': 'backups'}})
             test = self.suite.client.post(f'targets/{number}/test', {})

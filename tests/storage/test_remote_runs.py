@@ -26,21 +26,9 @@ class RemoteRuns(remotes.RemoteCase):
         cls.addClassCleanup(cls.suite.close)
         cls.suite.start()
 
-    def create(self, name, target):
-        """With the command line client: settings as texts, secrets from files."""
-        words = ['targets', 'create', name, '--type', target['type']]
-        for key, value in target['config'].items():
-            words += ['--path', value] if key == 'path' else ['--config', f'{key}={value}']
-        for key, value in target['secrets'].items():
-            path = self.path(key)
-            servers.write(path, value, 0o600)
-            words += ['--secret', f'{key}={path}']
-        self.suite.cli(*words)
-        return next(t['id'] for t in self.suite.client.items('targets') if t['name'] == name)
-
     def check_round(self, name, target, root, secret):
         """Test, backup, restore; the secret is nowhere. root: where the server keeps files, or None."""
-        number = self.create(name, target)
+        number = self.create_target(self.suite, name, target)
         test = self.suite.client.post(f'targets/{number}/test', {})
         self.assertTrue(test['ok'], test)
         source = self.path('source')
@@ -102,7 +90,7 @@ class RemoteRuns(remotes.RemoteCase):
         """Refused, and the failure says what to do."""
         self.needs('sshd', 'ssh-keygen')
         with servers.Sshd(self.path('sshd')) as server:
-            number = self.create('another', server.target(host_key='SHA256:' + 'A' * 43))
+            number = self.create_target(self.suite, 'another', server.target(host_key='SHA256:' + 'A' * 43))
             test = self.suite.client.post(f'targets/{number}/test', {})
             self.assertFalse(test['ok'])
             self.assertEqual(test['error']['code'], 'HOST_KEY_MISMATCH')

@@ -49,7 +49,7 @@ class Conformance(conformance.Cases, conformance.Line, Server):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
-class Sftp(Server):
+class Sftp(remotes.Leftovers, Server):
     """What only this type does."""
 
     def log(self):
@@ -133,14 +133,6 @@ class Sftp(Server):
         self.do(target, 'put', 'large', data=os.urandom(4 * MIB), code='STORAGE_FULL')
         self.assertEqual(self.tree(where), [])
         self.do(target, 'put', 'little', data=b'x')
-
-    def test_leftovers(self):
-        old = self.leftover(self.root, 'old.part', 2)
-        new = self.leftover(self.root, 'new.part', 0.5)
-        self.do(self.server.target(), 'put', 'x', data=b'x')
-        self.assertFalse(os.path.exists(old))
-        self.assertTrue(os.path.exists(new))
-        self.assertEqual(self.do(self.server.target(), 'list'), b'1 x\n')
 
     def sessions(self):
         """The processes that serve: children of children."""

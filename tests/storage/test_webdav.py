@@ -3,7 +3,6 @@
 """Targets of type webdav on a real Apache."""
 
 import os
-import signal
 import unittest
 
 import conformance
@@ -46,8 +45,9 @@ class Conformance(conformance.Cases, conformance.Line, Server):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
-class WebDav(Server):
+class WebDav(remotes.Leftovers, Server):
     """What only this type does."""
+    owner = 'www-data'
 
     def test_logins(self):
         error = self.do(self.server.target({'password': 'a wrong one'}), 'probe', code='STORAGE_DENIED')
@@ -115,23 +115,9 @@ class WebDav(Server):
         self.assertEqual(self.tree(self.root), [])
         self.do(self.server.target(), 'put', 'little', data=b'x')
 
-    def test_leftovers(self):
-        old = self.leftover(self.root, 'old.part', 2, owner='www-data')
-        new = self.leftover(self.root, 'new.part', 0.5, owner='www-data')
-        self.do(self.server.target(), 'put', 'x', data=b'x')
-        self.assertFalse(os.path.exists(old))
-        self.assertTrue(os.path.exists(new))
-        self.assertEqual(self.do(self.server.target(), 'list'), b'1 x\n')
-
     def test_killed(self):
         """Nothing is under its name."""
-        put = self.begin(self.server.target(), 'put', 'x')
-        put.stdin.write(b'a' * (6 * MIB))
-        put.stdin.flush()
-        folder = os.path.join(self.root, remotes.TEMP)
-        self.wait_for('the first bytes', lambda: os.path.isdir(folder) and os.listdir(folder))
-        put.send_signal(signal.SIGKILL)
-        put.wait()
+        self.kill_put(self.server.target(), self.root)
         self.assertEqual(self.do(self.server.target(), 'list'), b'')
         trees.write(os.path.join(self.root, 'y'), b'y')
         self.assertEqual(self.do(self.server.target(), 'list'), b'1 y\n')
