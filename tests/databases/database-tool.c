@@ -33,16 +33,11 @@
 #include "repository/backup.h"
 #include "repository/dump.h"
 #include "repository/polynomial.h"
+#include "tests/storage/tool.h"
 #include "wire/json.h"
 
 static int print(json_t *json, int status) {
-        char *text = NULL;
-
-        if (!json || json_format(json, &text, NULL) < 0)
-                return 2;
-        puts(text);
-        free(text);
-        json_decref(json);
+        tool_print(json);
         return status;
 }
 
@@ -129,10 +124,6 @@ static int open_place(const char *format, const char *folder, bool make, Place *
         return r < 0 ? r : repository_open(&args, &ret->repository, f);
 }
 
-static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
-        fprintf(stderr, "%s: %s\n", archive_log_level_to_string(level), text);
-}
-
 static int store(const Place *place, const BackupArgs *args, BackupResult *ret, Failure *f) {
         RepoBackupResult result = REPO_BACKUP_RESULT_NULL;
         RepoBackupArgs of = {
@@ -178,7 +169,7 @@ static int keep_streams(char *argv[], char *const *paths, const BackupStreams *s
         }
         target.storage = place.storage;
         args.node = args.task = "test";
-        args.on_log = on_log;
+        args.on_log = tool_log;
         args.paths = paths;
         args.streams = streams;
         r = store(&place, &args, &result, &failure);

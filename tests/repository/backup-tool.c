@@ -15,8 +15,6 @@
  * cancelled. */
 
 #include <getopt.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -25,6 +23,7 @@
 #include "repository/backup.h"
 #include "repository/polynomial.h"
 #include "tests/repository/tool-storage.h"
+#include "tests/storage/tool.h"
 #include "wire/json.h"
 
 typedef struct Tool {
@@ -34,19 +33,13 @@ typedef struct Tool {
         Repository *repositories[BACKUP_TARGETS_MAX];
         RepoStream stream;
         char **folders, **paths, **excludes;
-        atomic_bool cancel;
-        unsigned cancel_after;
+        ToolCancel cancel;
         bool init, derived;
 } Tool;
 
-static _noreturn_ void die(const char *what, const Failure *f, int r) {
-        fprintf(stderr, "backup-tool: %s: %s\n", what, failure_message(f, r));
-        exit(2);
-}
-
 static void check(const char *what, int r) {
         if (r < 0)
-                die(what, NULL, r);
+                tool_die(what, NULL, r);
 }
 
 static ssize_t stream_read(void *userdata, void *buf, size_t n) {
@@ -61,7 +54,7 @@ static usec_t msec(const char *text) {
 static void parse_limit(Tool *t, int c, char *argv[]) {
         switch (c) {
         case 'c':
-                t->cancel_after = (unsigned) atoi(optarg);
+                t->cancel.after = (unsigned) atoi(optarg);
                 break;
         case 'o':
                 t->args.one_file_system = true;
@@ -163,14 +156,14 @@ static void open_repository(Tool *t, const char *folder, uint64_t polynomial) {
         size_t n = t->args.n_targets++;
         int r;
 
-        r = tool_storage_open(folder, n + 1, &t->cancel, &t->targets[n].storage, &failure);
+        r = tool_storage_open(folder, n + 1, &t->cancel.flag, &t->targets[n].storage, &failure);
         args.storage = t->targets[n].storage;
         if (r >= 0 && t->init)
                 r = repository_init(&args, &new, &failure);
         if (r >= 0)
                 r = repository_open(&args, &t->repositories[n], &failure);
         if (r < 0)
-                die("repository", &failure, r);
+                tool_die("repository", &failure, r);
 }
 
 static void open_repositories(Tool *t) {
@@ -228,7 +221,6 @@ static json_t *targets_json(const RepoBackupResult *r) {
 static void print_result(const RepoBackupResult *r) {
         const TreeCounts *c = &r->counts;
         json_t *o = json_object();
-        char *text = NULL;
 
         set_text(o, "state", archive_state_to_string(r->base.state));
         set_text(o, "code", r->base.failure.code);
@@ -250,37 +242,19 @@ static void print_result(const RepoBackupResult *r) {
         set_number(o, "new_bytes", r->new_bytes);
         check("errors", json_set(o, "errors", errors_json(&r->base)));
         check("targets", json_set(o, "targets", targets_json(r)));
-        check("result", json_format(o, &text, NULL));
-        puts(text);
-        free(text);
-        json_decref(o);
-}
-
-static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
-        fprintf(stderr, "%s: %s\n", archive_log_level_to_string(level), text);
-}
-
-static void *cancel_main(void *userdata) {
-        Tool *t = userdata;
-
-        (void) usleep(t->cancel_after * 1000);
-        atomic_store(&t->cancel, true);
-        return NULL;
+        tool_print(o);
 }
 
 static int run(Tool *t, Failure *reterr_failure) {
-        static const int status[_ARCHIVE_STATE_MAX] = { 0, 3, 4, 5 };
         _cleanup_(repo_backup_result_done) RepoBackupResult result = REPO_BACKUP_RESULT_NULL;
-        pthread_t thread;
         int r;
 
-        if (t->cancel_after > 0 && pthread_create(&thread, NULL, cancel_main, t) == 0)
-                (void) pthread_detach(thread);
+        tool_cancel_start(&t->cancel);
         r = repository_backup(&t->repo_args, &result, reterr_failure);
         if (r < 0)
                 return r;
         print_result(&result);
-        return status[result.base.state];
+        return tool_status(result.base.state);
 }
 
 int main(int argc, char *argv[]) {
@@ -293,13 +267,13 @@ int main(int argc, char *argv[]) {
         t.args.targets = t.targets;
         t.args.paths = t.paths;
         t.args.excludes = t.excludes;
-        t.args.cancel = &t.cancel;
-        t.args.on_log = on_log;
+        t.args.cancel = &t.cancel.flag;
+        t.args.on_log = tool_log;
         t.repo_args.args = &t.args;
         t.repo_args.repositories = t.repositories;
         r = run(&t, &failure);
         if (r < 0)
-                die("backup", &failure, r);
+                tool_die("backup", &failure, r);
         for (size_t i = 0; i < t.args.n_targets; i++) {
                 repository_free(t.repositories[i]);
                 storage_free(t.targets[i].storage);

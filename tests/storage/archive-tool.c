@@ -14,7 +14,6 @@
 
 #include <getopt.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,6 +22,7 @@
 #include "base/encode.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "tests/storage/tool.h"
 #include "wire/path.h"
 
 typedef struct Tool {
@@ -33,14 +33,8 @@ typedef struct Tool {
         const char *key;
         BackupStreams streams;
         const char *stream; /* until it was given */
-        atomic_bool cancel;
-        unsigned cancel_after;
+        ToolCancel cancel;
 } Tool;
-
-static int die(const char *what, const Failure *f, int r) {
-        fprintf(stderr, "archive-tool: %s: %s\n", what, failure_message(f, r));
-        exit(2);
-}
 
 static void add_target(Tool *t, const char *type, json_t *config, json_t *secrets, const char *url) {
         Failure failure = FAILURE_NULL;
@@ -51,7 +45,7 @@ static void add_target(Tool *t, const char *type, json_t *config, json_t *secret
                 .config = config,
                 .secrets = secrets,
                 .context = { .master_url = url, .attempt = 1 },
-                .cancel = &t->cancel,
+                .cancel = &t->cancel.flag,
         };
         int r;
 
@@ -59,7 +53,7 @@ static void add_target(Tool *t, const char *type, json_t *config, json_t *secret
                 exit(2);
         r = storage_open(&c, &t->targets[n].storage, &failure);
         if (r < 0)
-                die("target", &failure, r);
+                tool_die("target", &failure, r);
         json_decref(config);
         json_decref(secrets);
 }
@@ -68,7 +62,7 @@ static void add_recipient(Tool *t, const char *text) {
         int r = age_recipient_parse(text, &t->recipients[t->args.n_recipients++]);
 
         if (r < 0)
-                die("recipient", NULL, r);
+                tool_die("recipient", NULL, r);
 }
 
 static int stream_next(void *userdata, BackupStream *ret, Failure *reterr_failure) {
@@ -117,7 +111,7 @@ static void parse_option(Tool *t, int c, char *argv[]) {
                 t->args.follow_symlinks = true;
                 break;
         case 'c':
-                t->cancel_after = (unsigned) atoi(optarg);
+                t->cancel.after = (unsigned) atoi(optarg);
                 break;
         case 's':
                 t->args.source_stall = (usec_t) atoi(optarg) * USEC_PER_MSEC;
@@ -160,19 +154,7 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
                         exit(2);
 }
 
-static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
-        fprintf(stderr, "%s: %s\n", archive_log_level_to_string(level), text);
-}
-
 static void on_progress(void *userdata, const BackupProgress *p) {
-}
-
-static void *cancel_main(void *userdata) {
-        Tool *t = userdata;
-
-        (void) usleep(t->cancel_after * 1000);
-        atomic_store(&t->cancel, true);
-        return NULL;
 }
 
 static json_t *errors_json(const BackupResult *r) {
@@ -224,21 +206,14 @@ static void print_result(const BackupResult *r) {
                               "errors_total", (json_int_t) r->errors_total, "lost_total",
                               (json_int_t) r->lost_total, "errors", errors_json(r), "targets",
                               targets_json(r), "objects", objects_json(r));
-        char *text = NULL;
 
-        if (!o || json_format(o, &text, NULL) < 0)
-                exit(2);
-        puts(text);
-        free(text);
-        json_decref(o);
+        tool_print(o);
 }
 
 int main(int argc, char *argv[]) {
-        static const int status[_ARCHIVE_STATE_MAX] = { 0, 3, 4, 5 };
         _cleanup_(backup_result_done) BackupResult result = BACKUP_RESULT_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         Tool t = { .key = "run/", .args.level = 3 };
-        pthread_t thread;
         int r;
 
         parse_argv(&t, argc, argv);
@@ -248,25 +223,25 @@ int main(int argc, char *argv[]) {
         t.args.recipients = t.recipients;
         t.args.paths = t.paths;
         t.args.excludes = t.excludes;
-        t.args.cancel = &t.cancel;
+        t.args.cancel = &t.cancel.flag;
         t.args.run = t.args.attempt = 1;
         t.args.node = "test";
         t.args.task = "test";
-        t.args.on_log = on_log;
+        t.args.on_log = tool_log;
         t.args.on_progress = on_progress;
-        if (t.cancel_after > 0 && pthread_create(&thread, NULL, cancel_main, &t) == 0)
-                (void) pthread_detach(thread);
+        tool_cancel_start(&t.cancel);
         r = archive_backup(&t.args, &result, &failure);
         if (r < 0)
-                die("backup", &failure, r);
+                tool_die("backup", &failure, r);
         print_result(&result);
         (void) fflush(stdout);
+        /* As the job: nobody waits for a thread that hangs. */
         for (size_t i = 0; i < t.args.n_targets; i++)
                 if (result.targets[i].abandoned)
-                        _exit(status[result.state]); /* as the job: nobody waits for a thread that hangs */
+                        _exit(tool_status(result.state));
                 else
                         storage_free(t.targets[i].storage);
         strv_free(t.paths);
         strv_free(t.excludes);
-        return status[result.state];
+        return tool_status(result.state);
 }

@@ -13,18 +13,16 @@
 
 #include <getopt.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "archive/browse.h"
 #include "archive/manifest.h"
-#include "base/alloc.h"
 #include "base/encode.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "tests/storage/tool.h"
 #include "wire/path.h"
 
 #define COPIES_MAX 4
@@ -37,28 +35,23 @@ typedef struct Tool {
         uint8_t manifest[SHA256_SIZE];
         uint8_t keys[3][AGE_FILE_KEY_SIZE];
         AgeIdentity identity;
-        uint64_t limit, cancel_after;
-        atomic_bool cancel;
+        uint64_t limit;
+        ToolCancel cancel;
         uint64_t progress;
 } Tool;
-
-static _noreturn_ void die(const char *what, const Failure *f, int r) {
-        fprintf(stderr, "restore-tool: %s: %s\n", what, failure_message(f, r));
-        exit(2);
-}
 
 static void add_target(Tool *t, const char *path) {
         _cleanup_failure_ Failure failure = FAILURE_NULL;
         json_t *config = json_pack("{s:s}", "path", path);
         size_t n = t->args.source.n_copies++;
-        StorageConfig c = { .id = n + 1, .type = "local", .config = config, .cancel = &t->cancel };
+        StorageConfig c = { .id = n + 1, .type = "local", .config = config, .cancel = &t->cancel.flag };
         int r;
 
         if (n >= COPIES_MAX)
                 exit(2);
         r = storage_open(&c, &t->copies[n].storage, &failure);
         if (r < 0)
-                die("target", &failure, r);
+                tool_die("target", &failure, r);
         json_decref(config);
 }
 
@@ -107,7 +100,7 @@ static void parse_option(Tool *t, int c) {
                 t->cursor = optarg;
                 break;
         case 'a':
-                parse_number(optarg, &t->cancel_after);
+                parse_number(optarg, &t->cancel.after);
                 break;
         case '?':
                 exit(2);
@@ -154,11 +147,7 @@ static void unwrap(Tool *t, const char *name, uint8_t ret[static AGE_FILE_KEY_SI
         if (r >= 0)
                 r = age_header_unwrap(header, length, &keys, ret);
         if (r < 0)
-                die("file key", NULL, r);
-}
-
-static void on_log(void *userdata, ArchiveLogLevel level, const char *text) {
-        fprintf(stderr, "%s: %s\n", archive_log_level_to_string(level), text);
+                tool_die("file key", NULL, r);
 }
 
 static void on_progress(void *userdata, const RestoreProgress *p) {
@@ -176,14 +165,6 @@ static int allowed(void *userdata, const char *path) {
         return t->refuse && startswith(path, t->refuse) ? -EACCES : 0;
 }
 
-static void *cancel_main(void *userdata) {
-        Tool *t = userdata;
-
-        (void) usleep((useconds_t) t->cancel_after * 1000);
-        atomic_store(&t->cancel, true);
-        return NULL;
-}
-
 static json_t *errors_json(const RestoreResult *r) {
         json_t *a = json_array();
 
@@ -196,26 +177,17 @@ static json_t *errors_json(const RestoreResult *r) {
         return a;
 }
 
-static void print(json_t *o) {
-        _cleanup_(freep) char *text = NULL;
-
-        if (!o || json_format(o, &text, NULL) < 0)
-                exit(2);
-        puts(text);
-        json_decref(o);
-}
-
 static void print_result(const RestoreResult *r) {
         struct rusage usage;
 
         (void) getrusage(RUSAGE_SELF, &usage);
-        print(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I}", "state",
-                        archive_state_to_string(r->state), "code", r->failure.code, "message",
-                        strempty(r->failure.message), "bytes_read", (json_int_t) r->bytes_read,
-                        "bytes_written", (json_int_t) r->bytes_written, "files", (json_int_t) r->files,
-                        "directories", (json_int_t) r->directories, "skipped", (json_int_t) r->skipped,
-                        "errors_total", (json_int_t) r->errors_total, "errors", errors_json(r), "peak_kib",
-                        (json_int_t) usage.ru_maxrss));
+        tool_print(json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I}", "state",
+                             archive_state_to_string(r->state), "code", r->failure.code, "message",
+                             strempty(r->failure.message), "bytes_read", (json_int_t) r->bytes_read,
+                             "bytes_written", (json_int_t) r->bytes_written, "files", (json_int_t) r->files,
+                             "directories", (json_int_t) r->directories, "skipped", (json_int_t) r->skipped,
+                             "errors_total", (json_int_t) r->errors_total, "errors", errors_json(r),
+                             "peak_kib", (json_int_t) usage.ru_maxrss));
 }
 
 static int browse(Tool *t) {
@@ -230,7 +202,8 @@ static int browse(Tool *t) {
         r = archive_browse(&args, &result, &failure);
         if (r < 0) {
                 json_decref(a);
-                print(json_pack("{s:s,s:s}", "code", failure.code, "message", failure_message(&failure, r)));
+                tool_print(json_pack("{s:s,s:s}", "code", failure.code, "message",
+                                     failure_message(&failure, r)));
                 return 4;
         }
         for (size_t i = 0; i < result.n_entries; i++) {
@@ -242,24 +215,21 @@ static int browse(Tool *t) {
                                           (json_int_t) m->size)) < 0)
                         exit(2);
         }
-        print(json_pack("{s:o,s:s?}", "entries", a, "next_cursor", result.next_cursor));
+        tool_print(json_pack("{s:o,s:s?}", "entries", a, "next_cursor", result.next_cursor));
         return 0;
 }
 
 static int restore(Tool *t) {
-        static const int status[_ARCHIVE_STATE_MAX] = { 0, 3, 4, 5 };
         _cleanup_(restore_result_done) RestoreResult result = RESTORE_RESULT_NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL;
-        pthread_t thread;
         int r;
 
-        if (t->cancel_after > 0 && pthread_create(&thread, NULL, cancel_main, t) == 0)
-                (void) pthread_detach(thread);
+        tool_cancel_start(&t->cancel);
         r = archive_restore(&t->args, &result, &failure);
         if (r < 0)
-                die("restore", &failure, r);
+                tool_die("restore", &failure, r);
         print_result(&result);
-        return status[result.state];
+        return tool_status(result.state);
 }
 
 int main(int argc, char *argv[]) {
@@ -280,9 +250,9 @@ int main(int argc, char *argv[]) {
                 s->manifest_key = t.keys[2];
         }
         t.args.paths = t.paths;
-        t.args.cancel = &t.cancel;
+        t.args.cancel = &t.cancel.flag;
         t.args.userdata = &t;
-        t.args.on_log = on_log;
+        t.args.on_log = tool_log;
         t.args.on_progress = on_progress;
         t.args.allowed = allowed;
         status = t.browse ? browse(&t) : restore(&t);
