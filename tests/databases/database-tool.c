@@ -142,10 +142,6 @@ static int store(const Place *place, const BackupArgs *args, BackupResult *ret, 
         return 0;
 }
 
-static int load(const char *text, json_t **ret) {
-        return json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, ret, NULL);
-}
-
 /* Stores what the streams give, and says how that ended. */
 static int keep_streams(char *argv[], char *const *paths, const BackupStreams *streams) {
         _cleanup_(backup_result_done) BackupResult result = BACKUP_RESULT_NULL;
@@ -187,7 +183,7 @@ static int read_source(const char *text, SourceType type, DatabaseSource *ret, F
         JsonReader reader;
         int r;
 
-        r = load(text, &json);
+        r = json_parse_text(text, &json, NULL);
         if (r < 0)
                 return r;
         json_reader_init(&reader, json, f);
@@ -277,24 +273,30 @@ static int give(void *userdata, const char *path, int fd, Failure *f) {
         return place->repository ? repository_dump(&repository, f) : archive_dump(&archive, NULL, f);
 }
 
+/* What it is restored from, and the server. */
+static int open_both(char *argv[], Place *place, DatabaseServer *server, Failure *f) {
+        _cleanup_json_ json_t *json = NULL;
+        JsonReader reader;
+        int r;
+
+        r = json_parse_text(argv[5], &json, NULL);
+        if (r < 0)
+                return r;
+        json_reader_init(&reader, json, f);
+        r = database_server_read(&reader, server);
+        return r < 0 ? r : open_place(argv[2], argv[3], false, place, f);
+}
+
 static int restore(int argc, char *argv[]) {
         _cleanup_(database_server_done) DatabaseServer server = DATABASE_SERVER_NULL;
         _cleanup_(mysql_restore_freep) MysqlRestore *to = NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL, given = FAILURE_NULL;
-        _cleanup_json_ json_t *json = NULL;
         const char *password = getenv("DATABASE_PASSWORD");
         MysqlRestoreArgs args = { &server, password, argv[6], argc > 7, finder, &cancelled };
-        JsonReader reader;
         _cleanup_(place_done) Place place = {};
         int r, k;
 
-        r = load(argv[5], &json);
-        if (r >= 0) {
-                json_reader_init(&reader, json, &failure);
-                r = database_server_read(&reader, &server);
-        }
-        if (r >= 0)
-                r = open_place(argv[2], argv[3], false, &place, &failure);
+        r = open_both(argv, &place, &server, &failure);
         if (r >= 0)
                 r = mysql_restore_new(&args, &to, &failure);
         if (r < 0)
@@ -331,7 +333,6 @@ static int pg_restore(char *argv[]) {
         _cleanup_(pg_restore_freep) PgRestore *to = NULL;
         _cleanup_(strv_freep) char **schemas = NULL, **tables = NULL;
         _cleanup_failure_ Failure failure = FAILURE_NULL, given = FAILURE_NULL;
-        _cleanup_json_ json_t *json = NULL;
         char *versions[2];
         PgRestoreArgs args = {
                 .server = &server,
@@ -340,19 +341,12 @@ static int pg_restore(char *argv[]) {
                 .finder = pg_finder(versions),
                 .cancel = &cancelled,
         };
-        JsonReader reader;
         _cleanup_(place_done) Place place = {};
         int r, k;
 
         r = pg_read_words(argv + 7, &args, &schemas, &tables);
         if (r >= 0)
-                r = load(argv[5], &json);
-        if (r >= 0) {
-                json_reader_init(&reader, json, &failure);
-                r = database_server_read(&reader, &server);
-        }
-        if (r >= 0)
-                r = open_place(argv[2], argv[3], false, &place, &failure);
+                r = open_both(argv, &place, &server, &failure);
         if (r >= 0)
                 r = pg_restore_new(&args, &to, &failure);
         if (r < 0)

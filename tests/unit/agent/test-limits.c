@@ -11,7 +11,7 @@
 static int parse(const char *text, AgentLimits *ret) {
         _cleanup_json_ json_t *json = NULL;
 
-        CHECK_INT(json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL), 0);
+        CHECK_INT(json_parse_text(text, &json, NULL), 0);
         return agent_limits_parse(json, ret);
 }
 

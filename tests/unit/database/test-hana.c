@@ -17,7 +17,7 @@ static int read_settings(const char *text, HanaSettings **ret, Failure *failure)
         JsonReader reader;
         int r;
 
-        CHECK_OK(json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL));
+        CHECK_OK(json_parse_text(text, &json, NULL));
         (void) json_reader_init(&reader, json, failure);
         r = hana_settings_read(&reader, ret);
         return r < 0 ? r : json_reader_finish(&reader);

@@ -14,7 +14,7 @@
 static json_t *load(const char *text) {
         json_t *json = NULL;
 
-        CHECK_OK(json_parse_strict(text, strlen(text), JSON_DEPTH_DEFAULT, &json, NULL));
+        CHECK_OK(json_parse_text(text, &json, NULL));
         return json;
 }
 
