@@ -72,7 +72,9 @@ static int append_pair(sd_bus_message *reply, const char *key, const char *value
         return sd_bus_message_append(reply, "{sv}", key, "s", strempty(value));
 }
 
-static int append_status(const Agent *a, sd_bus_message *reply) {
+static int append_status(sd_bus_message *reply, void *userdata) {
+        const AgentBus *b = ASSERT_PTR(userdata);
+        const Agent *a = b->agent;
         const Master *m = agent_master(a);
         int r;
 
@@ -96,41 +98,22 @@ static int append_status(const Agent *a, sd_bus_message *reply) {
 }
 
 static int method_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        const AgentBus *b = ASSERT_PTR(userdata);
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        int r;
-
-        r = bus_sender_may(m, BUS_READ, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "{sv}");
-        if (r >= 0)
-                r = append_status(b->agent, reply);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+        return bus_reply_array(m, "{sv}", append_status, userdata, error);
 }
 
-static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int append_jobs(sd_bus_message *reply, void *userdata) {
         const AgentBus *b = ASSERT_PTR(userdata);
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        int r;
+        int r = 0;
 
-        r = bus_sender_may(m, BUS_READ, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(tuss)");
         for (const Work *w = *agent_works(b->agent); r >= 0 && w; w = w->next)
                 r = sd_bus_message_append(reply, "(tuss)", w->name.command, (uint32_t) w->name.attempt,
                                           strempty(command_kind_to_string(w->kind)),
                                           work_state_to_string(w->state));
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+        return r;
+}
+
+static int method_list_jobs(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return bus_reply_array(m, "(tuss)", append_jobs, userdata, error);
 }
 
 static const char *member(const json_t *item, const char *name) {

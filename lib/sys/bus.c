@@ -151,3 +151,25 @@ int bus_take(sd_bus_message *m, BusRight right, sd_bus_error *reterr, const char
         va_end(ap);
         return r;
 }
+
+int bus_reply_array(sd_bus_message *m, const char *type, BusAppend append, void *userdata,
+                    sd_bus_error *reterr) {
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        assert(m);
+        assert(type);
+        assert(append);
+
+        r = bus_sender_may(m, BUS_READ, reterr);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', type);
+        if (r >= 0)
+                r = append(reply, userdata);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}

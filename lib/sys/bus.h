@@ -46,6 +46,12 @@ int bus_sender_may(sd_bus_message *m, BusRight right, sd_bus_error *reterr) _war
  * Strings belong to the message. */
 int bus_take(sd_bus_message *m, BusRight right, sd_bus_error *reterr, const char *types, ...) _warn_unused_;
 
+/* All of a method without arguments: whoever may read gets an array of this type, to which append() adds the
+ * elements. */
+typedef int (*BusAppend)(sd_bus_message *reply, void *userdata);
+int bus_reply_array(sd_bus_message *m, const char *type, BusAppend append, void *userdata,
+                    sd_bus_error *reterr) _warn_unused_;
+
 /* --- Doors ----------------------------------------------------------------------------------------- */
 
 typedef struct BusDoors BusDoors;

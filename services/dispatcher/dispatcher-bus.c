@@ -118,11 +118,10 @@ static int append_unassigned(sd_bus_message *reply, Dispatcher *d) {
         return r;
 }
 
-static int append_queue(sd_bus_message *reply, Dispatcher *d) {
+static int append_queue(sd_bus_message *reply, void *userdata) {
         const CommandFilter filter = { .open = true };
+        Dispatcher *d = ASSERT_PTR(userdata);
         uint64_t after = 0;
-
-        assert(d);
 
         for (unsigned n = 0; n < LIST_MAX;) {
                 _cleanup_(command_list_done) CommandList list = COMMAND_LIST_NULL;
@@ -143,10 +142,9 @@ static int append_queue(sd_bus_message *reply, Dispatcher *d) {
         return append_unassigned(reply, d);
 }
 
-static int append_nodes(sd_bus_message *reply, Dispatcher *d) {
+static int append_nodes(sd_bus_message *reply, void *userdata) {
+        Dispatcher *d = ASSERT_PTR(userdata);
         uint64_t after = 0;
-
-        assert(d);
 
         for (unsigned n = 0; n < LIST_MAX;) {
                 _cleanup_(node_list_done) NodeList list = NODE_LIST_NULL;
@@ -171,32 +169,12 @@ static int append_nodes(sd_bus_message *reply, Dispatcher *d) {
         return 0;
 }
 
-typedef int (*AppendFunc)(sd_bus_message *reply, Dispatcher *d);
-
-static int reply_list(sd_bus_message *m, Dispatcher *d, const char *type, AppendFunc append,
-                      sd_bus_error *error) {
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        int r;
-
-        r = bus_sender_may(m, BUS_READ, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', type);
-        if (r >= 0)
-                r = append(reply, d);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_message_send(reply);
-}
-
 static int method_list_queue(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return reply_list(m, ASSERT_PTR(userdata), QUEUE_TYPE, append_queue, error);
+        return bus_reply_array(m, QUEUE_TYPE, append_queue, userdata, error);
 }
 
 static int method_list_nodes(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        return reply_list(m, ASSERT_PTR(userdata), "(tssst)", append_nodes, error);
+        return bus_reply_array(m, "(tssst)", append_nodes, userdata, error);
 }
 
 /* --- Changing --- */

@@ -40,25 +40,17 @@ static int append_schedule(sd_bus_message *reply, const Entry *e) {
                                      (int) e->row.task_enabled, e->row.next, strempty(e->row.error));
 }
 
-static int method_list_schedules(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        _cleanup_bus_message_ sd_bus_message *reply = NULL;
-        Scheduler *s = ASSERT_PTR(userdata);
-        int r;
+static int append_schedules(sd_bus_message *reply, void *userdata) {
+        const Scheduler *s = ASSERT_PTR(userdata);
+        int r = 0;
 
-        r = bus_sender_may(m, BUS_READ, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_return(m, &reply);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_open_container(reply, 'a', "(tsssbts)");
         for (size_t i = 0; i < s->schedules.n && r >= 0; i++)
                 r = append_schedule(reply, s->schedules.items + i);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        if (r < 0)
-                return r;
-        return sd_bus_message_send(reply);
+        return r;
+}
+
+static int method_list_schedules(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return bus_reply_array(m, "(tsssbts)", append_schedules, userdata, error);
 }
 
 static int method_next_elapse(sd_bus_message *m, void *userdata, sd_bus_error *error) {
