@@ -44,6 +44,14 @@ static usec_t retry_delay(Work *w, const Reply *reply) {
         return MAX(delay, reply ? reply->retry_after : 0);
 }
 
+/* The master says that this is not its command's attempt, or no command. */
+static void give_up(Work *w, const Reply *reply) {
+        log_struct(LOG_NOTICE, NULL, WORK_FIELDS(w),
+                   "Command %" PRIu64 ", attempt %" PRIu64 ", is not ours any more: %s", w->name.command,
+                   w->name.attempt, strempty(reply->message));
+        work_apply(w, WORK_EVENT_STALE);
+}
+
 /* --- Accept ------------------------------------------------------------------------------------------ */
 
 static void on_accept(const Reply *reply, void *userdata) {
@@ -61,10 +69,7 @@ static void on_accept(const Reply *reply, void *userdata) {
                 return;
         case REPLY_STALE:
         case REPLY_REFUSED:
-                log_struct(LOG_NOTICE, NULL, WORK_FIELDS(w),
-                           "Command %" PRIu64 ", attempt %" PRIu64 ", is not ours any more: %s",
-                           w->name.command, w->name.attempt, strempty(reply->message));
-                work_apply(w, WORK_EVENT_STALE);
+                give_up(w, reply);
                 return;
         case REPLY_RETRY:
         case REPLY_UNAUTHORIZED:
@@ -117,10 +122,7 @@ static void on_progress(const Reply *reply, void *userdata) {
                 work_report(w);
                 return;
         case REPLY_STALE:
-                log_struct(LOG_NOTICE, NULL, WORK_FIELDS(w),
-                           "Command %" PRIu64 ", attempt %" PRIu64 ", is not ours any more: %s",
-                           w->name.command, w->name.attempt, strempty(reply->message));
-                work_apply(w, WORK_EVENT_STALE);
+                give_up(w, reply);
                 return;
         case REPLY_RETRY:
         case REPLY_UNAUTHORIZED:
