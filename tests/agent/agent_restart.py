@@ -18,10 +18,31 @@ from agent_case import AGENT, FAKE_JOB, AgentCase
 from fake_master import Reply
 
 
-class Children(AgentCase):
-    """Without a service manager: jobs are children, and live on as orphans."""
+class RestartCase(AgentCase):
+    """An agent that is killed at any moment, with jobs that do as they are told."""
 
     job = FAKE_JOB
+
+    def kill_at_random(self, start, kill):
+        """While commands come and go."""
+        rounds = 60 if os.environ.get('BACKUPX_TEST_LONG') else 12
+        commands = []
+        start()
+        for _ in range(rounds):
+            commands.append(self.master.add('backup', self.backup('hang', seconds=random.random())))
+            time.sleep(random.random() * 0.4)
+            kill()
+            start()
+        for command in commands:
+            result = self.master.finished(command)
+            self.assertEqual(result['status'], 'succeeded', result)
+        self.wait_clean()
+        names = [name for name, _ in self.jobs()]
+        self.assertEqual(len(names), len(set(names)), 'an attempt was done twice')
+
+
+class Children(RestartCase):
+    """Without a service manager: jobs are children, and live on as orphans."""
 
     def test_job_lives_on(self):
         """The lock is its sign of life; the next agent renews its lease and delivers its result."""
@@ -212,20 +233,7 @@ class Children(AgentCase):
 
     def test_random_kills(self):
         """Killed at random moments while commands come and go."""
-        rounds = 60 if os.environ.get('BACKUPX_TEST_LONG') else 12
-        commands = []
-        self.start()
-        for _ in range(rounds):
-            commands.append(self.master.add('backup', self.backup('hang', seconds=random.random())))
-            time.sleep(random.random() * 0.4)
-            self.kill()
-            self.start()
-        for command in commands:
-            result = self.master.finished(command)
-            self.assertEqual(result['status'], 'succeeded', result)
-        self.wait_clean()
-        names = [name for name, _ in self.jobs()]
-        self.assertEqual(len(names), len(set(names)), 'an attempt was done twice')
+        self.kill_at_random(self.start, self.kill)
 
 
 class Manager:
@@ -331,10 +339,8 @@ class Manager:
             process.wait()
 
 
-class Managed(AgentCase):
+class Managed(RestartCase):
     """As under systemd: jobs are nobody's children, and their lines survive in the fd store."""
-
-    job = FAKE_JOB
 
     def setUp(self):
         super().setUp()
@@ -395,20 +401,7 @@ class Managed(AgentCase):
 
     def test_random_kills(self):
         """Killed at random moments; the lines are kept each time."""
-        rounds = 60 if os.environ.get('BACKUPX_TEST_LONG') else 12
-        commands = []
-        self.start_managed()
-        for _ in range(rounds):
-            commands.append(self.master.add('backup', self.backup('hang', seconds=random.random())))
-            time.sleep(random.random() * 0.4)
-            self.kill_managed()
-            self.start_managed()
-        for command in commands:
-            result = self.master.finished(command)
-            self.assertEqual(result['status'], 'succeeded', result)
-        self.wait_clean()
-        names = [name for name, _ in self.jobs()]
-        self.assertEqual(len(names), len(set(names)), 'an attempt was done twice')
+        self.kill_at_random(self.start_managed, self.kill_managed)
 
 
 if __name__ == '__main__':
