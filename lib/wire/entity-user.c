@@ -19,6 +19,19 @@ static int read_role(JsonReader *reader, JsonPresence presence, UserRole *role) 
         return r;
 }
 
+int json_reader_password(JsonReader *r, JsonPresence presence, size_t max, char **ret) {
+        int k;
+
+        assert(ret);
+
+        k = json_reader_strdup(r, "password", presence, max, ret);
+        if (k > 0 && password_check(*ret) < 0)
+                return json_reader_fail(r, "password",
+                                        "has to have %d to %d bytes and no control characters", PASSWORD_MIN,
+                                        PASSWORD_MAX);
+        return k;
+}
+
 int user_from_json(const json_t *json, User *user, char **ret_password, Failure *reterr_failure) {
         _cleanup_(erase_and_freep) char *password = NULL;
         JsonPresence presence;
@@ -35,11 +48,7 @@ int user_from_json(const json_t *json, User *user, char **ret_password, Failure 
                 return json_reader_fail(&reader, "username",
                                         "has other characters than letters, digits and . _ - @ +, "
                                         "or does not begin with a letter or a digit");
-        r = json_reader_strdup(&reader, "password", presence, STORE_TEXT_MAX, &password);
-        if (r > 0 && password_check(password) < 0)
-                return json_reader_fail(&reader, "password",
-                                        "has to have %d to %d bytes and no control characters", PASSWORD_MIN,
-                                        PASSWORD_MAX);
+        json_reader_password(&reader, presence, STORE_TEXT_MAX, &password);
         read_role(&reader, presence, &user->role);
         json_reader_bool(&reader, "enabled", JSON_OPTIONAL, &user->enabled);
         r = json_reader_finish(&reader);

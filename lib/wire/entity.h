@@ -134,6 +134,8 @@ int restore_request_from_json(const json_t *json, RestoreRequest *ret,
 
 /* --- people --- */
 
+/* As json_reader_strdup() of the field "password", of one that is to be set: within its rules. */
+int json_reader_password(JsonReader *r, JsonPresence presence, size_t max, char **ret);
 /* *ret_password is a copy, for erase_and_freep(); NULL when absent. */
 int user_from_json(const json_t *json, User *user, char **ret_password,
                    Failure *reterr_failure) _warn_unused_;

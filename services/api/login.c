@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "crypto/password.h"
 #include "store/session.h"
 #include "sys/log.h"
 #include "wire/entity.h"
@@ -89,10 +88,7 @@ static int read_setup(Request *r, PasswordJob *j) {
         error = json_reader_strdup(&reader, "username", JSON_REQUIRED, ENTITY_NAME_MAX, &j->user.username);
         if (error > 0 && !username_is_valid(j->user.username))
                 json_reader_fail(&reader, "username", "has to be of letters, digits and . _ - @ +");
-        error = json_reader_strdup(&reader, "password", JSON_REQUIRED, LOGIN_TEXT_MAX, &j->new_password);
-        if (error > 0 && password_check(j->new_password) < 0)
-                json_reader_fail(&reader, "password", "has to have %d to %d bytes and no control characters",
-                                 PASSWORD_MIN, PASSWORD_MAX);
+        json_reader_password(&reader, JSON_REQUIRED, LOGIN_TEXT_MAX, &j->new_password);
         return request_check(r, json_reader_finish(&reader), &failure);
 }
 
@@ -377,10 +373,7 @@ static int read_password(Request *r, PasswordJob *j) {
                 return error;
         json_reader_init(&reader, body, &failure);
         json_reader_strdup(&reader, "current_password", JSON_REQUIRED, LOGIN_TEXT_MAX, &j->old_password);
-        error = json_reader_strdup(&reader, "password", JSON_REQUIRED, LOGIN_TEXT_MAX, &j->new_password);
-        if (error > 0 && password_check(j->new_password) < 0)
-                json_reader_fail(&reader, "password", "has to have %d to %d bytes and no control characters",
-                                 PASSWORD_MIN, PASSWORD_MAX);
+        json_reader_password(&reader, JSON_REQUIRED, LOGIN_TEXT_MAX, &j->new_password);
         return request_check(r, json_reader_finish(&reader), &failure);
 }
 
