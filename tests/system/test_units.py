@@ -339,14 +339,9 @@ class Units(unittest.TestCase):
     def test_16_stop_and_start(self):
         """Stopping the target stops all of the master; starting it again brings all back, with its data."""
         guest.run('systemctl', 'stop', 'backupx.target')
-        for daemon in DAEMONS:
-            guest.wait(
-                lambda: guest.show(
-                    f'backupx-{daemon}.service', 'ActiveState'  # pylint: disable=cell-var-from-loop
-                )
-                == 'inactive'
-            )
-            self.assertEqual(guest.show(f'backupx-{daemon}.socket', 'ActiveState'), 'inactive')
+        # Behind it go the daemons, and behind them their sockets.
+        for unit in [f'backupx-{daemon}.{kind}' for kind in ('service', 'socket') for daemon in DAEMONS]:
+            guest.wait(lambda name=unit: guest.show(name, 'ActiveState') == 'inactive', what=f'the end of {unit}')
         self.assertEqual(guest.curl('/health')[0], 0)
         guest.run('systemctl', 'start', 'backupx.target')
         guest.wait(lambda: guest.curl('/health')[0] == 200, what='the API after a start')
