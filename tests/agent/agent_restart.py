@@ -163,18 +163,24 @@ class Children(RestartCase):
         there = self.leftovers()
         return 'command-1-1.lock' in there and 'command-1-1.todo' not in there
 
+    def start_with_slow_job(self):
+        """An agent whose jobs do not read their orders until the file is there that this names."""
+        gate = self.folder / 'gate'
+        self.job = self.folder / 'slow-job'
+        self.job.write_text(f'#!/bin/sh\nBACKUPX_FAKE_GATE={gate} exec {FAKE_JOB}\n')
+        self.job.chmod(0o755)
+        self.start()
+        return gate
+
     def test_killed_before_the_job_reads_its_orders(self):
         """They are sent, and the job is slow: it is alive all the same, and its result is awaited."""
-        slow = self.folder / 'slow-job'
-        slow.write_text(f'#!/bin/sh\nBACKUPX_FAKE_DELAY=2 exec {FAKE_JOB}\n')
-        slow.chmod(0o755)
-        self.job = slow
-        self.start()
+        gate = self.start_with_slow_job()
         command = self.master.add('backup', self.backup('hang', seconds=0))
         self.master.wait(self.orders_are_sent, what='the orders')
         self.assertEqual(self.jobs(), [])
         self.kill()
         self.start()
+        gate.touch()
         result = self.master.finished(command)
         self.assertEqual((result['status'], result['attempt']), ('succeeded', 1))
         self.assertEqual([name for name, _ in self.jobs()], ['1-1'])
@@ -182,11 +188,7 @@ class Children(RestartCase):
 
     def test_cancelled_before_the_job_reads_its_orders(self):
         """The next agent reaches it although it has not said anything since."""
-        slow = self.folder / 'slow-job'
-        slow.write_text(f'#!/bin/sh\nBACKUPX_FAKE_DELAY=2 exec {FAKE_JOB}\n')
-        slow.chmod(0o755)
-        self.job = slow
-        self.start()
+        self.start_with_slow_job()
         command = self.master.add('backup', self.backup('hang', seconds=60))
         self.master.wait(self.orders_are_sent, what='the orders')
         self.kill()

@@ -3,6 +3,7 @@
 """The agent under the real daemons: whatever happens to it or its jobs, the run's state tells the truth."""
 
 import base64
+import json
 import os
 import pathlib
 import signal
@@ -61,7 +62,7 @@ class AgentInSuite(unittest.TestCase):
         slow = {'algorithm': 'zstd', 'level': 17}
         task = self.suite.make_task([source or self.source], [self.target], name=name, compression=slow)
         run = self.suite.run_task(task)
-        wait_until(self.job, 60, 'the job of the run')
+        wait_until(lambda: self.job(run), 60, 'the job of the run')
         wait_until(lambda: self.suite.client.get(f'runs/{run}')['state'] == 'running', 60, 'the run')
         time.sleep(0.3)
         return run
@@ -97,15 +98,14 @@ class AgentInSuite(unittest.TestCase):
         seen = set()
         wait_until(quiet_between_beats, 120, 'two heartbeats with one connection between them', 0.2)
 
-    def job(self):
-        """The PID of the one job that runs."""
-        for lock in (self.suite.agent_state / 'results').glob('*.lock'):
+    def job(self, run):
+        """The PID of this run's job; None before it is there. What others left may lie there still."""
+        for note in (self.suite.agent_state / 'results').glob('*.job'):
             try:
-                text = lock.read_text().strip()
+                if json.loads(note.read_text())['run'] == run:
+                    return int(note.with_suffix('.lock').read_text() or 0) or None
             except FileNotFoundError:
-                continue  # ended meanwhile
-            if text and pathlib.Path(f'/proc/{text}').exists():
-                return int(text)
+                pass
         return None
 
     def archives(self, run):
@@ -125,7 +125,7 @@ class AgentInSuite(unittest.TestCase):
     def test_job_killed(self):
         """Failed, and why."""
         run = self.begin('killed', self.unending)
-        os.kill(self.job(), signal.SIGKILL)
+        os.kill(self.job(run), signal.SIGKILL)
         ended = self.suite.wait_run(run)
         self.assertEqual(ended['state'], 'failed')
         self.assertIn(
@@ -144,7 +144,7 @@ class AgentInSuite(unittest.TestCase):
     def test_agent_and_job_killed(self):
         """Known at once, not after ten minutes of silence."""
         run = self.begin('both-killed', self.unending)
-        job = self.job()
+        job = self.job(run)
         start = time.monotonic()
         self.suite.processes['agent'].kill()
         os.kill(job, signal.SIGKILL)

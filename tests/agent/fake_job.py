@@ -161,10 +161,17 @@ def wordy(_):
     finish(files=1)
 
 
+def wait_for_gate(path):
+    """The orders are not read before this file is there."""
+    end = time.monotonic() + 120
+    while path and not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def main():
     """Hello, start, and the script."""
     send(type='hello', protocol=1, version='test', pid=os.getpid())
-    time.sleep(float(os.environ.get('BACKUPX_FAKE_DELAY', '0')))
+    wait_for_gate(os.environ.get('BACKUPX_FAKE_GATE'))
     start = receive(20)
     if not isinstance(start, dict) or start['type'] != 'start':
         return
