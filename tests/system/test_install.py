@@ -282,7 +282,9 @@ class Install(unittest.TestCase):
         try:
             run = self.master.start_run(world['task'])
             self.master.wait_run(run, ('running',))
-            job = self.server.shell("systemctl list-units --plain --no-legend 'backupx-backup@*'")
+            jobs = "systemctl list-units --plain --no-legend 'backupx-backup@*'"
+            # It is accepted before it is started.
+            job = self.server.wait(lambda: self.server.shell(jobs), what='the job')
             self.succeed(make_command('web-1', '--again'))
             self.assertNotEqual(self.server.show('backupx-agent.service', 'MainPID'), pid)
             self.assertEqual(self.master.get(f'runs/{run}')['state'], 'running')

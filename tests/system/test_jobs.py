@@ -391,6 +391,8 @@ exit 0
         task = guest.make_task(
             name, ['/srv/slow'], [target], compression={'algorithm': 'zstd', 'level': level}
         )
+        # A run has ended a moment before its job has.
+        guest.wait(lambda: not self.job_units(), what='the end of earlier jobs')
         run = guest.start_run(task)
         jobs = guest.wait(self.job_units, what='a running job')
         self.assertEqual(len(jobs), 1)
@@ -624,7 +626,7 @@ exit 0
         """After all of that no unit is failed and no job is left."""
         failed = guest.run('systemctl', 'list-units', '--failed', '--no-legend', 'backupx*').stdout
         self.assertEqual([line for line in failed.splitlines() if '@' not in line], [])
-        self.assertEqual(self.job_units(), [])
+        guest.wait(lambda: not self.job_units(), what='the end of all jobs')
 
 
 if __name__ == '__main__':
