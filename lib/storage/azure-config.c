@@ -110,6 +110,8 @@ static int read_transfer(const Fields *c, Azure *z) {
 
         r = fields_number(c, "config.block_size", AZURE_BLOCK_MIN >> 20, AZURE_BLOCK_MAX >> 20, &mib);
         if (r >= 0)
+                r = fields_volume_size(c, &z->volume_size);
+        if (r >= 0)
                 r = fields_text(c, "config.tier", &z->tier);
         if (r >= 0)
                 r = fields_text(c, "config.ca_cert", &z->ca_cert);
@@ -142,6 +144,8 @@ int azure_configure(Storage *s, const StorageConfig *config, Failure *reterr_fai
                 r = read_transfer(&c, z);
         if (r < 0)
                 return r;
+        s->object_max = MIN((uint64_t) AZURE_BLOCKS_MAX * z->block_size,
+                            z->volume_size > 0 ? z->volume_size : UINT64_MAX);
         args.client = (HttpClientArgs){
                 .transfer = { .ca_cert = z->ca_cert, .proxy_url = z->proxy_url },
                 .http2 = true,

@@ -32,8 +32,8 @@ static int before_block(StoragePut *put, unsigned number, Failure *f) {
 
         if (number > AZURE_BLOCKS_MAX)
                 return failure_set(f, -EFBIG, "STORAGE_TOO_LARGE",
-                                   "'%s' has more than %d blocks of %zu MiB, which %s cannot hold: raise "
-                                   "its block_size.",
+                                   "'%s' has more than %d blocks of %zu MiB, which %s cannot hold as one "
+                                   "object: raise its block_size.",
                                    put->key, AZURE_BLOCKS_MAX, z->block_size >> 20, put->storage->name);
         return number == 1 ? object_check_free(&azure_objects, put, f) : 0;
 }
@@ -191,9 +191,21 @@ static int put_blocks(StoragePut *put, Failure *f) {
         AzurePut *p = put->backend;
         int r = 0;
 
-        if (put->size > 0)
+        if (put->size > 0 && !put->sealed)
                 r = parts_finish(&p->parts, f);
         return r < 0 ? r : put_list(put, f);
+}
+
+int azure_put_seal(StoragePut *put, Failure *reterr_failure) {
+        AzurePut *p = put->backend;
+        int r;
+
+        assert(p);
+
+        r = parts_finish(&p->parts, reterr_failure);
+        if (r >= 0)
+                parts_release(&p->parts);
+        return r;
 }
 
 /* A name under which a put left blocks counts as taken with some servers, though there is no object; the

@@ -216,6 +216,7 @@ const StorageType storage_type_azure = {
         .close = azure_close,
         .put_new = azure_put_new,
         .put_write = azure_put_write,
+        .put_seal = azure_put_seal,
         .put_commit = azure_put_commit,
         .put_free = azure_put_free,
         .read_at = azure_read_at,

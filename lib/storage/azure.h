@@ -6,7 +6,7 @@
  * An object up to the size of a block goes up in one request, a larger one in blocks, a few of them at
  * once, and a list of them that makes the object. Every body goes with its MD5, which the server checks.
  * Nothing is visible before the last request, which carries If-None-Match and so never replaces. Blocks that
- * no list named are dropped by the service after a week. */
+ * no list named are dropped by the service after a week. A put that is sealed has sent all its blocks. */
 
 #include "storage/object.h"
 #include "storage/parts.h"
@@ -38,7 +38,8 @@ typedef struct Azure {
         char *tier;
         char *ca_cert, *proxy_url;
         size_t block_size;
-        atomic_int spare; /* blocks that may be in flight */
+        uint64_t volume_size; /* 0: as much as goes into an object */
+        atomic_int spare;     /* blocks that may be in flight */
 } Azure;
 
 /* Reads config and secrets into s->backend. */
@@ -78,6 +79,7 @@ extern const ObjectType azure_objects;
 
 int azure_put_new(StoragePut *put, Failure *reterr_failure) _warn_unused_;
 int azure_put_write(StoragePut *put, const void *data, size_t n, Failure *reterr_failure) _warn_unused_;
+int azure_put_seal(StoragePut *put, Failure *reterr_failure) _warn_unused_;
 int azure_put_commit(StoragePut *put, const uint8_t sha256[static 32],
                      Failure *reterr_failure) _warn_unused_;
 void azure_put_free(StoragePut *put);

@@ -16,6 +16,8 @@ typedef struct StorageType {
         /* The key was checked. Fills p->backend. */
         int (*put_new)(StoragePut *p, Failure *reterr_failure);
         int (*put_write)(StoragePut *p, const void *data, size_t n, Failure *reterr_failure);
+        /* May be NULL: a put that waits for its commit cannot do without its connection. */
+        int (*put_seal)(StoragePut *p, Failure *reterr_failure);
         int (*put_commit)(StoragePut *p, const uint8_t sha256[static 32], Failure *reterr_failure);
         /* Also where put_new failed half-way; undoes what was not committed. */
         void (*put_free)(StoragePut *p);
@@ -34,6 +36,7 @@ struct Storage {
         char *name;
         const atomic_bool *cancel;
         usec_t stall, retry;
+        uint64_t object_max; /* 0: no limit is known */
         Pace *pace;
         atomic_uint_fast64_t last_progress;
         void *backend;
@@ -43,7 +46,7 @@ struct StoragePut {
         Storage *storage;
         char *key;
         uint64_t size; /* written so far */
-        bool committed;
+        bool sealed, committed;
         bool transient;
         void *backend;
 };

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "storage/fields.h"
+#include "wire/target-config.h"
 
 #define HOST_MAX 255
 
@@ -43,6 +44,18 @@ int fields_number(const Fields *c, const char *field, uint64_t least, uint64_t m
                 return fields_bad(c, field, "is not a number in its range");
         *ret = (uint64_t) json_integer_value(v);
         return 0;
+}
+
+int fields_volume_size(const Fields *c, uint64_t *ret) {
+        uint64_t mib = 0;
+        int r;
+
+        assert(ret);
+
+        r = fields_number(c, "config.volume_size", TARGET_VOLUME_MIN, TARGET_VOLUME_MAX, &mib);
+        if (r >= 0 && mib > 0)
+                *ret = mib << 20;
+        return r;
 }
 
 bool fields_is_made_of(const char *s, const char *more, size_t most) {

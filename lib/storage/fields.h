@@ -18,6 +18,8 @@ int fields_bad(const Fields *c, const char *field, const char *why);
 int fields_text(const Fields *c, const char *field, char **ret) _warn_unused_;
 int fields_number(const Fields *c, const char *field, uint64_t least, uint64_t most, uint64_t *ret)
                 _warn_unused_;
+/* config.volume_size, in bytes; *ret stays where there is none. */
+int fields_volume_size(const Fields *c, uint64_t *ret) _warn_unused_;
 /* config.prefix, "" or with '/' at its end. */
 int fields_prefix(const Fields *c, char **ret) _warn_unused_;
 /* "https://host:port/" as scheme and host; a port that is the scheme's own is left out, as curl does. more:

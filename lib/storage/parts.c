@@ -117,6 +117,15 @@ int parts_finish(Parts *p, Failure *f) {
         return r;
 }
 
+void parts_release(Parts *p) {
+        assert(p);
+        assert(p->n_flights == 0);
+
+        for (size_t i = 0; i < PARTS_FLIGHT_MAX; i++)
+                buffer_done(&p->flights[i].part);
+        buffer_done(&p->part);
+}
+
 void parts_wait(Parts *p) {
         assert(p);
 
@@ -126,7 +135,5 @@ void parts_wait(Parts *p) {
 
 void parts_done(Parts *p) {
         parts_wait(p);
-        for (size_t i = 0; i < PARTS_FLIGHT_MAX; i++)
-                buffer_done(&p->flights[i].part);
-        buffer_done(&p->part);
+        parts_release(p);
 }

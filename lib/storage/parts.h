@@ -46,6 +46,8 @@ int parts_init(Parts *p, const PartsArgs *args) _warn_unused_;
 int parts_write(Parts *p, const void *data, size_t n, Failure *f) _warn_unused_;
 /* Sends the last one, and waits for all. */
 int parts_finish(Parts *p, Failure *f) _warn_unused_;
+/* Behind parts_finish(): gives the memory back. */
+void parts_release(Parts *p);
 /* Waits for those in flight, whatever became of them. */
 void parts_wait(Parts *p);
 void parts_done(Parts *p);

@@ -203,6 +203,8 @@ static int read_transfer(const Fields *c, S3 *s3) {
 
         r = fields_number(c, "config.part_size", S3_PART_MIN >> 20, S3_PART_MAX >> 20, &mib);
         if (r >= 0)
+                r = fields_volume_size(c, &s3->volume_size);
+        if (r >= 0)
                 r = fields_text(c, "config.signing", &signing);
         if (r >= 0)
                 r = fields_text(c, "config.ca_cert", &s3->ca_cert);
@@ -240,6 +242,8 @@ int s3_configure(Storage *s, const StorageConfig *config, Failure *reterr_failur
                 r = read_transfer(&c, s3);
         if (r < 0)
                 return r;
+        s->object_max = MIN((uint64_t) S3_PARTS_MAX * s3->part_size,
+                            s3->volume_size > 0 ? s3->volume_size : UINT64_MAX);
         args.client = (HttpClientArgs){
                 .transfer = { .ca_cert = s3->ca_cert, .proxy_url = s3->proxy_url },
                 .http2 = true,

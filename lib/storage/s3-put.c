@@ -137,8 +137,8 @@ static int before_part(StoragePut *put, unsigned number, Failure *f) {
 
         if (number > S3_PARTS_MAX)
                 return failure_set(f, -EFBIG, "STORAGE_TOO_LARGE",
-                                   "'%s' has more than %d parts of %zu MiB, which %s cannot hold: raise its "
-                                   "part_size.",
+                                   "'%s' has more than %d parts of %zu MiB, which %s cannot hold as one "
+                                   "object: raise its part_size.",
                                    put->key, S3_PARTS_MAX, s3->part_size >> 20, put->storage->name);
         return number == 1 ? start_upload(put, f) : 0;
 }
@@ -303,10 +303,30 @@ static int complete(StoragePut *put, Failure *f) {
 
 static int put_parts(StoragePut *put, Failure *f) {
         S3Put *p = put->backend;
+        int r = 0;
+
+        if (!put->sealed)
+                r = parts_finish(&p->parts, f);
+        return r < 0 ? r : complete(put, f);
+}
+
+/* What fits into one part becomes an upload as well. */
+int s3_put_seal(StoragePut *put, Failure *reterr_failure) {
+        S3Put *p = put->backend;
+        char **etags;
         int r;
 
-        r = parts_finish(&p->parts, f);
-        return r < 0 ? r : complete(put, f);
+        assert(p);
+
+        r = parts_finish(&p->parts, reterr_failure);
+        if (r < 0)
+                return r;
+        parts_release(&p->parts);
+        /* Many may wait so. */
+        etags = reallocarray(p->etags, p->parts.n, sizeof *etags);
+        if (etags)
+                p->etags = etags;
+        return 0;
 }
 
 /* Ceph keeps no retention that a multipart upload asks for at its start. */

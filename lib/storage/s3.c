@@ -198,6 +198,7 @@ const StorageType storage_type_s3 = {
         .close = s3_close,
         .put_new = s3_put_new,
         .put_write = s3_put_write,
+        .put_seal = s3_put_seal,
         .put_commit = s3_put_commit,
         .put_free = s3_put_free,
         .read_at = s3_read_at,

@@ -6,7 +6,8 @@
  * An object up to the size of a part goes up in one request, a larger one as a multipart upload of parts of
  * equal size (some servers want that), a few of them at once. Every body is signed with its SHA-256, which
  * the server checks. Nothing is visible before the last request, and a put never replaces: where the server
- * is known to obey it, that request carries If-None-Match; in any case the key is asked for just before. */
+ * is known to obey it, that request carries If-None-Match; in any case the key is asked for just before. An
+ * upload that is sealed has all its parts, and waits for that last request. */
 
 #include "storage/object.h"
 #include "storage/parts.h"
@@ -38,9 +39,10 @@ typedef struct S3 {
         uint64_t lock_days;
         char *ca_cert, *proxy_url;
         size_t part_size;
-        bool if_none_match; /* the server obeys it */
-        bool trailer;       /* bodies in signed chunks with a checksum behind them */
-        atomic_int spare;   /* parts that may be in flight */
+        uint64_t volume_size; /* 0: as much as goes into an object */
+        bool if_none_match;   /* the server obeys it */
+        bool trailer;         /* bodies in signed chunks with a checksum behind them */
+        atomic_int spare;     /* parts that may be in flight */
         atomic_bool swept;
 } S3;
 
@@ -89,6 +91,7 @@ extern const ObjectType s3_objects;
 
 int s3_put_new(StoragePut *put, Failure *reterr_failure) _warn_unused_;
 int s3_put_write(StoragePut *put, const void *data, size_t n, Failure *reterr_failure) _warn_unused_;
+int s3_put_seal(StoragePut *put, Failure *reterr_failure) _warn_unused_;
 int s3_put_commit(StoragePut *put, const uint8_t sha256[static 32], Failure *reterr_failure) _warn_unused_;
 void s3_put_free(StoragePut *put);
 

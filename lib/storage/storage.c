@@ -133,6 +133,18 @@ const char *storage_directory(const Storage *s) {
         return s->type->directory ? s->type->directory(s) : NULL;
 }
 
+uint64_t storage_object_max(const Storage *s) {
+        assert(s);
+
+        return s->object_max > 0 ? s->object_max : UINT64_MAX;
+}
+
+bool storage_can_seal(const Storage *s) {
+        assert(s);
+
+        return s->type->put_seal;
+}
+
 usec_t storage_last_progress(const Storage *s) {
         assert(s);
 
@@ -185,12 +197,26 @@ int storage_put_write(StoragePut *p, const void *data, size_t n, Failure *reterr
 
         assert(p);
         assert(data || n == 0);
-        assert(!p->committed);
+        assert(!p->sealed && !p->committed);
 
         r = p->storage->type->put_write(p, data, n, reterr_failure);
         if (r < 0)
                 return r;
         p->size += n;
+        return 0;
+}
+
+int storage_put_seal(StoragePut *p, Failure *reterr_failure) {
+        int r;
+
+        assert(p && p->size > 0);
+        assert(!p->sealed && !p->committed);
+        assert(storage_can_seal(p->storage));
+
+        r = p->storage->type->put_seal(p, reterr_failure);
+        if (r < 0)
+                return r;
+        p->sealed = true;
         return 0;
 }
 

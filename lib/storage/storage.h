@@ -42,6 +42,9 @@
  * without a copy of it in the page cache: the largest logical block of disks in use, and a page. */
 #define STORAGE_ALIGNMENT 4096
 
+/* What limits an object is a multiple of this. */
+#define STORAGE_OBJECT_UNIT (UINT64_C(1) << 20)
+
 /* No byte moved for this long: the operation failed. A slow line that moves is not a failure. */
 #define STORAGE_STALL_DEFAULT (2 * USEC_PER_MINUTE)
 /* A failure that may pass is repeated for so long. Less than what makes a backup drop a target without
@@ -100,6 +103,11 @@ uint64_t storage_id(const Storage *s);
 const char *storage_name(const Storage *s); /* "target 'disk'" or "target 5" */
 /* The directory of this host that holds the objects, or NULL: a backup leaves its own targets out. */
 const char *storage_directory(const Storage *s);
+/* The most that one object of this storage can have, or is wanted to have, where that is known: a multiple
+ * of STORAGE_OBJECT_UNIT; else UINT64_MAX. What may be larger is cut into volumes: storage/volumes.h. */
+uint64_t storage_object_max(const Storage *s);
+/* Whether puts can be sealed. */
+bool storage_can_seal(const Storage *s);
 /* CLOCK_MONOTONIC of the last byte that moved, 0 before the first. May be asked while another thread is in a
  * call. */
 usec_t storage_last_progress(const Storage *s);
@@ -110,6 +118,9 @@ int storage_put_new(Storage *s, const char *key, StoragePut **ret, Failure *rete
  * objects that stay (to retain them, to keep them in a tier that is paid for months) is not asked for it. */
 void storage_put_set_transient(StoragePut *p);
 int storage_put_write(StoragePut *p, const void *data, size_t n, Failure *reterr_failure) _warn_unused_;
+/* All is written, at least one byte: sends what waits in memory and lets go of it. The put holds neither
+ * much memory nor a connection then, and its commit may come much later. */
+int storage_put_seal(StoragePut *p, Failure *reterr_failure) _warn_unused_;
 /* The digest is of all that was written. After success the object is there. */
 int storage_put_commit(StoragePut *p, const uint8_t sha256[static 32],
                        Failure *reterr_failure) _warn_unused_;

@@ -7,6 +7,11 @@
 
 #include "wire/json.h"
 
+/* What "volume_size" may be, in MiB: a manifest always fits into one object, and no service takes objects of
+ * more than 5 TiB. */
+#define TARGET_VOLUME_MIN 8
+#define TARGET_VOLUME_MAX (5 << 20)
+
 typedef enum TargetFieldKind {
         TARGET_TEXT,      /* of 1 … max bytes, and as complaint says */
         TARGET_NUMBER,    /* min … max; a text of digits is one, too, as command lines have it */

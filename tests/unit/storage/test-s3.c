@@ -97,6 +97,7 @@ static void test_refused(void) {
                 { "{" BASE ",\"lock_mode\":\"GOVERNANCE\"}", "{\"secret_key\":\"s\"}", "config.lock_days" },
                 { "{" BASE ",\"prefix\":\"a//b\"}", "{\"secret_key\":\"s\"}", "config.prefix" },
                 { "{" BASE ",\"part_size\":64}", "{\"secret_key\":\"s\"}", "config.part_size" },
+                { "{" BASE ",\"volume_size\":7}", "{\"secret_key\":\"s\"}", "config.volume_size" },
                 { "{" BASE ",\"storage_class\":\"A\\nX: y\"}", "{\"secret_key\":\"s\"}",
                   "config.storage_class" },
                 { "{" BASE "}", "{\"secret_key\":\"s\\r\\nHost: x\"}", "secrets.secret_key" },
@@ -133,10 +134,36 @@ static void test_memory(void) {
         }
 }
 
+/* As much as its parts hold, or less where that is wanted. */
+static void test_object_max(void) {
+        static const struct {
+                const char *more;
+                uint64_t mib;
+        } cases[] = {
+                { "", 160000 },
+                { ",\"part_size\":5", 50000 },
+                { ",\"volume_size\":8", 8 },
+                { ",\"part_size\":5,\"volume_size\":1000000", 50000 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char config[256];
+                Storage *s;
+
+                (void) snprintf(config, sizeof config, "{" BASE "%s}", cases[i].more);
+                s = open_target(config, "{\"secret_key\":\"s\"}", NULL);
+                CHECK(s);
+                CHECK(storage_can_seal(s));
+                CHECK_INT(storage_object_max(s), cases[i].mib * STORAGE_OBJECT_UNIT);
+                storage_free(s);
+        }
+}
+
 int main(void) {
         RUN(test_places);
         RUN(test_bucket_with_dots);
         RUN(test_refused);
         RUN(test_memory);
+        RUN(test_object_max);
         return 0;
 }

@@ -444,6 +444,8 @@ static void test_s3(void) {
                 { S3(S3_REGION ",\"bucket\":\"b/c\",\"access_key\":\"a\"", S3_SECRET), "config.bucket" },
                 { S3(S3_REGION ",\"bucket\":\"b\"", S3_SECRET), "config.access_key" },
                 { S3(S3_AWS ",\"part_size\":4", S3_SECRET), "config.part_size" },
+                { S3(S3_AWS ",\"volume_size\":1024", S3_SECRET), NULL },
+                { S3(S3_AWS ",\"volume_size\":7", S3_SECRET), "config.volume_size" },
                 { S3(S3_AWS ",\"prefix\":\"/a\"", S3_SECRET), "config.prefix" },
                 { S3(S3_AWS ",\"prefix\":\"a/../b\"", S3_SECRET), "config.prefix" },
                 { S3(S3_AWS ",\"lock_days\":30", S3_SECRET), "config.lock_days" },
