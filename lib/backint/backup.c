@@ -19,14 +19,14 @@ typedef struct Saving {
         usec_t time;
         char *key;
         BackintEnd source;
-        StoragePut *put;
+        VolumesPut *put;
         PieceSummary summary;
         Failure *failure;
 } Saving;
 
 static void saving_done(Saving *s) {
         backint_end_done(&s->source);
-        storage_put_free(s->put);
+        volumes_put_free(s->put);
         free(s->key);
 }
 
@@ -52,7 +52,24 @@ static int prepare(Saving *s) {
 static int to_storage(void *userdata, const void *p, size_t n) {
         Saving *s = ASSERT_PTR(userdata);
 
-        return storage_put_write(s->put, p, n, s->failure);
+        return volumes_put_write(s->put, p, n, s->failure);
+}
+
+static int to_next_volume(void *userdata, const uint8_t sha256[static SHA256_SIZE]) {
+        Saving *s = ASSERT_PTR(userdata);
+
+        return volumes_put_next(s->put, sha256, s->failure);
+}
+
+/* What the storage did not say itself. */
+static int explain(const Saving *s, int error) {
+        if (error != -EFBIG)
+                return error;
+        return failure_set(s->failure, error, "STORAGE_TOO_LARGE",
+                           "%s has more than %d volumes of %" PRIu64 " MiB: raise part_size, block_size or "
+                           "volume_size among the settings of the storage",
+                           s->request->name, VOLUMES_MAX,
+                           storage_object_max(s->worker->session->storage) / VOLUME_UNIT);
 }
 
 static int copy(Saving *s) {
@@ -87,6 +104,7 @@ static int check_parent(const Saving *s) {
 }
 
 static int save(Saving *s) {
+        static const PieceWriterCalls calls = { .data = to_storage, .next = to_next_volume };
         const BackintSession *session = s->worker->session;
         const BackintRequest *request = s->request;
         PieceHead head = { .ebid = s->ebid, .user = session->user, .name = request->name };
@@ -98,9 +116,9 @@ static int save(Saving *s) {
         if (r < 0)
                 return r;
         head.kind = s->source.is_pipe ? "pipe" : "file";
-        r = storage_put_new(session->storage, s->key, &s->put, s->failure);
+        r = volumes_put_new(session->storage, s->key, &s->put, s->failure);
         if (r >= 0)
-                r = piece_writer_begin(s->worker->writer, &head, to_storage, s);
+                r = piece_writer_begin(s->worker->writer, &head, &calls, s);
         if (r >= 0)
                 r = copy(s);
         if (r >= 0)
@@ -108,8 +126,8 @@ static int save(Saving *s) {
         if (r >= 0)
                 r = check_parent(s);
         if (r >= 0)
-                r = storage_put_commit(s->put, s->summary.sha256, s->failure);
-        return r;
+                r = volumes_put_commit(s->put, piece_writer_last(s->worker->writer)->sha256, s->failure);
+        return explain(s, r);
 }
 
 /* The piece is saved, whatever becomes of this. */

@@ -76,7 +76,12 @@ void backint_delete(BackintWorker *w, const BackintRequest *request) {
         /* Some storages say of what was never there that they removed it. */
         r = backint_piece_find(s, request->ebid, request->name, &piece, &failure);
         if (r >= 0)
-                r = storage_remove(s->storage, piece.key, &failure);
+                r = volumes_remove(s->storage, piece.key, piece.volumes.n, &failure);
+        else if (r == -ENOENT) {
+                /* What a call that was ended in the middle of this has left. */
+                r = backint_piece_remove_rest(s, request->ebid, request->name, &failure);
+                r = r == 0 ? -ENOENT : MIN(r, 0);
+        }
         if (r == -ENOENT) {
                 backint_answer_missing(w, request);
                 return;

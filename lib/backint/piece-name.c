@@ -11,10 +11,11 @@
 #include "base/buffer.h"
 #include "base/encode.h"
 #include "base/text.h"
-#include "storage/storage.h"
+#include "storage/volumes.h"
 
 #define SUFFIX ".zst"
-#define SUFFIX_SEALED ".zst.age"
+#define SEALED ".age"
+#define SUFFIX_SEALED SUFFIX SEALED
 
 char *backint_ebid_make(char buf[static BACKINT_EBID_MAX], usec_t time, const uint8_t random[static 8]) {
         char text[RFC3339_MAX], hex[17];
@@ -178,8 +179,19 @@ static bool can_be_told(const Buffer *name) {
         return utf8_is_valid(name->data, name->size) && backint_line_quote(&line, name->data) >= 0;
 }
 
-int backint_key_parse(const char *below, const char *key, char **ret_name, char **ret_ebid,
-                      bool *ret_sealed) {
+/* What stands behind the EBID. */
+static int parse_suffix(const char *suffix, bool *ret_sealed, size_t *ret_volume) {
+        const char *rest = startswith(suffix, SUFFIX), *opened;
+
+        if (!rest)
+                return -EINVAL;
+        opened = startswith(rest, SEALED);
+        *ret_sealed = opened;
+        return volume_suffix_parse(opened ?: rest, ret_volume);
+}
+
+int backint_key_parse(const char *below, const char *key, char **ret_name, char **ret_ebid, bool *ret_sealed,
+                      size_t *ret_volume) {
         _cleanup_buffer_ Buffer name = BUFFER_NULL;
         _cleanup_(freep) char *ebid = NULL;
         const char *path, *last, *suffix;
@@ -192,7 +204,7 @@ int backint_key_parse(const char *below, const char *key, char **ret_name, char 
         path = startswith(key, below);
         last = path ? strrchr(path, '/') : NULL;
         suffix = last ? strstr(last, SUFFIX) : NULL;
-        if (!suffix || (!streq(suffix, SUFFIX) && !streq(suffix, SUFFIX_SEALED)))
+        if (!suffix || parse_suffix(suffix, ret_sealed, ret_volume) < 0)
                 return -EINVAL;
         ebid = memdup0(last + 1, (size_t) (suffix - (last + 1)));
         if (!ebid)
@@ -208,6 +220,5 @@ int backint_key_parse(const char *below, const char *key, char **ret_name, char 
         if (!*ret_name)
                 return -ENOMEM;
         *ret_ebid = TAKE_PTR(ebid);
-        *ret_sealed = streq(suffix, SUFFIX_SEALED);
         return 0;
 }

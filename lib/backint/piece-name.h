@@ -7,7 +7,8 @@
  *     PREFIX USER/usr/sap/HDB/…/log_backup_1_0_2_3/20261122T221501.123Z-0123456789abcdef.zst[.age]
  *
  * Bytes other than letters, digits and "-_.+@" are "%" and two digits, and so are names that would be "."
- * or "..". The last part is the EBID, which is unique. */
+ * or "..". The last part is the EBID, which is unique. A piece that is larger than an object of the storage
+ * has further volumes, with ".001", ".002" … behind the key (storage/volumes.h). */
 
 #include "base/macros.h"
 #include "base/times.h"
@@ -24,6 +25,7 @@ int backint_key_prefix(const char *prefix, const char *user, const char *name, c
 /* -EINVAL: no absolute path, or a key that is too long. */
 int backint_key_make(const char *prefix, const char *user, const char *name, const char *ebid, bool sealed,
                      char **ret) _warn_unused_;
-/* The reverse, below backint_key_prefix(prefix, user, NULL). -EINVAL: not the key of a piece. */
-int backint_key_parse(const char *below, const char *key, char **ret_name, char **ret_ebid,
-                      bool *ret_sealed) _warn_unused_;
+/* The reverse, below backint_key_prefix(prefix, user, NULL), of any volume. -EINVAL: not the key of a
+ * piece. */
+int backint_key_parse(const char *below, const char *key, char **ret_name, char **ret_ebid, bool *ret_sealed,
+                      size_t *ret_volume) _warn_unused_;

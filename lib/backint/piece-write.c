@@ -16,16 +16,18 @@ struct PieceWriter {
         FrameCompressor *compressor;
         char *plain, *packed;
         size_t packed_size; /* of the buffer */
-        Sha256 *plain_sha256, *stored_sha256;
+        Sha256 *plain_sha256;
+        VolumeList volumes;
         /* Of the piece that is being written. */
         AgeWriter *age;
-        AgeSink sink;
+        const PieceWriterCalls *calls;
         void *userdata;
         size_t filled;
         PieceSummary summary;
 };
 
-int piece_writer_new(int level, const AgeRecipient *recipients, size_t n_recipients, PieceWriter **ret) {
+int piece_writer_new(int level, const AgeRecipient *recipients, size_t n_recipients, uint64_t volume_max,
+                     PieceWriter **ret) {
         _cleanup_(piece_writer_freep) PieceWriter *w = NULL;
         int r;
 
@@ -46,7 +48,7 @@ int piece_writer_new(int level, const AgeRecipient *recipients, size_t n_recipie
         if (r >= 0)
                 r = sha256_new(&w->plain_sha256);
         if (r >= 0)
-                r = sha256_new(&w->stored_sha256);
+                r = volume_list_init(&w->volumes, volume_max);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(w);
@@ -59,7 +61,7 @@ PieceWriter *piece_writer_free(PieceWriter *w) {
         age_writer_free(w->age);
         frame_compressor_free(w->compressor);
         sha256_free(w->plain_sha256);
-        sha256_free(w->stored_sha256);
+        volume_list_done(&w->volumes);
         free(w->plain);
         free(w->packed);
         return mfree(w);
@@ -68,13 +70,26 @@ PieceWriter *piece_writer_free(PieceWriter *w) {
 /* Bytes as they will be in storage. */
 static int store(void *userdata, const void *p, size_t n) {
         PieceWriter *w = ASSERT_PTR(userdata);
-        int r;
+        const char *from = p;
+        int r = 0;
 
-        r = sha256_add(w->stored_sha256, p, n);
-        if (r < 0)
-                return r;
-        w->summary.stored_size += n;
-        return w->sink(w->userdata, p, n);
+        while (n > 0 && r >= 0) {
+                size_t room = volume_list_room(&w->volumes, n);
+                const Volume *ended;
+
+                if (room == 0) {
+                        r = volume_list_next(&w->volumes, &ended);
+                        if (r >= 0)
+                                r = w->calls->next(w->userdata, ended->sha256);
+                        continue;
+                }
+                r = volume_list_add(&w->volumes, from, room);
+                if (r >= 0)
+                        r = w->calls->data(w->userdata, from, room);
+                from += room;
+                n -= room;
+        }
+        return r;
 }
 
 static int put(PieceWriter *w, const void *p, size_t n) {
@@ -116,22 +131,23 @@ static int put_head(PieceWriter *w, const PieceHead *head) {
         return put_record(w, "BXPH", text, n);
 }
 
-int piece_writer_begin(PieceWriter *w, const PieceHead *head, AgeSink sink, void *userdata) {
+int piece_writer_begin(PieceWriter *w, const PieceHead *head, const PieceWriterCalls *calls,
+                       void *userdata) {
         uint8_t dropped[SHA256_SIZE];
         int r;
 
         assert(w);
         assert(head);
-        assert(sink);
+        assert(calls && calls->data);
 
         /* What a piece that failed has left. */
         w->age = age_writer_free(w->age);
         r = sha256_finish(w->plain_sha256, dropped);
         if (r >= 0)
-                r = sha256_finish(w->stored_sha256, dropped);
+                r = volume_list_reset(&w->volumes);
         if (r < 0)
                 return r;
-        w->sink = sink;
+        w->calls = calls;
         w->userdata = userdata;
         w->filled = 0;
         w->summary = (PieceSummary){};
@@ -207,9 +223,16 @@ int piece_writer_finish(PieceWriter *w, PieceSummary *ret) {
         if (r >= 0 && w->age)
                 r = age_writer_finish(w->age);
         if (r >= 0)
-                r = sha256_finish(w->stored_sha256, w->summary.sha256);
+                r = volume_list_finish(&w->volumes, w->summary.sha256);
         if (r < 0)
                 return r;
+        w->summary.stored_size = w->volumes.size;
         *ret = w->summary;
         return 0;
+}
+
+const Volume *piece_writer_last(const PieceWriter *w) {
+        assert(w && w->volumes.n > 0);
+
+        return &w->volumes.volumes[w->volumes.n - 1];
 }

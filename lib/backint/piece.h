@@ -1,9 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The object that a piece becomes. Before it is sealed it is a sequence of zstd frames, so that stock
- * 'zstd -d' (behind 'age -d') gives the bytes of the piece; what else we want to know is in skippable frames
- * between them:
+/* The object that a piece becomes, or its volumes one behind the other. Before it is sealed it is a sequence
+ * of zstd frames, so that stock 'zstd -d' (behind 'age -d') gives the bytes of the piece; what else we want
+ * to know is in skippable frames between them:
  *
  *     head     "BXPH", JSON: {"version":1,"ebid":E,"user":U,"name":N,"kind":"pipe|file"}
  *     check    "BXPC", size and plain size of the next frame (u32), SHA-256 of it    } as often as
@@ -15,6 +15,7 @@
 
 #include "archive/frames.h"
 #include "crypto/age.h"
+#include "storage/volumes.h"
 
 /* Small, since each of up to 32 streams has two of them in memory. */
 #define PIECE_FRAME (1U << 20)
@@ -26,8 +27,8 @@ typedef struct PieceHead {
 
 typedef struct PieceSummary {
         uint64_t size;               /* of the piece */
-        uint64_t stored_size;        /* of the object */
-        uint8_t sha256[SHA256_SIZE]; /* of the object */
+        uint64_t stored_size;        /* of the object, of all its volumes */
+        uint8_t sha256[SHA256_SIZE]; /* of the same */
 } PieceSummary;
 
 typedef struct PieceWriter PieceWriter;
@@ -35,16 +36,28 @@ typedef struct PieceReader PieceReader;
 
 /* --- Writing: one piece after the other ------------------------------------------------------------- */
 
-/* level: of zstd; 0: as fast as it goes. Recipients stay the caller's. */
-int piece_writer_new(int level, const AgeRecipient *recipients, size_t n_recipients,
+/* Takes the object; what these give below 0 is forwarded. */
+typedef struct PieceWriterCalls {
+        int (*data)(void *userdata, const void *p, size_t n);
+        /* What follows is in the next volume; the digest is of the one that ends here. May be NULL without a
+         * limit. */
+        int (*next)(void *userdata, const uint8_t sha256[static SHA256_SIZE]);
+} PieceWriterCalls;
+
+/* level: of zstd; 0: as fast as it goes. Recipients stay the caller's. volume_max: as of
+ * storage_object_max(). */
+int piece_writer_new(int level, const AgeRecipient *recipients, size_t n_recipients, uint64_t volume_max,
                      PieceWriter **ret) _warn_unused_;
 PieceWriter *piece_writer_free(PieceWriter *w);
-/* sink takes the bytes of the object; what it gives below 0 is forwarded. */
-int piece_writer_begin(PieceWriter *w, const PieceHead *head, AgeSink sink, void *userdata) _warn_unused_;
+/* -EFBIG, then or later: more volumes than there may be. */
+int piece_writer_begin(PieceWriter *w, const PieceHead *head, const PieceWriterCalls *calls,
+                       void *userdata) _warn_unused_;
 /* Room for bytes of the piece, never none. */
 int piece_writer_space(PieceWriter *w, void **ret, size_t *ret_n) _warn_unused_;
 int piece_writer_advance(PieceWriter *w, size_t n) _warn_unused_;
 int piece_writer_finish(PieceWriter *w, PieceSummary *ret) _warn_unused_;
+/* Behind piece_writer_finish(): the last volume. */
+const Volume *piece_writer_last(const PieceWriter *w);
 
 /* --- Reading ---------------------------------------------------------------------------------------- */
 

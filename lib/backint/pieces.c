@@ -31,6 +31,7 @@ void backint_pieces_done(BackintPieces *p) {
 static int stat_piece(const BackintSession *s, bool sealed, const char *ebid, const char *name,
                       BackintPiece *piece, Failure *reterr_failure) {
         _cleanup_failure_ Failure why = FAILURE_NULL;
+        uint64_t size;
         int r;
 
         piece->key = mfree(piece->key);
@@ -40,11 +41,11 @@ static int stat_piece(const BackintSession *s, bool sealed, const char *ebid, co
                 return -ENOENT; /* nothing can be saved under such a name */
         if (r < 0)
                 return r;
-        r = storage_stat(s->storage, piece->key, &piece->stored_size, &why);
+        r = storage_stat(s->storage, piece->key, &size, &why);
         if (r < 0 && r != -ENOENT)
                 return failure_set(reterr_failure, r, why.code[0] ? why.code : "STORAGE_UNREADABLE", "%s",
                                    failure_message(&why, r));
-        return r;
+        return r < 0 ? r : volumes_find(s->storage, piece->key, size, &piece->volumes, reterr_failure);
 }
 
 int backint_piece_find(const BackintSession *s, const char *ebid, const char *name, BackintPiece *ret,
@@ -72,6 +73,33 @@ int backint_piece_find(const BackintSession *s, const char *ebid, const char *na
         return 0;
 }
 
+int backint_piece_remove_rest(const BackintSession *s, const char *ebid, const char *name,
+                              Failure *reterr_failure) {
+        usec_t time;
+        int n = 0;
+
+        assert(s);
+        assert(ebid);
+        assert(name);
+
+        if (backint_ebid_time(ebid, &time) < 0)
+                return 0; /* not one of ours */
+        for (int sealed = 0; sealed < 2; sealed++) {
+                _cleanup_(freep) char *key = NULL;
+                int r;
+
+                r = backint_key_make(s->parameters->key_prefix, s->user, name, ebid, sealed != 0, &key);
+                if (r == -EINVAL)
+                        return 0; /* nothing can be saved under such a name */
+                if (r >= 0)
+                        r = volumes_remove_rest(s->storage, key, reterr_failure);
+                if (r < 0)
+                        return r;
+                n += r;
+        }
+        return n;
+}
+
 /* --- Many ------------------------------------------------------------------------------------------- */
 
 typedef struct Listing {
@@ -97,18 +125,35 @@ static int add_piece(BackintPieces *to, BackintPiece *piece) {
         return 0;
 }
 
+/* A volume that is not the first: listings are sorted, so the one before it was just there. Where it was
+ * not, this is none of a piece that counts. */
+static void add_volume(BackintPieces *to, const char *key, size_t number, uint64_t size) {
+        BackintPiece *last = to->n > 0 ? &to->pieces[to->n - 1] : NULL;
+        const char *suffix = last ? startswith(key, last->key) : NULL;
+        size_t found;
+
+        if (suffix && volume_suffix_parse(suffix, &found) >= 0 && found == number &&
+            number == last->volumes.n)
+                volumes_add(&last->volumes, size);
+}
+
 static int on_listed(void *userdata, const char *key, uint64_t size) {
         const Listing *l = ASSERT_PTR(userdata);
-        _cleanup_(backint_piece_done) BackintPiece piece = { .stored_size = size };
+        _cleanup_(backint_piece_done) BackintPiece piece = { .volumes = volumes_of_one(size) };
+        size_t volume;
         int r;
 
-        r = backint_key_parse(l->below, key, &piece.name, &piece.ebid, &piece.sealed);
+        r = backint_key_parse(l->below, key, &piece.name, &piece.ebid, &piece.sealed, &volume);
         if (r == -EINVAL)
                 return 0; /* somebody else's */
         if (r < 0)
                 return r;
         if ((l->name && !streq(l->name, piece.name)) || (l->ebid && !streq(l->ebid, piece.ebid)))
                 return 0;
+        if (volume > 0) {
+                add_volume(l->pieces, key, volume, size);
+                return 0;
+        }
         if (free_and_strdup(&piece.key, key) < 0)
                 return -ENOMEM;
         return add_piece(l->pieces, &piece);

@@ -68,13 +68,17 @@ static int find(Restoring *r) {
 
 static int copy(Restoring *r) {
         const BackintSession *session = r->worker->session;
+        const Volumes *volumes = &r->piece.volumes;
 
-        for (uint64_t at = 0; at < r->piece.stored_size;) {
-                size_t want = (size_t) MIN((uint64_t) r->worker->buffer_size, r->piece.stored_size - at);
+        if (volumes->uneven)
+                return damaged(r, "has volumes that do not belong together");
+        for (uint64_t at = 0; at < volumes->size;) {
+                size_t want = (size_t) MIN((uint64_t) r->worker->buffer_size, volumes->size - at);
                 ssize_t n;
                 int k;
 
-                n = storage_read_at(session->storage, r->piece.key, at, r->worker->buffer, want, r->failure);
+                n = volumes_read_at(session->storage, r->piece.key, volumes, at, r->worker->buffer, want,
+                                    r->failure);
                 if (n < 0)
                         return (int) n;
                 if (n == 0)

@@ -4,6 +4,7 @@
 /* The functions of a call. For the files of this folder. */
 
 #include "backint/session.h"
+#include "storage/volumes.h"
 
 /* What one thread keeps from request to request. */
 typedef struct BackintWorker {
@@ -19,7 +20,7 @@ typedef struct BackintWorker {
 typedef struct BackintPiece {
         char *name, *ebid, *key;
         bool sealed;
-        uint64_t stored_size;
+        Volumes volumes;
 } BackintPiece;
 
 #define BACKINT_PIECE_NULL ((BackintPiece){})
@@ -36,6 +37,10 @@ void backint_pieces_done(BackintPieces *p);
 /* The piece of an EBID and a name, from the storage. -ENOENT. */
 int backint_piece_find(const BackintSession *s, const char *ebid, const char *name, BackintPiece *ret,
                        Failure *reterr_failure) _warn_unused_;
+/* Removes what a removal that was cut off has left of a piece that is not there any more. Gives how many
+ * objects these were. */
+int backint_piece_remove_rest(const BackintSession *s, const char *ebid, const char *name,
+                              Failure *reterr_failure) _warn_unused_;
 /* All pieces, or those of a name and of an EBID where these are not NULL; the newest first. */
 int backint_pieces_list(const BackintSession *s, const char *ebid, const char *name, BackintPieces *ret,
                         Failure *reterr_failure) _warn_unused_;

@@ -101,7 +101,7 @@ static int worker_init(BackintWorker *w) {
 
         if (s->function == BACKINT_BACKUP)
                 return piece_writer_new(p->compress ? p->level : 0, s->recipients, s->n_recipients,
-                                        &w->writer);
+                                        storage_object_max(s->storage), &w->writer);
         if (s->function != BACKINT_RESTORE)
                 return 0;
         w->buffer_size = read_mib(w->run->n_threads) << 20;

@@ -6,8 +6,10 @@ interface (hana.py). No database of SAP takes part.
 BACKUPX_TEST_LONG=1: 2,000 pieces and 1 GiB."""
 
 import fcntl
+import hashlib
 import json
 import os
+import queue
 import random
 import select
 import shutil
@@ -526,18 +528,20 @@ class Remote(Case):
         self.enterContext(self.server)
         self.refused = None  # the method that is refused
         self.reads = []
-        self.write_storage({'endpoint': f'http://127.0.0.1:{self.server.server_port}', 'region': 'eu-1',
-                            'bucket': fake_s3.BUCKET, 'access_key': 'AK'},
-                           {'secret_key': self.server.secret, 'session_token': self.server.token})
+        self.write_storage()
 
-    def write_storage(self, config, secrets):
+    def write_storage(self, *lines, **more):
         """As docs/hana.md has it: settings in one file, secrets in another."""
+        config = {'endpoint': f'http://127.0.0.1:{self.server.server_port}', 'region': 'eu-1',
+                  'bucket': fake_s3.BUCKET, 'access_key': 'AK', **more}
+        secrets = {'secret_key': self.server.secret, 'session_token': self.server.token}
         files = [self.file(name, json.dumps(value).encode())
                  for name, value in (('s3.json', config), ('s3.secrets', secrets))]
         os.chmod(files[1], 0o600)
         with open(self.parameters, 'w', encoding='utf-8') as file:
             file.write('#STORAGE_TYPE = s3\n#STORAGE_CONFIG = {}\n#STORAGE_SECRETS = {}\n'
                        '#KEY_PREFIX = hana/HDB\n#COMPRESSION_LEVEL = 1\n'.format(*files))
+            file.writelines(line + '\n' for line in lines)
 
     def fault(self, method, query, _number):
         if method == 'GET':
@@ -583,6 +587,134 @@ class Remote(Case):
         self.assertFalse(os.path.exists(self.path('back')))
         self.refused = None
         self.assertEqual(len(self.hana.call('inquire', ['#NULL']).of('#BACKUP')), 1)
+
+
+class Volumes(Remote):
+    """Pieces that are larger than an object may be: on S3, with objects of 8 MiB."""
+    test_streams = test_refused = None  # they are Remote's
+    VOLUME = 8 << 20
+
+    def setUp(self):
+        super().setUp()
+        self.at = None  # (method, what its query has, which of these): is refused, or the end of the victim
+        self.seen = 0
+        self.victims = queue.SimpleQueue()
+        self.write_storage('#CATALOG_DB = ' + self.path('catalog.db'), part_size=5, volume_size=8)
+
+    def fault(self, method, query, number):
+        if self.at and method == self.at[0] and self.at[1] in ('', *query):
+            self.seen += 1
+            if self.seen == self.at[2]:
+                if self.at[3]:
+                    os.kill(self.victims.get().pid, signal.SIGKILL)
+                return 403, b'<Error><Code>AccessDenied</Code><Message>no</Message></Error>'
+        return super().fault(method, query, number)
+
+    def killed(self, function, line, at):
+        """A call that is killed with its request number at of a kind."""
+        self.at, self.seen = (*at, True), 0
+        process = self.hana.start(function, [line])
+        self.victims.put(process)
+        self.hana.finish(process, status=-signal.SIGKILL)
+        self.at = None
+
+    def large(self):
+        """A file that becomes three volumes, and what is in it."""
+        data = os.urandom(20 << 20)
+        return self.file('large', data), data
+
+    def restored(self, path, ebid, status=0):
+        """What a restore gives, and what it answers."""
+        back = self.path('back')
+        answers = self.hana.call('restore', [f'#EBID {quote(ebid)} {quote(path)} {quote(back)}'], status=status)
+        if status != 0:
+            self.assertFalse(os.path.exists(back))
+            return None, answers
+        with open(back, 'rb') as file:
+            data = file.read()
+        os.unlink(back)
+        return data, answers
+
+    def test_round(self):
+        """Each piece is one, however many objects it has; memory is bounded; stock tools join them."""
+        pieces = [Piece(self.hana.pipe(f'p {i}'), (17 << 20) + i, i) for i in range(STREAMS)]
+        process, threads = self.hana.start_backup(pieces, STREAMS, measured=True)
+        answers = self.hana.finish(process)
+        threads.join()
+        ebids = {path: ebid for ebid, path, _ in answers.of('#SAVED')}
+        self.assertEqual(len(ebids), len(pieces))
+        if 'ASAN_OPTIONS' not in os.environ:
+            self.assertLess(self.hana.memory, MEMORY_MAX)
+        first = sorted(key for key in self.server.objects if key.endswith('.zst'))
+        self.assertEqual(sorted(self.server.objects), sorted([*first, *(key + '.001' for key in first)]))
+        self.assertTrue(all(len(self.server.objects[key][0]) == self.VOLUME for key in first))
+        self.assertEqual(self.server.uploads, {})
+        found = self.hana.call('inquire', ['#NULL']).of('#BACKUP')
+        self.assertEqual(sorted(found), sorted([ebid, path] for path, ebid in ebids.items()))
+        plain = subprocess.run(['zstd', '-dc'], check=True, capture_output=True,
+                               input=b''.join(self.server.objects[first[0] + end][0] for end in ('', '.001')))
+        self.assertIn(hashlib.sha256(plain.stdout).hexdigest(), {piece.digest() for piece in pieces})
+        self.check_restore(pieces[:3], ebids)
+        self.assertEqual(self.hana.restore([(None, pieces[0].path)]), [(pieces[0].size, pieces[0].digest())])
+        # Other limits are of no matter to what is there.
+        self.write_storage(part_size=8)
+        self.check_restore(pieces[:1], ebids)
+        lines = [f'#EBID {quote(ebid)} {quote(path)}' for path, ebid in ebids.items()]
+        self.assertEqual(len(self.hana.call('delete', lines).of('#DELETED')), len(pieces))
+        self.assertEqual(self.server.objects, {})
+
+    def test_killed_backup(self):
+        """Between the volumes and the first one, which makes it a piece."""
+        path, data = self.large()
+        self.killed('backup', f'#FILE {quote(path)}', ('POST', 'uploadId', 3))
+        left = sorted(self.server.objects)
+        self.assertEqual([key[-8:] for key in left], ['.zst.001', '.zst.002'])
+        self.assertEqual(self.hana.call('inquire', ['#NULL']).of('#NOTFOUND'), [[]])
+        ebid = self.hana.call('backup', [f'#FILE {quote(path)}']).of('#SAVED')[0][0]
+        self.assertEqual(len(self.hana.call('inquire', ['#NULL']).of('#BACKUP')), 1)
+        self.assertEqual(self.restored(path, ebid)[0], data)
+        # What was left can be told to go.
+        lost = os.path.basename(left[0]).removesuffix('.zst.001')
+        line = f'#EBID {quote(lost)} {quote(path)}'
+        self.assertEqual(self.hana.call('delete', [line]).of('#DELETED'), [[lost, path]])
+        self.assertEqual(self.hana.call('delete', [line]).of('#NOTFOUND'), [[lost, path]])
+        self.assertEqual(len(self.server.objects), 3)
+
+    def test_killed_removal(self):
+        """With the first one it is gone; the next call takes the others away."""
+        path, _ = self.large()
+        ebid = self.hana.call('backup', [f'#FILE {quote(path)}']).of('#SAVED')[0][0]
+        self.assertEqual(len(self.server.objects), 3)
+        line = f'#EBID {quote(ebid)} {quote(path)}'
+        for left in (2, 1):
+            self.killed('delete', line, ('DELETE', '', 2))
+            self.assertEqual(len(self.server.objects), left)
+            self.assertEqual(self.hana.call('inquire', [line]).of('#NOTFOUND'), [[ebid, path]])
+        self.assertEqual(self.hana.call('delete', [line]).of('#DELETED'), [[ebid, path]])
+        self.assertEqual(self.server.objects, {})
+
+    def test_refused_in_the_middle(self):
+        """Nothing of it stays."""
+        path, _ = self.large()
+        self.at = ('POST', 'uploadId', 2, False)
+        answers = self.hana.call('backup', [f'#FILE {quote(path)}'], status=1)
+        self.assertEqual(answers.of('#ERROR'), [[path]])
+        self.assertEqual((self.server.objects, self.server.uploads), ({}, {}))
+
+    def test_changed(self):
+        """A volume that is gone, short, or in the place of another."""
+        path, data = self.large()
+        ebid = self.hana.call('backup', [f'#FILE {quote(path)}']).of('#SAVED')[0][0]
+        first, second, third = sorted(self.server.objects)
+        good = dict(self.server.objects)
+        for bad in ({first: good[first], third: good[third]}, {first: good[first], second: good[second]},
+                    {**good, second: (good[second][0][:-1], {})}, {**good, second: good[first]},
+                    {first: good[first], second: good[third]}):
+            self.server.objects = dict(bad)
+            _, answers = self.restored(path, ebid, status=1)
+            self.assertEqual(answers.of('#ERROR'), [[path]])
+        self.server.objects = good
+        self.assertEqual(self.restored(path, ebid)[0], data)
 
 
 class Names(Case):

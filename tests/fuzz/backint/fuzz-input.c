@@ -14,10 +14,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_name(const char *name) {
         _cleanup_(freep) char *key = NULL, *back = NULL, *ebid = NULL;
         bool sealed;
+        size_t volume;
 
         if (backint_key_make("p/", "U", name, "20261122T221501.123Z-0123456789abcdef", true, &key) < 0)
                 return;
-        CHECK_OK(backint_key_parse("p/U/", key, &back, &ebid, &sealed));
+        CHECK_OK(backint_key_parse("p/U/", key, &back, &ebid, &sealed, &volume));
         CHECK_STR(back, name);
 }
 

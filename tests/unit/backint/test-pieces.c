@@ -63,6 +63,7 @@ static void test_keys(void) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_(freep) char *place = NULL, *key = NULL, *below = NULL, *name = NULL, *back = NULL;
                 bool sealed = i % 2 == 0, was_sealed;
+                size_t volume;
 
                 CHECK_OK(backint_key_prefix("p/", cases[i].user, cases[i].name, &place));
                 CHECK_STR(place, cases[i].place);
@@ -70,10 +71,30 @@ static void test_keys(void) {
                 CHECK(startswith(key, place));
                 CHECK(endswith(key, sealed ? ".zst.age" : ".zst"));
                 CHECK_OK(backint_key_prefix("p/", cases[i].user, NULL, &below));
-                CHECK_OK(backint_key_parse(below, key, &name, &back, &was_sealed));
+                CHECK_OK(backint_key_parse(below, key, &name, &back, &was_sealed, &volume));
                 CHECK_STR(name, cases[i].name);
                 CHECK_STR(back, ebid);
                 CHECK(was_sealed == sealed);
+                CHECK_INT(volume, 0);
+        }
+}
+
+static void test_keys_of_volumes(void) {
+        char ebid[BACKINT_EBID_MAX];
+
+        (void) backint_ebid_make(ebid, TIME, random_part);
+        for (size_t i = 0; i < VOLUMES_MAX; i += 111) {
+                _cleanup_(freep) char *first = NULL, *key = NULL, *name = NULL, *back = NULL;
+                bool sealed = i % 2 == 0, was_sealed;
+                size_t volume;
+
+                CHECK_OK(backint_key_make("", "HDB", "/a", ebid, sealed, &first));
+                CHECK_OK(volume_key(first, i, &key));
+                CHECK_OK(backint_key_parse("HDB/", key, &name, &back, &was_sealed, &volume));
+                CHECK_STR(name, "/a");
+                CHECK_STR(back, ebid);
+                CHECK(was_sealed == sealed);
+                CHECK_INT(volume, i);
         }
 }
 
@@ -83,6 +104,11 @@ static void test_wrong_keys(void) {
                 "HDB/a/20261122T221501.123Z-0123456789abcdef",
                 "HDB/a/20261122T221501.123Z-0123456789abcdef.gz",
                 "HDB/a/20261122T221501.123Z-0123456789abcdef.zst.tmp",
+                "HDB/a/20261122T221501.123Z-0123456789abcdef.zst.000",
+                "HDB/a/20261122T221501.123Z-0123456789abcdef.zst.1000",
+                "HDB/a/20261122T221501.123Z-0123456789abcdef.zst.001.age",
+                "HDB/a/20261122T221501.123Z-0123456789abcdef.zst.age.001.002",
+                "HDB/a/20261122T221501.123Z-0123456789abcdef.zstx",
                 "HDB/a/x.zst",
                 "HDB/a%/20261122T221501.123Z-0123456789abcdef.zst",
                 "HDB/a%2/20261122T221501.123Z-0123456789abcdef.zst",
@@ -94,9 +120,10 @@ static void test_wrong_keys(void) {
         };
         _cleanup_(freep) char *name = NULL, *ebid = NULL, *key = NULL, *large = calloc(1, 400);
         bool sealed;
+        size_t volume;
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-                CHECK_INT(backint_key_parse("HDB/", keys[i], &name, &ebid, &sealed), -EINVAL);
+                CHECK_INT(backint_key_parse("HDB/", keys[i], &name, &ebid, &sealed, &volume), -EINVAL);
         CHECK_INT(backint_key_prefix("", "HDB", "a", &key), -EINVAL);
         CHECK_INT(backint_key_prefix("", "", "/a", &key), -EINVAL);
         CHECK(large);
@@ -116,6 +143,8 @@ typedef struct Read {
 static int to_buffer(void *userdata, const void *p, size_t n) {
         return buffer_add(userdata, p, n);
 }
+
+static const PieceWriterCalls to_one_buffer = { .data = to_buffer };
 
 static int on_head(void *userdata, const PieceHead *head) {
         Read *read = userdata;
@@ -154,7 +183,7 @@ static int read_object(const AgeKeys *keys, const char *p, size_t n, size_t step
 static void write_object(PieceWriter *w, const char *data, size_t n, Buffer *out, PieceSummary *ret) {
         PieceHead head = { .ebid = "e", .user = "HDB", .name = "/a \"b", .kind = "pipe" };
 
-        CHECK_OK(piece_writer_begin(w, &head, to_buffer, out));
+        CHECK_OK(piece_writer_begin(w, &head, &to_one_buffer, out));
         for (size_t at = 0; at < n;) {
                 size_t room;
                 void *space;
@@ -189,7 +218,7 @@ static void check_sizes(int level, const AgeRecipient *recipients, size_t n, con
         _cleanup_(piece_writer_freep) PieceWriter *w = NULL;
         _cleanup_(freep) char *data = sample(2500000);
 
-        CHECK_OK(piece_writer_new(level, recipients, n, &w));
+        CHECK_OK(piece_writer_new(level, recipients, n, UINT64_MAX, &w));
         for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
                 _cleanup_buffer_ Buffer object = BUFFER_NULL;
                 PieceSummary written, read;
@@ -225,7 +254,7 @@ static void test_objects(void) {
         check_sizes(0, NULL, 0, NULL);
         check_sizes(1, &recipient, 1, &keys);
 
-        CHECK_OK(piece_writer_new(1, &recipient, 1, &w));
+        CHECK_OK(piece_writer_new(1, &recipient, 1, UINT64_MAX, &w));
         write_object(w, "x", 1, &object, &summary);
         CHECK_INT(read_object(&others, object.data, object.size, object.size, &back, &summary), -ENOKEY);
         CHECK(!back.head);
@@ -238,7 +267,7 @@ static void test_damage(void) {
         _cleanup_buffer_ Buffer object = BUFFER_NULL;
         PieceSummary summary;
 
-        CHECK_OK(piece_writer_new(3, NULL, 0, &w));
+        CHECK_OK(piece_writer_new(3, NULL, 0, UINT64_MAX, &w));
         write_object(w, data, 20000, &object, &summary);
         for (size_t i = 0; i < object.size; i += i < 200 || i > object.size - 100 ? 1 : 61) {
                 _cleanup_(read_done) Read changed = {}, cut = {};
@@ -271,8 +300,8 @@ static void test_writer_again(void) {
         size_t room;
         void *space;
 
-        CHECK_OK(piece_writer_new(3, NULL, 0, &w));
-        CHECK_OK(piece_writer_begin(w, &head, to_buffer, &lost));
+        CHECK_OK(piece_writer_new(3, NULL, 0, UINT64_MAX, &w));
+        CHECK_OK(piece_writer_begin(w, &head, &to_one_buffer, &lost));
         CHECK_OK(piece_writer_space(w, &space, &room));
         memset(space, 'x', room);
         CHECK_OK(piece_writer_advance(w, room));
@@ -283,6 +312,100 @@ static void test_writer_again(void) {
         CHECK_STR(back.data.data, "abc");
         /* What the destination says comes back as it is. */
         CHECK_INT(read_object(NULL, object.data, object.size, 5, &refused, &summary), -EPIPE);
+}
+
+/* --- Volumes ---------------------------------------------------------------------------------------- */
+
+#define CUT_MAX 8
+
+typedef struct Cut {
+        Buffer volumes[CUT_MAX];
+        uint8_t digests[CUT_MAX][SHA256_SIZE];
+        size_t n; /* that have ended */
+} Cut;
+
+static int to_volume(void *userdata, const void *p, size_t n) {
+        Cut *cut = userdata;
+
+        return buffer_add(&cut->volumes[cut->n], p, n);
+}
+
+static int to_next_volume(void *userdata, const uint8_t sha256[static SHA256_SIZE]) {
+        Cut *cut = userdata;
+
+        CHECK(cut->n + 1 < CUT_MAX);
+        memcpy(cut->digests[cut->n++], sha256, SHA256_SIZE);
+        return 0;
+}
+
+static void cut_done(Cut *cut) {
+        for (size_t i = 0; i < CUT_MAX; i++)
+                buffer_done(&cut->volumes[i]);
+}
+
+/* Bytes that no compressor makes smaller. */
+static void write_random(PieceWriter *w, Cut *cut, size_t n, PieceSummary *ret) {
+        static const PieceWriterCalls calls = { .data = to_volume, .next = to_next_volume };
+        PieceHead head = { .ebid = "e", .user = "HDB", .name = "/a \"b", .kind = "pipe" };
+        uint64_t x = 1;
+
+        CHECK_OK(piece_writer_begin(w, &head, &calls, cut));
+        while (n > 0) {
+                size_t room;
+                void *space;
+
+                CHECK_OK(piece_writer_space(w, &space, &room));
+                room = MIN(room, n);
+                for (size_t i = 0; i < room; i++) {
+                        x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+                        ((char *) space)[i] = (char) (x >> 56);
+                }
+                CHECK_OK(piece_writer_advance(w, room));
+                n -= room;
+        }
+        CHECK_OK(piece_writer_finish(w, ret));
+        memcpy(cut->digests[cut->n++], piece_writer_last(w)->sha256, SHA256_SIZE);
+}
+
+static void check_volumes(const AgeRecipient *recipients, size_t n, const AgeKeys *keys) {
+        _cleanup_buffer_ Buffer whole = BUFFER_NULL;
+        _cleanup_(piece_writer_freep) PieceWriter *w = NULL;
+        _cleanup_(cut_done) Cut cut = {}, again = {};
+        _cleanup_(read_done) Read back = {};
+        PieceSummary written, read;
+        uint8_t digest[SHA256_SIZE];
+
+        CHECK_OK(piece_writer_new(1, recipients, n, 2 * VOLUME_UNIT, &w));
+        write_random(w, &cut, 5 << 20, &written);
+        CHECK_INT(cut.n, 3);
+        for (size_t i = 0; i < cut.n; i++) {
+                if (i + 1 < cut.n)
+                        CHECK_INT(cut.volumes[i].size, 2 * VOLUME_UNIT);
+                CHECK_OK(sha256(cut.volumes[i].data, cut.volumes[i].size, digest));
+                CHECK_MEM(digest, cut.digests[i], SHA256_SIZE);
+                CHECK_OK(buffer_add(&whole, cut.volumes[i].data, cut.volumes[i].size));
+        }
+        CHECK_INT(written.stored_size, whole.size);
+        CHECK_OK(sha256(whole.data, whole.size, digest));
+        CHECK_MEM(digest, written.sha256, SHA256_SIZE);
+        CHECK_OK(read_object(keys, whole.data, whole.size, 1 << 20, &back, &read));
+        CHECK_INT(back.data.size, 5 << 20);
+        CHECK_MEM(read.sha256, written.sha256, SHA256_SIZE);
+        /* The next one begins with the first volume. */
+        write_random(w, &again, 10, &written);
+        CHECK_INT(again.n, 1);
+        CHECK_MEM(again.digests[0], written.sha256, SHA256_SIZE);
+}
+
+static void test_volumes(void) {
+        AgeIdentity identity;
+        AgeRecipient recipient;
+        AgeKeys keys = { .identities = &identity, .n_identities = 1 };
+
+        CHECK_OK(age_identity_generate(&identity));
+        CHECK_OK(age_identity_recipient(&identity, &recipient));
+        check_volumes(NULL, 0, NULL);
+        check_volumes(&recipient, 1, &keys);
 }
 
 /* --- The catalog ------------------------------------------------------------------------------------ */
@@ -355,10 +478,12 @@ static void test_parent(void) {
 int main(void) {
         RUN(test_ebid);
         RUN(test_keys);
+        RUN(test_keys_of_volumes);
         RUN(test_wrong_keys);
         RUN(test_objects);
         RUN(test_damage);
         RUN(test_writer_again);
+        RUN(test_volumes);
         RUN(test_catalog);
         RUN(test_other_files);
         RUN(test_parent);
