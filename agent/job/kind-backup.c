@@ -298,37 +298,41 @@ static int run_backup(Backup *b, Failure *reterr_failure) {
 
 /* --- The result ------------------------------------------------------------------------------------- */
 
-static int put_object(const BackupObject *from, ResultObject *to) {
+/* One volume; the header is in the first. */
+static int put_volume(const BackupObject *from, size_t i, ResultObject *to) {
         int r;
 
         assert(from);
         assert(to);
 
-        r = free_and_strdup(&to->name, from->name);
+        r = volume_key(from->name, i, &to->name);
         if (r < 0)
                 return r;
-        to->size = from->size;
-        memcpy(to->sha256, from->sha256, sizeof(to->sha256));
-        if (!from->age_header)
+        to->size = from->volumes[i].size;
+        memcpy(to->sha256, from->volumes[i].sha256, sizeof(to->sha256));
+        if (!from->age_header || i > 0)
                 return 0;
         return base64_encode(BASE64_STANDARD, from->age_header, from->age_header_size, &to->age_header);
 }
 
 static int put_objects(Backup *b) {
         BackupOutcome *o = &b->outcome;
+        size_t n = 0;
 
         if (!b->result.objects[BACKUP_MANIFEST].name)
                 return 0;
-        o->objects = new0(ResultObject, _BACKUP_OBJECTS);
+        for (size_t i = 0; i < _BACKUP_OBJECTS; i++)
+                n += b->result.objects[i].n_volumes;
+        o->objects = new0(ResultObject, n);
         if (!o->objects)
                 return -ENOMEM;
-        o->n_objects = _BACKUP_OBJECTS;
-        for (size_t i = 0; i < _BACKUP_OBJECTS; i++) {
-                int r = put_object(b->result.objects + i, o->objects + i);
+        for (size_t i = 0; i < _BACKUP_OBJECTS; i++)
+                for (size_t k = 0; k < b->result.objects[i].n_volumes; k++) {
+                        int r = put_volume(b->result.objects + i, k, o->objects + o->n_objects++);
 
-                if (r < 0)
-                        return r;
-        }
+                        if (r < 0)
+                                return r;
+                }
         o->has_manifest = true;
         memcpy(o->manifest_sha256, b->result.objects[BACKUP_MANIFEST].sha256, sizeof(o->manifest_sha256));
         return 0;

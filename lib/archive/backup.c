@@ -58,6 +58,7 @@ typedef struct Backup {
         EntriesWriter *entries;
         Pipeline *pipeline;
         BackupObject objects[_BACKUP_OBJECTS];
+        uint64_t volume_max;
         usec_t started;
 
         pthread_t producer;
@@ -82,6 +83,7 @@ static void backup_done(Backup *b) {
                 object_writer_free(b->writers[i]);
                 free(b->objects[i].name);
                 free(b->objects[i].age_header);
+                free(b->objects[i].volumes);
         }
         fanout_free(b->fanout);
         if (b->has_report)
@@ -98,6 +100,12 @@ static int entries_sink(void *userdata, const void *p, size_t n) {
 static int manifest_object(ManifestObject *ret, const BackupObject *object, const char *name) {
         ret->size = object->size;
         memcpy(ret->sha256, object->sha256, SHA256_SIZE);
+        if (object->n_volumes > 1) {
+                ret->volumes = memdup0(object->volumes, object->n_volumes * sizeof *object->volumes);
+                if (!ret->volumes)
+                        return -ENOMEM;
+                ret->n_volumes = object->n_volumes;
+        }
         return free_and_strdup(&ret->name, name);
 }
 
@@ -194,6 +202,19 @@ static int produce_end(Backup *b) {
         return fanout_commit(b->fanout, b->objects);
 }
 
+/* Where an object has more volumes than there may be: what to do. */
+static void explain_full(Backup *b) {
+        for (size_t i = 0; i < _BACKUP_OBJECTS; i++) {
+                if (!object_writer_is_full(b->writers[i]))
+                        continue;
+                (void) failure_set(&b->report.failure, -EFBIG, "STORAGE_TOO_LARGE",
+                                   "%s has more than %d volumes of %" PRIu64 " MiB, which is as much as one "
+                                   "of the targets takes as an object: raise its part_size, block_size or "
+                                   "volume_size.",
+                                   b->names[i], VOLUMES_MAX, b->volume_max / VOLUME_UNIT);
+        }
+}
+
 static void *produce_main(void *userdata) {
         Backup *b = ASSERT_PTR(userdata);
         _cleanup_(tar_sink_done) TarSink sink = TAR_SINK(b->pipeline, b->entries);
@@ -204,6 +225,7 @@ static void *produce_main(void *userdata) {
                 r = produce_end(b);
         b->error = r;
         if (r < 0) {
+                explain_full(b);
                 pipeline_stop(b->pipeline, r);
                 fanout_stop(b->fanout);
         }
@@ -287,12 +309,22 @@ static int args_check(const BackupArgs *args, const Sources *sources, Failure *r
         return excludes_new(args->excludes, sources->paths, &excludes, reterr_failure);
 }
 
+/* All targets get the same objects: one manifest describes them. */
+static uint64_t volume_max(const BackupArgs *args) {
+        uint64_t least = args->volume_max > 0 ? args->volume_max : UINT64_MAX;
+
+        for (size_t i = 0; i < args->n_targets; i++)
+                least = MIN(least, storage_object_max(args->targets[i].storage));
+        return least;
+}
+
 static int writers_new(Backup *b) {
         const BackupArgs *args = b->args;
         int r = 0;
 
         for (unsigned i = 0; r >= 0 && i < _BACKUP_OBJECTS; i++)
-                r = object_writer_new(b->fanout, i, args->recipients, args->n_recipients, &b->writers[i]);
+                r = object_writer_new(b->fanout, i, args->recipients, args->n_recipients, b->volume_max,
+                                      &b->writers[i]);
         if (r >= 0)
                 r = entries_writer_new(entries_sink, b->writers[BACKUP_ENTRIES], &b->entries);
         if (r >= 0)
@@ -307,6 +339,7 @@ static int backup_start(Backup *b, BackupResult *result, Failure *reterr_failure
         assert(result);
 
         b->names = args->n_recipients > 0 ? sealed_names : plain_names;
+        b->volume_max = volume_max(args);
         b->started = now_usec(CLOCK_REALTIME);
         r = sources_init(&b->sources, args->paths, reterr_failure);
         if (r < 0)

@@ -15,7 +15,7 @@
 #include "base/times.h"
 #include "crypto/age.h"
 #include "crypto/digest.h"
-#include "storage/storage.h"
+#include "storage/volumes.h"
 
 #define BACKUP_TARGETS_MAX 16 /* a relay among them holds 8 MiB */
 #define BACKUP_LEVEL_MIN 1
@@ -76,12 +76,17 @@ typedef struct BackupArgs {
         int (*allowed)(void *userdata, const char *path);
         /* Limits; 0: the defaults above. */
         usec_t source_stall, target_stall;
+        /* Of one object, a multiple of VOLUME_UNIT; 0: as much as each of the targets takes. What is larger
+         * is cut into volumes. */
+        uint64_t volume_max;
 } BackupArgs;
 
 typedef struct BackupObject {
         char *name;
-        uint64_t size;
+        uint64_t size; /* this and the digest: of all volumes together */
         uint8_t sha256[SHA256_SIZE];
+        Volume *volumes; /* at least one, of which the name is */
+        size_t n_volumes;
         void *age_header; /* NULL: not encrypted */
         size_t age_header_size;
 } BackupObject;

@@ -17,6 +17,8 @@ typedef struct Block {
         struct Block *next; /* in the list of free ones */
         unsigned refs;
         unsigned object;
+        bool ends; /* a volume, whose digest this is */
+        uint8_t sha256[SHA256_SIZE];
         size_t size;
         /* Of whole pages at a page's start, so that a storage may pass it on to the disk without a copy. */
         _Alignas(STORAGE_ALIGNMENT) char data[FANOUT_BLOCK];
@@ -53,7 +55,7 @@ struct Fanout {
         Block *free_blocks;
         size_t n_blocks; /* in use or free */
         Block *current[_BACKUP_OBJECTS];
-        BackupObject objects[_BACKUP_OBJECTS]; /* digests, once committing */
+        uint8_t digests[_BACKUP_OBJECTS][SHA256_SIZE]; /* of the last volumes, once committing */
         bool committing, stopped;
 };
 
@@ -101,6 +103,7 @@ static int block_get(Fanout *f, unsigned object, Block **ret) {
         b->next = NULL;
         b->refs = 1;
         b->object = object;
+        b->ends = false;
         b->size = 0;
         *ret = b;
         return 0;
@@ -134,23 +137,26 @@ static void queue_drop(Fanout *f, Target *t) {
 /* --- The thread of a target ---------------------------------------------------------------------------- */
 
 typedef struct Puts {
-        StoragePut *put[_BACKUP_OBJECTS];
+        VolumesPut *put[_BACKUP_OBJECTS];
 } Puts;
 
 static void puts_done(Puts *p) {
         for (size_t i = 0; i < _BACKUP_OBJECTS; i++)
-                storage_put_free(p->put[i]);
+                volumes_put_free(p->put[i]);
 }
 
 static int puts_write(Target *t, Puts *p, const Block *b, Failure *failure) {
         int r;
 
         if (!p->put[b->object]) {
-                r = storage_put_new(t->storage, t->keys[b->object], &p->put[b->object], failure);
+                r = volumes_put_new(t->storage, t->keys[b->object], &p->put[b->object], failure);
                 if (r < 0)
                         return r;
         }
-        return storage_put_write(p->put[b->object], b->data, b->size, failure);
+        r = volumes_put_write(p->put[b->object], b->data, b->size, failure);
+        if (r >= 0 && b->ends)
+                r = volumes_put_next(p->put[b->object], b->sha256, failure);
+        return r;
 }
 
 /* Data, then entries, then the manifest. Where a later one fails, the earlier ones are removed again as far
@@ -160,15 +166,12 @@ static int puts_commit(Target *t, Puts *p, Failure *failure) {
         assert(p);
 
         for (unsigned i = 0; i < _BACKUP_OBJECTS; i++) {
-                int r = p->put[i] ? storage_put_commit(p->put[i], t->fanout->objects[i].sha256, failure) :
-                                    -EINVAL;
+                int r = p->put[i] ? volumes_put_commit(p->put[i], t->fanout->digests[i], failure) : -EINVAL;
 
                 if (r >= 0)
                         continue;
-                for (unsigned k = 0; k < i; k++) {
-                        _unused_ int ignored =
-                                        storage_remove(t->storage, t->keys[k], /* reterr_failure= */ NULL);
-                }
+                for (unsigned k = 0; k < i; k++)
+                        volumes_put_undo(p->put[k]);
                 return r;
         }
         return 0;
@@ -390,6 +393,26 @@ int fanout_write(Fanout *f, unsigned object, const void *p, size_t n) {
         return 0;
 }
 
+int fanout_next(Fanout *f, unsigned object, const uint8_t sha256[static SHA256_SIZE]) {
+        Block *b;
+        int r = 0;
+
+        assert(f);
+        assert(object < _BACKUP_OBJECTS);
+
+        (void) pthread_mutex_lock(&f->lock);
+        b = TAKE_PTR(f->current[object]);
+        if (!b) /* what was in it has just gone */
+                r = block_get(f, object, &b);
+        if (r >= 0) {
+                b->ends = true;
+                memcpy(b->sha256, sha256, SHA256_SIZE);
+                block_send(f, b);
+        }
+        (void) pthread_mutex_unlock(&f->lock);
+        return r;
+}
+
 int fanout_commit(Fanout *f, const BackupObject objects[static _BACKUP_OBJECTS]) {
         int r;
 
@@ -402,7 +425,8 @@ int fanout_commit(Fanout *f, const BackupObject objects[static _BACKUP_OBJECTS])
 
                 if (b)
                         block_send(f, b);
-                f->objects[i] = objects[i];
+                assert(objects[i].n_volumes > 0);
+                memcpy(f->digests[i], objects[i].volumes[objects[i].n_volumes - 1].sha256, SHA256_SIZE);
         }
         r = f->stopped ? -ECANCELED : any_running(f) ? 0 :
                                                        -EPIPE;

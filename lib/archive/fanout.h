@@ -3,7 +3,8 @@
 
 /* One stream of blocks to several targets: a thread a target, blocks shared by reference and bounded in
  * number. A target that fails or stalls is dropped, the others go on. Objects of a target become visible
- * together, at the commit, the manifest last; before it, nothing is under a final name. */
+ * together, at the commit, the manifest last; before it, nothing is under a final name but full volumes on
+ * storages that cannot seal them, which are removed again where the rest fails. */
 
 #include "archive/backup.h"
 
@@ -22,6 +23,8 @@ Fanout *fanout_free(Fanout *f);
 /* Appends to an object. Each object has one writer at a time. Blocks while the slowest target is too far
  * behind. -EPIPE: no target is left; -ECANCELED: stopped. */
 int fanout_write(Fanout *f, unsigned object, const void *p, size_t n) _warn_unused_;
+/* Ends a volume of the object, which has something in it, for the next one. The digest is of that volume. */
+int fanout_next(Fanout *f, unsigned object, const uint8_t sha256[static SHA256_SIZE]) _warn_unused_;
 /* All is written: the targets commit what has these digests. */
 int fanout_commit(Fanout *f, const BackupObject objects[static _BACKUP_OBJECTS]) _warn_unused_;
 /* Ends everything, also writers that wait; nothing is committed. */

@@ -32,7 +32,9 @@ void manifest_done(Manifest *m) {
         free(m->task);
         strv_free(m->sources);
         free(m->data.name);
+        free(m->data.volumes);
         free(m->entries.name);
+        free(m->entries.volumes);
         for (size_t i = 0; i < m->n_frames; i++)
                 free(m->frames[i].last);
         free(m->frames);
@@ -59,8 +61,41 @@ static json_t *json_from_reference(uint64_t id, const char *name) {
         return o;
 }
 
+static int volume_build(const ManifestObject *object, size_t i, json_t *o) {
+        const Volume *volume = &object->volumes[i];
+        _cleanup_(freep) char *name = NULL;
+        int r;
+
+        r = volume_key(object->name, i, &name);
+        if (r >= 0)
+                r = json_set(o, "name", json_from_string(name));
+        if (r >= 0)
+                r = json_set(o, "size", json_from_u64(volume->size));
+        if (r >= 0)
+                r = json_set(o, "sha256", json_from_digest(volume->sha256));
+        return r;
+}
+
+static int volumes_build(const ManifestObject *object, json_t **ret) {
+        _cleanup_json_ json_t *array = json_array();
+        int r = 0;
+
+        for (size_t i = 0; i < object->n_volumes && r >= 0; i++) {
+                json_t *o = json_object();
+
+                r = json_append(array, o);
+                if (r >= 0)
+                        r = volume_build(object, i, o);
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(array);
+        return 0;
+}
+
 static int object_build(const ManifestObject *object, json_t **ret) {
         _cleanup_json_ json_t *o = json_object();
+        json_t *volumes = NULL;
         int r;
 
         assert(object);
@@ -70,6 +105,10 @@ static int object_build(const ManifestObject *object, json_t **ret) {
                 r = json_set(o, "size", json_from_u64(object->size));
         if (r >= 0)
                 r = json_set(o, "sha256", json_from_digest(object->sha256));
+        if (r >= 0 && object->n_volumes > 1)
+                r = volumes_build(object, &volumes);
+        if (r >= 0 && volumes)
+                r = json_set(o, "volumes", volumes);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(o);
@@ -130,6 +169,7 @@ static int counts_build(const Manifest *m, json_t **ret) {
 }
 
 static int head_build(const Manifest *m, json_t *o) {
+        bool cut = m->data.n_volumes > 1 || m->entries.n_volumes > 1;
         json_t *counts = NULL;
         int r;
 
@@ -137,7 +177,7 @@ static int head_build(const Manifest *m, json_t *o) {
 
         r = json_set(o, "format", json_string("backupx-archive"));
         if (r >= 0)
-                r = json_set(o, "version", json_from_u64(MANIFEST_VERSION));
+                r = json_set(o, "version", json_from_u64(cut ? MANIFEST_VERSION_VOLUMES : MANIFEST_VERSION));
         if (r >= 0)
                 r = json_set(o, "created_by", json_from_string(m->created_by));
         if (r >= 0)
@@ -259,10 +299,68 @@ static void counts_read(JsonReader *top, Manifest *m) {
         (void) json_reader_u64(&r, "bytes", JSON_REQUIRED, INT64_MAX, &m->bytes);
 }
 
+typedef struct VolumeRow {
+        const char *name;
+        Volume volume;
+} VolumeRow;
+
+static void volume_read(JsonReader *row, void *item) {
+        VolumeRow *v = item;
+
+        assert(v);
+
+        (void) json_reader_string(row, "name", JSON_REQUIRED, TEXT_MAX, &v->name);
+        (void) json_reader_u64(row, "size", JSON_REQUIRED, INT64_MAX, &v->volume.size);
+        (void) json_reader_hex(row, "sha256", JSON_REQUIRED, v->volume.sha256, SHA256_SIZE);
+}
+
+/* All but the last are of one size, and together they are the object. */
+static bool volumes_fit(const ManifestObject *object) {
+        uint64_t each = object->volumes[0].size, rest = object->size;
+
+        for (size_t i = 0; i < object->n_volumes; i++) {
+                uint64_t size = object->volumes[i].size;
+
+                if (size == 0 || size > each || size > rest || (size != each && i + 1 < object->n_volumes))
+                        return false;
+                rest -= size;
+        }
+        return object->n_volumes > 1 && rest == 0;
+}
+
+static void volumes_read(JsonReader *r, ManifestObject *ret) {
+        static const JsonRows rows = { VOLUMES_MAX, sizeof(VolumeRow), volume_read };
+        _cleanup_(freep) VolumeRow *found = NULL;
+        size_t n = 0;
+
+        if (json_reader_rows(r, "volumes", JSON_OPTIONAL, &rows, &found, &n) <= 0 || n == 0)
+                return;
+        ret->volumes = new0(Volume, n);
+        if (!ret->volumes) {
+                (void) json_reader_fail(r, "volumes", "do not fit into memory");
+                return;
+        }
+        ret->n_volumes = n;
+        for (size_t i = 0; i < n; i++) {
+                char suffix[VOLUME_SUFFIX_SIZE];
+                const char *rest = startswith(found[i].name, ret->name);
+
+                if (!rest || !streq(rest, volume_suffix(i, suffix))) {
+                        (void) json_reader_fail(r, "volumes", "have an unexpected name");
+                        return;
+                }
+                ret->volumes[i] = found[i].volume;
+        }
+        if (!volumes_fit(ret))
+                (void) json_reader_fail(r, "volumes", "are not as large as the object");
+}
+
 static void object_read(JsonReader *r, ManifestObject *ret) {
         (void) json_reader_strdup(r, "name", JSON_REQUIRED, TEXT_MAX, &ret->name);
         (void) json_reader_u64(r, "size", JSON_REQUIRED, INT64_MAX, &ret->size);
         (void) json_reader_hex(r, "sha256", JSON_REQUIRED, ret->sha256, sizeof ret->sha256);
+        if (r->error == 0)
+                volumes_read(r, ret);
 }
 
 static int array_u64(const json_t *array, size_t i, uint64_t max, uint64_t *ret) {
@@ -408,7 +506,7 @@ int manifest_parse(const void *p, size_t n, Manifest *ret, Failure *reterr_failu
         if (format && !streq(format, "backupx-archive"))
                 (void) json_reader_fail(&r, "format", "not a manifest of an archive");
         (void) json_reader_u32(&r, "version", JSON_REQUIRED, UINT32_MAX, &version);
-        if (r.error == 0 && version != MANIFEST_VERSION)
+        if (r.error == 0 && version != MANIFEST_VERSION && version != MANIFEST_VERSION_VOLUMES)
                 (void) json_reader_fail(&r, "version", "version %" PRIu32 " needs a newer BackupX", version);
         (void) json_reader_strdup(&r, "created_by", JSON_OPTIONAL, TEXT_MAX, &m.created_by);
         (void) json_reader_bool(&r, "encrypted", JSON_REQUIRED, &m.encrypted);

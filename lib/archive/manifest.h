@@ -9,8 +9,11 @@
 #include "base/buffer.h"
 #include "base/failure.h"
 #include "base/times.h"
+#include "storage/volumes.h"
 
 #define MANIFEST_VERSION 1
+/* Of those that name volumes, which the first version does not know. */
+#define MANIFEST_VERSION_VOLUMES 2
 /* A manifest is refused beyond this, compressed and not: an archive of 100 million files has about 10
  * MiB. */
 #define MANIFEST_MAX (4U << 20)
@@ -44,8 +47,10 @@ typedef struct EntriesFrame {
 
 typedef struct ManifestObject {
         char *name;    /* "data.tar.zst.age" */
-        uint64_t size; /* as it is in storage */
+        uint64_t size; /* as it is in storage, of all volumes together, and so is the digest */
         uint8_t sha256[SHA256_SIZE];
+        Volume *volumes; /* NULL: it is one object */
+        size_t n_volumes;
 } ManifestObject;
 
 typedef struct Manifest {

@@ -10,23 +10,43 @@ struct ObjectWriter {
         Fanout *fanout;
         unsigned object;
         AgeWriter *age;
-        Sha256 *sha256;
-        uint64_t size;
+        VolumeList volumes;
+        atomic_bool full;
 };
+
+static int next_volume(ObjectWriter *w) {
+        const Volume *ended;
+        int r;
+
+        r = volume_list_next(&w->volumes, &ended);
+        if (r == -EFBIG)
+                atomic_store(&w->full, true);
+        return r < 0 ? r : fanout_next(w->fanout, w->object, ended->sha256);
+}
 
 static int object_sink(void *userdata, const void *p, size_t n) {
         ObjectWriter *w = ASSERT_PTR(userdata);
-        int r;
+        const char *from = p;
+        int r = 0;
 
-        r = sha256_add(w->sha256, p, n);
-        if (r < 0)
-                return r;
-        w->size += n;
-        return fanout_write(w->fanout, w->object, p, n);
+        while (n > 0 && r >= 0) {
+                size_t room = volume_list_room(&w->volumes, n);
+
+                if (room == 0) {
+                        r = next_volume(w);
+                        continue;
+                }
+                r = volume_list_add(&w->volumes, from, room);
+                if (r >= 0)
+                        r = fanout_write(w->fanout, w->object, from, room);
+                from += room;
+                n -= room;
+        }
+        return r;
 }
 
 int object_writer_new(Fanout *f, unsigned object, const AgeRecipient *recipients, size_t n_recipients,
-                      ObjectWriter **ret) {
+                      uint64_t volume_max, ObjectWriter **ret) {
         _cleanup_(object_writer_freep) ObjectWriter *w = NULL;
         int r;
 
@@ -39,7 +59,7 @@ int object_writer_new(Fanout *f, unsigned object, const AgeRecipient *recipients
                 return -ENOMEM;
         w->fanout = f;
         w->object = object;
-        r = sha256_new(&w->sha256);
+        r = volume_list_init(&w->volumes, volume_max);
         if (r < 0)
                 return r;
         if (n_recipients > 0) {
@@ -55,7 +75,7 @@ ObjectWriter *object_writer_free(ObjectWriter *w) {
         if (!w)
                 return NULL;
         age_writer_free(w->age);
-        sha256_free(w->sha256);
+        volume_list_done(&w->volumes);
         return mfree(w);
 }
 
@@ -64,6 +84,12 @@ int object_writer_write(ObjectWriter *w, const void *p, size_t n) {
         assert(p || n == 0);
 
         return w->age ? age_writer_write(w->age, p, n) : object_sink(w, p, n);
+}
+
+bool object_writer_is_full(const ObjectWriter *w) {
+        assert(w);
+
+        return atomic_load(&w->full);
 }
 
 int object_writer_finish(ObjectWriter *w, BackupObject *ret) {
@@ -85,6 +111,12 @@ int object_writer_finish(ObjectWriter *w, BackupObject *ret) {
                         return -ENOMEM;
                 ret->age_header_size = n;
         }
-        ret->size = w->size;
-        return sha256_finish(w->sha256, ret->sha256);
+        r = volume_list_finish(&w->volumes, ret->sha256);
+        if (r < 0)
+                return r;
+        ret->size = w->volumes.size;
+        ret->volumes = TAKE_PTR(w->volumes.volumes);
+        ret->n_volumes = w->volumes.n;
+        w->volumes.n = w->volumes.allocated = 0;
+        return 0;
 }

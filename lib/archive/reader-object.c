@@ -15,8 +15,8 @@
 
 struct ReaderObject {
         Storage *storage;
-        char *key;
-        uint64_t size; /* in storage */
+        char *key; /* of the first volume */
+        Volumes volumes;
         AgeReader *age;
         Failure *failure; /* of the call that is being answered */
 };
@@ -38,7 +38,7 @@ const char *reader_object_key(const ReaderObject *o) {
 uint64_t reader_object_size(const ReaderObject *o) {
         assert(o);
 
-        return o->age ? age_reader_size(o->age) : o->size;
+        return o->age ? age_reader_size(o->age) : o->volumes.size;
 }
 
 /* An object that was committed and is not there is damage: -ENOENT would mean a path that was asked for. */
@@ -70,19 +70,35 @@ static int check_size(Storage *storage, const char *key, uint64_t size, Failure 
         return 0;
 }
 
-int reader_object_check(Storage *storage, const char *prefix, const char *name, uint64_t size,
+static int check_volumes(Storage *storage, const char *key, const ManifestObject *object,
+                         Failure *reterr_failure) {
+        int r = 0;
+
+        if (object->n_volumes == 0)
+                return check_size(storage, key, object->size, reterr_failure);
+        for (size_t i = 0; i < object->n_volumes && r >= 0; i++) {
+                _cleanup_(freep) char *name = NULL;
+
+                r = volume_key(key, i, &name);
+                if (r >= 0)
+                        r = check_size(storage, name, object->volumes[i].size, reterr_failure);
+        }
+        return r;
+}
+
+int reader_object_check(Storage *storage, const char *prefix, const ManifestObject *object,
                         Failure *reterr_failure) {
         _cleanup_(freep) char *key = NULL;
         int r;
 
         assert(storage);
         assert(prefix);
-        assert(name);
+        assert(object);
 
-        r = asprintf_safe(&key, "%s%s", prefix, name);
+        r = asprintf_safe(&key, "%s%s", prefix, object->name);
         if (r < 0)
                 return r;
-        return check_size(storage, key, size, reterr_failure);
+        return check_volumes(storage, key, object, reterr_failure);
 }
 
 static ssize_t read_stored(ReaderObject *o, uint64_t offset, void *buf, size_t n) {
@@ -91,7 +107,7 @@ static ssize_t read_stored(ReaderObject *o, uint64_t offset, void *buf, size_t n
 
         assert(o);
 
-        k = storage_read_at(o->storage, o->key, offset, buf, n, &why);
+        k = volumes_read_at(o->storage, o->key, &o->volumes, offset, buf, n, &why);
         if (k == -ENOENT)
                 return missing(o->storage, o->key, o->failure);
         if (k < 0)
@@ -124,30 +140,32 @@ static int open_age(ReaderObject *o, const uint8_t *file_key, Failure *reterr_fa
         int r;
 
         o->failure = reterr_failure;
-        r = age_reader_new(read_for_age, o, o->size, &keys, &o->age);
+        r = age_reader_new(read_for_age, o, o->volumes.size, &keys, &o->age);
         o->failure = NULL;
         return r < 0 ? explain(o, r, reterr_failure) : 0;
 }
 
-int reader_object_open(Storage *storage, const char *prefix, const char *name, uint64_t size,
+int reader_object_open(Storage *storage, const char *prefix, const ManifestObject *object,
                        const uint8_t *file_key, ReaderObject **ret, Failure *reterr_failure) {
         _cleanup_(reader_object_freep) ReaderObject *o = NULL;
         int r;
 
         assert(storage);
         assert(prefix);
-        assert(name);
+        assert(object);
         assert(ret);
 
         o = new0(ReaderObject, 1);
         if (!o)
                 return -ENOMEM;
         o->storage = storage;
-        o->size = size;
-        r = asprintf_safe(&o->key, "%s%s", prefix, name);
+        o->volumes = volumes_of_one(object->n_volumes > 0 ? object->volumes[0].size : object->size);
+        for (size_t i = 1; i < object->n_volumes; i++)
+                volumes_add(&o->volumes, object->volumes[i].size);
+        r = asprintf_safe(&o->key, "%s%s", prefix, object->name);
         if (r < 0)
                 return r;
-        r = check_size(storage, o->key, size, reterr_failure);
+        r = check_volumes(storage, o->key, object, reterr_failure);
         if (r < 0)
                 return r;
         if (file_key) {
@@ -207,7 +225,7 @@ int reader_object_load(Storage *storage, const char *prefix, const char *name, s
         if (r < 0)
                 return r;
         o.key = key;
-        o.size = size;
+        o.volumes = volumes_of_one(size);
         r = reader_object_read(&o, 0, out->data + out->size, (size_t) size, reterr_failure);
         if (r < 0)
                 return r;

@@ -165,10 +165,9 @@ static int open_object(const ArchiveReaderArgs *args, const ManifestObject *obje
         assert(object);
 
         if (args->encrypted && !file_key)
-                return reader_object_check(args->storage, args->key, object->name, object->size,
-                                           reterr_failure);
-        k = reader_object_open(args->storage, args->key, object->name, object->size,
-                               args->encrypted ? file_key : NULL, ret, reterr_failure);
+                return reader_object_check(args->storage, args->key, object, reterr_failure);
+        k = reader_object_open(args->storage, args->key, object, args->encrypted ? file_key : NULL, ret,
+                               reterr_failure);
         if (k < 0)
                 return k;
         if (reader_object_size(*ret) != plain_size)

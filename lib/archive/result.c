@@ -16,6 +16,7 @@ void backup_result_done(BackupResult *r) {
         for (size_t i = 0; i < _BACKUP_OBJECTS; i++) {
                 free(r->objects[i].name);
                 free(r->objects[i].age_header);
+                free(r->objects[i].volumes);
         }
         for (size_t i = 0; i < r->n_targets; i++)
                 failure_done(&r->targets[i].failure);

@@ -275,8 +275,11 @@ static void write_unpack(Kit *k, const RecoveryPlace *p, const KitReach *reach) 
         if (p->sha256)
                 kit_run(k, "%s \"$archive/manifest.json.zst%s\" | sha256sum | grep '^%s '", reach->fetch,
                         suffix, p->sha256);
-        kit_run(k, "%s \"$archive/data.tar.zst%s\"%s | zstd -dc | " TAR " -C %s", reach->fetch, suffix,
-                p->encrypted ? open : "", strempty(to));
+        /* It may be cut into volumes. */
+        kit_run(k,
+                "%s \"$archive\" | grep '^data[.]tar' | sort | while read -r name; do %s "
+                "\"$archive/$name\" < /dev/null; done%s | zstd -dc | " TAR " -C %s",
+                reach->list, reach->fetch, p->encrypted ? open : "", strempty(to));
         blank(k);
         kit_say(k,
                 "The first command lists all archives of the task; put another one's name into the second "
@@ -286,7 +289,9 @@ static void write_unpack(Kit *k, const RecoveryPlace *p, const KitReach *reach) 
                             "was "
                             "written; for another archive leave it out." :
                             "");
-        kit_say(k, "A list of what is in it: the same with entries.zst%s and without tar.", suffix);
+        kit_say(k,
+                "A list of what is in it: the same with entries in the place of data[.]tar, and without "
+                "tar.");
 }
 
 static void write_archive(Kit *k, const RecoveryPlace *p) {

@@ -17,7 +17,7 @@ typedef enum ResultStatus {
 DECLARE_STRING_TABLE(result_status, ResultStatus);
 
 #define RESULT_ERRORS_MAX 100      /* named per run; the total is counted beyond */
-#define RESULT_OBJECTS_MAX 4096    /* volumes of one archive */
+#define RESULT_OBJECTS_MAX 4096    /* of one archive, each volume counted */
 #define RESULT_AGE_HEADER_MAX 8192 /* some 80 recipients */
 
 /* A path that could not be read or written. */

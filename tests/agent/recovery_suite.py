@@ -30,8 +30,8 @@ import trees  # noqa: E402 pylint: disable=wrong-import-position
 from processes import Process, clean_environment  # noqa: E402 pylint: disable=wrong-import-position
 from suite import Suite, build_folder  # noqa: E402 pylint: disable=wrong-import-position
 
-STOCK = ('age', 'cat', 'grep', 'ls', 'mkdir', 'rclone', 'restic', 'sh', 'sha256sum', 'ssh-keygen', 'ssh-keyscan',
-         'tar', 'test', 'zstd')
+STOCK = ('age', 'cat', 'grep', 'ls', 'mkdir', 'rclone', 'restic', 'sh', 'sha256sum', 'sort', 'ssh-keygen',
+         'ssh-keyscan', 'tar', 'test', 'zstd')
 NEEDED = (*STOCK, 'sshd', 'apache2', 'proftpd', 'unshare', 'strace')
 LONG = bool(os.environ.get('BACKUPX_TEST_LONG'))
 # Of the calls that rename, those that fail.

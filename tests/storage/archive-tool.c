@@ -6,6 +6,7 @@
  *   --exclude P       (repeatable)                     --recipient age1…   (repeatable)
  *   --level N  --one-file-system  --follow-symlinks    --cancel-after MS
  *   --source-stall MS  --target-stall MS
+ *   --volume-max MIB      of one object; more becomes volumes
  *   --relay URL TOKEN ID  a relay target (repeatable)
  *   --stream PATH         standard input as a file of unknown size; the sources say what it is of
  *
@@ -119,6 +120,9 @@ static void parse_option(Tool *t, int c, char *argv[]) {
         case 'S':
                 t->args.target_stall = (usec_t) atoi(optarg) * USEC_PER_MSEC;
                 break;
+        case 'v':
+                t->args.volume_max = (uint64_t) atoi(optarg) * VOLUME_UNIT;
+                break;
         case 'x':
                 t->stream = optarg;
                 t->streams = (BackupStreams){ t, stream_next, stream_read };
@@ -141,6 +145,7 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
                 { "follow-symlinks", no_argument, NULL, 'f' },
                 { "cancel-after", required_argument, NULL, 'c' },
                 { "stream", required_argument, NULL, 'x' },
+                { "volume-max", required_argument, NULL, 'v' },
                 { "source-stall", required_argument, NULL, 's' },
                 { "target-stall", required_argument, NULL, 'S' },
                 {},
@@ -190,8 +195,9 @@ static json_t *objects_json(const BackupResult *r) {
         for (size_t i = 0; i < _BACKUP_OBJECTS; i++)
                 if (r->objects[i].name &&
                     json_append(a,
-                                json_pack("{s:s,s:I,s:s}", "name", r->objects[i].name, "size",
-                                          (json_int_t) r->objects[i].size, "sha256",
+                                json_pack("{s:s,s:I,s:I,s:s}", "name", r->objects[i].name, "size",
+                                          (json_int_t) r->objects[i].size, "volumes",
+                                          (json_int_t) r->objects[i].n_volumes, "sha256",
                                           hex_encode(r->objects[i].sha256, SHA256_SIZE, hex))) < 0)
                         exit(2);
         return a;

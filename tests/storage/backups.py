@@ -137,7 +137,7 @@ class Case(unittest.TestCase):
         out = tempfile.mkdtemp(prefix='out-', dir=self.folder)
         name = 'data.tar.zst.age' if identity else 'data.tar.zst'
         source = os.path.join(store or self.store, key, name)
-        opened = f"age -d -i '{identity}' '{source}'" if identity else f"cat '{source}'"
+        opened = f"cat '{source}'* | age -d -i '{identity}'" if identity else f"cat '{source}'*"
         script = (f'set -o pipefail; {opened} | zstd -qd | '
                   "tar --numeric-owner --xattrs --xattrs-include='*' --acls --sparse -xpf -")
         done = subprocess.run(['bash', '-c', script], cwd=out, capture_output=True, check=False)

@@ -238,6 +238,77 @@ class Selection(backups.Case):
         self.assertEqual(names, sorted(names))
 
 
+class Volumes(backups.Case):
+    """Archives that are larger than an object may be."""
+    MAX = 3 << 20
+
+    def make_source(self):
+        source = self.path('source')
+        os.mkdir(source)
+        trees.make_small(source)
+        trees.write(source + '/large', random.Random(1).randbytes(7 << 20))
+        return source
+
+    def check_volumes(self, store, name):
+        """What the manifest says of the volumes of an object, and what there is."""
+        data = self.manifest(store)['data']
+        joined = b''
+        for number, volume in enumerate(data['volumes']):
+            self.assertEqual(volume['name'], name + (f'.{number:03}' if number else ''))
+            with open(os.path.join(store, 'run', volume['name']), 'rb') as file:
+                content = file.read()
+            self.assertEqual(len(content), volume['size'])
+            self.assertEqual(hashlib.sha256(content).hexdigest(), volume['sha256'])
+            joined += content
+        self.assertEqual([v['size'] for v in data['volumes'][:-1]], [self.MAX] * 3)
+        self.assertEqual((data['size'], data['sha256']), (len(joined), hashlib.sha256(joined).hexdigest()))
+
+    def test_stock_tools_join_them(self):
+        source, other = self.make_source(), self.path('other')
+        os.mkdir(other)
+        result = self.backup([source], targets=[self.store, other], options=['--volume-max', '3'])
+        self.assertEqual([o['volumes'] for o in result['objects']], [4, 1, 1])
+        for store in (self.store, other):
+            self.assertEqual(self.manifest(store)['version'], 2)
+            self.assertNotIn('volumes', self.manifest(store)['entries'])
+            self.check_volumes(store, 'data.tar.zst')
+            self.assertEqual(self.objects(store), ['run/data.tar.zst', 'run/data.tar.zst.001', 'run/data.tar.zst.002',
+                                                   'run/data.tar.zst.003', 'run/entries.zst', 'run/manifest.json.zst'])
+            self.assert_same(source, self.extract(store) + source)
+
+    def test_encrypted(self):
+        """One age file, cut."""
+        source, identity = self.make_source(), self.path('identity')
+        subprocess.run(['age-keygen', '-o', identity], check=True, capture_output=True)
+        with open(identity, encoding='utf-8') as file:
+            recipient = re.search('age1[0-9a-z]+', file.read()).group()
+        self.backup([source], options=['--recipient', recipient, '--volume-max', '3'])
+        self.assertIn('run/data.tar.zst.age.003', self.objects())
+        self.assert_same(source, self.extract(identity=identity) + source)
+
+    def test_what_fits_is_as_ever(self):
+        source = self.path('source')
+        os.mkdir(source)
+        trees.make_small(source)
+        self.backup([source], options=['--volume-max', '8'])
+        self.assertEqual(self.manifest()['version'], 1)
+        self.assertNotIn('volumes', self.manifest()['data'])
+        self.assertEqual(self.objects(), ['run/data.tar.zst', 'run/entries.zst', 'run/manifest.json.zst'])
+
+    def test_failed_target_keeps_none(self):
+        """One whose third volume cannot be there, and one where that is so of the manifest."""
+        source = self.make_source()
+        for taken in ('data.tar.zst.002', 'manifest.json.zst'):
+            other = self.path(taken)
+            os.makedirs(other + '/run')
+            trees.write(f'{other}/run/{taken}', b'taken')
+            result = self.backup([source], targets=[other, self.path('store-' + taken)], state='partial',
+                                 options=['--volume-max', '3'])
+            self.assertEqual([t['code'] for t in result['targets']], ['OBJECT_EXISTS', ''])
+            self.assertEqual(self.objects(other), ['run/' + taken])
+            self.assert_same(source, self.extract(self.path('store-' + taken)) + source)
+
+
 class Streams(backups.Case):
     """What was never a file of this host."""
 

@@ -190,7 +190,7 @@ class Hostile(ArchiveTest):
                             (('entries', 'frames', 2, 6), 1 << 62), (('entries', 'frames', 0, 0), 'other'),
                             (('counts', 'bytes'), -1), (('sources', ), ['relative']),
                             (('sources', ), ['/../..']),
-                            (('sources', ), 5), (('version', ), 2), (('format', ), 'x'),
+                            (('sources', ), 5), (('version', ), 3), (('format', ), 'x'),
                             (('encrypted', ), True)):
             self.forge(member('s'), member('s/a', b'a'), change=with_change(path, value))
             result = self.attack()

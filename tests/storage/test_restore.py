@@ -539,6 +539,72 @@ class Damage(ArchiveTest):
         self.assertEqual(result['code'], 'ARCHIVE_DAMAGED')
 
 
+class Volumes(ArchiveTest):
+    """Archives of volumes, read by what wrote them."""
+
+    def setUp(self):
+        super().setUp()
+        for i in range(7):
+            write(self.source / f'f{i}', os.urandom(1 << 20))
+
+    def cut(self, *options):
+        """Data of four volumes."""
+        self.backup(options=['--volume-max', '2', *options])
+        self.assertEqual(len(list(self.target.rglob('data.tar.zst*'))), 4)
+
+    def test_everything(self):
+        self.cut()
+        self.restore()
+        self.assert_same()
+
+    def test_one_file(self):
+        """From the last volume, and over the end of one."""
+        self.cut()
+        self.restore(self.source / 'f6', self.source / 'f1', self.source / 'f3')
+        self.assertEqual(sorted(path.name for path in self.restored().iterdir()), ['f1', 'f3', 'f6'])
+        for path in self.restored().iterdir():
+            self.assertEqual(path.read_bytes(), (self.source / path.name).read_bytes())
+
+    def test_encrypted(self):
+        keys = subprocess.run(['age-keygen'], check=True, capture_output=True, text=True).stdout.split()
+        identity = [word for word in keys if word.startswith('AGE-SECRET-KEY-')][0]
+        self.cut('--recipient', [word for word in keys if word.startswith('age1')][0])
+        self.options = ['--identity', identity]
+        self.restore()
+        self.assert_same()
+
+    def test_damage(self):
+        """A volume that is gone, cut, changed: nothing of it is believed."""
+        self.cut()
+        for number in ('', '.001', '.003'):
+            path = self.target / 'run' / ('data.tar.zst' + number)
+            good = path.read_bytes()
+            path.unlink()
+            result, _ = self.restore(status=4)
+            self.assertEqual(result['code'], 'ARCHIVE_MISSING')
+            self.assertIn(path.name, result['message'])
+            path.write_bytes(good[:-1])
+            result, _ = self.restore(status=4)
+            self.assertEqual(result['code'], 'ARCHIVE_DAMAGED')
+            self.assertIn(path.name, result['message'])
+            self.assertFalse(self.destination.exists())
+            path.write_bytes(good)
+        path.write_bytes(good[:1000] + bytes([good[1000] ^ 1]) + good[1001:])
+        result, _ = self.restore(status=4)
+        self.assertEqual(result['code'], 'ARCHIVE_DAMAGED')
+
+    def test_other_copy(self):
+        """What is damaged in one is taken from the other."""
+        other = self.folder / 'other'
+        self.cut()
+        shutil.copytree(self.target, other)
+        for target, number in ((self.target, '.001'), (other, '.003')):
+            path = target / 'run' / ('data.tar.zst' + number)
+            path.write_bytes(b'x' * path.stat().st_size)
+        self.restore(targets=[self.target, other])
+        self.assert_same()
+
+
 class Limits(ArchiveTest):
     """Policy, space, cancelling, another user."""
 

@@ -288,12 +288,27 @@ static void test_manifest(void) {
         CHECK(got.encrypted);
 }
 
+static void check_refused(const Buffer *text, const char *from, const char *to) {
+        _cleanup_(manifest_done) Manifest got = MANIFEST_NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_buffer_ Buffer edited = BUFFER_NULL;
+        char *at = strstr(text->data, from);
+
+        CHECK(at);
+        CHECK_OK(buffer_add(&edited, text->data, (size_t) (at - text->data)));
+        CHECK_OK(buffer_add_string(&edited, to));
+        CHECK_OK(buffer_add_string(&edited, at + strlen(from)));
+        if (manifest_parse(edited.data, edited.size, &got, &failure) >= 0)
+                TEST_FAIL("'%s' was taken for '%s'", to, from);
+        CHECK(failure_is_set(&failure));
+}
+
 static void test_manifest_refused(void) {
         static const struct {
                 const char *from, *to;
         } edits[] = {
                 { "backupx-archive", "backupx-archiv2" },
-                { "\"version\":1", "\"version\":2" },
+                { "\"version\":1", "\"version\":3" },
                 { "data.tar.zst.age", "../../etc/shadow" },
                 { "\"list\",50", "\"list\",0" },
                 { "\"list\",50", "\"lost\",50" },
@@ -307,20 +322,57 @@ static void test_manifest_refused(void) {
 
         make_manifest(&m);
         CHECK_OK(manifest_format(&m, &text));
-        for (size_t i = 0; i < ELEMENTSOF(edits); i++) {
-                _cleanup_(manifest_done) Manifest got = MANIFEST_NULL;
-                _cleanup_failure_ Failure failure = FAILURE_NULL;
-                _cleanup_buffer_ Buffer edited = BUFFER_NULL;
-                char *at = strstr(text.data, edits[i].from);
+        for (size_t i = 0; i < ELEMENTSOF(edits); i++)
+                check_refused(&text, edits[i].from, edits[i].to);
+}
 
-                CHECK(at);
-                CHECK_OK(buffer_add(&edited, text.data, (size_t) (at - text.data)));
-                CHECK_OK(buffer_add_string(&edited, edits[i].to));
-                CHECK_OK(buffer_add_string(&edited, at + strlen(edits[i].from)));
-                if (manifest_parse(edited.data, edited.size, &got, &failure) >= 0)
-                        TEST_FAIL("'%s' was taken for '%s'", edits[i].to, edits[i].from);
-                CHECK(failure_is_set(&failure));
+static void cut_manifest(Manifest *m) {
+        make_manifest(m);
+        m->data.size = 2500;
+        m->data.volumes = new0(Volume, 3);
+        CHECK(m->data.volumes);
+        m->data.n_volumes = 3;
+        for (size_t i = 0; i < 3; i++) {
+                m->data.volumes[i].size = i < 2 ? 1000 : 500;
+                memset(m->data.volumes[i].sha256, (int) i, SHA256_SIZE);
         }
+}
+
+static void test_volumes(void) {
+        _cleanup_(manifest_done) Manifest m = MANIFEST_NULL, got = MANIFEST_NULL;
+        _cleanup_failure_ Failure failure = FAILURE_NULL;
+        _cleanup_buffer_ Buffer text = BUFFER_NULL;
+
+        cut_manifest(&m);
+        CHECK_OK(manifest_format(&m, &text));
+        CHECK(strstr(text.data, "\"version\":2"));
+        CHECK(strstr(text.data, "\"name\":\"data.tar.zst.age.002\""));
+        if (manifest_parse(text.data, text.size, &got, &failure) < 0)
+                TEST_FAIL("%s", failure_message(&failure, -EBADMSG));
+        CHECK_INT(got.data.n_volumes, 3);
+        CHECK_INT(got.data.size, 2500);
+        CHECK_MEM(got.data.volumes, m.data.volumes, 3 * sizeof *m.data.volumes);
+        CHECK_INT(got.entries.n_volumes, 0);
+}
+
+static void test_volumes_refused(void) {
+        static const struct {
+                const char *from, *to;
+        } edits[] = {
+                { "\"data.tar.zst.age.001\"", "\"data.tar.zst.age.002\"" },
+                { "\"data.tar.zst.age.001\"", "\"../data.tar.zst.age.001\"" },
+                { "\"size\":2500", "\"size\":2501" },
+                { "\"size\":1000", "\"size\":1001" },
+                { "\"size\":500", "\"size\":0" },
+                { "\"size\":500", "\"size\":9223372036854775807" },
+        };
+        _cleanup_(manifest_done) Manifest m = MANIFEST_NULL;
+        _cleanup_buffer_ Buffer text = BUFFER_NULL;
+
+        cut_manifest(&m);
+        CHECK_OK(manifest_format(&m, &text));
+        for (size_t i = 0; i < ELEMENTSOF(edits); i++)
+                check_refused(&text, edits[i].from, edits[i].to);
 }
 
 /* A frame that was changed in any place is not decompressed. */
@@ -354,6 +406,8 @@ int main(void) {
         RUN(test_tables);
         RUN(test_manifest);
         RUN(test_manifest_refused);
+        RUN(test_volumes);
+        RUN(test_volumes_refused);
         RUN(test_frames);
         return 0;
 }
