@@ -620,7 +620,7 @@ class Volumes(Remote):
 
     def large(self):
         """A file that becomes three volumes, and what is in it."""
-        data = os.urandom(20 << 20)
+        data = os.urandom(22 << 20)  # the last one has two parts
         return self.file('large', data), data
 
     def restored(self, path, ebid, status=0):

@@ -8,6 +8,7 @@
  *   --source-stall MS  --target-stall MS
  *   --volume-max MIB      of one object; more becomes volumes
  *   --relay URL TOKEN ID  a relay target (repeatable)
+ *   --storage FILE        a target of any type: JSON with type, config, secrets (repeatable)
  *   --stream PATH         standard input as a file of unknown size; the sources say what it is of
  *
  * Log lines go to stderr, the result as JSON to stdout. Exit status: 0 succeeded, 3 partial, 4 failed, 5
@@ -57,6 +58,17 @@ static void add_target(Tool *t, const char *type, json_t *config, json_t *secret
                 tool_die("target", &failure, r);
         json_decref(config);
         json_decref(secrets);
+}
+
+static void add_described(Tool *t, const char *path) {
+        json_t *o = json_load_file(path, 0, NULL);
+
+        if (!o)
+                exit(2);
+        add_target(t, json_string_value(json_object_get(o, "type")),
+                   json_incref(json_object_get(o, "config")), json_incref(json_object_get(o, "secrets")),
+                   NULL);
+        json_decref(o);
 }
 
 static void add_recipient(Tool *t, const char *text) {
@@ -120,6 +132,9 @@ static void parse_option(Tool *t, int c, char *argv[]) {
         case 'S':
                 t->args.target_stall = (usec_t) atoi(optarg) * USEC_PER_MSEC;
                 break;
+        case 'd':
+                add_described(t, optarg);
+                break;
         case 'v':
                 t->args.volume_max = (uint64_t) atoi(optarg) * VOLUME_UNIT;
                 break;
@@ -145,6 +160,7 @@ static void parse_argv(Tool *t, int argc, char *argv[]) {
                 { "follow-symlinks", no_argument, NULL, 'f' },
                 { "cancel-after", required_argument, NULL, 'c' },
                 { "stream", required_argument, NULL, 'x' },
+                { "storage", required_argument, NULL, 'd' },
                 { "volume-max", required_argument, NULL, 'v' },
                 { "source-stall", required_argument, NULL, 's' },
                 { "target-stall", required_argument, NULL, 'S' },

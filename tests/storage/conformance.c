@@ -469,6 +469,8 @@ static const struct {
         { "never replaced", test_never_replaced },
         { "race", test_race },
         { "given up", test_given_up },
+        { "sealed", test_sealed },
+        { "volumes", test_volumes },
         { "list", test_list },
         { "pages", test_pages },
         { "missing", test_missing },

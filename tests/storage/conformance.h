@@ -44,6 +44,10 @@ int put(const Tool *t, const char *key, const char *data, size_t n, size_t step,
 /* The object is there, and reads as it should, in whole and in parts. */
 void check_content(const Tool *t, const char *key, const char *data, size_t n);
 
+/* Cases of conformance-volumes.c. */
+void test_sealed(const Tool *t);
+void test_volumes(const Tool *t);
+
 /* One operation that may fail, and prints how it went as a line of JSON: {"result", "code", "message",
  * "seconds", "after_cancel"}.
  *

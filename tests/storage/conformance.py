@@ -13,8 +13,8 @@ import fault_proxy
 
 MIB = 1 << 20
 DRIVER = os.path.join(backups.BUILD, 'tests', 'storage', 'conformance')
-CASES = ['objects', 'ranges', 'never replaced', 'race', 'given up', 'list', 'missing', 'keys', 'odd names',
-         'remove', 'concurrent', 'visibility', 'pages', 'probe']
+CASES = ['objects', 'ranges', 'never replaced', 'race', 'given up', 'sealed', 'volumes', 'list', 'missing', 'keys',
+         'odd names', 'remove', 'concurrent', 'visibility', 'pages', 'probe']
 
 
 def run(spec, env=None, timeout=1800 if backups.LONG else 600, **more):

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backups and restores by the real services to real storage servers, targets made with the client."""
 
+import json
 import os
 import pathlib
+import sqlite3
 import tempfile
 import unittest
 
@@ -26,7 +28,14 @@ class RemoteRuns(remotes.RemoteCase):
         cls.addClassCleanup(cls.suite.close)
         cls.suite.start()
 
-    def check_round(self, name, target, root, secret):
+    def volumes(self, run):
+        """The names of a run's volumes of data, as the master has them."""
+        with sqlite3.connect(f'file:{self.suite.master_state}/backupx.db?mode=ro', uri=True) as database:
+            objects, = database.execute('SELECT objects FROM runs WHERE id = ?', (run, )).fetchone()
+        database.close()
+        return [o['name'] for o in json.loads(objects) if o['name'].startswith('data.')]
+
+    def check_round(self, name, target, root, secret, volumes=('data.tar.zst', ), **task):
         """Test, backup, restore; the secret is nowhere. root: where the server keeps files, or None."""
         number = self.create_target(self.suite, name, target)
         test = self.suite.client.post(f'targets/{number}/test', {})
@@ -35,8 +44,9 @@ class RemoteRuns(remotes.RemoteCase):
         os.mkdir(source)
         trees.make_small(source)
         trees.write(source + '/large', os.urandom(9 << 20))
-        run = self.suite.backup(self.suite.make_task([source], [number], name=name))
+        run = self.suite.backup(self.suite.make_task([source], [number], name=name, **task))
         self.assertEqual(run['state'], 'succeeded', f'{run}\n{self.suite.logs(run["id"])}')
+        self.assertEqual(self.volumes(run['id']), list(volumes))
         if root:
             self.assertEqual(len([p for p in self.tree(root) if p.endswith('data.tar.zst')]), 1)
             self.assertEqual([p for p in self.tree(root) if remotes.TEMP in p], [])
@@ -82,9 +92,11 @@ class RemoteRuns(remotes.RemoteCase):
             self.check_round('ftp', server.target(), server.data + '/back ups', servers.PASSWORD)
 
     def test_azure(self):
+        """Cut into volumes of 8 MiB, and sealed: one age file."""
         azurite.require()
         with azurite.Azurite(self.path('azurite')) as server:
-            self.check_round('azure', server.target(), None, azurite.KEY)
+            self.check_round('azure', server.target(volume_size=8), None, azurite.KEY,
+                             volumes=('data.tar.zst.age', 'data.tar.zst.age.001'), encryption='sealed')
 
     def test_sftp_of_another_key(self):
         """Refused, and the failure says what to do."""

@@ -4,6 +4,7 @@
 
 import base64
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import backups
 import conformance
 import fake_s3
 import servers
+import trees
 from processes import die_with_parent
 from suite import wait_until
 
@@ -262,6 +264,38 @@ class Leftovers(Case):
         self.server.fault = lambda method, *_: (403, '<Error><Code>AccessDenied</Code></Error>') \
             if method == 'DELETE' else None
         self.assertEqual(self.operate({'do': 'probe'})[0]['code'], '')
+
+
+class Volumes(Case):
+    """Archives that are larger than an object of the target may be, through the job's own code."""
+
+    def test_limit_of_a_target(self):
+        """Nothing of it is there before all of it is."""
+        source = self.path('source')
+        os.mkdir(source)
+        trees.write(source + '/large', os.urandom(22 * MIB))
+        seen = []
+
+        def fault(method, words, _):
+            if method == 'POST' and 'uploadId' in words:
+                seen.append(sorted(self.server.objects))
+
+        self.server.fault = fault
+        config = self.spec(volume_size=8)
+        with open(self.path('target'), 'w', encoding='utf-8') as file:
+            json.dump({'type': config['type'], 'config': config['config'], 'secrets': config['secrets']}, file)
+        result = self.backup([source], targets=[], options=['--storage', self.path('target')])
+        self.assertEqual([o['volumes'] for o in result['objects']], [3, 1, 1])
+        names = [f'a/prefix/run/data.tar.zst{end}' for end in ('', '.001', '.002')]
+        self.assertEqual([name for name in sorted(self.server.objects) if 'data' in name], names)
+        self.assertEqual(self.server.uploads, {})
+        # The first volume of the data was the last of them to be seen.
+        self.assertEqual(seen, [[], names[1:2], names[1:]])
+        folder = self.path('joined/run')
+        os.makedirs(folder)
+        for key, (data, _) in self.server.objects.items():
+            trees.write(folder + '/' + key.rsplit('/', 1)[1], data)
+        self.assert_same(source, self.extract(self.path('joined')) + source)
 
 
 if __name__ == '__main__':
