@@ -11,12 +11,13 @@
  *
  * FORMAT is archive or repository, SOURCE and SERVER are JSON. The password is in $DATABASE_PASSWORD, the
  * directories of tools in $TOOLS, and patterns of those of PostgreSQL in $VERSIONS; an archive is sealed for
- * $RECIPIENT, or not at all. A backup is told to end by SIGTERM. Prints JSON. Exit status: 0 done,
- * 4 failed. */
+ * $RECIPIENT, or not at all. A backup is told to end by SIGTERM. Prints JSON, with peak_kib and programs_kib
+ * of what was done with a server. Exit status: 0 done, 4 failed. */
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/common/tools.h"
@@ -86,6 +87,34 @@ static atomic_bool cancelled;
 
 static void on_signal(int number) {
         atomic_store(&cancelled, true);
+}
+
+/* The most that was resident since this program began; what it was forked from does not count. 0: nobody
+ * knows. */
+static unsigned long peak_kib(void) {
+        FILE *file = fopen("/proc/self/status", "re");
+        unsigned long kib = 0;
+        char line[256];
+
+        while (file && kib == 0 && fgets(line, sizeof line, file))
+                if (strncmp(line, "VmHWM:", STRLEN("VmHWM:")) == 0)
+                        kib = strtoul(line + STRLEN("VmHWM:"), NULL, 10);
+        if (file)
+                (void) fclose(file);
+        return kib;
+}
+
+/* Adds how much memory this program had, and the largest that it started: of that one what it was forked
+ * from counts as well, so that they make no sum. NULL: no memory. */
+static json_t *with_peaks(json_t *json) {
+        _cleanup_json_ json_t *owned = json;
+        struct rusage programs = {};
+
+        if (getrusage(RUSAGE_CHILDREN, &programs) < 0 ||
+            json_set(owned, "peak_kib", json_from_u64(peak_kib())) < 0 ||
+            json_set(owned, "programs_kib", json_integer(programs.ru_maxrss)) < 0)
+                return NULL;
+        return TAKE_PTR(owned);
 }
 
 static int find_tool(void *userdata, const char *name, char **ret) {
@@ -171,10 +200,11 @@ static int keep_streams(char *argv[], char *const *paths, const BackupStreams *s
         r = store(&place, &args, &result, &failure);
         if (r < 0)
                 return print_failure(&failure, r);
-        return print(json_pack("{s:s,s:s,s:s,s:I,s:I}", "state", archive_state_to_string(result.state),
-                               "code", result.failure.code, "message",
-                               strempty(result.failure.message), "files",
-                               (json_int_t) result.files, "bytes_read", (json_int_t) result.bytes_read),
+        return print(with_peaks(json_pack("{s:s,s:s,s:s,s:I,s:I}", "state",
+                                          archive_state_to_string(result.state), "code", result.failure.code,
+                                          "message", strempty(result.failure.message), "files",
+                                          (json_int_t) result.files, "bytes_read",
+                                          (json_int_t) result.bytes_read)),
                      result.state == ARCHIVE_SUCCEEDED ? 0 : 4);
 }
 
@@ -307,7 +337,7 @@ static int restore(int argc, char *argv[]) {
                 return print_failure(&given, k);
         if (r < 0)
                 return print_failure(&failure, r);
-        return print(json_object(), 0);
+        return print(with_peaks(json_object()), 0);
 }
 
 static int pg_read_words(char *argv[], PgRestoreArgs *args, char ***schemas, char ***tables) {
@@ -355,7 +385,7 @@ static int pg_restore(char *argv[]) {
         r = pg_restore_end(to, &failure);
         if (k < 0 && k != -EPIPE)
                 return print_failure(&given, k);
-        return r < 0 ? print_failure(&failure, r) : print(json_object(), 0);
+        return r < 0 ? print_failure(&failure, r) : print(with_peaks(json_object()), 0);
 }
 
 int main(int argc, char *argv[]) {

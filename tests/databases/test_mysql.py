@@ -326,8 +326,8 @@ class Mysql(DumpCase):
             for form in FORMATS:
                 place = self.place()
                 with Half(mark, lambda: written(count)):
-                    self.backup(form, place, ['bank'], TOOLS=tools)
-                self.restore(form, place, '/mysql/bank.sql', 'bank', 'drop')
+                    self.check_memory(self.backup(form, place, ['bank'], TOOLS=tools))
+                self.check_memory(self.restore(form, place, '/mysql/bank.sql', 'bank', 'drop'))
                 n = int(self.fresh.sql('SELECT n FROM version', 'bank'))
                 self.fresh.sql('DROP DATABASE IF EXISTS expected; CREATE DATABASE expected')
                 self.fresh.sql(BANK + changes(n), 'expected')
@@ -353,7 +353,7 @@ class Mysql(DumpCase):
             for form, one in (('archive', True), ('archive', False), *([('repository', True)] if LONG else [])):
                 place = self.place()
                 with Half(mark, lambda: written(count)):
-                    self.backup(form, place, ['pair', 'pair2'], TOOLS=tools, one_snapshot=one)
+                    self.check_memory(self.backup(form, place, ['pair', 'pair2'], TOOLS=tools, one_snapshot=one))
                 folder = '/mysql/tables' if one else '/mysql'
                 self.fresh.sql('DROP DATABASE IF EXISTS pair; DROP DATABASE IF EXISTS pair2')
                 for name in ('pair', 'pair2'):

@@ -303,8 +303,8 @@ class Postgresql(DumpCase):
             for form in FORMATS:
                 place = self.place()
                 with Half(mark, lambda: written(count)):
-                    self.backup(form, place, ['bank'], **tools)
-                self.restore(form, place, '/postgresql/bank.dump', 'bank', 'drop')
+                    self.check_memory(self.backup(form, place, ['bank'], **tools))
+                self.check_memory(self.restore(form, place, '/postgresql/bank.dump', 'bank', 'drop'))
                 n = int(self.fresh.sql('SELECT n FROM version', 'bank'))
                 self.fresh.sql('DROP DATABASE IF EXISTS expected; CREATE DATABASE expected')
                 self.fresh.sql(BANK + changes(n), 'expected')

@@ -18,6 +18,8 @@ FORMATS = ('archive', 'repository')
 TABLES = 200 if LONG else 3
 #: Rows of about 1 KiB of the table that is written to.
 ROWS = (1024 if LONG else 4) << 10
+#: KiB that the program of ours may have, and each of those that it starts, however large the database is.
+MEMORY_MAX = 128 << 10
 
 
 class DumpCase(unittest.TestCase):
@@ -77,6 +79,14 @@ class DumpCase(unittest.TestCase):
     def restore(self, form, place, path, name, *words, code=None, server=None, **more):
         where = json.dumps(self.where(server or self.fresh))
         return self.run_tool(self.kind + 'restore', form, place, path, where, name, *words, code=code, **more)
+
+    def check_memory(self, result):
+        """What a backup or a restore took; that of the sanitizers is not looked at."""
+        if 'ASAN_OPTIONS' in os.environ:
+            return
+        for key in ('peak_kib', 'programs_kib'):
+            self.assertGreater(result[key], 0, key)
+            self.assertLess(result[key], MEMORY_MAX, key)
 
 
 def change(n):
