@@ -84,10 +84,13 @@ static int refuse(const MysqlServer *s, Failure *reterr_failure) {
 
 static void set_tls(MYSQL *m, const DatabaseServer *where) {
         my_bool on = 1, verify = where->tls == DATABASE_TLS_VERIFY;
-        const char *ca = where->tls_ca ?: place_ca_bundle(CA_BUNDLE);
+        const char *ca = where->tls_ca;
 
         if (where->tls == DATABASE_TLS_OFF)
                 return;
+        /* Where one is named, the library wants a certificate of it, whether it is to verify or not. */
+        if (!ca && verify)
+                ca = place_ca_bundle(CA_BUNDLE);
         (void) mysql_optionsv(m, MYSQL_OPT_SSL_ENFORCE, &on);
         (void) mysql_optionsv(m, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
         if (ca)
@@ -139,6 +142,18 @@ static int ask(MysqlServer *s, const char *sql, char **ret, Failure *reterr_fail
         return 0;
 }
 
+/* Unless it is to look at certificates, the library goes on in the clear where the server has no TLS. */
+static int check_tls(const MysqlServer *s, const DatabaseServer *where, Failure *reterr_failure) {
+        assert(where);
+
+        if (where->tls == DATABASE_TLS_OFF || mysql_get_ssl_cipher(s->connection))
+                return 0;
+        return failure_set(reterr_failure, -ECONNREFUSED, "SERVER_UNREACHABLE",
+                           "The server at %s has no TLS, which is required: give it a certificate, or "
+                           "turn 'tls' off",
+                           s->place);
+}
+
 static int learn(MysqlServer *s, Failure *reterr_failure) {
         _cleanup_(freep) char *version = NULL, *log = NULL, *status = NULL;
         MysqlFacts *f = &s->facts;
@@ -185,7 +200,9 @@ static int connect_to(const DatabaseServer *where, const char *password, bool br
         if (!mysql_real_connect(s->connection, where->host, where->user, password, NULL, port, where->socket,
                                 0))
                 return refuse(s, reterr_failure);
-        r = learn(s, reterr_failure);
+        r = check_tls(s, where, reterr_failure);
+        if (r >= 0)
+                r = learn(s, reterr_failure);
         if (r < 0)
                 return r;
         /* One that does not know the setting is held by our own limit alone. */

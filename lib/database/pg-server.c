@@ -185,7 +185,8 @@ static int tell(const PgServer *s, int error, const char *code, const char *what
 
 static bool is_login(const char *text) {
         static const char *const marks[] = { "authentication failed", "no password supplied",
-                                             "no pg_hba.conf entry", "is not permitted to log in" };
+                                             "no pg_hba.conf entry", "pg_hba.conf rejects connection",
+                                             "is not permitted to log in" };
 
         for (size_t i = 0; i < ELEMENTSOF(marks); i++)
                 if (strstr(text, marks[i]))

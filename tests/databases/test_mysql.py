@@ -13,6 +13,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 
+import certificates  # noqa: E402 pylint: disable=wrong-import-position
 import mariadb  # noqa: E402 pylint: disable=wrong-import-position
 from dumps import FORMATS, LONG, ROWS, TABLES, TOOL  # noqa: E402 pylint: disable=wrong-import-position
 from dumps import DumpCase, Half, Writer  # noqa: E402 pylint: disable=wrong-import-position
@@ -99,7 +100,11 @@ class Mysql(DumpCase):
     def setUpClass(cls):
         if not mariadb.available():
             raise unittest.SkipTest('no MariaDB here')
-        cls.server = mariadb.Server('--log-bin=binlog', '--server-id=1').start()
+        cls.authority = certificates.Authority()
+        cls.addClassCleanup(cls.authority.close)
+        certificate, key = cls.authority.sign('localhost', 'mysql')
+        cls.server = mariadb.Server('--log-bin=binlog', '--server-id=1', f'--ssl-cert={certificate}',
+                                    f'--ssl-key={key}').start()
         cls.addClassCleanup(cls.server.close)
         cls.fresh = mariadb.Server().start()
         cls.addClassCleanup(cls.fresh.close)
@@ -248,6 +253,49 @@ class Mysql(DumpCase):
                         '--ambient-caps=-all,+dac_read_search', TOOL, 'backup', 'archive', place, source],
                        check=True, capture_output=True)
         self.run_tool('backup', 'archive', self.place(), source, code='LOGIN_REFUSED')
+
+    def tls_cases(self, right):
+        """(what is asked for, whether the server is one that is asked for)."""
+        stranger = certificates.Authority()
+        self.addCleanup(stranger.close)
+        return (({'tls': 'require'}, True), (right, True),
+                ({**right, 'host': '127.0.0.1'}, False),  # no name of the certificate
+                ({**right, 'tls_ca': stranger.path}, False),
+                ({**right, 'tls_ca': '/nowhere.pem'}, False),
+                ({'host': 'localhost', 'tls': 'verify'}, False))  # this machine does not trust the authority
+
+    def test_tls(self):
+        """What is asked for is had: a way that is sealed, to the server of that name. Otherwise nothing is read nor
+        stored; the sentence has the reason."""
+        self.server.sql("CREATE USER sealed@'127.0.0.1' IDENTIFIED BY 'sealed-secret' REQUIRE SSL;"
+                        " GRANT ALL ON *.* TO sealed@'127.0.0.1'")
+        more = {'user': 'sealed', 'password': 'sealed-secret'}
+        self.backup('archive', self.place(), ['empty'], code='LOGIN_REFUSED', **more)  # in the clear
+        right = {'host': 'localhost', 'tls': 'verify', 'tls_ca': self.authority.path}
+        for tls, good in self.tls_cases(right):
+            told = self.backup('archive', self.place(), ['empty'], tls=tls, code=None if good else 'SERVER_UNREACHABLE',
+                               **more)
+            if not good:
+                self.assertIn('TLS', told['message'], tls)
+        for tls, reason in (({'tls': 'require'}, 'has no TLS, which is required'), (right, 'SSL is required')):
+            told = self.backup('archive', self.place(), server=self.fresh, tls=tls, code='SERVER_UNREACHABLE')
+            self.assertIn(reason, told['message'])
+
+    def test_tls_of_the_programs(self):
+        """They look for themselves: what the library found out may be another server a moment later."""
+        right = {'host': 'localhost', 'tls': 'verify', 'tls_ca': self.authority.path}
+        place = self.place()
+        self.backup('archive', place, ['crm*'], tls=right)
+        name = 'crm%2F2%25.x'
+        self.restore('archive', place, f'/mysql/{name}.sql', 'over tls', server=self.server, tls=right)
+        self.assertEqual(self.server.sql('SELECT sum(x) FROM `over tls`.t; DROP DATABASE `over tls`'), '3\n')
+        self.restore('archive', place, f'/mysql/{name}.sql', 'over tls', server=self.server,
+                     tls={**right, 'host': '127.0.0.1'}, code='SERVER_UNREACHABLE')
+        tools = self.fake_dump('exec mariadb-dump "$1" --host=127.0.0.1 "${@:2}"')
+        told = self.backup('archive', self.place(), ['empty'], tls=right, TOOLS=tools, code='DUMP_FAILED')
+        self.assertIn('TLS', told['message'])
+        # Without a look at the name, that very way is one.
+        self.backup('archive', self.place(), ['empty'], tls={'host': 'localhost', 'tls': 'require'}, TOOLS=tools)
 
     def fake_dump(self, script):
         """A dump program of the right version that does this."""

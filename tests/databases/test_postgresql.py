@@ -11,6 +11,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests' / 'lib')]
 
+import certificates  # noqa: E402 pylint: disable=wrong-import-position
 import npm  # noqa: E402 pylint: disable=wrong-import-position
 import postgres  # noqa: E402 pylint: disable=wrong-import-position
 from dumps import FORMATS, LONG, ROWS, TABLES  # noqa: E402 pylint: disable=wrong-import-position
@@ -101,11 +102,17 @@ class Postgresql(DumpCase):
     def setUpClass(cls):
         if not postgres.available():
             raise unittest.SkipTest('no PostgreSQL here')
-        cls.server, cls.fresh = servers = [postgres.Server(), postgres.Server()]
+        cls.authority = certificates.Authority()
+        cls.addClassCleanup(cls.authority.close)
+        certificate, key = cls.authority.sign('localhost', 'postgres')
+        cls.server, cls.fresh = servers = [
+            postgres.Server('ssl=on', f'ssl_cert_file={certificate}', f'ssl_key_file={key}'), postgres.Server()]
         for server in servers:
             cls.addClassCleanup(server.close)
+            server.admit('hostnossl all sealed all reject')
             server.start()
-            server.sql('CREATE ROLE reader; CREATE ROLE owner; CREATE ROLE weak LOGIN PASSWORD \'weak-secret\'')
+            server.sql('CREATE ROLE reader; CREATE ROLE owner; CREATE ROLE weak LOGIN PASSWORD \'weak-secret\';'
+                       ' CREATE ROLE sealed LOGIN SUPERUSER PASSWORD \'sealed-secret\'')
         cls.server.sql("CREATE DATABASE shop OWNER owner ENCODING 'LATIN9' LOCALE 'C' TEMPLATE template0")
         cls.server.sql("CREATE DATABASE main; CREATE DATABASE \"crm/2%.x'\"\" y\"; CREATE DATABASE closed"
                        ' ALLOW_CONNECTIONS false')
@@ -212,6 +219,36 @@ class Postgresql(DumpCase):
                                          code='TOOL_MISMATCH')['message'])
         # With both, the newer one is taken, wherever it is.
         self.backup('archive', self.place(), ['shop'], TOOLS=tools)
+
+    def test_tls(self):
+        """What is asked for is had: a way that is sealed, to the server of that name. Otherwise not even the password
+        is sent, and nothing is stored; the sentence has the reason."""
+        stranger = certificates.Authority()
+        self.addCleanup(stranger.close)
+        right = {'host': 'localhost', 'tls': 'verify', 'tls_ca': self.authority.path}
+        more = {'user': 'sealed', 'password': 'sealed-secret'}
+        for tls, reason in (({}, None), ({'tls': 'require'}, None), (right, None),
+                            ({**right, 'host': '127.0.0.1'}, 'does not match host name'),
+                            ({**right, 'tls_ca': stranger.path}, 'certificate verify failed'),
+                            ({**right, 'tls_ca': '/nowhere.pem'}, '/nowhere.pem'),
+                            ({'host': 'localhost', 'tls': 'verify'}, 'certificate')):
+            told = self.backup('archive', self.place(), ['shop'], tls=tls,
+                               code='SERVER_UNREACHABLE' if reason else None, **more)
+            if reason:
+                self.assertIn(reason, told['message'])
+        # Without TLS that user is nobody, and a server without it is told.
+        told = self.backup('archive', self.place(), server=self.fresh, code='LOGIN_REFUSED', **more)
+        self.assertIn('no encryption', told['message'])
+        told = self.backup('archive', self.place(), server=self.fresh, tls={'tls': 'require'},
+                           code='SERVER_UNREACHABLE')
+        self.assertIn('SSL was required', told['message'])
+        place = self.place()
+        self.backup('archive', place, ['shop'], tls=right)
+        self.restore('archive', place, '/postgresql/shop.dump', 'over tls', server=self.server, tls=right)
+        self.assertEqual(self.server.checksums('over tls'), self.server.checksums('shop'))
+        self.server.sql('DROP DATABASE "over tls"')
+        self.restore('archive', place, '/postgresql/shop.dump', 'over tls', server=self.server,
+                     tls={**right, 'tls_ca': stranger.path}, code='SERVER_UNREACHABLE')
 
     def test_newer_server(self):
         """A server that is newer than all programs here is refused, in words, before anything is stored."""

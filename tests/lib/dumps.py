@@ -43,8 +43,9 @@ class DumpCase(unittest.TestCase):
         os.mkdir(path)
         return path
 
-    def where(self, server, user=None):
-        return {'host': '127.0.0.1', 'port': server.port, 'user': user or self.user}
+    def where(self, server, user=None, tls=None):
+        """tls: what else it says of the way there."""
+        return {'host': '127.0.0.1', 'port': server.port, 'user': user or self.user, **(tls or {})}
 
     def run_tool(self, *words, code=None, password=None, **environment):
         """What it said; code: that it has to fail with."""
@@ -58,9 +59,10 @@ class DumpCase(unittest.TestCase):
             self.assertEqual(result['code'], code, result)
         return result
 
-    def backup(self, form, place, databases=(), *, code=None, user=None, server=None, source=None, **more):
+    def backup(self, form, place, databases=(), *, code=None, user=None, server=None, tls=None, source=None,
+               **more):
         """source: what else it says."""
-        source = {'server': self.where(server or self.server, user), **(source or {})}
+        source = {'server': self.where(server or self.server, user, tls), **(source or {})}
         if databases:
             source['databases'] = list(databases)
         result = self.run_tool(self.kind + 'backup', form, place, json.dumps(source), code=code, **more)
@@ -76,8 +78,8 @@ class DumpCase(unittest.TestCase):
         else:
             self.assertEqual([f for f in found if '/snapshots/' in f or '/locks/' in f], [])
 
-    def restore(self, form, place, path, name, *words, code=None, server=None, **more):
-        where = json.dumps(self.where(server or self.fresh))
+    def restore(self, form, place, path, name, *words, code=None, server=None, tls=None, **more):
+        where = json.dumps(self.where(server or self.fresh, tls=tls))
         return self.run_tool(self.kind + 'restore', form, place, path, where, name, *words, code=code, **more)
 
     def check_memory(self, result):

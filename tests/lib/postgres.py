@@ -75,6 +75,14 @@ class Server:
         assert done.returncode == 0 or not check, done.stderr
         return done
 
+    def admit(self, line):
+        """A rule of who may come, before all others; of a server that is not started yet."""
+        path = self.folder + '/d/pg_hba.conf'
+        with open(path, encoding='utf-8') as file:
+            rules = file.read()
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(f'{line}\n{rules}')
+
     def start(self):
         """Starts it; it answers then."""
         options = ' '.join(f'-c {option}' for option in self.options)
