@@ -462,9 +462,10 @@ class Backup(repositories.Repositories):
 
         def fail_for_a_while(locks):
             repositories.run('chattr', '+i', locks)
-            time.sleep(1)
+            time.sleep(2.5)
             repositories.run('chattr', '-i', locks)
-        self.lose_lock(['10', '10', '500'], fail_for_a_while, 'could not be refreshed')
+        # A busy disk alone does not take as long.
+        self.lose_lock(['10', '10', '2000'], fail_for_a_while, 'could not be refreshed')
         self.restic('unlock', '--remove-all')
         self.assertEqual(self.backup()['state'], 'succeeded')
         self.check()
