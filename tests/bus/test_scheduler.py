@@ -98,7 +98,7 @@ class Scheduler(unittest.TestCase):
         for round_number in range(12):
             time.sleep(0.05 + 0.11 * (round_number % 5))
             self.ground.restart('scheduler', kill=True)
-        time.sleep(1.2)
+        wait_until(lambda: self.runs(state='queued'), 60, 'a run')
         elapses = [run['scheduled_for'] for run in self.runs()]
         self.assertEqual(len(elapses), len(set(elapses)))
         self.assertEqual(len(self.runs(state='queued')), 1)

@@ -155,9 +155,9 @@ class Sftp(remotes.Leftovers, Server):
     def test_stalled(self):
         put = self.start_put(stall=3)
         stopped = self.sessions()
+        started = time.monotonic()
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
-        started = time.monotonic()
         _, error = put.communicate(b'b' * (8 * MIB))
         took = time.monotonic() - started
         for pid in stopped:
