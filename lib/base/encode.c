@@ -19,7 +19,7 @@ char *hex_encode(const void *p, size_t n, char *buf) {
         return buf;
 }
 
-static int hex_value(char c) {
+int hex_digit(char c) {
         if (c >= '0' && c <= '9')
                 return c - '0';
         if (c >= 'a' && c <= 'f')
@@ -38,10 +38,10 @@ int hex_decode(const char *s, void *buf, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 int high, low;
 
-                high = hex_value(s[2 * i]);
+                high = hex_digit(s[2 * i]);
                 if (high < 0)
                         return high;
-                low = hex_value(s[2 * i + 1]);
+                low = hex_digit(s[2 * i + 1]);
                 if (low < 0)
                         return low;
                 out[i] = (unsigned char) (high << 4 | low);

@@ -7,6 +7,8 @@
 
 /* Writes 2 n digits and a NUL. Gives buf. */
 char *hex_encode(const void *p, size_t n, char *buf);
+/* The value of a lower- or upper-case digit, or -EINVAL. */
+int hex_digit(char c);
 /* Takes exactly 2 n lower- or upper-case digits and a NUL. */
 int hex_decode(const char *s, void *buf, size_t n) _warn_unused_;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "base/encode.h"
 #include "base/text.h"
 #include "repository/go-text.h"
 
@@ -125,14 +126,11 @@ static int read_digits(const char *s, size_t left, size_t n, unsigned base, uint
         if (left < n)
                 return -EINVAL;
         for (size_t i = 0; i < n; i++) {
-                unsigned d = s[i] >= '0' && s[i] <= '9'    ? (unsigned) (s[i] - '0') :
-                                s[i] >= 'a' && s[i] <= 'f' ? (unsigned) (s[i] - 'a' + 10) :
-                                s[i] >= 'A' && s[i] <= 'F' ? (unsigned) (s[i] - 'A' + 10) :
-                                                             UINT32_MAX;
+                int d = hex_digit(s[i]);
 
-                if (d >= base)
+                if (d < 0 || (unsigned) d >= base)
                         return -EINVAL;
-                v = v * base + d;
+                v = v * base + (unsigned) d;
         }
         *ret = v;
         return 0;

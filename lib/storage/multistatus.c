@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/encode.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "storage/multistatus.h"
@@ -26,13 +27,6 @@ typedef struct Reading {
         void *userdata;
 } Reading;
 
-static int digit(char c) {
-        return c >= '0' && c <= '9'          ? c - '0' :
-                        c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-                        c >= 'A' && c <= 'F' ? c - 'A' + 10 :
-                                               -1;
-}
-
 int dav_decode_path(const char *href, char **ret) {
         const char *p = startswith(href, "https://") ?: startswith(href, "http://");
         _cleanup_(freep) char *path = NULL;
@@ -51,9 +45,9 @@ int dav_decode_path(const char *href, char **ret) {
                         *to++ = *p++;
                         continue;
                 }
-                if (digit(p[1]) < 0 || digit(p[2]) < 0 || (p[1] == '0' && p[2] == '0'))
+                if (hex_digit(p[1]) < 0 || hex_digit(p[2]) < 0 || (p[1] == '0' && p[2] == '0'))
                         return -EBADMSG;
-                *to++ = (char) (digit(p[1]) * 16 + digit(p[2]));
+                *to++ = (char) (hex_digit(p[1]) * 16 + hex_digit(p[2]));
                 p += 3;
         }
         *to = 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/encode.h"
 #include "base/text.h"
 #include "storage/xml.h"
 
@@ -99,15 +100,6 @@ static int add_code_point(Buffer *to, uint32_t c) {
         return buffer_add(to, s, n);
 }
 
-static int digit_of(char c, unsigned base) {
-        int d = c >= '0' && c <= '9'         ? c - '0' :
-                        c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-                        c >= 'A' && c <= 'F' ? c - 'A' + 10 :
-                                               99;
-
-        return d < (int) base ? d : -EBADMSG;
-}
-
 /* "&#38;", "&#x26;": at the '#'. */
 static int add_number(Xml *x) {
         unsigned base = 10;
@@ -120,9 +112,9 @@ static int add_number(Xml *x) {
                 x->p++;
         }
         for (from = x->p; x->p < x->end && *x->p != ';'; x->p++) {
-                int d = digit_of(*x->p, base);
+                int d = hex_digit(*x->p);
 
-                if (d < 0 || c > 0x10ffff)
+                if (d < 0 || (unsigned) d >= base || c > 0x10ffff)
                         return -EBADMSG;
                 c = c * base + (uint32_t) d;
         }

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/alloc.h"
+#include "base/encode.h"
 #include "base/text.h"
 
 #include "services/api/uri.h"
@@ -16,16 +17,6 @@ void uri_done(Uri *u) {
         }
         free(u->params);
         *u = URI_NULL;
-}
-
-static int hex_digit(char c) {
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -EINVAL;
 }
 
 static int decode_octet(const char *s, size_t n) {
