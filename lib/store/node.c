@@ -145,15 +145,9 @@ int node_find(Store *s, const char *name, Node *ret) {
 }
 
 int nodes_list(Store *s, uint64_t after_id, size_t limit, NodeList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_NODES_LIST);
-        bind_u64(&q, after_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &node_type, &ret->items, &ret->n);
+        return list_page(s, SQL_NODES_LIST, after_id, limit, &node_type, &ret->items, &ret->n);
 }
 
 /* --- its queue --- */
@@ -243,15 +237,9 @@ void node_metric_list_done(NodeMetricList *l) {
 }
 
 int node_metrics_list(Store *s, uint64_t after_id, size_t limit, NodeMetricList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_NODE_METRICS);
-        bind_u64(&q, after_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &node_metric_type, &ret->items, &ret->n);
+        return list_page(s, SQL_NODE_METRICS, after_id, limit, &node_metric_type, &ret->items, &ret->n);
 }
 
 int node_add(Store *s, const char *name, const char *description, usec_t now, uint64_t *ret_id) {

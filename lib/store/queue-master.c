@@ -319,15 +319,9 @@ int queue_expire(Store *s, const Stamp *now, usec_t wall, QueueExpiredList *ret)
 /* --- settling --- */
 
 int queue_list_unsettled(Store *s, uint64_t after_id, size_t limit, CommandList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_QUEUE_UNSETTLED);
-        bind_u64(&q, after_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &command_type, &ret->items, &ret->n);
+        return list_page(s, SQL_QUEUE_UNSETTLED, after_id, limit, &command_type, &ret->items, &ret->n);
 }
 
 int queue_list_disabled(Store *s, CommandList *ret) {

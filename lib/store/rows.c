@@ -11,6 +11,19 @@ int row_exists(Store *s, Sql sql, uint64_t id) {
         return query_step(&q);
 }
 
+int list_page(Store *s, Sql sql, uint64_t after_id, size_t limit, const RowType *type, void *ret_items,
+              size_t *ret_n) {
+        _cleanup_(query_done) Query q = QUERY_NULL;
+
+        assert(s);
+        assert(type);
+
+        query_start(&q, s, sql);
+        bind_u64(&q, after_id);
+        bind_i64(&q, list_limit(limit));
+        return query_rows(&q, type, ret_items, ret_n);
+}
+
 int query_text(Query *q, char **ret) {
         char *text;
         int r;

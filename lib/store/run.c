@@ -416,15 +416,9 @@ int runs_list(Store *s, const RunFilter *filter, uint64_t before_id, size_t limi
 }
 
 int runs_list_work(Store *s, uint64_t after_id, size_t limit, RunWorkList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_RUNS_LIST_WORK);
-        bind_u64(&q, after_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &run_work_type, &ret->items, &ret->n);
+        return list_page(s, SQL_RUNS_LIST_WORK, after_id, limit, &run_work_type, &ret->items, &ret->n);
 }
 
 int runs_count(Store *s, uint64_t ret[static _RUN_STATE_MAX]) {

@@ -47,15 +47,11 @@ void schedule_list_done(ScheduleList *l) {
 }
 
 int schedules_list(Store *s, ScheduleKind kind, uint64_t after_task_id, size_t limit, ScheduleList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
+        Sql sql = kind == SCHEDULE_VERIFY ? SQL_VERIFIES_LIST : SQL_SCHEDULES_LIST;
 
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, kind == SCHEDULE_VERIFY ? SQL_VERIFIES_LIST : SQL_SCHEDULES_LIST);
-        bind_u64(&q, after_task_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &schedule_type, &ret->items, &ret->n);
+        return list_page(s, sql, after_task_id, limit, &schedule_type, &ret->items, &ret->n);
 }
 
 int schedule_get(Store *s, ScheduleKind kind, uint64_t task_id, Schedule *ret) {

@@ -106,15 +106,9 @@ int targets_newest(Store *s, usec_t *ret) {
 }
 
 int targets_list(Store *s, uint64_t after_id, size_t limit, TargetList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_TARGETS_LIST);
-        bind_u64(&q, after_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &target_type, &ret->items, &ret->n);
+        return list_page(s, SQL_TARGETS_LIST, after_id, limit, &target_type, &ret->items, &ret->n);
 }
 
 int target_update(Store *s, const Target *t, const char *secrets_sealed) {

@@ -277,15 +277,9 @@ int task_find(Store *s, const char *name, Task *ret) {
 }
 
 int tasks_list(Store *s, uint64_t after_id, size_t limit, TaskList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_TASKS_LIST);
-        bind_u64(&q, after_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &task_type, &ret->items, &ret->n);
+        return list_page(s, SQL_TASKS_LIST, after_id, limit, &task_type, &ret->items, &ret->n);
 }
 
 int tasks_list_of_node(Store *s, uint64_t node_id, uint64_t after_id, size_t limit, TaskList *ret) {
@@ -342,13 +336,7 @@ void task_summary_list_done(TaskSummaryList *l) {
 }
 
 int task_summaries_list(Store *s, uint64_t after_id, size_t limit, TaskSummaryList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_TASK_SUMMARIES);
-        bind_u64(&q, after_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &task_summary_type, &ret->items, &ret->n);
+        return list_page(s, SQL_TASK_SUMMARIES, after_id, limit, &task_summary_type, &ret->items, &ret->n);
 }

@@ -125,15 +125,9 @@ int user_find(Store *s, const char *username, User *ret) {
 }
 
 int users_list(Store *s, uint64_t after_id, size_t limit, UserList *ret) {
-        _cleanup_(query_done) Query q = QUERY_NULL;
-
-        assert(s);
         assert(ret);
 
-        query_start(&q, s, SQL_USERS_LIST);
-        bind_u64(&q, after_id);
-        bind_i64(&q, list_limit(limit));
-        return query_rows(&q, &user_type, &ret->items, &ret->n);
+        return list_page(s, SQL_USERS_LIST, after_id, limit, &user_type, &ret->items, &ret->n);
 }
 
 /* Nothing changed: because the user is not there, or because of the guard. */
