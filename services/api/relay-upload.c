@@ -130,6 +130,22 @@ static int hold_cached(Request *r, RelayJob *job) {
         return 0;
 }
 
+/* Both. */
+static int new_held_job(Request *r, const char *upload, RelayJob **ret) {
+        _cleanup_(relay_job_freep) RelayJob *job = NULL;
+        int error;
+
+        assert(ret);
+
+        error = new_job(r, upload, &job);
+        if (error == 0)
+                error = hold_cached(r, job);
+        if (error != 0)
+                return error;
+        *ret = TAKE_PTR(job);
+        return 0;
+}
+
 /* --- Begin ---------------------------------------------------------------------------------------- */
 
 static int work_begin(RelayJob *job) {
@@ -278,14 +294,9 @@ int relay_upload_part(Request *r) {
                                     "'upload' and 'part' are expected in the query.");
         if (r->body.size == 0)
                 return request_fail(r, ERROR_BODY_INVALID, "A part has to have at least one byte.");
-        error = new_job(r, upload, &job);
+        error = new_held_job(r, upload, &job);
         if (error != 0)
                 return MIN(error, 0);
-        error = hold_cached(r, job);
-        if (error != 0) {
-                relay_job_free(job);
-                return MIN(error, 0);
-        }
         job->part = number;
         /* The worker outlives a request that is cancelled: the bytes go with the job. */
         job->body = r->body;
@@ -421,14 +432,9 @@ int relay_upload_commit(Request *r) {
 
         error = parse_commit(r, &size, digest);
         if (error == 0)
-                error = new_job(r, request_query(r, "commit"), &job);
+                error = new_held_job(r, request_query(r, "commit"), &job);
         if (error != 0)
                 return MIN(error, 0);
-        error = hold_cached(r, job);
-        if (error != 0) {
-                relay_job_free(job);
-                return MIN(error, 0);
-        }
         if (!job->cached) { /* keeps a second commit out while this one reads, and its outcome for a third */
                 job->cached = add_cached(job->relay, job->staged);
                 if (job->cached)
@@ -468,14 +474,9 @@ int relay_upload_abort(Request *r) {
 
         assert(r);
 
-        error = new_job(r, strempty(request_query(r, "upload")), &job);
+        error = new_held_job(r, strempty(request_query(r, "upload")), &job);
         if (error != 0)
                 return MIN(error, 0);
-        error = hold_cached(r, job);
-        if (error != 0) {
-                relay_job_free(job);
-                return MIN(error, 0);
-        }
         job->work = work_abort;
         job->answer = answer_abort;
         return relay_job_submit(job);
