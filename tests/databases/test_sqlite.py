@@ -72,7 +72,8 @@ class Case(unittest.TestCase):
         return n
 
     def current(self, path):
-        with contextlib.closing(sqlite3.connect(path)) as db:
+        """The state by now; who writes without a pause lets others read when it happens to."""
+        with contextlib.closing(sqlite3.connect(path, timeout=120)) as db:
             return db.execute('SELECT n FROM state').fetchone()[0]
 
     def grow(self, path, journal, size):
