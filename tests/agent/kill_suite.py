@@ -361,7 +361,7 @@ class RepositoryKillCase(KillCase):
         """Stock restic finds nothing wrong, and every green run, from the first to the last."""
         super().check_books()
         green = self.query('SELECT r.id, t.snapshot FROM runs r JOIN run_targets t ON t.run_id = r.id'
-                           ' WHERE r.kind = 0 AND r.state = 3')
+                           ' WHERE r.kind = 0 AND r.state = 3 AND t.target_id = ?', self.target)
         there = self.snapshots()
         self.assertEqual(len({snapshot for _, snapshot in green}), len(green), 'two runs share a snapshot')
         self.assertLessEqual({snapshot for _, snapshot in green}, set(there))
