@@ -228,7 +228,8 @@ int bus_peer_start(BusPeer *peer) {
 bool bus_peer_is_connected(const BusPeer *peer) {
         assert(peer);
 
-        return peer->connected;
+        /* Once it is closing, calls that have no answer are told so, and only then that it has ended. */
+        return peer->connected && sd_bus_is_open(peer->bus) > 0;
 }
 
 void bus_peer_drain(BusPeer *peer, unsigned max) {

@@ -182,6 +182,7 @@ static void test_late_and_lost(void) {
                                      UINT64_C(3)));
         f.doors = bus_doors_free(f.doors);
         run_until_set(&f, &f.error);
+        CHECK(!bus_peer_is_connected(f.peer)); /* who hears of it asks again */
         open_doors(&f);
         run_until(&f, &f.connects, 2);
         bus_doors_emit(f.doors, INTERFACE, "Rang", "t", UINT64_C(7));
