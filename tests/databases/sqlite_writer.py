@@ -17,7 +17,7 @@ ACCOUNTS = 100
 
 def make(path, journal):
     """The database with its tables."""
-    db = sqlite3.connect(path, isolation_level=None, timeout=5)
+    db = sqlite3.connect(path, isolation_level=None, timeout=120)
     db.execute(f'PRAGMA journal_mode={journal}')
     db.execute('PRAGMA synchronous=NORMAL')
     db.executescript('''
