@@ -16,10 +16,12 @@ with something else. A restore has ended when it is on the disk: for both of the
 
 Nobody is to pay for what the other one, or a round before, left behind. ext4 without a journal passes over the
 inodes that were deleted in the last minutes, one by one, whenever it needs a new one: so what has many files
-stays until the end of the run. And memory that lies free is taken back by the host of a virtual machine, which
-makes the next one who writes wait for each page: so before each measurement what is free is filled with the
-cache of files of holes, which the kernel drops at once when it wants memory. Who comes first changes from round
-to round, and between the two restores of a round.
+stays until the end of the run, and six minutes should have passed since somebody else removed many. And memory
+that lies free is taken back by the host of a virtual machine, which makes the next one who writes wait for each
+page: so before each measurement what is free is filled with the cache of files of holes, which the kernel drops
+at once when it wants memory. Before the first backup of a corpus all of it is read once, so that whoever comes
+first finds it in memory as the other one does. Who comes first changes from round to round, and between the two
+restores of a round.
 
 --small: minutes less, and figures in which the start of the programs weighs more. --full: the sizes that the
 goals were set with, up to 22 GB of disk. --a, --c: MiB of the corpus; --b, --e: its files; --d: MiB between two
@@ -73,15 +75,27 @@ FREE_MOST, FREE_LEFT = 1536, 1024
 MEMORY, MEMORY_FILE, MEMORY_BLOB = 64, 0.1 / 1024, 96 / MIB
 
 
+# A small program in between: what a child has at its peak begins with what its parent has.
+MEASURE = """import os, resource, subprocess, sys, time
+begun = time.monotonic()
+status = subprocess.call(sys.argv[2:])
+seconds = time.monotonic() - begun
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+os.write(int(sys.argv[1]), f'{seconds} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss / 1024}'.encode())
+sys.exit(status)
+"""
+
+
 def run(command, environment):
     """Runs a program: (seconds, processor seconds, MiB of memory)."""
-    begun = time.monotonic()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise SystemExit(f'{command}: {process.stderr.read().decode(errors="replace")}')
-    return time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    result, told = os.pipe()
+    with open(result, encoding='ascii') as figures:
+        done = subprocess.run([sys.executable, '-I', '-S', '-c', MEASURE, str(told), *command], env=environment,
+                              check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=[told])
+        os.close(told)
+        if done.returncode != 0:
+            raise SystemExit(f'{command}: {done.stderr.decode(errors="replace")}')
+        return tuple(map(float, figures.read().split()))
 
 
 def apart(function, *arguments):
@@ -98,6 +112,15 @@ def files_below(folder):
     for where, _, names in os.walk(folder):
         for name in names:
             yield os.path.join(where, name)
+
+
+def read_all(folder):
+    """Reads all files below, so that who comes first reads them from memory as well."""
+    for path in files_below(folder):
+        if os.path.isfile(path) and not os.path.islink(path):
+            with open(path, 'rb', buffering=0) as file:
+                while file.read(MIB):
+                    pass
 
 
 def stored(folder):
@@ -260,6 +283,7 @@ class Bench:
         for name in set(self.corpora) - set(options.only or self.corpora):
             del self.corpora[name]
         machine = Machine(folder)
+        self.machine = machine
         self.sides = [Side(folder, name, options, machine) for name in ('ours', 'restic')]
         self.unverified = Side(folder, 'unverified', options, machine, verify=False)
         self.archive = Archive(folder, options, machine) if 'A' in self.corpora else None
@@ -306,6 +330,9 @@ class Bench:
             self.extras_of_a(source, step)
         if step == 1:
             self.memory[corpus] = memory_goal(source)
+        if corpus != 'D':
+            self.machine.settle()
+            apart(read_all, source)
         restores = [] if corpus == 'E' else ['restore'] if corpus in ONCE else ['restore', 'restore']
         turn = step
         for phase in ('first', 'unchanged', *changes, *restores, 'check'):
